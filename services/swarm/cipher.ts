@@ -1,0 +1,83 @@
+// XSalsa20 as a running keystream, in two implementations: the native one of libsodium, and one in plain
+// JavaScript for where the addon cannot be loaded (a peer that is one bundled file).
+import { createRequire } from 'node:module';
+import { xsalsa20 } from '@noble/ciphers/salsa.js';
+import { describeError } from '../shared/errors.ts';
+
+/** Length of an XSalsa20 nonce, in bytes. */
+export const NONCE_BYTES = 24;
+
+/** Salsa20 makes its keystream in blocks of this length. */
+const BLOCK_BYTES = 64;
+
+/** One direction of a connection: every byte that passes is combined with the next byte of the keystream. */
+export interface Keystream {
+  /** Writes `source` XOR keystream into `target`, of the same length; both may be the same memory. */
+  xor(target: Uint8Array, source: Uint8Array): void;
+}
+
+/** A way to make keystreams. */
+export interface Cipher {
+  /** For logs and metrics. */
+  readonly name: 'sodium-native' | 'noble';
+  /** Why a faster one is not used, where that is so. */
+  readonly reason?: string;
+  keystream(key: Uint8Array, nonce: Uint8Array): Keystream;
+}
+
+/** What is used of `sodium-native`, which ships no types. */
+interface Sodium {
+  readonly crypto_stream_xor_STATEBYTES: number;
+  crypto_stream_xor_init(state: Uint8Array, nonce: Uint8Array, key: Uint8Array): void;
+  crypto_stream_xor_update(state: Uint8Array, target: Uint8Array, source: Uint8Array): void;
+}
+
+/** The fastest cipher that works on this machine. */
+export function loadCipher(): Cipher {
+  try {
+    return createSodiumCipher();
+  } catch (error) {
+    return { ...createNobleCipher(), reason: describeError(error).split('\n', 1)[0] ?? '' };
+  }
+}
+
+/** libsodium's XSalsa20. @throws when the addon cannot be loaded. */
+export function createSodiumCipher(): Cipher {
+  const sodium = createRequire(import.meta.url)('sodium-native') as Sodium;
+  return {
+    name: 'sodium-native',
+    keystream(key, nonce) {
+      const state = Buffer.alloc(sodium.crypto_stream_xor_STATEBYTES);
+      sodium.crypto_stream_xor_init(state, nonce, key);
+      return {
+        xor(target, source) {
+          if (source.length > 0) sodium.crypto_stream_xor_update(state, target, source);
+        },
+      };
+    },
+  };
+}
+
+/**
+ * XSalsa20 in plain JavaScript. Its block counter has 32 bits, so one direction of a connection carries at most
+ * 256 GiB; past that `xor` throws and the connection ends.
+ */
+export function createNobleCipher(): Cipher {
+  return {
+    name: 'noble',
+    keystream(key, nonce) {
+      let position = 0;
+      return {
+        xor(target, source) {
+          // The library starts at whole blocks: what is used up of the current one is put in front as padding.
+          const used = position % BLOCK_BYTES;
+          const padded = new Uint8Array(used + source.length);
+          padded.set(source, used);
+          const counter = (position - used) / BLOCK_BYTES;
+          target.set(xsalsa20(key, nonce, padded, undefined, counter).subarray(used));
+          position += source.length;
+        },
+      };
+    },
+  };
+}

@@ -1,0 +1,134 @@
+// The stream multiplexers we offer, with every limit of theirs set by us, and two faults mended from outside:
+// yamux frames of any size, and mplex without backpressure.
+import type { MessageStream, Stream, StreamMuxerFactory } from '@libp2p/interface';
+import { mplex } from '@libp2p/mplex';
+import type { AbstractStream, AbstractStreamMuxer } from '@libp2p/utils';
+import { yamux } from '@libp2p/yamux';
+
+/**
+ * Most a stream may hold that was received and not yet read, in bytes. A paused yamux stream still receives up to
+ * its whole window, so the window must never grow past this or the stream is aborted.
+ */
+export const MAX_STREAM_BUFFER_BYTES = 1024 * 1024;
+
+/** New streams per second on one mplex connection, past which the library ends the connection. */
+const MPLEX_NEW_STREAMS_PER_SECOND = 256;
+
+/** Largest mplex message, in bytes: the limit of the specification. */
+const MPLEX_MAX_MESSAGE_BYTES = 1024 * 1024;
+
+/** Bytes of incomplete mplex messages that one connection may hold. */
+const MPLEX_MAX_UNPROCESSED_BYTES = 4 * 1024 * 1024;
+
+/** Inbound streams waiting for the connection to be ready; a peer opens identify, ping and a circuit or two. */
+const MAX_EARLY_STREAMS = 32;
+
+/**
+ * How often an idle yamux connection is pinged, in milliseconds. The first ping, at once, measures the round
+ * trip that the window grows by; more would only keep a dead peer's socket looking busy, while TCP keepalive
+ * finds out (see `stack.ts`).
+ */
+const YAMUX_PING_INTERVAL_MS = 60 * 60 * 1000;
+
+/**
+ * Largest yamux frame we send, in bytes without its header: together they fill one Noise message exactly. Without
+ * it a frame grows to the whole window, and rust-libp2p ends a connection over a frame of more than 1 MiB.
+ */
+const YAMUX_MAX_FRAME_BYTES = 65_519 - 12;
+
+/** yamux first, because it has flow control for each stream; mplex for the clients that speak only that. */
+export function createMuxers(maxStreamsPerConnection: number): Array<() => StreamMuxerFactory> {
+  const streamOptions = {
+    maxReadBufferLength: MAX_STREAM_BUFFER_BYTES,
+    maxStreamWindowSize: MAX_STREAM_BUFFER_BYTES,
+  };
+  const limits = {
+    maxInboundStreams: maxStreamsPerConnection,
+    maxOutboundStreams: maxStreamsPerConnection,
+    maxEarlyStreams: MAX_EARLY_STREAMS,
+    streamOptions,
+  };
+  const createYamux = yamux({ ...limits, enableKeepAlive: true, keepAliveInterval: YAMUX_PING_INTERVAL_MS });
+  const createMplex = mplex({
+    maxMessageSize: MPLEX_MAX_MESSAGE_BYTES,
+    maxUnprocessedMessageQueueSize: MPLEX_MAX_UNPROCESSED_BYTES,
+    disconnectThreshold: MPLEX_NEW_STREAMS_PER_SECOND,
+  });
+  return [() => withStreams(createYamux(), limitFrames), () => withStreams(createMplex(), pauseConnection)];
+}
+
+/** Runs `prepare` on each stream of each connection before anything passes through it. */
+function withStreams(
+  factory: StreamMuxerFactory,
+  prepare: (stream: AbstractStream) => void,
+): StreamMuxerFactory {
+  return {
+    protocol: factory.protocol,
+    createStreamMuxer(connection) {
+      const muxer = factory.createStreamMuxer(connection) as AbstractStreamMuxer;
+      const { onCreateStream, onRemoteStream } = muxer;
+      muxer.onCreateStream = (options) => {
+        const stream = onCreateStream.call(muxer, options) as AbstractStream;
+        connections.set(stream, connection);
+        prepare(stream);
+        return stream;
+      };
+      muxer.onRemoteStream = (stream) => {
+        connections.set(stream, connection);
+        prepare(stream);
+        onRemoteStream.call(muxer, stream);
+      };
+      return muxer;
+    },
+  };
+}
+
+function limitFrames(stream: AbstractStream): void {
+  const { sendData } = stream;
+  stream.sendData = (data) => {
+    let sentBytes = 0;
+    while (data.byteLength > 0) {
+      const frame = data.sublist(0, Math.min(data.byteLength, YAMUX_MAX_FRAME_BYTES));
+      data.consume(frame.byteLength);
+      const result = sendData.call(stream, frame);
+      sentBytes += result.sentBytes;
+      if (!result.canSendMore) return { sentBytes, canSendMore: false };
+    }
+    return { sentBytes, canSendMore: true };
+  };
+}
+
+/**
+ * mplex cannot ask a peer to pause one stream, so a stream that nobody reads would fill its buffer and be
+ * aborted. Instead the whole connection pauses while any of its streams does: TCP then slows the peer down.
+ */
+function pauseConnection(stream: AbstractStream): void {
+  stream.sendPause = () => holdReading(stream, stream);
+  stream.sendResume = () => releaseReading(stream, stream);
+  stream.addEventListener('close', () => releaseReading(stream, stream));
+}
+
+/** The connection of each stream, and who wants nothing read from it at the moment. */
+const connections = new WeakMap<Stream, MessageStream>();
+const holders = new WeakMap<MessageStream, Set<unknown>>();
+
+/**
+ * Reads nothing more from the connection of a stream until `holder`, and all others, let go. Its other streams wait
+ * too, so this is for when memory is short.
+ */
+export function holdReading(stream: Stream, holder: unknown): void {
+  const connection = connections.get(stream);
+  if (connection === undefined) return;
+  const held = holders.get(connection) ?? new Set();
+  holders.set(connection, held);
+  held.add(holder);
+  if (connection.status === 'open') connection.pause();
+}
+
+/** Lets go; does nothing when `holder` did not hold. */
+export function releaseReading(stream: Stream, holder: unknown): void {
+  const connection = connections.get(stream);
+  if (connection === undefined) return;
+  const held = holders.get(connection);
+  if (held?.delete(holder) === true && held.size === 0 && connection.status === 'open') connection.resume();
+}
