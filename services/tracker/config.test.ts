@@ -1,0 +1,97 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { ConfigError } from '../shared/errors.ts';
+import { readConfig } from './config.ts';
+
+function problems(environment: NodeJS.ProcessEnv): readonly string[] {
+  try {
+    readConfig(environment);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+  return [];
+}
+
+describe('the configuration of the tracker', () => {
+  test('needs nothing but leave to be open', () => {
+    expect(readConfig({ TRACKER_ALLOW_UNAUTHENTICATED: 'true' })).toMatchObject({
+      listen: { host: '0.0.0.0', port: 8850 },
+      opsListen: { host: '0.0.0.0', port: 9090 },
+      ttlSeconds: 60,
+      maxPeers: 10_000,
+      redis: undefined,
+      warnings: [],
+    });
+  });
+
+  test.each(['127.0.0.1:1', '127.9.9.9:1', '[::1]:1', 'localhost:1'])(
+    'may be open on loopback: %s',
+    (listen) => {
+      expect(problems({ TRACKER_LISTEN: listen })).toEqual([]);
+    },
+  );
+
+  test.each([undefined, '0.0.0.0:1', '[::]:1', '192.168.0.1:1', '127.example.org:1'])(
+    'may not be open by accident: %s',
+    (listen) => {
+      expect(problems({ TRACKER_LISTEN: listen }).join()).toContain('TRACKER_ALLOW_UNAUTHENTICATED=true');
+    },
+  );
+
+  test('is closed by a tokens file', () => {
+    expect(readConfig({ TRACKER_TOKENS_FILE: '/run/secrets/tokens' })).toMatchObject({
+      tokensFile: '/run/secrets/tokens',
+    });
+  });
+
+  test('shows every problem at once, and no password', () => {
+    const found = problems({
+      TRACKER_TTL_SECONDS: 'x',
+      TRACKER_MAX_PEERS: '0',
+      TRACKER_REDIS_URL: 'redis://:hunter2@',
+    });
+    expect(found).toHaveLength(3);
+    expect(found.join()).not.toContain('hunter2');
+  });
+
+  test('takes the password of Redis from a file, and refuses what contradicts itself', () => {
+    const directory = mkdtempSync(join(tmpdir(), 'rustory-config-'));
+    const file = join(directory, 'password');
+    writeFileSync(file, 'from-a-file\n');
+    const given = { TRACKER_LISTEN: '127.0.0.1:1', TRACKER_REDIS_PASSWORD_FILE: file };
+    expect(readConfig({ ...given, TRACKER_REDIS_URL: 'redis://r' }).redis?.password).toBe('from-a-file');
+    expect(problems(given).join()).toContain('without TRACKER_REDIS_URL');
+    expect(problems({ ...given, TRACKER_REDIS_URL: 'redis://:other@r' }).join()).toContain(
+      'exclude each other',
+    );
+    writeFileSync(file, '\n');
+    expect(problems({ ...given, TRACKER_REDIS_URL: 'redis://r' }).join()).toContain('is empty');
+    rmSync(directory, { recursive: true });
+  });
+
+  test('knows its proxies', () => {
+    const { trustedProxies } = readConfig({
+      TRACKER_LISTEN: '127.0.0.1:1',
+      TRACKER_TRUSTED_PROXIES: '10.0.0.0/8, ::1',
+    });
+    expect(trustedProxies).toEqual([
+      { address: '10.0.0.0', prefix: 8 },
+      { address: '::1', prefix: 128 },
+    ]);
+    expect(problems({ TRACKER_TRUSTED_PROXIES: 'ingress' }).join()).toContain(
+      'TRACKER_TRUSTED_PROXIES must be',
+    );
+  });
+
+  test('warns of variables nobody reads', () => {
+    const { warnings } = readConfig({
+      TRACKER_LISTEN: '127.0.0.1:1',
+      TRACKER_TTL: '1',
+      TRACKER_SERVICE_HOST: 'x',
+    });
+    expect(warnings).toEqual(['TRACKER_TTL is no variable of the tracker']);
+  });
+});

@@ -1,0 +1,44 @@
+// Starts the tracker: reads the configuration, builds the parts, runs them until a signal.
+import { createHealth, createLifecycle, exitWith, runService } from '../shared/lifecycle.ts';
+import { createLogger } from '../shared/log.ts';
+import { createHttpServer, createOpsServer } from '../shared/ops.ts';
+import { exitIfAsked } from '../shared/usage.ts';
+import { createApp } from './app.ts';
+import { createAuth } from './auth.ts';
+import { PURPOSE, readConfig, variables } from './config.ts';
+import { HTTP_LIMITS } from './limits.ts';
+import { createTrackerMetrics } from './metrics.ts';
+import { createClientAddress } from './proxies.ts';
+import { createRateLimits } from './rate-limits.ts';
+import { createRegistry } from './registry.choice.ts';
+import { createTokens } from './tokens.ts';
+
+try {
+  exitIfAsked('tracker', PURPOSE, variables, process.argv.slice(2));
+  const config = readConfig(process.env);
+  const log = createLogger('tracker', config.logLevel);
+  for (const warning of config.warnings) log.warn(warning);
+  const health = createHealth();
+  const metrics = createTrackerMetrics(() => registry.live(), config.redis !== undefined);
+  const registry = createRegistry(config, log, metrics.redisProbe);
+  health.addCheck('registry', () => registry.problem());
+  const tokens = config.tokensFile === undefined ? [] : [createTokens(config.tokensFile, log)];
+  const app = createApp({
+    ...config,
+    registry,
+    auth: createAuth(tokens[0]),
+    metrics,
+    log,
+    rateLimits: createRateLimits(config),
+    clientAddress: createClientAddress(config.trustedProxies),
+    now: Date.now,
+    random: Math.random,
+  });
+  const onListening = (address: string): void => log.info({ address }, 'listening');
+  const api = createHttpServer('api server', config.listen, app, HTTP_LIMITS, onListening);
+  const ops = createOpsServer(config.opsListen, health, metrics.registry, log);
+  const options = { log, health, drainMs: config.drainMs, deadlineMs: 5_000 };
+  await runService(createLifecycle([ops, registry, ...tokens, api], options), options);
+} catch (error) {
+  exitWith('tracker', error);
+}

@@ -1,0 +1,43 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from '@jest/globals';
+import { createTrackerMetrics } from './metrics.ts';
+import { PROBLEM_CODES } from './problems.ts';
+
+describe('docs/metrics.md', () => {
+  const text = readFileSync('docs/metrics.md', 'utf8');
+  const { registry } = createTrackerMetrics(() => 0, true);
+  const ours = registry
+    .getMetricsAsArray()
+    .map(({ name }) => name)
+    .filter((name) => name.startsWith('tracker_'));
+
+  test('explains every metric of the tracker and none that is not there', () => {
+    const explained = new Set([...text.matchAll(/`(tracker_[a-z_]+)/g)].map(([, name]) => name));
+    expect(explained).toEqual(new Set(ours));
+  });
+
+  test('explains every reason of a refusal', () => {
+    for (const code of PROBLEM_CODES) expect(text).toContain(`\`${code}\``);
+  });
+});
+
+describe('the metrics of a tracker', () => {
+  test('of Redis are there only with Redis', async () => {
+    const without = createTrackerMetrics(() => 0, false);
+    expect(await without.registry.metrics()).not.toContain('redis');
+    const metrics = createTrackerMetrics(() => undefined, true);
+    metrics.redisProbe(0.01);
+    expect(await metrics.registry.metrics()).toContain('tracker_redis_up 1');
+    metrics.redisProbe(undefined);
+    const text = await metrics.registry.metrics();
+    expect(text).toContain('tracker_redis_up 0');
+    expect(text).toContain('tracker_redis_probe_duration_seconds_count 1');
+    expect(text).toContain('tracker_live_peers Nan');
+  });
+
+  test('put methods that clients invent under one label', async () => {
+    const metrics = createTrackerMetrics(() => 0, false);
+    for (let n = 0; n < 100; n += 1) metrics.request(`METHOD${n}`, '/*', 404, 0.001);
+    expect(await metrics.registry.metrics()).toContain('_count{method="OTHER",route="/*",status="404"} 100');
+  });
+});

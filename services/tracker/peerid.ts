@@ -1,0 +1,48 @@
+// Peer ids as libp2p writes them, brought to one spelling. The tracker speaks no libp2p, so it reads them with
+// the multiformats library alone (https://github.com/libp2p/specs/blob/master/peer-ids/peer-ids.md).
+import { base58btc } from 'multiformats/bases/base58';
+import { CID } from 'multiformats/cid';
+import * as Digest from 'multiformats/hashes/digest';
+
+/** Longest textual peer id, in characters: an Ed25519 id as base16 CID has 83, RSA and secp256k1 ids are shorter. */
+const MAX_PEER_ID_LENGTH = 128;
+
+/** Multicodec of a public key in a CIDv1 peer id. */
+const LIBP2P_KEY = 0x72;
+
+/** Multihash of an RSA key: its SHA-256. */
+const SHA2_256 = 0x12;
+const SHA2_256_BYTES = 32;
+
+/** Multihash of a key short enough to be its own hash: at most 42 bytes of protobuf. */
+const IDENTITY = 0x00;
+const MAX_INLINE_KEY_BYTES = 42;
+
+/** Protobuf field headers of a public key: its type (field 1, varint) and its data (field 2, bytes). */
+const KEY_TYPE_FIELD = 0x08;
+const KEY_DATA_FIELD = 0x12;
+
+/**
+ * The canonical form, base58btc of the multihash (`12D3…`, `16Uiu2…`, `Qm…`), of any textual peer id,
+ * a CIDv1 (`bafz…`) included. `undefined` when the text is no peer id.
+ */
+export function canonicalPeerId(text: string): string | undefined {
+  // Letters outside ASCII are refused here: the base58 decoder does not notice them and reads any digit.
+  if (text.length > MAX_PEER_ID_LENGTH || !/^[0-9A-Za-z]+$/.test(text)) return undefined;
+  try {
+    // No multibase prefix is `1` or `Q`: those begin bare base58 multihashes, whose spelling is unique.
+    if (text.startsWith('1') || text.startsWith('Q'))
+      return isPeerIdHash(Digest.decode(base58btc.decode(`z${text}`))) ? text : undefined;
+    const { version, code, multihash } = CID.parse(text);
+    if (version !== 1 || code !== LIBP2P_KEY || !isPeerIdHash(multihash)) return undefined;
+    return base58btc.encode(multihash.bytes).slice(1);
+  } catch {
+    return undefined;
+  }
+}
+
+function isPeerIdHash({ code, digest }: { code: number; digest: Uint8Array }): boolean {
+  if (code === SHA2_256) return digest.length === SHA2_256_BYTES;
+  if (code !== IDENTITY || digest.length > MAX_INLINE_KEY_BYTES) return false;
+  return digest[0] === KEY_TYPE_FIELD && digest[2] === KEY_DATA_FIELD && digest[3] === digest.length - 4;
+}

@@ -1,0 +1,87 @@
+// Reads TRACKER_REDIS_URL: one URL for a standalone Redis, Sentinels or a Cluster.
+
+export interface RedisNode {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Where Redis is and how to log in; what kind decides which nodes are listed. */
+export interface RedisAddress {
+  readonly kind: 'standalone' | 'sentinel' | 'cluster';
+  /** The server itself, the Sentinels, or some nodes of the Cluster. */
+  readonly nodes: readonly [RedisNode, ...RedisNode[]];
+  readonly tls: boolean;
+  readonly username: string | undefined;
+  readonly password: string | undefined;
+  readonly database: number;
+  /** Name under which the Sentinels know the master; empty unless the kind is `sentinel`. */
+  readonly masterName: string;
+}
+
+const FORMS =
+  'must be redis://host:6379, redis+sentinel://host:26379,host:26379/master-name or ' +
+  'redis+cluster://host:6379,host:6379 (rediss… for TLS, user:password@ before the hosts where needed)';
+
+/** Most nodes a URL may list: a client needs only some to find the others. */
+const MAX_NODES = 16;
+
+const DEFAULT_PORT = 6379;
+const DEFAULT_SENTINEL_PORT = 26_379;
+
+/** Highest database number; a stock Redis has 16. */
+const MAX_DATABASE = 1_023;
+
+const PATTERN = /^redis(s?)(?:\+(sentinel|cluster))?:\/\/(?:([^@/]*)@)?([^/@?#]+)(\/[^?#]*)?$/;
+
+/** @throws Error whose message completes «TRACKER_REDIS_URL …» and never repeats the password. */
+export function parseRedisUrl(text: string): RedisAddress {
+  const match = PATTERN.exec(text);
+  if (match === null) throw new Error(FORMS);
+  const [, secure, kind = 'standalone', login = '', hosts = '', path = ''] = match;
+  const [username = '', ...rest] = login.split(':');
+  const segments = path.split('/').filter((segment) => segment !== '');
+  const masterName = kind === 'sentinel' ? (segments.shift() ?? '') : '';
+  if (kind === 'sentinel' && masterName === '')
+    throw new Error('must name the master after the Sentinels, such as redis+sentinel://host:26379/mymaster');
+  const [database = '0', surplus] = segments;
+  if (!/^\d{1,4}$/.test(database) || Number(database) > MAX_DATABASE || surplus !== undefined)
+    throw new Error(FORMS);
+  if (kind === 'cluster' && database !== '0')
+    throw new Error('must not name a database: a Cluster has only database 0');
+  return {
+    kind: kind as RedisAddress['kind'],
+    nodes: parseNodes(
+      hosts,
+      kind === 'sentinel' ? DEFAULT_SENTINEL_PORT : DEFAULT_PORT,
+      kind === 'standalone',
+    ),
+    tls: secure === 's',
+    username: decoded(username),
+    password: decoded(rest.join(':')),
+    database: Number(database),
+    masterName: decoded(masterName) ?? '',
+  };
+}
+
+function parseNodes(hosts: string, defaultPort: number, single: boolean): RedisAddress['nodes'] {
+  const nodes = hosts.split(',').map((item): RedisNode => {
+    const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]+))(?::(\d{1,5}))?$/.exec(item.trim());
+    const host = match?.[1] ?? match?.[2];
+    const port = Number(match?.[3] ?? defaultPort);
+    if (host === undefined || port < 1 || port > 65_535) throw new Error(FORMS);
+    return { host, port };
+  });
+  const [first, ...others] = nodes;
+  if (first === undefined || nodes.length > MAX_NODES || (single && others.length > 0))
+    throw new Error(FORMS);
+  return [first, ...others];
+}
+
+function decoded(text: string): string | undefined {
+  if (text === '') return undefined;
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new Error('has a user, password or master name that is not percent-encoded well');
+  }
+}

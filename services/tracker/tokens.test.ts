@@ -1,0 +1,112 @@
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from '@jest/globals';
+import { pino } from 'pino';
+import { ConfigError } from '../shared/errors.ts';
+import { createLogger } from '../shared/log.ts';
+import { until } from '../shared/testing.ts';
+import { createTokens } from './tokens.ts';
+
+const log = createLogger('test', 'silent');
+const directory = mkdtempSync(join(tmpdir(), 'rustory-tokens-'));
+let count = 0;
+
+afterAll(() => rmSync(directory, { recursive: true }));
+
+function file(text: string): string {
+  count += 1;
+  const path = join(directory, `tokens-${count}`);
+  writeFileSync(path, text);
+  return path;
+}
+
+function problems(path: string): readonly string[] {
+  try {
+    createTokens(path, log);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+  return [];
+}
+
+describe('a file of tokens', () => {
+  test('holds one a line, with what each allows', () => {
+    const tokens = createTokens(
+      file('# rotation 2026-11\nfirst-token\r\n\n  second-token  user=alice\nthird read-only user=a%20b\n'),
+      log,
+    );
+    expect(tokens.find('first-token')).toMatchObject({ userId: undefined, readOnly: false });
+    expect(tokens.find('second-token')).toMatchObject({ userId: 'alice', readOnly: false });
+    expect(tokens.find('third')).toMatchObject({ userId: 'a b', readOnly: true });
+  });
+
+  test.each(['', 'first', 'first-token ', 'FIRST-TOKEN', '#', 'user=alice', '__proto__', 'x'.repeat(10_000)])(
+    'does not hold %j',
+    (token) => expect(createTokens(file('first-token user=alice\n'), log).find(token)).toBeUndefined(),
+  );
+
+  test.each([
+    ['an unknown attribute', 'secret-token admin\n', 'line 1'],
+    ['quotes', 'good\n"secret-token"\n', 'line 2'],
+    ['letters that no header carries', 'secret-tökén\n', 'line 1'],
+    ['an empty user', 'secret-token user=\n', 'line 1'],
+  ])('with %s is refused by its line, without showing the token', (_, text, line) => {
+    const found = problems(file(text)).join('\n');
+    expect(found).toContain(line);
+    expect(found).not.toContain('secret');
+  });
+
+  test.each([
+    ['is empty', () => file('\n# nothing\n'), 'holds no token'],
+    ['is missing', () => join(directory, 'missing'), 'no such file'],
+    ['is too large', () => file('x'.repeat(2_000_000)), 'larger than'],
+  ])('that %s is refused', (_, path, reason) => {
+    expect(problems(path()).join()).toContain(reason);
+  });
+
+  test('is read again when it changes, and keeps what it held when it cannot be', async () => {
+    const path = file('old-token\n');
+    const lines: string[] = [];
+    const tokens = createTokens(path, pino({}, { write: (line) => lines.push(line) }));
+    await tokens.start();
+    writeFileSync(path, 'new-token\n');
+    await until(() => tokens.find('new-token') !== undefined, 'the new token is valid');
+    expect(tokens.find('old-token')).toBeUndefined();
+    writeFileSync(path, 'new-token superuser\n');
+    await until(() => lines.some((line) => line.includes('tokens not read again')), 'the mistake is logged');
+    expect(tokens.find('new-token')).toBeDefined();
+    writeFileSync(path, '');
+    await until(() => tokens.find('new-token') === undefined, 'an emptied file shuts everybody out');
+    expect(lines.join()).not.toContain('new-token');
+    await tokens.stop();
+  });
+});
+
+describe('a directory of tokens', () => {
+  test('as Kubernetes mounts a Secret is read, and read again when its link moves', async () => {
+    const mount = join(directory, 'mount');
+    for (const [version, token] of [
+      ['..v1', 'one'],
+      ['..v2', 'two'],
+    ] as const) {
+      mkdirSync(join(mount, version), { recursive: true });
+      writeFileSync(join(mount, version, 'laptops'), `${token}-laptops\n`);
+      writeFileSync(join(mount, version, 'dashboard'), `${token}-dashboard read-only`);
+    }
+    symlinkSync('..v1', join(mount, '..data'));
+    symlinkSync('..data/laptops', join(mount, 'laptops'));
+    symlinkSync('..data/dashboard', join(mount, 'dashboard'));
+    const tokens = createTokens(mount, log);
+    expect(tokens.find('one-laptops')).toMatchObject({ userId: undefined, readOnly: false });
+    expect(tokens.find('one-dashboard')).toMatchObject({ userId: undefined, readOnly: true });
+    expect(tokens.find('two-laptops')).toBeUndefined();
+    await tokens.start();
+    symlinkSync('..v2', join(mount, '..next'));
+    renameSync(join(mount, '..next'), join(mount, '..data'));
+    await until(() => tokens.find('two-laptops') !== undefined, 'the new token is valid');
+    expect(tokens.find('one-laptops')).toBeUndefined();
+    await tokens.stop();
+  });
+});
