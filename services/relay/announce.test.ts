@@ -1,0 +1,90 @@
+import { describe, expect, test } from '@jest/globals';
+import { multiaddr } from '@multiformats/multiaddr';
+import {
+  dialable,
+  expandAnnounced,
+  namesOtherPeer,
+  ordinalOf,
+  parseAnnounced,
+  parseListen,
+} from './announce.ts';
+
+const ID = '12D3KooWELzvKbV8GLT55WFrpFSBr7E8Gpk8oaQcFozUFwASJRak';
+const OTHER = '12D3KooWKWHD6t3VoBYoUUZiJM7Aby7hszvcVQ1LRtFxf8kR8UaT';
+
+describe('an address to announce', () => {
+  test.each([
+    '/ip4/203.0.113.7/tcp/4001',
+    '/ip6/2001:db8::7/tcp/4001',
+    '/dns4/relay.example.org/tcp/443',
+    '/dns6/relay.example.org/tcp/4001',
+    '/dns/relay.example.org/tcp/4001',
+    `/ip4/203.0.113.7/tcp/4001/p2p/${ID}`,
+    // The operator may know better than we do: a grid on one machine announces exactly this.
+    '/ip4/127.0.0.1/tcp/4001',
+  ])('%s is taken as it is', (text) => expect(parseAnnounced(text).toString()).toBe(text));
+
+  test.each([
+    ['relay.example.org:4001', 'which is no multiaddr'],
+    ['/ip4/300.0.0.1/tcp/4001', 'which is no multiaddr'],
+    ['/ip4/203.0.113.7', 'must be a host and a TCP port'],
+    ['/ip4/203.0.113.7/udp/4001', 'must be a host and a TCP port'],
+    ['/ip4/203.0.113.7/tcp/0', 'whose port 0 nobody can dial'],
+    ['/ip4/0.0.0.0/tcp/4001', 'which is every address and none'],
+    ['/ip6/::/tcp/4001', 'which is every address and none'],
+    [`/ip4/203.0.113.7/tcp/4001/p2p/${OTHER}/p2p-circuit`, 'which leads through another relay'],
+  ])('%s is refused', (text, reason) => expect(() => parseAnnounced(text)).toThrow(reason));
+
+  test('may end in the peer id of the relay, not in another one', () => {
+    expect(namesOtherPeer(multiaddr('/ip4/203.0.113.7/tcp/4001'), ID)).toBe(false);
+    expect(namesOtherPeer(multiaddr(`/ip4/203.0.113.7/tcp/4001/p2p/${ID}`), ID)).toBe(false);
+    expect(namesOtherPeer(multiaddr(`/ip4/203.0.113.7/tcp/4001/p2p/${OTHER}`), ID)).toBe(true);
+  });
+});
+
+test.each(['/dns4/relay.example.org/tcp/4001', '/ip4/0.0.0.0', '/ip4/0.0.0.0/udp/4001', '4001'])(
+  '%s is no address to listen on',
+  (text) => expect(() => parseListen(text)).toThrow('has'),
+);
+
+test('a relay that was told no address announces those that another device can dial', () => {
+  const found = [
+    '/ip4/127.0.0.1/tcp/1',
+    '/ip4/192.168.1.7/tcp/1',
+    '/ip6/::1/tcp/1',
+    '/ip4/0.0.0.0/tcp/1',
+  ].map((text) => multiaddr(text));
+  expect(dialable(found, false).map(String)).toEqual(['/ip4/192.168.1.7/tcp/1']);
+  expect(dialable(found, true).map(String)).toEqual([
+    '/ip4/127.0.0.1/tcp/1',
+    '/ip4/192.168.1.7/tcp/1',
+    '/ip6/::1/tcp/1',
+  ]);
+});
+
+describe('a template for an address', () => {
+  const placeholders = { ordinal: '2', podName: 'grid-relay-2', podIP: '10.0.0.7', hostIP: undefined };
+
+  test.each([
+    ['/dns4/relay-{ordinal}.example.org/tcp/4001', '/dns4/relay-2.example.org/tcp/4001'],
+    ['/dns4/{podName}.relays.example.org/tcp/4001', '/dns4/grid-relay-2.relays.example.org/tcp/4001'],
+    ['/ip4/{podIP}/tcp/3000{ordinal}', '/ip4/10.0.0.7/tcp/30002'],
+  ])('%s becomes %s', (template, address) => {
+    expect(expandAnnounced(template, placeholders).toString()).toBe(address);
+  });
+
+  test('that names what is not known is refused with what to set', () => {
+    expect(() => expandAnnounced('/ip4/{hostIP}/tcp/4001', placeholders)).toThrow('set RELAY_HOST_IP');
+    expect(() => expandAnnounced('/ip4/{nodeIP}/tcp/4001', placeholders)).toThrow(
+      'known are {ordinal}, {podName}, {podIP}, {hostIP}',
+    );
+    expect(() => expandAnnounced('/ip4/{constructor}/tcp/4001', placeholders)).toThrow('known are');
+  });
+
+  test.each([
+    ['grid-relay-12', 12],
+    ['grid-relay', undefined],
+    ['grid-7-relay', undefined],
+    [undefined, undefined],
+  ])('has of the pod %s the ordinal %s', (podName, ordinal) => expect(ordinalOf(podName)).toBe(ordinal));
+});

@@ -1,0 +1,107 @@
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from '@jest/globals';
+import { peerIdFromPrivateKey } from '@libp2p/peer-id';
+import { createSwarmKeyFile } from '../swarm/key.ts';
+import { readIdentityConfig, readRelayConfig } from './config.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'relay-config-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const swarmKeyFile = join(folder, 'swarm.key');
+const swarmKey = createSwarmKeyFile(swarmKeyFile);
+const keyFile = join(folder, 'identity.key');
+const seedFile = join(folder, 'seed');
+writeFileSync(seedFile, '0123456789abcdef0123456789abcdef\n');
+
+const MINIMAL = { RELAY_SWARM_KEY_FILE: swarmKeyFile, RELAY_IDENTITY_KEY_FILE: keyFile };
+
+async function problems(environment: NodeJS.ProcessEnv): Promise<unknown> {
+  return readRelayConfig(environment).then(
+    () => [],
+    (error: { problems: string[] }) => error.problems,
+  );
+}
+
+describe('the configuration of a relay', () => {
+  test('needs a swarm key and an identity, and has the limits that clients were built against', async () => {
+    const config = await readRelayConfig(MINIMAL);
+    expect(config.RELAY_SWARM_KEY_FILE.fingerprint).toBe(swarmKey.fingerprint);
+    expect(config).toMatchObject({
+      RELAY_MAX_RESERVATIONS: 512,
+      RELAY_MAX_CIRCUITS: 256,
+      RELAY_MAX_CIRCUITS_PER_PEER: 64,
+      RELAY_CIRCUIT_SECONDS: 900,
+      RELAY_CIRCUIT_BYTES: 67_108_864,
+      RELAY_OPS_LISTEN: { host: '0.0.0.0', port: 9091 },
+    });
+    expect(config.RELAY_LISTEN.map(String)).toEqual(['/ip4/0.0.0.0/tcp/4001']);
+  });
+
+  test('creates the key file where there is none, for its owner only, and keeps the peer id', async () => {
+    const first = await readRelayConfig(MINIMAL);
+    expect(statSync(keyFile).mode & 0o777).toBe(0o600);
+    expect((await readRelayConfig(MINIMAL)).identity.equals(first.identity)).toBe(true);
+  });
+
+  test('with a seed gives each replica a peer id of its own, and writes no file', async () => {
+    const environment = { RELAY_IDENTITY_SEED_FILE: seedFile, RELAY_IDENTITY_ORDINAL: '3' };
+    const identity = await readIdentityConfig(environment);
+    const again = await readIdentityConfig(environment);
+    const other = await readIdentityConfig({ ...environment, RELAY_IDENTITY_ORDINAL: '4' });
+    expect([identity.equals(again), identity.equals(other)]).toEqual([true, false]);
+    expect(existsSync(`${seedFile}.key`)).toBe(false);
+  });
+
+  test('takes the ordinal from the name of the pod, for the identity and the address', async () => {
+    const seed = { RELAY_SWARM_KEY_FILE: swarmKeyFile, RELAY_IDENTITY_SEED_FILE: seedFile };
+    const pod = {
+      ...seed,
+      RELAY_POD_NAME: 'grid-relay-3',
+      RELAY_ANNOUNCE: '/dns4/relay-{ordinal}.example.org/tcp/4001',
+    };
+    const config = await readRelayConfig(pod);
+    expect(config.RELAY_ANNOUNCE.map(String)).toEqual(['/dns4/relay-3.example.org/tcp/4001']);
+    expect(config.identity.equals(await readIdentityConfig({ ...seed, RELAY_IDENTITY_ORDINAL: '3' }))).toBe(
+      true,
+    );
+  });
+
+  test('reports everything that is wrong at once, and no secret', async () => {
+    const wrong = join(folder, 'wrong.key');
+    writeFileSync(wrong, 'my secret\n');
+    expect(
+      await problems({
+        RELAY_SWARM_KEY_FILE: wrong,
+        RELAY_LISTEN: '4001',
+        RELAY_MAX_CIRCUITS: '0',
+        RELAY_LOCAL: 'yes',
+      }),
+    ).toEqual([
+      expect.stringContaining('RELAY_LISTEN has 4001, which is no multiaddr'),
+      'RELAY_LOCAL must be one of true, false, got "yes"',
+      `RELAY_SWARM_KEY_FILE names ${wrong}, which is no swarm key: the first line must be /key/swarm/psk/1.0.0/`,
+      'RELAY_MAX_CIRCUITS must be a whole number from 1 to 100000, got "0"',
+      expect.stringContaining('RELAY_IDENTITY_KEY_FILE or RELAY_IDENTITY_SEED_FILE must be set'),
+    ]);
+  });
+
+  test('with two identities is refused', async () => {
+    expect(await problems({ ...MINIMAL, RELAY_IDENTITY_SEED_FILE: seedFile })).toEqual([
+      expect.stringContaining('only one of them'),
+    ]);
+  });
+
+  test('that announces the address of another relay is refused, with its own peer id', async () => {
+    const { identity } = await readRelayConfig(MINIMAL);
+    const own = peerIdFromPrivateKey(identity).toString();
+    const other = peerIdFromPrivateKey(
+      await readIdentityConfig({ RELAY_IDENTITY_SEED_FILE: seedFile }),
+    ).toString();
+    const announce = `/dns4/a.example/tcp/1/p2p/${own},/dns4/b.example/tcp/1/p2p/${other}`;
+    expect(await problems({ ...MINIMAL, RELAY_ANNOUNCE: announce })).toEqual([
+      `RELAY_ANNOUNCE has /dns4/b.example/tcp/1/p2p/${other}, but the peer id of this relay is ${own}`,
+    ]);
+  });
+});

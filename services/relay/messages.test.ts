@@ -1,0 +1,126 @@
+import { randomBytes } from 'node:crypto';
+import { describe, expect, test } from '@jest/globals';
+// The codec of the stock implementation is the reference for the wire; its package does not export it.
+import {
+  HopMessage,
+  ReservationVoucher,
+  Status as StockStatus,
+  StopMessage,
+} from '../../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
+import {
+  decodeHopRequest,
+  decodeStopAnswer,
+  encodeHopAnswer,
+  encodeStopRequest,
+  encodeVoucher,
+  Status,
+} from './messages.ts';
+
+const id = randomBytes(38);
+
+describe('what the stock client writes', () => {
+  test('is read as a reservation', () => {
+    expect(decodeHopRequest(HopMessage.encode({ type: HopMessage.Type.RESERVE }))).toEqual({
+      type: 'reserve',
+    });
+  });
+
+  test('is read as a connection to a target', () => {
+    const bytes = HopMessage.encode({
+      type: HopMessage.Type.CONNECT,
+      peer: { id, addrs: [randomBytes(8), randomBytes(9)] },
+    });
+    expect(decodeHopRequest(bytes)).toEqual({ type: 'connect', target: new Uint8Array(id) });
+  });
+
+  test('is told apart when it belongs elsewhere', () => {
+    const bytes = HopMessage.encode({ type: HopMessage.Type.STATUS, status: StockStatus.OK });
+    expect(decodeHopRequest(bytes)).toEqual({ type: 'other' });
+    expect(decodeHopRequest(Buffer.from([0x08, 0x63]))).toEqual({ type: 'other' });
+  });
+
+  test('is read as the answer of a target', () => {
+    const bytes = StopMessage.encode({
+      type: StopMessage.Type.STATUS,
+      status: StockStatus.PERMISSION_DENIED,
+    });
+    expect(decodeStopAnswer(bytes)).toBe(Status.PERMISSION_DENIED);
+  });
+});
+
+describe('what the stock implementation reads of ours', () => {
+  test('is a refusal', () => {
+    expect(HopMessage.decode(encodeHopAnswer({ status: Status.RESERVATION_REFUSED }))).toEqual({
+      type: HopMessage.Type.STATUS,
+      status: StockStatus.RESERVATION_REFUSED,
+    });
+  });
+
+  test('is a reservation with seconds, bytes and addresses', () => {
+    const addresses = [randomBytes(8), randomBytes(50)];
+    const bytes = encodeHopAnswer({
+      status: Status.OK,
+      limit: { seconds: 900, bytes: 2 ** 40 },
+      reservation: { expires: 1_800_000_000, addresses, voucher: Buffer.alloc(0) },
+    });
+    expect(HopMessage.decode(bytes)).toMatchObject({
+      status: StockStatus.OK,
+      limit: { duration: 900, data: 2n ** 40n },
+      reservation: { expire: 1_800_000_000n, addrs: addresses.map((address) => new Uint8Array(address)) },
+    });
+  });
+
+  test('is a stop request', () => {
+    expect(StopMessage.decode(encodeStopRequest({ source: id, limit: { seconds: 1, bytes: 2 } }))).toEqual({
+      type: StopMessage.Type.CONNECT,
+      peer: { id: new Uint8Array(id), addrs: [] },
+      limit: { duration: 1, data: 2n },
+    });
+  });
+
+  test('is a voucher', () => {
+    const [relay, peer] = [randomBytes(38), randomBytes(38)];
+    expect(ReservationVoucher.decode(encodeVoucher(relay, peer, 1_800_000_000))).toEqual({
+      relay: new Uint8Array(relay),
+      peer: new Uint8Array(peer),
+      expiration: 1_800_000_000n,
+    });
+  });
+});
+
+describe('a hop request', () => {
+  const reserve = Buffer.from([0x08, 0x00]);
+  // Fields 9 (varint), 10 (bytes), 11 (fixed64) and 12 (fixed32) stand in no version of the specification yet.
+  const unknown = Buffer.from('48ff7f5203abcdef5900000000000000006500000000', 'hex');
+
+  test('with unknown fields is read as if they were not there', () => {
+    expect(decodeHopRequest(Buffer.concat([unknown, reserve, unknown]))).toEqual({ type: 'reserve' });
+  });
+
+  test.each([
+    ['is empty', ''],
+    ['is a reservation without its type', '48ff7f'],
+    ['names no target', '0801'],
+    ['names a target without an id', '08011200'],
+    ['is cut off in a field', '08011226aabb'],
+    ['is cut off in a number', '08ff'],
+    ['has a group, which no version knows', '0b0800'],
+    ['has a field longer than itself', '12ffffffff0f00'],
+    ['has a number that never ends', '08ffffffffffffffffffffffff'],
+    ['has a type that is bytes', '0a00'],
+  ])('that %s is refused', (_, hex) => {
+    expect(() => decodeHopRequest(Buffer.from(hex, 'hex'))).toThrow();
+  });
+
+  test('of random bytes is read or refused, and never hangs', () => {
+    let refused = 0;
+    for (let at = 0; at < 20_000; at += 1) {
+      try {
+        decodeHopRequest(randomBytes(at % 64));
+      } catch {
+        refused += 1;
+      }
+    }
+    expect(refused).toBeGreaterThan(15_000);
+  });
+});
