@@ -1,0 +1,38 @@
+// Runs commands of the peer in the test's own process, in a home directory of their own.
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { runCli } from './cli.ts';
+import { makeDirectory } from './testing.ts';
+
+export interface TestHome {
+  readonly home: string;
+  /** The path of a file in the directory of the configuration. */
+  inConfig(name: string): string;
+  run(
+    args: readonly string[],
+    environment?: NodeJS.ProcessEnv,
+  ): Promise<{ code: number; stdout: string; stderr: string }>;
+}
+
+class Sink extends Writable {
+  text = '';
+
+  override _write(chunk: Buffer, _: string, done: () => void): void {
+    this.text += chunk.toString();
+    done();
+  }
+}
+
+export function createTestHome(): TestHome {
+  const home = makeDirectory();
+  return {
+    home,
+    inConfig: (name) => join(home, '.config', 'rustory', name),
+    async run(args, environment = {}) {
+      const [stdout, stderr] = [new Sink(), new Sink()];
+      const settings = { HOME: home, LOG_LEVEL: 'silent', ...environment };
+      const code = await runCli(args, { environment: settings, stdout, stderr });
+      return { code, stdout: stdout.text, stderr: stderr.text };
+    },
+  };
+}

@@ -1,0 +1,19 @@
+#!/usr/bin/env -S node --disable-warning=ExperimentalWarning
+// The peer: `node services/peer/main.ts --help`.
+import { runCli } from './cli.ts';
+import { exitWith } from '../shared/lifecycle.ts';
+
+/** How long handles that are still open may keep a finished command, in milliseconds. */
+const LINGER_MS = 2_000;
+
+const { env: environment, stdout, stderr } = process;
+
+// `head` and the like close the pipe early; the write that follows fails, and nothing is wrong.
+stdout.on('error', () => process.exit(0));
+
+async function main(): Promise<void> {
+  process.exitCode = await runCli(process.argv.slice(2), { environment, stdout, stderr });
+  setTimeout(() => process.exit(), LINGER_MS).unref();
+}
+
+main().catch((error: unknown) => exitWith('rustory-peer', error));

@@ -1,0 +1,122 @@
+import { Writable } from 'node:stream';
+import { describe, expect, test } from '@jest/globals';
+import {
+  createScreen,
+  formatAge,
+  formatAmount,
+  formatBytes,
+  formatDuration,
+  formatTable,
+  type Output,
+  printable,
+  shortenPeerIds,
+  wrap,
+} from './screen.ts';
+
+function createOutput(isTTY: boolean): Output & { text(): string } {
+  let text = '';
+  const stream = new Writable({
+    write(chunk: Buffer, _, done) {
+      text += chunk.toString();
+      done();
+    },
+  });
+  return Object.assign(stream, { text: () => text, isTTY, columns: 20 });
+}
+
+function createTestScreen(isTTY: boolean, colour = true) {
+  const [stdout, stderr] = [createOutput(isTTY), createOutput(isTTY)];
+  const time = { now: 0 };
+  return { screen: createScreen({ stdout, stderr, colour, clock: () => time.now }), stdout, stderr, time };
+}
+
+describe('progress', () => {
+  test('rewrites one line on a terminal, cut to its width, and leaves none behind', () => {
+    const { screen, stderr, time } = createTestScreen(true);
+    screen.progress('1,000 entries');
+    time.now += 200;
+    screen.progress('12,000 entries, much too long a line');
+    screen.note('done');
+    expect(stderr.text()).toBe('\r\u001B[2K1,000 entries\r\u001B[2K12,000 entries, muc\r\u001B[2Kdone\n');
+  });
+
+  test('is plain lines every two seconds elsewhere, and none for what is quick', () => {
+    const { screen, stderr, time } = createTestScreen(false);
+    for (const entries of [1, 2, 3, 4, 5]) {
+      time.now += 900;
+      screen.progress(`${entries} entries`);
+    }
+    expect(stderr.text()).toBe('3 entries\n');
+  });
+});
+
+test('colours are for terminals that want them', () => {
+  expect(createTestScreen(true).screen.style('red', 'no')).toBe('\u001B[31mno\u001B[0m');
+  expect(createTestScreen(true, false).screen.style('red', 'no')).toBe('no');
+  expect(createTestScreen(false).screen.style('red', 'no')).toBe('no');
+});
+
+test('what others send cannot steer the terminal', () => {
+  expect(printable('ls\u001B[2J\u009B1mä\tb\nc\r\u0007')).toBe('ls\uFFFD[2J\uFFFD1mä\tb\nc\uFFFD\uFFFD');
+  const { screen, stderr } = createTestScreen(true);
+  screen.note('tracker said \u001B]0;owned\u0007');
+  expect(stderr.text()).toBe('tracker said \uFFFD]0;owned\uFFFD\n');
+});
+
+test('results go to standard output, the rest to standard error', async () => {
+  const { screen, stdout, stderr } = createTestScreen(false);
+  await screen.out('result');
+  screen.note('remark');
+  expect([stdout.text(), stderr.text()]).toEqual(['result\n', 'remark\n']);
+});
+
+test.each([
+  [0, '0 B'],
+  [999, '999 B'],
+  [3_140_000, '3.1 MB'],
+  [72_208, '72 kB'],
+  [999_499, '999 kB'],
+  [999_500, '1.0 MB'],
+  [2_500_000_000, '2.5 GB'],
+])('%i bytes are %s', (bytes, text) => expect(formatBytes(bytes)).toBe(text));
+
+test.each([
+  [850, '850 ms'],
+  [4_210, '4.2 s'],
+  [185_000, '3 min 5 s'],
+])('%i milliseconds are %s', (milliseconds, text) => expect(formatDuration(milliseconds)).toBe(text));
+
+test.each([
+  [-3, '0 s'],
+  [5, '5 s'],
+  [119, '119 s'],
+  [120, '2 min'],
+  [7_199, '119 min'],
+  [10_000, '2 h'],
+  [400_000, '4 days'],
+])('%i seconds ago are %s', (seconds, text) => expect(formatAge(seconds)).toBe(text));
+
+test('one entry, many entries', () => {
+  expect([formatAmount(1, 'entry', 'entries'), formatAmount(12_000, 'entry', 'entries')]).toEqual([
+    '1 entry',
+    '12,000 entries',
+  ]);
+});
+
+test('a table has its columns under each other and no spaces at the end', () => {
+  expect(formatTable(['A', 'LONG'], [['1234', 'x']])).toEqual(['A     LONG', '1234  x']);
+});
+
+test('a long text is broken at spaces and indented', () => {
+  expect(wrap('no reservation on this relay', 16, '  ', '    ')).toEqual([
+    '  no reservation',
+    '    on this',
+    '    relay',
+  ]);
+});
+
+test('peer ids are cut to the end that tells them apart', () => {
+  expect(shortenPeerIds('/p2p/12D3KooWSCufgHzV4fCwRijfH2k3abrpAJxTKxEvN1FDuRXA2U9x/p2p-circuit')).toBe(
+    '/p2p/…uRXA2U9x/p2p-circuit',
+  );
+});

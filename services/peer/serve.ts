@@ -1,0 +1,117 @@
+// Answers pulls. Reads one page of the store for each request, so that no requester, however slow, holds a
+// transaction, and bounds how many answers are in memory at once.
+import type { Connection, Stream } from '@libp2p/interface';
+import { describeError } from '../shared/errors.ts';
+import type { Logger } from '../shared/log.ts';
+import { toWire } from './entry.ts';
+import type { PeerLibp2p } from './node.ts';
+import type { Store } from './store.ts';
+import { readToEnd, writeAndClose } from './stream-io.ts';
+import { decodeRequest, encodeAnswer, MAX_REQUEST_BYTES, PULL_PROTOCOLS } from './sync-protocol.ts';
+
+/** Size at which an answer is full, in bytes of JSON; requesters ask on until nothing comes. */
+const ANSWER_TARGET_BYTES = 4 * 1024 * 1024;
+
+/** Answers at the same time, in all and for one peer: together they hold some 64 MiB at most. */
+const MAX_ANSWERS = 16;
+const MAX_ANSWERS_PER_PEER = 4;
+
+/** How long a requester may be silent, in milliseconds, where nothing else is said. */
+const DEFAULT_SILENCE_MS = 30_000;
+
+/** How long a requester may take for its request in all, in milliseconds, so that a trickle holds no place for long. */
+const REQUEST_DEADLINE_MS = 30_000;
+
+/** Why a pull was not answered; for the log. */
+type Refusal = 'too many pulls at once' | 'too many pulls of this peer at once';
+
+export interface ServeDeps {
+  readonly libp2p: PeerLibp2p;
+  readonly store: Store;
+  readonly log: Logger;
+  /** Milliseconds that only grow. */
+  readonly clock: () => number;
+  readonly silenceMs?: number;
+}
+
+/** Starts to answer pulls on the node; the function it resolves to ends that, also for answers under way. */
+export async function servePulls(deps: ServeDeps): Promise<() => Promise<void>> {
+  const { libp2p, store, log, clock, silenceMs = DEFAULT_SILENCE_MS } = deps;
+  const running = new Map<string, number>();
+  const stopping = new AbortController();
+
+  function admit(peer: string): Refusal | undefined {
+    const answers = [...running.values()].reduce((sum, count) => sum + count, 0);
+    if (answers >= MAX_ANSWERS) return 'too many pulls at once';
+    return (running.get(peer) ?? 0) >= MAX_ANSWERS_PER_PEER
+      ? 'too many pulls of this peer at once'
+      : undefined;
+  }
+
+  async function onStream(stream: Stream, connection: Connection): Promise<void> {
+    const peer = connection.remotePeer.toString();
+    const refusal = admit(peer);
+    if (refusal !== undefined) {
+      log.warn({ peer, reason: refusal }, 'pull refused');
+      stream.abort(new Error(refusal));
+      return;
+    }
+    running.set(peer, (running.get(peer) ?? 0) + 1);
+    try {
+      await answer(stream, peer);
+    } catch (error) {
+      stream.abort(error instanceof Error ? error : new Error(String(error)));
+      log.warn({ peer, error: describeError(error) }, 'pull failed');
+    } finally {
+      const left = (running.get(peer) ?? 1) - 1;
+      if (left === 0) running.delete(peer);
+      else running.set(peer, left);
+    }
+  }
+
+  async function answer(stream: Stream, peer: string): Promise<void> {
+    const startedAt = clock();
+    const patience = { silenceMs, signal: stopping.signal };
+    const deadline = AbortSignal.any([stopping.signal, AbortSignal.timeout(REQUEST_DEADLINE_MS)]);
+    const message = await readToEnd(stream, MAX_REQUEST_BYTES, { silenceMs, signal: deadline });
+    const { cursor, limit } = await decodeRequest(stream.protocol, message);
+    const page = readPage(store, cursor, limit);
+    const bytes = await encodeAnswer(stream.protocol, page.entries, page.nextCursor);
+    await writeAndClose(stream, bytes, patience);
+    const fields = {
+      peer,
+      entries: page.entries.length,
+      bytes: bytes.length,
+      durationMs: Math.round(clock() - startedAt),
+    };
+    // Devices ask every so often; that nothing was new is no news.
+    if (page.entries.length > 0) log.info(fields, 'pull served');
+    else log.debug(fields, 'pull served');
+  }
+
+  await libp2p.handle([...PULL_PROTOCOLS], onStream, {
+    maxInboundStreams: MAX_ANSWERS_PER_PEER,
+    // Circuits are limited connections; without this the library refuses the protocol on them.
+    runOnLimitedConnection: true,
+  });
+  return async () => {
+    stopping.abort(new Error('this peer is stopping'));
+    await libp2p.unhandle([...PULL_PROTOCOLS]);
+  };
+}
+
+function readPage(store: Store, cursor: number, limit: number) {
+  const entries: string[] = [];
+  let bytes = 0;
+  let nextCursor: number | undefined;
+  store.readAfter(cursor, limit, ({ seq, entry }) => {
+    const json = JSON.stringify(toWire(entry));
+    bytes += Buffer.byteLength(json) + 1;
+    // The first entry goes out whatever its size, or the requester would never get past it.
+    if (entries.length > 0 && bytes > ANSWER_TARGET_BYTES) return false;
+    entries.push(json);
+    nextCursor = seq;
+    return true;
+  });
+  return { entries, nextCursor };
+}
