@@ -1,0 +1,57 @@
+// Writes the documents that are made from the code: `npm run docs`. With --check it only tells which are stale.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { format, type FormatConfig } from 'oxfmt';
+import { variables as relayVariables } from '../services/relay/config.ts';
+import type { Variable } from '../services/shared/env.ts';
+import { createTestApp } from '../services/tracker/app.testing.ts';
+import { variables as trackerVariables } from '../services/tracker/config.ts';
+
+/** The OpenAPI document exactly as the tracker serves it. */
+async function openApi(): Promise<string> {
+  const answer = await createTestApp().get('/openapi.json');
+  return JSON.stringify(await answer.json(), undefined, 2);
+}
+
+function environment(): string {
+  return [
+    '# Environment variables',
+    'Made from `services/*/config.ts` by `npm run docs`; do not edit. Booleans are `true` or `false`, lists are ' +
+      'comma-separated, an empty variable counts as absent. All problems are reported at once, with exit code 78.',
+    'The peer reads `RUSTORY_*` variables and a configuration file: see [peer.md](peer.md).',
+    '## Tracker',
+    table(trackerVariables),
+    '## Relay',
+    table(relayVariables),
+    '',
+  ].join('\n\n');
+}
+
+function table(variables: Record<string, Variable<unknown>>): string {
+  const rows = Object.entries(variables).map(
+    ([name, { fallback, doc }]) =>
+      `| \`${name}\` | ${fallback === undefined || fallback === '' ? '' : `\`${fallback}\``} | ${doc.replaceAll('|', '\\|')} |`,
+  );
+  return ['| variable | default | meaning |', '| --- | --- | --- |', ...rows].join('\n');
+}
+
+const options = JSON.parse(readFileSync('.oxfmtrc.json', 'utf8')) as FormatConfig;
+const isCheck = process.argv.includes('--check');
+const documents = { 'docs/openapi.json': await openApi(), 'docs/environment.md': environment() };
+let stale = 0;
+for (const [path, text] of Object.entries(documents)) {
+  const { code } = await format(path, text, options);
+  if (isCheck && readOrEmpty(path) !== code) {
+    process.stderr.write(`${path} is stale: run «npm run docs»\n`);
+    stale += 1;
+  }
+  if (!isCheck) writeFileSync(path, code);
+}
+process.exit(stale === 0 ? 0 : 1);
+
+function readOrEmpty(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}

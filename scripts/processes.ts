@@ -1,0 +1,149 @@
+// Runs our services as what they are: processes. Used by the demo, by `npm start` and by the end-to-end tests.
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+
+const ROOT = join(import.meta.dirname, '..');
+
+/** How long a process may take to say what is awaited of it, in milliseconds. */
+const PATIENCE_MS = 20_000;
+
+/** How long a process may take to stop after SIGTERM before it is killed, in milliseconds. */
+const STOP_MS = 20_000;
+
+/** Lines of output kept of one process: enough to tell why it failed. */
+const MAX_LINES = 5_000;
+
+/** One line that a service logged. */
+export type LogLine = Record<string, unknown> & { readonly msg: string };
+
+export interface RunOptions {
+  /** Added to a bare environment; nothing of the caller's but PATH is passed on. */
+  readonly env?: Record<string, string>;
+  readonly args?: readonly string[];
+  /** Where the program runs; the root of this repository by default. */
+  readonly cwd?: string;
+  /** Told every line as it comes. */
+  readonly onLine?: (line: string, stream: 'stdout' | 'stderr') => void;
+}
+
+export interface Running {
+  readonly name: string;
+  readonly pid: number;
+  /** Resolves to the exit code, or to the signal that ended the process. */
+  readonly exited: Promise<number | NodeJS.Signals>;
+  stdout(): string;
+  stderr(): string;
+  /** The log lines with this message so far. */
+  logged(msg: string): LogLine[];
+  /** Resolves to the log line with this message, past or future. @throws when the process ends or time is up. */
+  waitFor(msg: string, matches?: (line: LogLine) => boolean, patienceMs?: number): Promise<LogLine>;
+  /** SIGTERM, and SIGKILL when that is not enough. */
+  stop(): Promise<number | NodeJS.Signals>;
+  kill(signal: NodeJS.Signals): void;
+}
+
+export type ServiceName = 'tracker' | 'relay' | 'peer';
+
+/** Starts `services/NAME/main.ts`. */
+export function startService(name: ServiceName, options: RunOptions = {}): Running {
+  return startProgram(name, join(ROOT, `services/${name}/main.ts`), options);
+}
+
+/**
+ * Starts a program on the Node that runs this. It leads a process group of its own, so that a Ctrl-C in a terminal
+ * reaches it through its parent only.
+ */
+export function startProgram(name: string, entry: string, options: RunOptions = {}): Running {
+  const { env = {}, args = [], cwd = ROOT, onLine } = options;
+  const child: ChildProcessByStdio<null, Readable, Readable> = spawn(process.execPath, [entry, ...args], {
+    cwd,
+    env: { PATH: process.env['PATH'] ?? '', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  });
+  const lines = { stdout: [] as string[], stderr: [] as string[] };
+  const logs: LogLine[] = [];
+  const waiting = new Set<() => void>();
+  const wake = (): void => {
+    for (const look of waiting) look();
+  };
+  let ended: number | NodeJS.Signals | undefined;
+  const exited = new Promise<number | NodeJS.Signals>((resolve) => {
+    child.once('close', (code, signal) => {
+      ended = code ?? signal ?? 'SIGKILL';
+      wake();
+      resolve(ended);
+    });
+  });
+  for (const stream of ['stdout', 'stderr'] as const) {
+    createInterface({ input: child[stream] }).on('line', (line) => {
+      if (lines[stream].push(line) > MAX_LINES) lines[stream].shift();
+      const log = parseLog(line);
+      if (log !== undefined && logs.push(log) > MAX_LINES) logs.shift();
+      onLine?.(line, stream);
+      wake();
+    });
+  }
+
+  return {
+    name,
+    pid: child.pid ?? -1,
+    exited,
+    stdout: () => lines.stdout.join('\n'),
+    stderr: () => lines.stderr.join('\n'),
+    logged: (msg) => logs.filter((line) => line.msg === msg),
+    async waitFor(msg, matches = () => true, patienceMs = PATIENCE_MS) {
+      const found = Promise.withResolvers<LogLine>();
+      const complain = (what: string): void =>
+        found.reject(new Error(`${name} ${what} before «${msg}»:\n${lines.stderr.slice(-20).join('\n')}`));
+      const timer = setTimeout(() => complain(`took ${patienceMs} ms`), patienceMs);
+      const look = (): void => {
+        const line = logs.find((candidate) => candidate.msg === msg && matches(candidate));
+        if (line !== undefined) found.resolve(line);
+        else if (ended !== undefined) complain(`ended with ${ended}`);
+      };
+      waiting.add(look);
+      look();
+      try {
+        return await found.promise;
+      } finally {
+        clearTimeout(timer);
+        waiting.delete(look);
+      }
+    },
+    async stop() {
+      if (ended === undefined) child.kill('SIGTERM');
+      const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+      const code = await exited;
+      clearTimeout(timer);
+      return code;
+    },
+    kill: (signal) => void child.kill(signal),
+  };
+}
+
+/** What a program that ran to its end left. */
+export interface Finished {
+  readonly code: number | NodeJS.Signals;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Waits for the end of a program. */
+export async function finished(running: Running): Promise<Finished> {
+  const code = await running.exited;
+  return { code, stdout: running.stdout(), stderr: running.stderr() };
+}
+
+function parseLog(line: string): LogLine | undefined {
+  if (!line.startsWith('{')) return undefined;
+  try {
+    const parsed: unknown = JSON.parse(line);
+    if (typeof parsed === 'object' && parsed !== null && 'msg' in parsed) return parsed as LogLine;
+  } catch {
+    // Not every line that begins with a brace is a log line.
+  }
+  return undefined;
+}
