@@ -1,0 +1,89 @@
+// `node e2e/load/reservations.ts [DEVICES [MINUTES [CHURN]]]`: many idle reservations, held; all gone at once; then as
+// many connect, reserve and close in a row. Prints what the relay's memory did.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Libp2p } from '@libp2p/interface';
+import { until } from '../../services/shared/testing.ts';
+import { readSwarmKey } from '../../services/swarm/key.ts';
+import { startRelay } from '../../scripts/grid.ts';
+import { metric, reserve, residentMiB, startDevice } from './devices.ts';
+
+const [devices = 2_000, minutes = 10, churn = 20_000] = process.argv.slice(2).map(Number);
+const IN_PARALLEL = 16;
+const SAMPLE_MS = 15_000;
+
+const folder = mkdtempSync(join(tmpdir(), 'rustory-load-'));
+const relay = await startRelay(folder, {
+  env: {
+    NODE_OPTIONS: process.env['RELAY_NODE_OPTIONS'] ?? '',
+    RELAY_MAX_RESERVATIONS: '4096',
+    RELAY_MAX_CONNECTIONS: '4096',
+    RELAY_IDLE_SECONDS: '3600',
+  },
+});
+const key = readSwarmKey(join(folder, 'swarm.key'));
+const say = (text: string): void => void process.stdout.write(`${text}\n`);
+const memory = (): string => `${residentMiB(relay).toFixed(0)} MiB`;
+
+/** Does a thing `count` times, a few at a time. */
+async function repeat(count: number, work: (at: number) => Promise<void>): Promise<void> {
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    while (next < count) {
+      next += 1;
+      await work(next);
+    }
+  };
+  await Promise.all(Array.from({ length: IN_PARALLEL }, worker));
+}
+
+try {
+  say(`at rest: ${memory()}`);
+  const nodes: Libp2p[] = [];
+  await repeat(devices, async () => {
+    const node = await startDevice(key);
+    const status = await reserve(node, relay);
+    if (status !== 'OK') throw new Error(`a reservation was answered ${status}`);
+    nodes.push(node);
+  });
+  say(`${await metric(relay, 'rustory_relay_reservations')} reservations: ${memory()}`);
+  const samples: number[] = [];
+  for (const end = Date.now() + minutes * 60_000; Date.now() < end;) {
+    await new Promise((resolve) => {
+      setTimeout(resolve, Math.min(SAMPLE_MS, end - Date.now()));
+    });
+    samples.push(residentMiB(relay));
+  }
+  say(
+    `held ${minutes} min: ${Math.min(...samples).toFixed(0)} to ${Math.max(...samples).toFixed(0)} MiB, now ${memory()}`,
+  );
+  await Promise.all(nodes.map(async (node) => node.stop()));
+  const gone = performance.now();
+  await until(
+    async () => (await metric(relay, 'rustory_relay_reservations')) === 0,
+    'all reservations are freed',
+  );
+  say(
+    `all gone: 0 reservations ${Math.round(performance.now() - gone)} ms after the last disconnect, ${memory()}`,
+  );
+
+  const before = residentMiB(relay);
+  const started = performance.now();
+  await repeat(churn, async (at) => {
+    const node = await startDevice(key);
+    await reserve(node, relay);
+    await node.stop();
+    if (at % 5_000 === 0) say(`  ${at} of ${churn}: ${memory()}`);
+  });
+  const seconds = (performance.now() - started) / 1000;
+  await until(
+    async () => (await metric(relay, 'rustory_relay_reservations')) === 0,
+    'all reservations are freed',
+  );
+  say(`${churn} connect, reserve, close in ${seconds.toFixed(0)} s: ${before.toFixed(0)} → ${memory()}`);
+} finally {
+  await relay.stop();
+  rmSync(folder, { recursive: true });
+}
+process.exit();

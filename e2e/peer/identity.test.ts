@@ -1,0 +1,33 @@
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { cleanUp, makeEntries, startGrid } from './grid.testing.ts';
+
+afterEach(cleanUp);
+
+/** Pulls that are made while the other process of the device holds the newest connection to the relay. */
+const PULLS = 5;
+
+describe('a device that serves in one process and syncs in another, under one identity', () => {
+  test('stays reachable: the relay offers no circuit to the process that only syncs', async () => {
+    const grid = await startGrid();
+    const [laptop, desktop] = [grid.device('laptop'), grid.device('desktop')];
+    laptop.insert(makeEntries('laptop', 100));
+    await laptop
+      .start('serve')
+      .waitFor('registered', ({ addrs }) => JSON.stringify(addrs).includes('p2p-circuit'));
+    desktop.insert(makeEntries('desktop', 100));
+    await desktop
+      .start('serve')
+      .waitFor('registered', ({ addrs }) => JSON.stringify(addrs).includes('p2p-circuit'));
+    const watching = laptop.start('sync', '--watch', '--interval-sec', '1', '--json');
+    await watching.waitFor('started');
+    for (let pulls = 1; pulls <= PULLS; pulls += 1) {
+      const { code, stdout, stderr } = await desktop.run('sync', '--json');
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      expect(JSON.parse(stdout)).not.toHaveProperty('error');
+    }
+    expect(desktop.entries()).toHaveLength(200);
+    expect(await watching.stop()).toBe(0);
+    expect(watching.stdout()).toContain('"failed":0');
+    expect(watching.stdout()).not.toContain('"error"');
+  }, 60_000);
+});

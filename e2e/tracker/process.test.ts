@@ -1,0 +1,125 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { until } from '../../services/shared/testing.ts';
+import { peerIds } from './peers.testing.ts';
+import { runTracker, startTracker, type TrackerProcess } from './process.testing.ts';
+
+const PEER = '12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA';
+const started: TrackerProcess[] = [];
+
+async function start(environment?: Record<string, string>): Promise<TrackerProcess> {
+  const tracker = await startTracker(environment);
+  started.push(tracker);
+  return tracker;
+}
+
+async function register(url: string): Promise<Response> {
+  return fetch(`${url}/api/v1/peers/register`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ peer_id: PEER, addrs: ['/ip4/192.168.1.20/tcp/4001'], meta: null }),
+  });
+}
+
+afterEach(async () => {
+  await Promise.all(started.splice(0).map((tracker) => tracker.end('SIGKILL')));
+});
+
+describe('a tracker process', () => {
+  test('registers, lists, is live and ready, and counts', async () => {
+    const { url, opsUrl } = await start({ TRACKER_TTL_SECONDS: '45' });
+    expect(await (await register(url)).json()).toEqual({ ok: true, ttl_sec: 45 });
+    expect(await (await fetch(`${url}/api/v1/peers`)).json()).toMatchObject({
+      peers: [{ peer_id: PEER, meta: null }],
+    });
+    expect((await fetch(`${opsUrl}/livez`)).status).toBe(200);
+    expect((await fetch(`${opsUrl}/readyz`)).status).toBe(200);
+    expect(await (await fetch(`${opsUrl}/metrics`)).text()).toContain('tracker_live_peers 1');
+  });
+
+  test('lists thousands in pieces, whole and newest first', async () => {
+    const { url } = await start();
+    const ids = peerIds(1_500);
+    for (const peer_id of ids) {
+      const body = JSON.stringify({
+        peer_id,
+        addrs: ['/ip4/192.168.1.20/tcp/4001'],
+        meta: { user_id: 'alice' },
+      });
+      const headers = { 'Content-Type': 'application/json' };
+      await fetch(`${url}/api/v1/peers/register`, { method: 'POST', headers, body });
+    }
+    const answer = await fetch(`${url}/api/v1/peers?user_id=alice`);
+    expect(answer.headers.get('transfer-encoding')).toBe('chunked');
+    const { peers } = (await answer.json()) as { peers: { peer_id: string }[] };
+    expect(peers.map(({ peer_id }) => peer_id)).toEqual(ids.toReversed());
+    expect((await fetch(`${url}/api/v1/peers`, { method: 'HEAD' })).status).toBe(200);
+  });
+
+  test('takes new tokens without a restart, and no request meets a gap', async () => {
+    const path = join(mkdtempSync(join(tmpdir(), 'rustory-tokens-')), 'tokens');
+    writeFileSync(path, 'first-token-of-the-grid\n');
+    const { url, output } = await start({ TRACKER_TOKENS_FILE: path });
+    const status = async (token: string): Promise<number> =>
+      (await fetch(`${url}/api/v1/ping`, { headers: { Authorization: `Bearer ${token}` } })).status;
+    expect(await status('first-token-of-the-grid')).toBe(200);
+    expect(await status('second-token-of-the-grid')).toBe(401);
+    writeFileSync(path, 'first-token-of-the-grid\nsecond-token-of-the-grid\n');
+    await until(async () => {
+      expect(await status('first-token-of-the-grid')).toBe(200);
+      return (await status('second-token-of-the-grid')) === 200;
+    }, 'the second token is valid');
+    rmSync(dirname(path), { recursive: true });
+    expect(output()).not.toContain('token-of-the-grid');
+  });
+
+  test.each(['SIGTERM', 'SIGINT'] as const)('ends cleanly on %s', async (signal) => {
+    const tracker = await start();
+    await register(tracker.url);
+    expect(await tracker.end(signal)).toBe(0);
+    expect(tracker.output()).toContain('"msg":"stopped"');
+  });
+
+  test('is unready while it drains, still answers, and asks clients to leave', async () => {
+    const tracker = await start();
+    expect((await register(tracker.url)).headers.get('connection')).not.toBe('close');
+    tracker.child.kill('SIGTERM');
+    await until(() => tracker.output().includes('"msg":"stopping"'), 'it is stopping');
+    expect((await fetch(`${tracker.opsUrl}/readyz`)).status).toBe(503);
+    expect((await register(tracker.url)).headers.get('connection')).toBe('close');
+    await until(() => tracker.child.exitCode === 0, 'it ended');
+  });
+
+  test('shows every problem of its configuration and exits with 78', async () => {
+    const { exitCode, output } = await runTracker({ TRACKER_TTL_SECONDS: 'x', TRACKER_LISTEN: 'nowhere' });
+    expect(exitCode).toBe(78);
+    expect(output).toContain('TRACKER_TTL_SECONDS must be');
+    expect(output).toContain('TRACKER_LISTEN must be');
+  });
+
+  test('does not start open to the world by accident', async () => {
+    const { exitCode, output } = await runTracker({});
+    expect(exitCode).toBe(78);
+    expect(output).toContain('TRACKER_ALLOW_UNAUTHENTICATED=true');
+  });
+
+  test('refuses a missing tokens file, and a taken port by name', async () => {
+    const missing = await runTracker({ TRACKER_TOKENS_FILE: '/nowhere' });
+    expect(missing).toMatchObject({ exitCode: 78, output: expect.stringContaining('/nowhere') });
+    const { url } = await start();
+    const taken = await runTracker({ TRACKER_LISTEN: new URL(url).host, TRACKER_OPS_LISTEN: '127.0.0.1:0' });
+    expect(taken).toMatchObject({ exitCode: 1, output: expect.stringContaining('EADDRINUSE') });
+  });
+
+  test('teaches its variables', async () => {
+    const { exitCode, output } = await runTracker({}, ['--help']);
+    expect(exitCode).toBe(0);
+    expect(output).toContain('TRACKER_TTL_SECONDS=60');
+    expect(await runTracker({}, ['--version'])).toMatchObject({
+      exitCode: 0,
+      output: expect.stringMatching(/^tracker \d/),
+    });
+  });
+});
