@@ -14,6 +14,11 @@
 {{- .Values.auth.existingSecret | default (printf "%s-tokens" (include "rustory.fullname" .)) -}}
 {{- end -}}
 
+{{/* Key of the token that the notes name and `helm test` uses. */}}
+{{- define "tracker.tokenKey" -}}
+{{- ternary .Values.auth.existingSecretKey "token" (ne .Values.auth.existingSecret "") -}}
+{{- end -}}
+
 {{- define "tracker.redisUrlSecret" -}}
 {{- printf "%s-redis-url" (include "rustory.fullname" .) -}}
 {{- end -}}

@@ -10,7 +10,7 @@ tracker_token = "THE TOKEN"
 {{- if .Values.auth.enabled }}
 THE TOKEN for the tracker:
 
-  kubectl --namespace {{ .Release.Namespace }} get secret {{ include "tracker.tokensSecret" . }} -o jsonpath='{.data.{{ ternary .Values.auth.existingSecretKey "token" (ne .Values.auth.existingSecret "") | replace "." "\\." }}}' | base64 -d
+  kubectl --namespace {{ .Release.Namespace }} get secret {{ include "tracker.tokensSecret" . }} -o jsonpath='{.data.{{ include "tracker.tokenKey" . | replace "." "\\." }}}' | base64 -d
 {{- else }}
 The tracker asks for no token: whoever reaches it can register and list devices. Set auth.enabled to change that.
 {{- end }}
