@@ -81,7 +81,10 @@ describe('redis/*.yaml', () => {
 describe('tests/grid.yaml', () => {
   test('tries every relay and the tracker with the first token, by the image that the trackers run', async () => {
     const pod = (await render(UMBRELLA, { relay: { replicaCount: 2 } })).only('Pod');
-    expect(pod.metadata.annotations).toMatchObject({ 'helm.sh/hook': 'test' });
+    expect(pod.metadata.annotations).toEqual({
+      'helm.sh/hook': 'test',
+      'helm.sh/hook-delete-policy': 'before-hook-creation,hook-succeeded',
+    });
     const container = at(podSpec(pod), 'containers', 0);
     expect(at(container, 'image')).toBe('ghcr.io/rustory/rustory-p2p-tracker:0.1.0');
     expect(at(container, 'command')).toEqual(['node', '/app/peer.js', 'grid-test']);
