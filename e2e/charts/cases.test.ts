@@ -11,6 +11,18 @@ test.each(CHARTS)('%s passes the linter of helm', async (chart) => {
   expect(code).toBe(0);
 });
 
+test('the longest name that a release may have leaves all names whole, apart and short enough', async () => {
+  const args = ['template', 'r'.repeat(53), UMBRELLA, '--namespace=grid'];
+  const { stdout } = await helm([...args, `--values=${UMBRELLA}/ci/existing-secrets-values.yaml`]);
+  const names = [...stdout.matchAll(/^kind: (\w+)\nmetadata:\n {2}name: (\S+)$/gm)].map(
+    ([, kind, name]) => `${kind} ${name}`,
+  );
+  expect(names.length).toBeGreaterThan(10);
+  expect(names).toEqual([...new Set(names)]);
+  // Kubernetes appends eleven characters to the name of a StatefulSet, in a label of at most 63.
+  for (const name of names) expect(name.replace(/^\w+ /, '').length).toBeLessThanOrEqual(52);
+});
+
 /** The compiler reads the types of all of Kubernetes, which takes its time on a machine that is busy. */
 const COMPILER_TIMEOUT_MS = 60_000;
 

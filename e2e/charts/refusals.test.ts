@@ -27,6 +27,12 @@ describe('values.schema.json refuses', () => {
       { config: { RELAY_ANNOUNCE: 'x' } },
       "'RELAY_ANNOUNCE' not allowed",
     ],
+    [
+      'a port without a probe',
+      TRACKER,
+      { config: { TRACKER_LISTEN: '[::]:80' } },
+      "'/config/TRACKER_LISTEN'",
+    ],
     ['a number where text belongs', TRACKER, { ingress: { host: 5 } }, "'/ingress/host': got number"],
     ['a negative number', RELAY, { replicaCount: -1 }, "'/replicaCount'"],
     ['another way to expose', RELAY, { p2p: { expose: 'HostPort' } }, "'/p2p/expose'"],
@@ -239,9 +245,9 @@ const REFUSED: ReadonlyArray<readonly [sentence: string, chart: string, values: 
     ],
     [
       'two passwords of the Redis',
-      UMBRELLA,
-      { tracker: { bundledRedis: { existingSecret: 's' } }, redis: { password: 'p' } },
-      'redis.password and tracker.bundledRedis.existingSecret exclude',
+      TRACKER,
+      { bundledRedis: { password: 'p', existingSecret: 's' } },
+      'bundledRedis.password and bundledRedis.existingSecret exclude',
     ],
   ];
 
@@ -253,7 +259,7 @@ describe('validate.yaml refuses', () => {
   test('and each of its sentences is shown by a case', () => {
     for (const chart of [UMBRELLA, TRACKER, RELAY]) {
       const text = readFileSync(join(ROOT, chart, 'templates/validate.yaml'), 'utf8');
-      const sentences = text.match(/append \$problems|\bfail "/g) ?? [];
+      const sentences = text.match(/append \$problems|complain" \(list/g) ?? [];
       const cases = REFUSED.filter(([, of]) => of === chart);
       // Lists share one sentence: three cases stand for one line.
       expect([chart, cases.length >= sentences.length]).toEqual([chart, true]);
