@@ -1,7 +1,7 @@
 // Answers pulls. Reads one page of the store for each request, so that no requester, however slow, holds a
 // transaction, and bounds how many answers are in memory at once.
 import type { Connection, Stream } from '@libp2p/interface';
-import { describeError } from '../shared/errors.ts';
+import { describeError, toError } from '../shared/errors.ts';
 import type { Logger } from '../shared/log.ts';
 import { toWire } from './entry.ts';
 import type { PeerLibp2p } from './node.ts';
@@ -60,7 +60,7 @@ export async function servePulls(deps: ServeDeps): Promise<() => Promise<void>> 
     try {
       await answer(stream, peer);
     } catch (error) {
-      stream.abort(error instanceof Error ? error : new Error(String(error)));
+      stream.abort(toError(error));
       log.warn({ peer, error: describeError(error) }, 'pull failed');
     } finally {
       const left = (running.get(peer) ?? 1) - 1;
