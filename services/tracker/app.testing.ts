@@ -1,4 +1,6 @@
-// An app over a memory registry, as its tests use it.
+// An app over a memory registry, as its tests use it. Its asserts are those of Node, because scripts/docs.ts uses it outside of Jest.
+import assert from 'node:assert/strict';
+import { listAnswerSchema, problemSchema } from '../shared/contract.ts';
 import { createLogger } from '../shared/log.ts';
 import { type AppDeps, createApp } from './app.ts';
 import { createAuth } from './auth.ts';
@@ -10,6 +12,10 @@ import type { Grant } from './tokens.ts';
 export const PEER = '12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA';
 export const OTHER_PEER = 'QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N';
 export const ADDR = '/ip4/192.168.1.20/tcp/4001';
+
+export const REGISTER = '/api/v1/peers/register';
+export const UNREGISTER = '/api/v1/peers/unregister';
+export const LIST = '/api/v1/peers';
 
 export interface TestApp {
   get(path: string, headers?: Record<string, string>): Promise<Response>;
@@ -50,4 +56,20 @@ export function createTestApp(overrides: Partial<AppDeps> = {}, grants?: Record<
       }),
     metrics: () => metrics.registry.metrics(),
   };
+}
+
+/** The peers of a listing, which parses as clients parse it. */
+export async function listed(app: TestApp, query = ''): Promise<unknown[]> {
+  const answer = await app.get(`${LIST}${query}`);
+  assert.equal(answer.status, 200);
+  return listAnswerSchema.parse(await answer.json()).peers;
+}
+
+/** Status and code of a refusal, which is a problem document. */
+export async function refusal(answer: Response): Promise<[number, string]> {
+  assert.equal(answer.headers.get('content-type'), 'application/problem+json');
+  assert.equal(answer.headers.get('cache-control'), 'no-store');
+  const problem = problemSchema.parse(await answer.json());
+  assert.equal(problem.status, answer.status);
+  return [answer.status, problem.code];
 }
