@@ -85,6 +85,12 @@ function openObjects(schema: unknown, path: string): string[] {
 const REFUSED: ReadonlyArray<readonly [sentence: string, chart: string, values: object, complaint: string]> =
   [
     [
+      'the Redis of another chart',
+      TRACKER,
+      { bundledRedis: { enabled: true } },
+      'bundledRedis.enabled means the Redis of the chart rustory-p2p',
+    ],
+    [
       'trackers that would each remember other devices',
       TRACKER,
       { replicaCount: 2 },
