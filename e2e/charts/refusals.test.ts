@@ -52,6 +52,18 @@ describe('values.schema.json refuses', () => {
       { topologySpread: { zone: { maxSkew: 1, labelSelector: {} } } },
       'labelSelector',
     ],
+    [
+      'a typing error in what goes to Kubernetes',
+      RELAY,
+      { securityContext: { readOnlyRootFileSystem: true } },
+      "'readOnlyRootFileSystem' not allowed",
+    ],
+    [
+      'a peer of a policy that is none',
+      TRACKER,
+      { networkPolicy: { opsFrom: [{ namespace: 'monitoring' }] } },
+      "'namespace' not allowed",
+    ],
     ['a quantity that is none', UMBRELLA, { redis: { resources: { limits: { memory: '1 GB' } } } }, 'memory'],
   ])('%s', async (_, chart, values, complaint) => {
     expect(await refusal(chart, values as never)).toContain(complaint);
