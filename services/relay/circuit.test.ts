@@ -1,0 +1,164 @@
+import { randomBytes } from 'node:crypto';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import type { Stream } from '@libp2p/interface';
+import { until } from '../shared/testing.ts';
+import {
+  circuitAddress,
+  closeAll,
+  connectTo,
+  dialEcho,
+  exchange,
+  hop,
+  muxers,
+  startPeer,
+  startRelay,
+} from './testing.ts';
+
+afterEach(closeAll);
+
+describe('a circuit', () => {
+  test.each([
+    { a: 'yamux', b: 'yamux', of: [muxers, muxers] },
+    { a: 'mplex', b: 'mplex', of: [muxers.slice(1), muxers.slice(1)] },
+    { a: 'yamux', b: 'mplex', of: [muxers, muxers.slice(1)] },
+  ])('from $a to $b carries 8 MiB there and back, byte for byte', async ({ of: [from, to] }) => {
+    const relay = await startRelay();
+    const target = await startPeer(relay, { muxers: to ?? [] });
+    const source = await startPeer(undefined, { muxers: from ?? [] });
+    const { sent, received, bytes } = await exchange(await dialEcho(source, relay, target), 8 * 1024 * 1024);
+    expect([bytes, received]).toEqual([8 * 1024 * 1024, sent]);
+    for (const direction of ['to_target', 'to_source']) {
+      const relayed = await relay.metric(`rustory_relay_relayed_bytes_total{direction="${direction}"}`);
+      expect(relayed).toBeGreaterThan(8 * 1024 * 1024);
+    }
+  });
+
+  test('to a peer without a reservation is refused', async () => {
+    const relay = await startRelay();
+    const [source, target] = [await startPeer(), await startPeer()];
+    await target.dial(relay.address);
+    expect((await hop(source, relay, connectTo(target))).status).toBe('NO_RESERVATION');
+  });
+
+  test('to a peer that does not answer STOP fails, and frees its place', async () => {
+    const relay = await startRelay({ RELAY_MAX_CIRCUITS: 1 });
+    const [source, target] = [await startPeer(), await startPeer(relay)];
+    await target.unhandle('/libp2p/circuit/relay/0.2.0/stop');
+    for (let at = 0; at < 3; at += 1) {
+      expect((await hop(source, relay, connectTo(target))).status).toBe('CONNECTION_FAILED');
+    }
+    expect(await relay.metric('rustory_relay_circuits')).toBe(0);
+  });
+
+  test.each([
+    { limit: { RELAY_MAX_CIRCUITS: 1 }, reason: 'circuits' },
+    { limit: { RELAY_MAX_CIRCUITS_PER_PEER: 1 }, reason: 'source' },
+  ])('beyond the limit is refused, while running ones go on ($reason)', async ({ limit, reason }) => {
+    const relay = await startRelay(limit);
+    const [source, target, other] = [await startPeer(), await startPeer(relay), await startPeer(relay)];
+    const stream = await dialEcho(source, relay, target);
+    expect((await hop(source, relay, connectTo(other))).status).toBe('RESOURCE_LIMIT_EXCEEDED');
+    expect(await relay.metric(`rustory_relay_circuit_requests_total{outcome="${reason}"}`)).toBe(1);
+    const { sent, received } = await exchange(stream, 100_000);
+    expect(received).toBe(sent);
+  });
+
+  test('ends when it has carried its bytes', async () => {
+    const relay = await startRelay({ RELAY_CIRCUIT_BYTES: 1024 * 1024 });
+    const [source, target] = [await startPeer(), await startPeer(relay)];
+    await expect(exchange(await dialEcho(source, relay, target), 2 * 1024 * 1024)).rejects.toThrow();
+    await until(
+      async () => (await relay.metric('rustory_relay_circuits_ended_total{reason="bytes"}')) === 1,
+      'the circuit is counted',
+    );
+    expect(await relay.metric('rustory_relay_circuits')).toBe(0);
+  });
+
+  test('ends when its time is over', async () => {
+    const relay = await startRelay({ RELAY_CIRCUIT_SECONDS: 1 });
+    const [source, target] = [await startPeer(), await startPeer(relay)];
+    const stream = await dialEcho(source, relay, target);
+    await until(() => stream.status !== 'open', 'the stream is gone');
+    await until(
+      async () => (await relay.metric('rustory_relay_circuits_ended_total{reason="duration"}')) === 1,
+      'the circuit is counted',
+    );
+  });
+
+  test('ends when it has carried nothing for too long', async () => {
+    const relay = await startRelay({ RELAY_CIRCUIT_IDLE_SECONDS: 1 });
+    const [source, target] = [await startPeer(), await startPeer(relay)];
+    const stream = await dialEcho(source, relay, target);
+    await until(() => stream.status !== 'open', 'the stream is gone');
+    await until(
+      async () => (await relay.metric('rustory_relay_circuits_ended_total{reason="idle"}')) === 1,
+      'the circuit is counted',
+    );
+  });
+
+  test.each([
+    { of: 'the circuit', limit: { RELAY_CIRCUIT_BYTES_PER_SECOND: 1024 * 1024 } },
+    { of: 'the peer', limit: { RELAY_PEER_BYTES_PER_SECOND: 1024 * 1024 } },
+  ])('that keeps to a rate of $of carries everything all the same', async ({ limit }) => {
+    const relay = await startRelay(limit);
+    const [source, target] = [await startPeer(), await startPeer(relay)];
+    const { sent, received, bytes } = await exchange(await dialEcho(source, relay, target), 1024 * 1024);
+    expect([bytes, received]).toEqual([1024 * 1024, sent]);
+  });
+
+  test('whose target is killed breaks for the source too', async () => {
+    const relay = await startRelay();
+    const [source, target] = [await startPeer(), await startPeer(relay)];
+    const stream = await dialEcho(source, relay, target);
+    for (const connection of target.getConnections()) connection.abort(new Error('killed'));
+    await until(() => stream.status !== 'open', 'the stream is gone');
+    await until(async () => (await relay.metric('rustory_relay_circuits')) === 0, 'the circuit is gone');
+  });
+
+  test('goes over the newest live connection of its target', async () => {
+    const relay = await startRelay();
+    const [source, target] = [await startPeer(), await startPeer(relay)];
+    const second = await target.dial(relay.address, { force: true });
+    const stream = await dialEcho(source, relay, target);
+    expect(second.streams.filter(({ protocol }) => protocol.endsWith('/stop'))).toHaveLength(1);
+    expect((await exchange(stream, 1_000)).bytes).toBe(1_000);
+  });
+});
+
+test('receivers that never read hold back their senders, not the relay or others', async () => {
+  const relay = await startRelay({ RELAY_BUFFER_BYTES: 1024 * 1024 });
+  const [source, target, other] = [await startPeer(), await startPeer(relay), await startPeer(relay)];
+  const stalled: Stream[] = [];
+  await target.handle('/test/never-reads', (stream) => void stalled.push(stream), {
+    runOnLimitedConnection: true,
+  });
+  const address = circuitAddress(target);
+  if (address === undefined) throw new Error('no circuit address');
+  const senders = await Promise.all(
+    Array.from({ length: 8 }, async (_, at) => {
+      const from = at === 0 ? source : await startPeer();
+      return from.dialProtocol(address, '/test/never-reads', { runOnLimitedConnection: true });
+    }),
+  );
+  const chunk = randomBytes(64 * 1024);
+  for (const sender of senders) {
+    sender.addEventListener('drain', () => {
+      while (sender.status === 'open' && sender.send(chunk));
+    });
+    while (sender.send(chunk));
+  }
+  await until(
+    async () => (await relay.metric('rustory_relay_buffered_bytes')) > 1024 * 1024,
+    'the buffers are tight',
+  );
+  // Another circuit, to another device, works as if nothing were.
+  const { sent, received } = await exchange(await dialEcho(await startPeer(), relay, other), 4 * 1024 * 1024);
+  expect(received).toBe(sent);
+  // A stream holds at most one window, whatever its sender would still like to send.
+  expect(await relay.metric('rustory_relay_buffered_bytes')).toBeLessThan(8 * 2 * 1024 * 1024);
+  for (const sender of senders) sender.abort(new Error('the test is over'));
+  await until(
+    async () => (await relay.metric('rustory_relay_buffered_bytes')) === 0,
+    'nothing waits any more',
+  );
+}, 30_000);
