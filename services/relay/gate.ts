@@ -2,6 +2,7 @@
 // those that are of no use. It counts by itself: the library copies the list of all connections whenever it is asked.
 import type { Connection, ConnectionGater, MultiaddrConnection } from '@libp2p/interface';
 import { clientNetwork } from '../shared/client-network.ts';
+import { addTo } from './counts.ts';
 import type { Handshakes } from './handshakes.ts';
 import type { ConnectionRefusal, RelayMetrics } from './metrics.ts';
 
@@ -26,26 +27,45 @@ export interface Gate {
   closeUseless(): Promise<void>;
 }
 
+/** A connection that is here. */
+interface Guest {
+  readonly address: string;
+  /** Known when the handshake is over. */
+  peer: string | undefined;
+  /** When it last took something, or had nothing to take. */
+  movedAt: number;
+}
+
 /** @param now the time in milliseconds, from any start. */
 export function createGate(options: GateOptions, now: () => number = () => performance.now()): Gate {
   const { handshakes, metrics } = options;
   const maxPerAddress = options.maxConnectionsPerAddress ?? Number.POSITIVE_INFINITY;
+  const guests = new Map<MultiaddrConnection, Guest>();
   // Handshakes included: the cheapest way to fill a relay is to begin them.
   const byAddress = new Map<string, number>();
   const byPeer = new Map<string, number>();
-  /** When each open connection last took something, or had nothing to take. */
-  const movedAt = new Map<MultiaddrConnection, number>();
   const idleSince = new Map<Connection, number>();
+  let open = 0;
 
   function refuse(reason: ConnectionRefusal): true {
     metrics.connectionRefused(reason);
     return true;
   }
 
+  function leave(connection: MultiaddrConnection): void {
+    const guest = guests.get(connection);
+    if (guest === undefined) return;
+    guests.delete(connection);
+    addTo(byAddress, guest.address, -1);
+    if (guest.peer === undefined) return;
+    addTo(byPeer, guest.peer, -1);
+    open -= 1;
+  }
+
   function closeStuck(): void {
-    for (const [connection, since] of movedAt) {
-      if (!connection.writableNeedsDrain) movedAt.set(connection, now());
-      else if (now() - since >= options.stuckSeconds * 1000) {
+    for (const [connection, guest] of guests) {
+      if (!connection.writableNeedsDrain) guest.movedAt = now();
+      else if (now() - guest.movedAt >= options.stuckSeconds * 1000) {
         metrics.stuckClosed();
         connection.abort(new Error('nothing that was sent has arrived for too long'));
       }
@@ -53,9 +73,9 @@ export function createGate(options: GateOptions, now: () => number = () => perfo
   }
 
   function overdue(): Connection[] {
-    const open = new Set(options.connections());
-    for (const connection of idleSince.keys()) if (!open.has(connection)) idleSince.delete(connection);
-    return [...open].filter((connection) => {
+    const all = new Set(options.connections());
+    for (const connection of idleSince.keys()) if (!all.has(connection)) idleSince.delete(connection);
+    return [...all].filter((connection) => {
       const isIdle = connection.streams.length === 0 && !options.isReserved(connection.remotePeer.toString());
       const since = idleSince.get(connection);
       if (!isIdle) idleSince.delete(connection);
@@ -67,26 +87,28 @@ export function createGate(options: GateOptions, now: () => number = () => perfo
   return {
     gater: {
       denyInboundConnection(connection) {
-        if (movedAt.size >= options.maxConnections) return refuse('all');
+        if (open >= options.maxConnections) return refuse('all');
         const address = addressOf(connection);
         if ((byAddress.get(address) ?? 0) >= maxPerAddress) return refuse('address');
-        countUntilClosed(byAddress, address, connection);
+        addTo(byAddress, address, 1);
+        guests.set(connection, { address, peer: undefined, movedAt: now() });
+        connection.addEventListener('close', () => leave(connection));
         handshakes.begin(connection);
         return false;
       },
-      denyInboundUpgradedConnection(peer, connection) {
+      denyInboundUpgradedConnection(peerId, connection) {
         // It may have closed while its handshake went on, and closes no second time.
-        if (connection.status !== 'open') return true;
+        const guest = guests.get(connection);
+        if (guest === undefined) return true;
         handshakes.finish(connection);
         // Others have finished theirs in the meantime.
-        if (movedAt.size >= options.maxConnections) return refuse('all');
-        if ((byPeer.get(peer.toString()) ?? 0) >= options.maxConnectionsPerPeer) return refuse('peer');
-        countUntilClosed(byPeer, peer.toString(), connection);
-        movedAt.set(connection, now());
-        connection.addEventListener('drain', () => {
-          if (movedAt.has(connection)) movedAt.set(connection, now());
-        });
-        connection.addEventListener('close', () => movedAt.delete(connection));
+        if (open >= options.maxConnections) return refuse('all');
+        const peer = peerId.toString();
+        if ((byPeer.get(peer) ?? 0) >= options.maxConnectionsPerPeer) return refuse('peer');
+        guest.peer = peer;
+        addTo(byPeer, peer, 1);
+        open += 1;
+        connection.addEventListener('drain', () => (guest.movedAt = now()));
         return false;
       },
     },
@@ -105,13 +127,4 @@ export function createGate(options: GateOptions, now: () => number = () => perfo
 /** Where a connection comes from: its IPv4 address or IPv6 network, as text. */
 export function addressOf({ remoteAddr }: Pick<Connection, 'remoteAddr'>): string {
   return clientNetwork(remoteAddr.getComponents()[0]?.value ?? '');
-}
-
-function countUntilClosed(counts: Map<string, number>, key: string, connection: MultiaddrConnection): void {
-  counts.set(key, (counts.get(key) ?? 0) + 1);
-  connection.addEventListener('close', () => {
-    const left = (counts.get(key) ?? 0) - 1;
-    if (left > 0) counts.set(key, left);
-    else counts.delete(key);
-  });
 }

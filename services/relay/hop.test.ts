@@ -43,7 +43,7 @@ async function createBareHop(overrides: Partial<HopOptions>) {
     maxCircuitsPerPeer: 8,
     reservationSeconds: 60,
     idleSeconds: 60,
-    buffers: createBuffers(1024),
+    buffers: createBuffers(1024, 1024),
     createCircuitRate: () => undefined,
     metrics,
     log,
