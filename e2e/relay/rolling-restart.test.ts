@@ -42,13 +42,13 @@ async function start(folder: string, name: string, listen = '/ip4/127.0.0.1/tcp/
   return relay;
 }
 
+const clock = (): number => performance.now();
 const count = async (relay: Relay, name: string): Promise<number> => metric(relay, `rustory_relay_${name}`);
 
 /** The device that the others pull from, with a reservation on each relay, which it makes again by itself. */
 async function startServing(relays: readonly Relay[]): Promise<TestDevice> {
   const device = await startDevice();
   const { log } = createTestLog();
-  const clock = (): number => performance.now();
   onCleanup(await servePulls({ libp2p: device.node.libp2p, store: device.store, log, clock }));
   const reservations = createReservations({
     node: device.node,

@@ -243,7 +243,8 @@ function decodeRequest(bytes: Parameters<typeof decodeHopRequest>[0]): Request {
   }
 }
 
-async function sealVoucher(
+/** The proof that a peer has a reservation: signed by the relay, for others to check. */
+export async function sealVoucher(
   identity: PrivateKey,
   relay: PeerId,
   peer: PeerId,
