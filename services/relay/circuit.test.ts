@@ -1,10 +1,38 @@
 import { randomBytes } from 'node:crypto';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { acceptAndNeverRead, openBareCircuit } from '../../e2e/load/devices.ts';
+import { acceptAndNeverRead, acceptBareCircuits, openBareCircuit } from '../../e2e/load/devices.ts';
+import type { Stream } from '@libp2p/interface';
 import { until } from '../shared/testing.ts';
-import { closeAll, connectTo, dialEcho, exchange, hop, muxers, startPeer, startRelay } from './testing.ts';
+import { startProxy } from './proxy.testing.ts';
+import {
+  closeAll,
+  connectTo,
+  dialEcho,
+  exchange,
+  hop,
+  muxers,
+  startPeer,
+  startRelay,
+  type Relay,
+} from './testing.ts';
 
 afterEach(closeAll);
+
+const CHUNK = randomBytes(64 * 1024);
+
+/** Sends without end, as fast as the stream takes it. */
+function flood(stream: Stream): void {
+  const pour = (): void => {
+    while (stream.status === 'open' && stream.send(CHUNK));
+  };
+  stream.addEventListener('drain', pour);
+  pour();
+}
+
+/** The relay as the devices of the load scripts take it. */
+function textOf({ address }: Relay): { address: string } {
+  return { address: address.toString() };
+}
 
 describe('a circuit', () => {
   test.each([
@@ -53,6 +81,15 @@ describe('a circuit', () => {
     expect(received).toBe(sent);
   });
 
+  test('to a target that has as many as it may is refused, whoever asks', async () => {
+    const relay = await startRelay({ RELAY_MAX_CIRCUITS_PER_PEER: 1 });
+    const [source, other, target] = [await startPeer(), await startPeer(), await startPeer(relay)];
+    const stream = await dialEcho(source, relay, target);
+    expect((await hop(other, relay, connectTo(target))).status).toBe('RESOURCE_LIMIT_EXCEEDED');
+    expect(await relay.metric('rustory_relay_circuit_requests_total{outcome="target"}')).toBe(1);
+    expect((await exchange(stream, 1_000)).bytes).toBe(1_000);
+  });
+
   test('ends when it has carried its bytes', async () => {
     const relay = await startRelay({ RELAY_CIRCUIT_BYTES: 1024 * 1024 });
     const [source, target] = [await startPeer(), await startPeer(relay)];
@@ -96,6 +133,28 @@ describe('a circuit', () => {
     expect([bytes, received]).toEqual([1024 * 1024, sent]);
   });
 
+  test.each([
+    { of: 'a circuit', limit: 'RELAY_CIRCUIT_BYTES_PER_SECOND', circuits: 1 },
+    { of: 'a peer, all its circuits together,', limit: 'RELAY_PEER_BYTES_PER_SECOND', circuits: 3 },
+  ])('the rate of $of is kept to, and nothing is closed for it', async ({ limit, circuits }) => {
+    const [rate, buffer] = [64 * 1024, 256 * 1024];
+    const relay = await startRelay({ [limit]: rate, RELAY_CIRCUIT_BUFFER_BYTES: buffer });
+    const [source, target] = [await startPeer(), await startPeer(relay)];
+    await acceptBareCircuits(target, (stream) => stream.addEventListener('message', () => {}));
+    const began = performance.now();
+    const streams = await Promise.all(
+      Array.from({ length: circuits }, async () => openBareCircuit(textOf(relay), source, target)),
+    );
+    for (const stream of streams) flood(stream);
+    await until(() => performance.now() - began > 2_000, 'the burst is over');
+    const relayed = await relay.metric('rustory_relay_relayed_bytes_total{direction="to_target"}');
+    const seconds = (performance.now() - began) / 1000;
+    expect(relayed).toBeGreaterThan(rate);
+    // The burst, the rate, and what was read at once when each went over it. Without a rate it would be 64 MiB each.
+    expect(relayed).toBeLessThanOrEqual(rate * (1 + seconds) + circuits * buffer);
+    expect(streams.map(({ status }) => status)).toEqual(streams.map(() => 'open'));
+  });
+
   test('whose target is killed breaks for the source too', async () => {
     const relay = await startRelay();
     const [source, target] = [await startPeer(), await startPeer(relay)];
@@ -104,6 +163,20 @@ describe('a circuit', () => {
     await until(() => stream.status !== 'open', 'the stream is gone');
     await until(async () => (await relay.metric('rustory_relay_circuits')) === 0, 'the circuit is gone');
   });
+
+  test('goes over another connection of its target when the newest one is dead', async () => {
+    const relay = await startRelay();
+    const proxy = await startProxy(relay);
+    const [source, target] = [await startPeer(), await startPeer(relay)];
+    await target.dial(proxy.address, { force: true });
+    await until(
+      async () => (await relay.metric('rustory_relay_connections{muxer="yamux"}')) === 2,
+      'the relay has both connections',
+    );
+    proxy.cut();
+    const stream = await dialEcho(source, relay, target);
+    expect((await exchange(stream, 1_000)).bytes).toBe(1_000);
+  }, 30_000);
 
   test('goes over the newest live connection of its target', async () => {
     const relay = await startRelay();
@@ -119,17 +192,10 @@ test('receivers that never read hold back their senders, not the relay or others
   const relay = await startRelay({ RELAY_BUFFER_BYTES: 1024 * 1024, RELAY_CIRCUIT_BUFFER_BYTES: 256 * 1024 });
   const [target, other] = [await startPeer(relay), await startPeer(relay)];
   await acceptAndNeverRead(target);
-  const at = { address: relay.address.toString() };
   const senders = await Promise.all(
-    Array.from({ length: 8 }, async () => openBareCircuit(at, await startPeer(), target)),
+    Array.from({ length: 8 }, async () => openBareCircuit(textOf(relay), await startPeer(), target)),
   );
-  const chunk = randomBytes(64 * 1024);
-  for (const sender of senders) {
-    sender.addEventListener('drain', () => {
-      while (sender.status === 'open' && sender.send(chunk));
-    });
-    while (sender.send(chunk));
-  }
+  for (const sender of senders) flood(sender);
   await until(
     async () => (await relay.metric('rustory_relay_buffered_bytes')) > 512 * 1024,
     'the buffers are tight',

@@ -108,6 +108,17 @@ describe('a hop stream', () => {
   });
 });
 
+test('a peer that asks too often is refused, for reservations as rust clients understand it, and counted', async () => {
+  const relay = await startRelay({ RELAY_RESERVATIONS_PER_MINUTE: 1, RELAY_CIRCUITS_PER_MINUTE: 1 });
+  const [peer, other] = [await startPeer(), await startPeer()];
+  expect((await hop(peer, relay, RESERVE)).status).toBe('OK');
+  expect(await hop(peer, relay, RESERVE)).toEqual(REFUSED);
+  expect((await hop(peer, relay, connectTo(other))).status).toBe('NO_RESERVATION');
+  expect((await hop(peer, relay, connectTo(other))).status).toBe('RESOURCE_LIMIT_EXCEEDED');
+  for (const kind of ['reservation', 'circuit'])
+    expect(await relay.metric(`rustory_relay_${kind}_requests_total{outcome="rate"}`)).toBe(1);
+});
+
 test('a relay that drains refuses what is new and lets circuits finish', async () => {
   const relay = await startRelay();
   const [source, target] = [await startPeer(), await startPeer(relay)];
