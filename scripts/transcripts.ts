@@ -76,7 +76,7 @@ async function startNode(seed: string, options: Parameters<typeof createLibp2p>[
     ...stack,
     transports: [...stack.transports, circuitRelayTransport()],
     ...options,
-  } as Parameters<typeof createLibp2p>[0]);
+  });
 }
 
 /** A port that is free now: what is announced hides the one that is listened on. */

@@ -1,7 +1,7 @@
 // Strangers and members that mean harm, against a relay as a process; in small here, in large in e2e/load.
-import { randomBytes, randomInt } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -10,15 +10,14 @@ import { multiaddr } from '@multiformats/multiaddr';
 import { startProxy } from '../../services/relay/proxy.testing.ts';
 import { closeAll } from '../../services/relay/testing.ts';
 import { until } from '../../services/shared/testing.ts';
-import { loadCipher } from '../../services/swarm/cipher.ts';
 import { readSwarmKey, type SwarmKey } from '../../services/swarm/key.ts';
 import { type Relay, startRelay } from '../../scripts/grid.ts';
 import { type Running, startProgram } from '../../scripts/processes.ts';
+import { asMember, connectRaw, garbage, GREETING } from '../load/attacks.ts';
 import { dialThrough, metric, reserve, residentMiB, startDevice } from '../load/devices.ts';
 import { createNamespace, HAS_NAMESPACES, type Namespace } from './namespace.testing.ts';
 
 const ECHO = '/test/echo/1.0.0';
-const GREETING = Buffer.from('\x13/multistream/1.0.0\n');
 const MAX_PENDING = 64;
 /** The heap that the relay has: what is kept of those that left would not fit. */
 const HEAP_MIB = 64;
@@ -28,7 +27,6 @@ const TEST_TIMEOUT_MS = 60_000;
 const SUBNET = 77;
 
 const folder = mkdtempSync(join(tmpdir(), 'rustory-hostile-'));
-const cipher = loadCipher();
 let key: SwarmKey;
 let relay: Relay;
 let source: Libp2p;
@@ -77,20 +75,6 @@ async function startAndCut(cuttable: Namespace): Promise<Running> {
   return device;
 }
 
-function connectRaw(): Socket {
-  const port = Number(multiaddr(relay.address).getComponents()[1]?.value);
-  return connect(port, '127.0.0.1')
-    .on('error', () => {})
-    .resume();
-}
-
-/** Nonce and encrypted bytes, as who has the swarm key sends them. */
-function asMember(bytes: Buffer): Buffer {
-  const nonce = randomBytes(24);
-  cipher.keystream(key.bytes, nonce).xor(bytes, bytes);
-  return Buffer.concat([nonce, bytes]);
-}
-
 /** The circuit that was open all the time carries, and a new device gets a reservation and a circuit. */
 async function expectWellBehavedUnaffected(): Promise<void> {
   let received = 0;
@@ -122,23 +106,9 @@ async function expectNothingLeft(): Promise<void> {
 test(
   'garbage before the nonce, after it, and behind the swarm key is cut off',
   async () => {
-    const request = Buffer.from('GET / HTTP/1.1\r\nHost: relay.example\r\n\r\n');
-    const tls = Buffer.from('1603010200010001fc0303', 'hex');
-    const kinds: Array<() => Buffer> = [
-      () => randomBytes(randomInt(1, 24)),
-      () => randomBytes(randomInt(24, 100_000)),
-      () => request,
-      () => Buffer.concat([tls, randomBytes(600)]),
-      () => asMember(randomBytes(randomInt(1, 10_000))),
-      // The greeting is right: what follows reaches multistream and Noise.
-      () => asMember(Buffer.concat([GREETING, randomBytes(randomInt(1, 10_000))])),
-      () =>
-        asMember(Buffer.concat([GREETING, Buffer.from('\x07/noise\n'), randomBytes(randomInt(1, 70_000))])),
-      () => asMember(Buffer.concat([GREETING, Buffer.alloc(5_000, 0xff)])),
-    ];
     const sockets = Array.from({ length: 320 }, (_, at) => {
-      const socket = connectRaw();
-      socket.write(kinds[at % kinds.length]?.() ?? '');
+      const socket = connectRaw(relay);
+      socket.write(garbage(key, at));
       return socket;
     });
     await expectWellBehavedUnaffected();
@@ -151,8 +121,8 @@ test(
 test(
   'handshakes of one byte a second do not keep devices out, and end at the deadline',
   async () => {
-    const sockets = Array.from({ length: 4 * MAX_PENDING }, connectRaw);
-    const bytes = asMember(Buffer.from(GREETING));
+    const sockets = Array.from({ length: 4 * MAX_PENDING }, () => connectRaw(relay));
+    const bytes = asMember(key, GREETING);
     let sent = 0;
     const drip = setInterval(() => {
       for (const socket of sockets) if (socket.writable) socket.write(bytes.subarray(sent, sent + 1));
@@ -179,7 +149,7 @@ test(
       metric(relay, `rustory_relay_handshakes_total{outcome="${outcome}"}`);
     const [before, unfinished] = [await handshakes('ok'), await handshakes('unfinished')];
     const sockets = Array.from({ length: 50 }, () => {
-      const socket = connectRaw();
+      const socket = connectRaw(relay);
       socket.write(recorded);
       return socket;
     });
@@ -198,7 +168,7 @@ test(
   async () => {
     const sockets: Socket[] = [];
     const flood = setInterval(() => {
-      for (let at = 0; at < 100 && sockets.length < 2_000; at += 1) sockets.push(connectRaw());
+      for (let at = 0; at < 100 && sockets.length < 2_000; at += 1) sockets.push(connectRaw(relay));
     }, 50);
     await until(() => sockets.length >= 500, 'the flood has begun');
     await expectWellBehavedUnaffected();

@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import type { Connection } from '@libp2p/interface';
+import { asMember, connectRaw, GREETING } from '../../e2e/load/attacks.ts';
 import { until } from '../shared/testing.ts';
 import { generateSwarmKey } from '../swarm/key.ts';
 import { startProxy } from './proxy.testing.ts';
 import {
-  cipher,
   closeAll,
   dialEcho,
   exchange,
@@ -21,24 +21,13 @@ import {
   swarmKey,
 } from './testing.ts';
 
-const GREETING = Buffer.from('\x13/multistream/1.0.0\n');
-
 afterEach(closeAll);
 
-/** A bare TCP connection to the relay. */
-function connectRaw({ address }: Pick<Relay, 'address'>): Socket {
-  const socket = connect(Number(address.getComponents()[1]?.value), '127.0.0.1');
-  socket.on('error', () => {}).resume();
+/** A bare TCP connection to the relay, closed after the test. */
+function open({ address }: Pick<Relay, 'address'>): Socket {
+  const socket = connectRaw({ address: address.toString() });
   onClose(async () => void socket.destroy());
   return socket;
-}
-
-/** What a device with the swarm key sends first: its nonce, and the greeting encrypted. */
-function memberGreeting(): Buffer {
-  const nonce = randomBytes(24);
-  const greeting = Buffer.alloc(GREETING.length);
-  cipher.keystream(swarmKey.bytes, nonce).xor(greeting, GREETING);
-  return Buffer.concat([nonce, greeting]);
 }
 
 /** What a hostile peer has at hand of the library, and an honest one leaves alone. */
@@ -108,7 +97,7 @@ test('a relay with as many connections as it may have refuses the next and count
 describe('connections that have not proved who they are', () => {
   test('have so many places, and whoever fills them keeps no device out', async () => {
     const relay = await startRelay({ RELAY_MAX_PENDING_CONNECTIONS: 4 });
-    const silent = Array.from({ length: 12 }, () => connectRaw(relay));
+    const silent = Array.from({ length: 12 }, () => open(relay));
     await until(
       async () => (await relay.metric(`${REFUSED}{reason="pending"}`)) === 8,
       'those that have waited longest gave way',
@@ -123,21 +112,21 @@ describe('connections that have not proved who they are', () => {
 
   test('and have the swarm key give way only when nobody is left who has not', async () => {
     const relay = await startRelay({ RELAY_MAX_PENDING_CONNECTIONS: 2 });
-    const members = [connectRaw(relay), connectRaw(relay)];
-    for (const member of members) member.write(memberGreeting());
+    const members = [open(relay), open(relay)];
+    for (const member of members) member.write(asMember(swarmKey, GREETING));
     await until(() => members.every(({ bytesRead }) => bytesRead > 24), 'both have shown the swarm key');
-    const silent = connectRaw(relay);
+    const silent = open(relay);
     await until(() => members[0]?.closed === true, 'the older member has given way to a stranger');
-    connectRaw(relay);
+    open(relay);
     await until(() => silent.closed, 'a stranger gives way to a stranger');
     expect(members[1]?.closed).toBe(false);
   });
 
   test('are counted when they had the swarm key and went no further', async () => {
     const relay = await startRelay({ RELAY_HANDSHAKE_SECONDS: 1 });
-    const [gone, slow] = [connectRaw(relay), connectRaw(relay)];
-    gone.end(memberGreeting());
-    slow.write(memberGreeting());
+    const [gone, slow] = [open(relay), open(relay)];
+    gone.end(asMember(swarmKey, GREETING));
+    slow.write(asMember(swarmKey, GREETING));
     await until(
       async () => (await relay.metric(`${HANDSHAKES}{outcome="unfinished"}`)) === 2,
       'both are counted',
@@ -169,7 +158,7 @@ describe('a limit on connections holds also for those that come at once', () => 
 
   test('of one address, those in their handshake included', async () => {
     const relay = await startRelay({ RELAY_ADDRESSES_ARE_REAL: true, RELAY_MAX_CONNECTIONS_PER_ADDRESS: 2 });
-    const sockets = Array.from({ length: 6 }, () => connectRaw(relay));
+    const sockets = Array.from({ length: 6 }, () => open(relay));
     await until(async () => (await relay.metric(`${REFUSED}{reason="address"}`)) === 4, 'four are refused');
     for (const socket of sockets) socket.destroy();
     await until(
