@@ -31,7 +31,7 @@ export function garbage(key: SwarmKey, kind: number): Buffer {
   const tls = Buffer.from('1603010200010001fc0303', 'hex');
   const kinds: Array<() => Buffer> = [
     () => randomBytes(randomInt(1, 24)),
-    () => randomBytes(randomInt(24, 100_000)),
+    () => randomBytes(randomInt(24, 20_000)),
     () => request,
     () => Buffer.concat([tls, randomBytes(600)]),
     () => asMember(key, randomBytes(randomInt(1, 10_000))),

@@ -106,7 +106,7 @@ async function expectNothingLeft(): Promise<void> {
 test(
   'garbage before the nonce, after it, and behind the swarm key is cut off',
   async () => {
-    const sockets = Array.from({ length: 320 }, (_, at) => {
+    const sockets = Array.from({ length: 160 }, (_, at) => {
       const socket = connectRaw(relay);
       socket.write(garbage(key, at));
       return socket;

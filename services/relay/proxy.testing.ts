@@ -13,7 +13,8 @@ export interface Proxy {
   cut(): void;
 }
 
-export async function startProxy(relay: Pick<Relay, 'address'>): Promise<Proxy> {
+/** @param delayMs how long everything is under way, in each direction: a far-away device. */
+export async function startProxy(relay: Pick<Relay, 'address'>, delayMs = 0): Promise<Proxy> {
   const relayPort = Number(relay.address.getComponents()[1]?.value);
   const sockets = new Set<Socket>();
   const chunks: Buffer[] = [];
@@ -24,8 +25,8 @@ export async function startProxy(relay: Pick<Relay, 'address'>): Promise<Proxy> 
       socket.on('error', () => {}).on('close', () => (client.destroy(), upstream.destroy()));
     }
     client.on('data', (chunk: Buffer) => chunks.push(chunk));
-    client.pipe(upstream);
-    upstream.pipe(client);
+    passOn(client, upstream, delayMs);
+    passOn(upstream, client, delayMs);
   });
   const { promise: listening, resolve } = Promise.withResolvers<void>();
   server.listen(0, '127.0.0.1', resolve);
@@ -48,4 +49,13 @@ export async function startProxy(relay: Pick<Relay, 'address'>): Promise<Proxy> 
       }
     },
   };
+}
+
+// A line holds what is under way, so nothing here waits for the far end to take it.
+function passOn(from: Socket, to: Socket, delayMs: number): void {
+  if (delayMs === 0) from.pipe(to);
+  else
+    from.on('data', (chunk: Buffer) => {
+      setTimeout(() => to.writable && to.write(chunk), delayMs);
+    });
 }
