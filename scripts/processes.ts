@@ -24,6 +24,8 @@ export interface RunOptions {
   readonly args?: readonly string[];
   /** Where the program runs; the root of this repository by default. */
   readonly cwd?: string;
+  /** A command that runs the one that follows it, such as `ip netns exec NAME`. */
+  readonly under?: readonly string[];
   /** Told every line as it comes. */
   readonly onLine?: (line: string, stream: 'stdout' | 'stderr') => void;
 }
@@ -56,8 +58,9 @@ export function startService(name: ServiceName, options: RunOptions = {}): Runni
  * reaches it through its parent only.
  */
 export function startProgram(name: string, entry: string, options: RunOptions = {}): Running {
-  const { env = {}, args = [], cwd = ROOT, onLine } = options;
-  const child: ChildProcessByStdio<null, Readable, Readable> = spawn(process.execPath, [entry, ...args], {
+  const { env = {}, args = [], cwd = ROOT, under = [], onLine } = options;
+  const [command = '', ...rest] = [...under, process.execPath, entry, ...args];
+  const child: ChildProcessByStdio<null, Readable, Readable> = spawn(command, rest, {
     cwd,
     env: { PATH: process.env['PATH'] ?? '', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -36,35 +36,63 @@ const YAMUX_PING_INTERVAL_MS = 60 * 60 * 1000;
  */
 const YAMUX_MAX_FRAME_BYTES = 65_519 - 12;
 
-/** yamux first, because it has flow control for each stream; mplex for the clients that speak only that. */
-export function createMuxers(maxStreamsPerConnection: number): Array<() => StreamMuxerFactory> {
-  const streamOptions = {
-    maxReadBufferLength: MAX_STREAM_BUFFER_BYTES,
-    maxStreamWindowSize: MAX_STREAM_BUFFER_BYTES,
-  };
-  const limits = {
-    maxInboundStreams: maxStreamsPerConnection,
-    maxOutboundStreams: maxStreamsPerConnection,
+/** What may wait to be sent on one connection, in bytes, unless told otherwise: two of the largest answers of a peer. */
+const MAX_UNSENT_BYTES = 64 * 1024 * 1024;
+
+/** How much may wait in memory. */
+export interface BufferLimits {
+  /** What one stream may hold that was received and not yet read, in bytes; 1 MiB by default. */
+  readonly maxStreamBufferBytes?: number;
+  /** What may wait to be sent on one connection beside its streams' own buffers, in bytes; past it the connection ends. */
+  readonly maxUnsentBytes?: number;
+}
+
+/**
+ * yamux first, because it has flow control for each stream; mplex for the clients that speak only that.
+ *
+ * @param maxStreams on one connection, in each direction
+ */
+export function createMuxers(
+  maxStreams: number,
+  { maxStreamBufferBytes = MAX_STREAM_BUFFER_BYTES, maxUnsentBytes = MAX_UNSENT_BYTES }: BufferLimits = {},
+): Array<() => StreamMuxerFactory> {
+  const limits = { maxStreams, maxUnsentBytes };
+  const createYamux = yamux({
+    maxInboundStreams: maxStreams,
+    maxOutboundStreams: maxStreams,
     maxEarlyStreams: MAX_EARLY_STREAMS,
-    streamOptions,
-  };
-  const createYamux = yamux({ ...limits, enableKeepAlive: true, keepAliveInterval: YAMUX_PING_INTERVAL_MS });
-  const createMplex = mplex({
+    streamOptions: { maxReadBufferLength: maxStreamBufferBytes, maxStreamWindowSize: maxStreamBufferBytes },
+    enableKeepAlive: true,
+    keepAliveInterval: YAMUX_PING_INTERVAL_MS,
+  });
+  const mplexOptions = {
+    maxEarlyStreams: MAX_EARLY_STREAMS,
+    // A paused stream receives the message that was under way: mplex has no window that would hold it back.
+    streamOptions: { maxReadBufferLength: maxStreamBufferBytes + MPLEX_MAX_MESSAGE_BYTES },
     maxMessageSize: MPLEX_MAX_MESSAGE_BYTES,
     maxUnprocessedMessageQueueSize: MPLEX_MAX_UNPROCESSED_BYTES,
     disconnectThreshold: MPLEX_NEW_STREAMS_PER_SECOND,
-  });
-  return [() => withStreams(createYamux(), limitFrames), () => withStreams(createMplex(), pauseConnection)];
+  };
+  // Its types do not know all that it passes on to what it is built upon.
+  const createMplex = mplex(mplexOptions);
+  return [
+    () => withStreams(createYamux(), limits, limitFrames),
+    () => withStreams(createMplex(), limits, pauseConnection),
+  ];
 }
 
 /** Runs `prepare` on each stream of each connection before anything passes through it. */
 function withStreams(
   factory: StreamMuxerFactory,
+  { maxStreams, maxUnsentBytes }: { readonly maxStreams: number; readonly maxUnsentBytes: number },
   prepare: (stream: AbstractStream) => void,
 ): StreamMuxerFactory {
   return {
     protocol: factory.protocol,
     createStreamMuxer(connection) {
+      // Streams wait until the connection takes more. What answers a peer's own frames does not: whoever asks without
+      // end and reads none of the answers would have them all kept.
+      Object.assign(connection, { maxWriteBufferLength: maxUnsentBytes });
       const muxer = factory.createStreamMuxer(connection) as AbstractStreamMuxer;
       const { onCreateStream, onRemoteStream } = muxer;
       muxer.onCreateStream = (options) => {
@@ -74,6 +102,11 @@ function withStreams(
         return stream;
       };
       muxer.onRemoteStream = (stream) => {
+        // yamux counts by itself; mplex takes any number, whatever it is told.
+        if (muxer.streams.filter(({ direction }) => direction === 'inbound').length >= maxStreams) {
+          stream.abort(new Error(`more than ${maxStreams} streams`));
+          return;
+        }
         connections.set(stream, connection);
         prepare(stream);
         onRemoteStream.call(muxer, stream);

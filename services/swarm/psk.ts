@@ -64,16 +64,17 @@ export interface ProtectorOptions {
   readonly key: SwarmKey;
   readonly cipher: Cipher;
   /** Called once for each connection, when it is known how its protection went. */
-  readonly onOutcome?: (outcome: ProtectionOutcome) => void;
+  readonly onOutcome?: (outcome: ProtectionOutcome, connection: MultiaddrConnection) => void;
 }
 
 /** Makes libp2p's `connectionProtector` for a swarm key. */
 export function createProtector(
   options: ProtectorOptions,
 ): (components: { logger: ComponentLogger }) => ConnectionProtector {
-  const { key, cipher, onOutcome = () => {} } = options;
+  const { key, cipher } = options;
   return () => ({
     async protect(connection: MultiaddrConnection, { signal }: AbortOptions = {}) {
+      const onOutcome = (outcome: ProtectionOutcome): void => options.onOutcome?.(outcome, connection);
       const nonce = randomBytes(NONCE_BYTES);
       const remoteNonce = await exchangeNonces(connection, nonce, signal).catch((error: unknown) => {
         onOutcome('no_nonce');
@@ -81,7 +82,7 @@ export function createProtector(
       });
       const inbound = cipher.keystream(key.bytes, remoteNonce);
       const outbound = cipher.keystream(key.bytes, nonce);
-      return new ProtectedConnection(connection, inbound, outbound, onOutcome);
+      return new ProtectedConnection(connection, { inbound, outbound, onOutcome });
     },
   });
 }
@@ -102,6 +103,12 @@ async function exchangeNonces(
   return remoteNonce.subarray();
 }
 
+interface Protection {
+  readonly inbound: Keystream;
+  readonly outbound: Keystream;
+  readonly onOutcome: (outcome: ProtectionOutcome) => void;
+}
+
 /** A connection whose bytes are decrypted where they arrived and encrypted into the one buffer that is sent. */
 class ProtectedConnection extends AbstractMultiaddrConnection {
   readonly #connection: MultiaddrConnection;
@@ -111,12 +118,7 @@ class ProtectedConnection extends AbstractMultiaddrConnection {
   /** How many bytes of the greeting have arrived and were right. */
   #greeted = 0;
 
-  constructor(
-    connection: MultiaddrConnection,
-    inbound: Keystream,
-    outbound: Keystream,
-    onOutcome: (outcome: ProtectionOutcome) => void,
-  ) {
+  constructor(connection: MultiaddrConnection, protection: Protection) {
     super({
       remoteAddr: connection.remoteAddr,
       direction: connection.direction,
@@ -125,9 +127,9 @@ class ProtectedConnection extends AbstractMultiaddrConnection {
       maxReadBufferLength: connection.maxReadBufferLength,
     });
     this.#connection = connection;
-    this.#inbound = inbound;
-    this.#outbound = outbound;
-    this.#onOutcome = onOutcome;
+    this.#inbound = protection.inbound;
+    this.#outbound = protection.outbound;
+    this.#onOutcome = protection.onOutcome;
     connection.addEventListener('message', (event) => this.#onMessage(event));
     connection.addEventListener('drain', () => this.onMuxerDrain());
     connection.addEventListener('close', (event) => this.#onClose(event));

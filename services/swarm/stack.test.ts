@@ -81,6 +81,23 @@ describe.each([
   });
 });
 
+test.each([
+  { muxer: 'yamux', at: 0 },
+  { muxer: 'mplex', at: 1 },
+])('a peer that opens more $muxer streams than it may has the rest reset', async ({ at }) => {
+  const generous = createMuxers(4 * limits.maxStreamsPerConnection).slice(at, at + 1);
+  const [a, b] = await Promise.all([startNode(generous), startNode([yamux, mplex] as Muxers)]);
+  const options = { maxInboundStreams: 64, maxOutboundStreams: 64 };
+  await b.handle(PROTOCOL, () => {}, options);
+  await a.dial(b.getMultiaddrs());
+  const streams = Array.from({ length: limits.maxStreamsPerConnection + 4 }, async () =>
+    a.dialProtocol(b.getMultiaddrs(), PROTOCOL, options),
+  );
+  const refused = (await Promise.allSettled(streams)).filter(({ status }) => status === 'rejected');
+  expect(refused).toHaveLength(4);
+  expect(b.getConnections()[0]?.streams).toHaveLength(limits.maxStreamsPerConnection);
+});
+
 test('a yamux stream sends frames that rust-libp2p accepts, whatever the window', async () => {
   const { sender, receiver } = await openStream([yamux] as Muxers);
   const frames: number[] = [];
