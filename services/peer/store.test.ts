@@ -85,6 +85,15 @@ describe('the store', () => {
     expect(seen).toEqual([1, 2]);
   });
 
+  test('holds no transaction open when the reader stops early, so that the log can be taken up', () => {
+    const store = createStore(open());
+    store.insert(makeEntries(100));
+    store.readAfter(0, 100, ({ seq }) => seq < 3);
+    const checkpoint = open().sqlite.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get();
+    expect(checkpoint).toMatchObject({ busy: 0 });
+    expect(statSync(`${path}-wal`).size).toBe(0);
+  });
+
   test('moves a cursor only together with its batch', () => {
     const store = createStore(open());
     const [first] = makeEntries(1);
