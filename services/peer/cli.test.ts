@@ -269,6 +269,19 @@ describe('sync', () => {
   });
 });
 
+test('a terminal gets colours and progress, and neither where it must not', async () => {
+  const file = join(device.home, '.bash_history');
+  writeFileSync(file, Array.from({ length: 10_000 }, (_, line) => `echo ${line}\n`).join(''));
+  const terminal = await run(['import', file], {}, true);
+  expect(terminal.stderr).toContain('5,000 of 10,000 commands');
+  expect((await run(['import', file])).stderr).toBe('');
+  const colour = '\u001B[';
+  expect((await run(['doctor'], {}, true)).stdout).toContain(colour);
+  for (const environment of [{ NO_COLOR: '1' }, { TERM: 'dumb' }])
+    expect((await run(['doctor'], environment, true)).stdout).not.toContain(colour);
+  expect((await run(['doctor'])).stdout).not.toContain(colour);
+});
+
 test('sync-status and peers tell what the database knows', async () => {
   await run(['init']);
   expect((await run(['sync-status'])).stdout).toContain('0 entries of 0 devices');
