@@ -259,6 +259,19 @@ describe('sync', () => {
     });
   });
 
+  test('whose options cannot be meant so is refused before anything is asked', async () => {
+    await run(['init']);
+    expect(await run(['sync', '--interval-sec', '5'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--interval-sec is for --watch'),
+    });
+    for (const limit of ['0', '10001', 'all'])
+      expect(await run(['sync', '--limit', limit])).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining('--limit must be a whole number from 1 to 10000'),
+      });
+  });
+
   test('with a malformed configuration names line and column', async () => {
     await run(['init']);
     writeFileSync(inConfig('config.toml'), 'user_id = "ada"\ntrackers = [\n');
@@ -268,6 +281,17 @@ describe('sync', () => {
     });
   });
 });
+
+test.each(['serve', 'daemon'])(
+  '%s that nobody could reach is refused and says what to set',
+  async (command) => {
+    await run(['init']);
+    expect(await run([command, '--listen', 'none'])).toMatchObject({
+      code: 78,
+      stderr: expect.stringContaining('set relay_addr or listen in'),
+    });
+  },
+);
 
 test('a terminal gets colours and progress, and neither where it must not', async () => {
   const file = join(device.home, '.bash_history');

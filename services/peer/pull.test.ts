@@ -83,7 +83,7 @@ describe('a pull from a peer', () => {
     });
     expect(report).toMatchObject({ entries: 300, error: undefined });
     expect(limits.slice(0, 4)).toEqual([100, 50, 25, 25]);
-  });
+  }, 60_000);
 
   test('one of whose entries is too large for any answer says so', async () => {
     const { report } = await pullFrom(
@@ -91,7 +91,7 @@ describe('a pull from a peer', () => {
       2,
     );
     expect(report.error).toMatch(/message too large: \d+ > 33554432 bytes/);
-  });
+  }, 60_000);
 
   test('that breaks off goes on where it stood, and gives up after three tries without progress', async () => {
     const { report, limits } = await pullFrom(async (stream, request) => {
