@@ -49,9 +49,8 @@ To join a grid, first copy its swarm.key to the place that is printed.
     const identity = await loadIdentity(config);
 
     await screen.out(`made  ${path}`);
-    await screen.out(
-      `${hadSwarmKey ? 'kept' : 'made'}  ${settings.swarmKeyPath} (fingerprint ${fingerprint})`,
-    );
+    await screen.out(`${hadSwarmKey ? 'kept' : 'made'}  ${settings.swarmKeyPath}`);
+    await screen.out(`      fingerprint ${fingerprint}`);
     await screen.out(`${hadIdentity ? 'kept' : 'made'}  ${settings.p2pIdentityKeyPath}`);
     await screen.out(`\nThis device is ${peerIdFromPrivateKey(identity).toString()}.`);
     await screen.out(
