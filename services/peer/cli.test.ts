@@ -1,6 +1,7 @@
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { parse } from 'smol-toml';
 import { createTestHome, type TestHome } from './cli.testing.ts';
 import { EXIT_CODES } from './exit.ts';
 import { cleanUp } from './testing.ts';
@@ -61,8 +62,16 @@ describe('help', () => {
     });
     expect(await run(['sync', '--fast'])).toMatchObject({
       code: 2,
-      stderr: expect.stringContaining('rustory-peer sync --help'),
+      stderr: "rustory-peer: Unknown option '--fast'\n  see rustory-peer sync --help\n",
     });
+    for (const wrong of [
+      ['help', 'snyc'],
+      ['snyc', '--help'],
+    ])
+      expect(await run(wrong)).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining('there is no command "snyc"'),
+      });
     expect(await run(['entries', 'all'])).toMatchObject({
       code: 2,
       stderr: expect.stringContaining('unexpected argument "all"'),
@@ -101,6 +110,7 @@ describe('init', () => {
 
   test('changes nothing when there is a configuration, and with --force replaces it but no key', async () => {
     await run(['init', '--user-id', 'ada', '--trackers', 'http://tracker.lan:8850']);
+    appendFileSync(inConfig('config.toml'), 'async_upload = true\n\n[future]\nof_rr = [1, "two"]\n');
     const keys = ['swarm.key', 'identity.key'].map((name) => readFileSync(inConfig(name), 'hex'));
     expect(await run(['init', '--user-id', 'bob'])).toMatchObject({
       code: 1,
@@ -109,7 +119,9 @@ describe('init', () => {
     expect(readFileSync(inConfig('config.toml'), 'utf8')).toContain('user_id = "ada"');
     expect((await run(['init', '--user-id', 'bob', '--force'])).code).toBe(0);
     expect(readFileSync(inConfig('config.toml'), 'utf8')).toContain('user_id = "bob"');
-    expect(readFileSync(inConfig('config.toml'), 'utf8')).toContain('tracker.lan:8850');
+    const written = readFileSync(inConfig('config.toml'), 'utf8');
+    expect(written).toContain('tracker.lan:8850');
+    expect(parse(written)).toMatchObject({ async_upload: true, future: { of_rr: [1, 'two'] } });
     expect(['swarm.key', 'identity.key'].map((name) => readFileSync(inConfig(name), 'hex'))).toEqual(keys);
   });
 
