@@ -26,6 +26,7 @@ describe('a pull from a peer', () => {
   async function pullFrom(
     answer: Answer,
     limit = 100,
+    silenceMs = 20_000,
   ): Promise<{ report: PullReport; client: TestDevice; limits: number[] }> {
     const server = await startDevice(LOOPBACK);
     const limits: number[] = [];
@@ -43,7 +44,7 @@ describe('a pull from a peer', () => {
     });
     const client = await startDevice();
     const dialer = createDialer({ libp2p: client.node.libp2p, relays: [], strategy: 'relay-first', clock });
-    const retry = { attempts: 3, timeoutBaseMs: 500, timeoutCapMs: 1_000, backoffBaseMs: 1 };
+    const retry = { attempts: 3, timeoutBaseMs: silenceMs / 2, timeoutCapMs: silenceMs, backoffBaseMs: 1 };
     const target = { peerId: server.peerId, addresses: server.node.libp2p.getMultiaddrs().map(String) };
     const deps = { dialer, store: client.store, retry, clock, sleep: async (ms: number) => sleep(ms) };
     return { report: await pull(target, deps, { limit }), client, limits };
@@ -104,7 +105,7 @@ describe('a pull from a peer', () => {
   });
 
   test('that falls silent is given up when its time is up', async () => {
-    const { report } = await pullFrom(async () => new Promise(() => {}));
+    const { report } = await pullFrom(async () => new Promise(() => {}), 100, 1_000);
     expect(report.error).toContain('silent for 1000 ms');
   });
 });
