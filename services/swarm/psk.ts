@@ -117,6 +117,8 @@ class ProtectedConnection extends AbstractMultiaddrConnection {
   readonly #onOutcome: (outcome: ProtectionOutcome) => void;
   /** How many bytes of the greeting have arrived and were right. */
   #greeted = 0;
+  /** Why it ended before the greeting. */
+  #failure: SwarmKeyMismatchError | NoGreetingError | undefined;
 
   constructor(connection: MultiaddrConnection, protection: Protection) {
     super({
@@ -141,8 +143,7 @@ class ProtectedConnection extends AbstractMultiaddrConnection {
       // The chunk came from the socket and nobody else holds it, so it is decrypted in place.
       this.#inbound.xor(chunk, chunk);
       if (this.#greeted < GREETING.length && !this.#isGreeting(chunk)) {
-        this.#onOutcome('wrong_key');
-        this.abort(new SwarmKeyMismatchError());
+        this.#fail('wrong_key', new SwarmKeyMismatchError());
         return;
       }
       this.onData(chunk);
@@ -158,12 +159,23 @@ class ProtectedConnection extends AbstractMultiaddrConnection {
   }
 
   #onClose({ error, local }: StreamCloseEvent): void {
-    if (this.#greeted < GREETING.length && this.status === 'open') {
-      this.#onOutcome('no_greeting');
-      this.abort(new NoGreetingError(error));
-    } else if (error === undefined) this.onTransportClosed();
+    if (this.#greeted < GREETING.length && this.status === 'open')
+      this.#fail('no_greeting', new NoGreetingError(error));
+    else if (error === undefined) this.onTransportClosed();
     else if (local === true) this.abort(error);
     else this.onRemoteReset();
+  }
+
+  #fail(outcome: ProtectionOutcome, failure: SwarmKeyMismatchError | NoGreetingError): void {
+    this.#onOutcome(outcome);
+    this.#failure = failure;
+    this.abort(failure);
+  }
+
+  override send(data: Uint8Array | Uint8ArrayList): boolean {
+    // It may have ended before anything was written; a stream that is closed would only say that it is.
+    if (this.#failure !== undefined) throw this.#failure;
+    return super.send(data);
   }
 
   override sendData(data: Uint8ArrayList): SendResult {
