@@ -67,7 +67,7 @@ export async function startGrid(relayEnv: Record<string, string> = {}): Promise<
   return { directory, relay, tracker: { url, process: trackerProcess }, device };
 }
 
-function createDevice(
+export function createDevice(
   name: string,
   directory: string,
   grid: { readonly relay: string; readonly tracker: string; readonly swarmKey: string },
