@@ -56,14 +56,15 @@ export async function reserve(device: Libp2p, relay: Pick<Relay, 'address'>): Pr
   return status;
 }
 
-/** A stream to a device through the relay. */
+/** A stream to a device, or to a peer id, through the relay. */
 export async function dialThrough(
   relay: Pick<Relay, 'address'>,
   from: Libp2p,
-  to: Libp2p,
+  to: Libp2p | string,
   protocol: string,
 ): Promise<Stream> {
-  const address = multiaddr(`${relay.address}/p2p-circuit/p2p/${to.peerId.toString()}`);
+  const peerId = typeof to === 'string' ? to : to.peerId.toString();
+  const address = multiaddr(`${relay.address}/p2p-circuit/p2p/${peerId}`);
   const signal = AbortSignal.timeout(PATIENCE_MS);
   return from.dialProtocol(address, protocol, { signal, runOnLimitedConnection: true });
 }

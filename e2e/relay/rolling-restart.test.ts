@@ -4,18 +4,15 @@ import { afterEach, expect, test } from '@jest/globals';
 import { pull, type PullReport } from '../../services/peer/pull.ts';
 import {
   cleanUp,
-  createTestLog,
   createTestPullDeps,
   makeDirectory,
   makeEntries,
   onCleanup,
   readEntries,
   startDevice,
-  type TestDevice,
+  startServingDevice,
   testSwarmKey,
 } from '../../services/peer/testing.ts';
-import { createReservations } from '../../services/peer/reservation.ts';
-import { servePulls } from '../../services/peer/serve.ts';
 import { until } from '../../services/shared/testing.ts';
 import { formatSwarmKey } from '../../services/swarm/key.ts';
 import { type Relay, startRelay } from '../../scripts/grid.ts';
@@ -42,27 +39,7 @@ async function start(folder: string, name: string, listen = '/ip4/127.0.0.1/tcp/
   return relay;
 }
 
-const clock = (): number => performance.now();
 const count = async (relay: Relay, name: string): Promise<number> => metric(relay, `rustory_relay_${name}`);
-
-/** The device that the others pull from, with a reservation on each relay, which it makes again by itself. */
-async function startServing(relays: readonly Relay[]): Promise<TestDevice> {
-  const device = await startDevice();
-  const { log } = createTestLog();
-  onCleanup(await servePulls({ libp2p: device.node.libp2p, store: device.store, log, clock }));
-  const reservations = createReservations({
-    node: device.node,
-    relays: relays.map(({ address }) => address),
-    log,
-    onChange: () => {},
-    clock,
-    random: Math.random,
-  });
-  reservations.start();
-  onCleanup(async () => reservations.stop());
-  await until(() => reservations.addresses().length === relays.length, 'the device has reserved');
-  return device;
-}
 
 test(`two relays that restart one after the other under ${PEERS} syncing peers cost no sync a row`, async () => {
   const folder = makeDirectory();
@@ -70,7 +47,10 @@ test(`two relays that restart one after the other under ${PEERS} syncing peers c
   const relays = [await start(folder, 'a'), await start(folder, 'b')];
   const addresses = relays.map(({ address }) => address);
   // Two, because one answers sixteen at a time and refuses more.
-  const serving = [await startServing(relays), await startServing(relays)];
+  const serving = [
+    await startServingDevice(relays.map(({ address }) => address)),
+    await startServingDevice(relays.map(({ address }) => address)),
+  ];
   for (const [at, { store }] of serving.entries()) store.insert(makeEntries(ENTRIES, `device ${at}`));
 
   // Half of them pull from the one device, half from the other; and of each half, half prefer the one relay.

@@ -96,7 +96,7 @@ async function startReservations(relays: readonly string[]) {
 describe('a reservation', () => {
   test('is made again when the relay comes back, and the device is reachable as before', async () => {
     const relay = await startTestRelay();
-    const { reservations, store, peerId } = await startServingDevice(relay.address);
+    const { reservations, store, peerId } = await startServingDevice([relay.address]);
     const client = await startDevice();
     store.insert(makeEntries(5));
     const before = reservations.addresses();
@@ -115,7 +115,7 @@ describe('a reservation', () => {
 
   test('is made again also when the relay was for a while one that relays nothing', async () => {
     const relay = await startTestRelay();
-    const { reservations, lines } = await startServingDevice(relay.address);
+    const { reservations, lines } = await startServingDevice([relay.address]);
     await relay.libp2p.stop();
     await until(isLost(reservations), 'the reservation is lost');
     const deaf = await restart(relay, false);
@@ -130,7 +130,7 @@ describe('a reservation', () => {
 
   test('is made again before it expires, and the device stays reachable', async () => {
     const relay = await startTestRelay({ reservationMs: 2_000 });
-    const { reservations, store, node, peerId } = await startServingDevice(relay.address);
+    const { reservations, store, node, peerId } = await startServingDevice([relay.address]);
     const client = await startDevice();
     store.insert(makeEntries(5));
     const expiry = (): bigint => node.reservations.getReservation(relay.libp2p.peerId)?.expire ?? 0n;
@@ -149,7 +149,7 @@ describe('a reservation', () => {
     const tunnel = await startTunnel(relay.port);
     const address = relay.address.replace(`/tcp/${relay.port}`, `/tcp/${tunnel.port}`);
     let network = 'home';
-    const { reservations, lines, peerId } = await startServingDevice(address, [], () => network);
+    const { reservations, lines, peerId } = await startServingDevice([address], [], () => network);
     tunnel.state.isDead = true;
     network = 'train';
     await until(() => lines.filter(({ message }) => message === 'reserved').length === 2, 'it is back');

@@ -2,8 +2,9 @@
 // yamux frames of any size, and mplex without backpressure.
 import type { MessageStream, Stream, StreamMuxerFactory } from '@libp2p/interface';
 import { mplex } from '@libp2p/mplex';
-import type { AbstractStream, AbstractStreamMuxer } from '@libp2p/utils';
+import { type AbstractStream, type AbstractStreamMuxer, RateLimiter } from '@libp2p/utils';
 import { yamux } from '@libp2p/yamux';
+import { toError } from '../shared/errors.ts';
 
 /**
  * Most a stream may hold that was received and not yet read, in bytes. A paused yamux stream still receives up to
@@ -11,8 +12,15 @@ import { yamux } from '@libp2p/yamux';
  */
 export const MAX_STREAM_BUFFER_BYTES = 1024 * 1024;
 
-/** New streams per second on one mplex connection, past which the library ends the connection. */
+/** New streams per second on one mplex connection, past which the connection ends. */
 const MPLEX_NEW_STREAMS_PER_SECOND = 256;
+
+/**
+ * Messages per second for mplex streams that are no more, past which the library ends the connection. When a circuit
+ * reaches its limit, all that its sender has under way comes to a stream that was reset: some thousand messages, which cost
+ * nothing, while the connection holds the sender's reservation.
+ */
+const MPLEX_LATE_MESSAGES_PER_SECOND = 1_000_000;
 
 /** Largest mplex message, in bytes: the limit of the specification. */
 const MPLEX_MAX_MESSAGE_BYTES = 1024 * 1024;
@@ -71,21 +79,23 @@ export function createMuxers(
     streamOptions: { maxReadBufferLength: maxStreamBufferBytes + MPLEX_MAX_MESSAGE_BYTES },
     maxMessageSize: MPLEX_MAX_MESSAGE_BYTES,
     maxUnprocessedMessageQueueSize: MPLEX_MAX_UNPROCESSED_BYTES,
-    disconnectThreshold: MPLEX_NEW_STREAMS_PER_SECOND,
+    // The library counts new streams by this number too; those have a bound of their own, below.
+    disconnectThreshold: MPLEX_LATE_MESSAGES_PER_SECOND,
   };
   // Its types do not know all that it passes on to what it is built upon.
   const createMplex = mplex(mplexOptions);
   return [
-    () => withStreams(createYamux(), limits, limitFrames),
-    () => withStreams(createMplex(), limits, pauseConnection),
+    () => withStreams(createYamux(), limits, limitFrames, () => {}),
+    () => withStreams(createMplex(), limits, pauseConnection, limitNewStreams),
   ];
 }
 
-/** Runs `prepare` on each stream of each connection before anything passes through it. */
+/** Runs `prepareMuxer` on each connection, and `prepare` on each of its streams before anything passes through it. */
 function withStreams(
   factory: StreamMuxerFactory,
   { maxStreams, maxUnsentBytes }: { readonly maxStreams: number; readonly maxUnsentBytes: number },
   prepare: (stream: AbstractStream) => void,
+  prepareMuxer: (muxer: AbstractStreamMuxer) => void,
 ): StreamMuxerFactory {
   return {
     protocol: factory.protocol,
@@ -111,8 +121,36 @@ function withStreams(
         prepare(stream);
         onRemoteStream.call(muxer, stream);
       };
+      endWithMuxer(connection, muxer);
+      prepareMuxer(muxer);
       return muxer;
     },
+  };
+}
+
+/**
+ * A muxer that gives up leaves its connection open, though no stream will ever pass it again: a device would keep a
+ * reservation there by which nobody can reach it. So the connection ends too, and the device makes a new one.
+ */
+function endWithMuxer(connection: MessageStream, muxer: AbstractStreamMuxer): void {
+  const { abort } = muxer;
+  muxer.abort = (error) => {
+    abort.call(muxer, error);
+    connection.abort(error);
+  };
+}
+
+/** mplex has no way to refuse a stream before it is there. */
+function limitNewStreams(muxer: AbstractStreamMuxer): void {
+  const limiter = new RateLimiter({ points: MPLEX_NEW_STREAMS_PER_SECOND, duration: 1 });
+  const { onRemoteStream } = muxer;
+  muxer.onRemoteStream = (stream) => {
+    onRemoteStream.call(muxer, stream);
+    try {
+      limiter.consume('new streams');
+    } catch (error) {
+      muxer.abort(toError(error));
+    }
   };
 }
 
