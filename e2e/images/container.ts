@@ -7,10 +7,10 @@ import { until } from '../../services/shared/testing.ts';
 const PODMAN = ['--runtime', 'runc', '--cgroup-manager', 'cgroupfs'];
 /** As the images say, and as the charts do. */
 export const USER = '65532:65532';
-const MEMORY = '128m';
+export const MEMORY_BYTES = 128 * 1024 * 1024;
 const LOCKED = (
   `--read-only --read-only-tmpfs=false --user ${USER} --cap-drop all --security-opt no-new-privileges ` +
-  `--memory ${MEMORY} --memory-swap ${MEMORY} --ulimit nofile=20000:20000 --ulimit nproc=4096:4096`
+  `--memory ${MEMORY_BYTES} --memory-swap ${MEMORY_BYTES} --ulimit nofile=20000:20000 --ulimit nproc=4096:4096`
 ).split(' ');
 /** How long a container may take to end after SIGTERM before it is killed; longer than any drain. */
 const STOP_SECONDS = 60;

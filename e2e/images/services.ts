@@ -2,8 +2,7 @@
 import { join } from 'node:path';
 import type { Checks } from '../../scripts/checks.ts';
 import { difference, parseLines, type SyncResult } from '../../scripts/grid.ts';
-import type { LogLine } from '../../scripts/processes.ts';
-import type { Container, ContainerOptions, Sandbox } from './container.ts';
+import { type Container, type ContainerOptions, MEMORY_BYTES, type Sandbox } from './container.ts';
 
 export interface Grid {
   /** Names of the images. */
@@ -34,7 +33,7 @@ const refused = await fetch(api + '?user_id=rr');
 process.stdout.write(JSON.stringify({ registered: registered.status, listed: listed.peers.map((one) => one.peer_id), refused: refused.status }));
 `;
 
-const CIPHER = `process.stdout.write(await (await fetch('http://127.0.0.1:9091/metrics')).text());`;
+const METRICS = `process.stdout.write(await (await fetch('http://127.0.0.1:9091/metrics')).text());`;
 
 export async function checkServices(checks: Checks, sandbox: Sandbox, grid: Grid): Promise<void> {
   await checks.check('a tracker without tokens refuses to start, with exit code 78', async () => {
@@ -89,20 +88,25 @@ async function startRelay(
   { relay, folder }: Grid,
 ): Promise<Container | undefined> {
   let started: Container | undefined;
-  await checks.check('the relay starts and runs on the native cipher', async () => {
-    started = await sandbox.start(relay, {
-      env: { RELAY_LOCAL: 'true', RELAY_IDENTITY_SEED_FILE: '/run/secrets/seed' },
-      mounts: {
-        '/run/secrets/swarm.key': join(folder, 'swarm.key'),
-        '/run/secrets/seed': join(folder, 'seed'),
-      },
-    });
-    await started.says('"msg":"started"');
-    const metrics = await started.evaluate(CIPHER);
-    if (!(await started.logs()).includes('"cipher":"sodium-native"')) throw new Error(await started.logs());
-    if (!metrics.includes('rustory_relay_cipher_info{cipher="sodium-native"} 1'))
-      throw new Error('no such metric');
-  });
+  await checks.check(
+    'the relay starts, runs on the native cipher, and knows how much memory it may use',
+    async () => {
+      started = await sandbox.start(relay, {
+        env: { RELAY_LOCAL: 'true', RELAY_IDENTITY_SEED_FILE: '/run/secrets/seed' },
+        mounts: {
+          '/run/secrets/swarm.key': join(folder, 'swarm.key'),
+          '/run/secrets/seed': join(folder, 'seed'),
+        },
+      });
+      await started.says('"msg":"started"');
+      const metrics = await started.evaluate(METRICS);
+      if (!(await started.logs()).includes('"cipher":"sodium-native"')) throw new Error(await started.logs());
+      if (!metrics.includes(`process_memory_limit_bytes ${MEMORY_BYTES}`))
+        throw new Error('knows no memory limit');
+      if (!metrics.includes('rustory_relay_cipher_info{cipher="sodium-native"} 1'))
+        throw new Error('no such metric');
+    },
+  );
   return started;
 }
 

@@ -1,5 +1,6 @@
 // Every metric of the relay. No peer id is ever a label: their number has no bound.
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { collectMemoryLimit, memoryLimitBytes } from '../shared/memory.ts';
 import type { ProtectionOutcome } from '../swarm/psk.ts';
 import type { CircuitSummary, Direction } from './circuit.ts';
 import type { Refusal } from './limits.ts';
@@ -53,6 +54,9 @@ const SIZE_BUCKETS_BYTES = [
   64 * 1024 ** 2,
 ];
 
+/** What has a limit that is configured; the label of the limit's metric. */
+export type LimitedResource = 'reservations' | 'circuits' | 'connections' | 'buffered_bytes';
+
 /** What is counted where it happens. */
 export interface RelayMetrics {
   readonly registry: Registry;
@@ -64,6 +68,8 @@ export interface RelayMetrics {
   readonly handshake: (outcome: ProtectionOutcome) => void;
   connectionRefused(reason: ConnectionRefusal): void;
   idleClosed(): void;
+  /** Says how much of each there may be, which alerts and dashboards measure by. */
+  limits(limits: Readonly<Record<LimitedResource, number>>): void;
   /** Says what is read when the metrics are. */
   observe(gauges: RelayGauges): void;
 }
@@ -72,6 +78,7 @@ export function createRelayMetrics(cipher: string): RelayMetrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
+  collectMemoryLimit(registry, memoryLimitBytes());
 
   const reservations = new Counter({
     name: 'rustory_relay_reservation_requests_total',
@@ -131,6 +138,12 @@ export function createRelayMetrics(cipher: string): RelayMetrics {
     help: 'Connections closed because they had neither a reservation nor a stream for too long.',
     registers,
   });
+  const limits = new Gauge({
+    name: 'rustory_relay_limit',
+    help: 'How much of a resource there may be, as configured.',
+    labelNames: ['resource'],
+    registers,
+  });
   new Gauge({
     name: 'rustory_relay_cipher_info',
     help: 'Always 1; the label says which cipher protects the connections.',
@@ -161,6 +174,9 @@ export function createRelayMetrics(cipher: string): RelayMetrics {
     handshake: (outcome) => handshakes.inc({ outcome }),
     connectionRefused: (reason) => refused.inc({ reason }),
     idleClosed: () => idle.inc(),
+    limits(values) {
+      for (const [resource, limit] of Object.entries(values)) limits.set({ resource }, limit);
+    },
     observe(gauges) {
       gauge(registry, 'rustory_relay_reservations', 'Reservations that hold now.', gauges.reservations);
       gauge(

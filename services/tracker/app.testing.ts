@@ -11,6 +11,8 @@ export const PEER = '12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA';
 export const OTHER_PEER = 'QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N';
 export const ADDR = '/ip4/192.168.1.20/tcp/4001';
 
+const MAX_PEERS = 1_000;
+
 export interface TestApp {
   get(path: string, headers?: Record<string, string>): Promise<Response>;
   post(path: string, body: unknown, headers?: Record<string, string>): Promise<Response>;
@@ -19,8 +21,8 @@ export interface TestApp {
 }
 
 export function createTestApp(overrides: Partial<AppDeps> = {}, grants?: Record<string, Grant>): TestApp {
-  const registry = createMemoryRegistry({ ttlSeconds: 60, maxPeers: 1_000, now: Date.now });
-  const metrics = createTrackerMetrics(() => registry.live(), false);
+  const registry = createMemoryRegistry({ ttlSeconds: 60, maxPeers: MAX_PEERS, now: Date.now });
+  const metrics = createTrackerMetrics(() => registry.live(), false, MAX_PEERS);
   const find = (token: string): Grant | undefined =>
     grants !== undefined && Object.hasOwn(grants, token) ? grants[token] : undefined;
   const app = createApp({

@@ -1,0 +1,31 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from '@jest/globals';
+import { createRelayMetrics } from './metrics.ts';
+
+const GAUGES = { reservations: () => 3, circuits: () => 0, muxers: () => [], bufferedBytes: () => 0 };
+
+describe('docs/metrics.md', () => {
+  test('explains every metric of the relay and none that is not there', () => {
+    const metrics = createRelayMetrics('noble');
+    metrics.observe(GAUGES);
+    const ours = metrics.registry
+      .getMetricsAsArray()
+      .map(({ name }) => name)
+      .filter((name) => name.startsWith('rustory_relay_'));
+    const text = readFileSync('docs/metrics.md', 'utf8');
+    const explained = new Set([...text.matchAll(/`(rustory_relay_[a-z_]+)/g)].map(([, name]) => name));
+    expect(explained).toEqual(new Set(ours));
+  });
+});
+
+test('the metrics of a relay tell each limit beside what it bounds', async () => {
+  const metrics = createRelayMetrics('noble');
+  metrics.observe(GAUGES);
+  metrics.limits({ reservations: 512, circuits: 256, connections: 2048, buffered_bytes: 1024 });
+  const text = await metrics.registry.metrics();
+  expect(text).toContain('rustory_relay_reservations 3');
+  expect(text).toContain('rustory_relay_limit{resource="reservations"} 512');
+  expect(text).toContain('rustory_relay_limit{resource="circuits"} 256');
+  expect(text).toContain('rustory_relay_limit{resource="connections"} 2048');
+  expect(text).toContain('rustory_relay_limit{resource="buffered_bytes"} 1024');
+});
