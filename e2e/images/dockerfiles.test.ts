@@ -49,7 +49,18 @@ describe.each(DOCKERFILES)('%s', (file) => {
     instructions.filter((instruction) => instruction.name === name).map(({ value }) => value);
 
   test('has instructions that Docker knows, and no health check: Kubernetes probes', () => {
-    const known = new Set(['ARG', 'FROM', 'WORKDIR', 'COPY', 'RUN', 'LABEL', 'ENV', 'USER', 'EXPOSE', 'ENTRYPOINT']);
+    const known = new Set([
+      'ARG',
+      'FROM',
+      'WORKDIR',
+      'COPY',
+      'RUN',
+      'LABEL',
+      'ENV',
+      'USER',
+      'EXPOSE',
+      'ENTRYPOINT',
+    ]);
     expect(instructions.filter(({ name }) => !known.has(name))).toEqual([]);
   });
 

@@ -36,7 +36,7 @@ describe('a tracker process', () => {
     });
     expect((await fetch(`${opsUrl}/livez`)).status).toBe(200);
     expect((await fetch(`${opsUrl}/readyz`)).status).toBe(200);
-    expect(await (await fetch(`${opsUrl}/metrics`)).text()).toContain('tracker_live_peers 1');
+    expect(await (await fetch(`${opsUrl}/metrics`)).text()).toContain('rustory_tracker_live_peers 1');
   });
 
   test('lists thousands in pieces, whole and newest first', async () => {

@@ -210,7 +210,7 @@ describe('two trackers on one Redis', () => {
     expect(stale.headers.get('x-rustory-stale')).not.toBeNull();
     expect(await stale.json()).toMatchObject({ peers: [{ peer_id: DEVICES[0] }] });
     expect((await fetch(`${url}/api/v1/peers?user_id=bob`)).status).toBe(503);
-    expect(await (await fetch(`${opsUrl}/metrics`)).text()).toContain('tracker_redis_up 0');
+    expect(await (await fetch(`${opsUrl}/metrics`)).text()).toContain('rustory_tracker_redis_up 0');
 
     const back = await startRedis([], redis.port);
     stops.push(() => back.stop());

@@ -1,36 +1,17 @@
 import { describe, expect, test } from '@jest/globals';
-import { listAnswerSchema, MAX_BODY_BYTES, problemSchema } from '../shared/contract.ts';
-import { ADDR, createTestApp, OTHER_PEER, PEER } from './app.testing.ts';
-import { createRateLimits } from './rate-limits.ts';
+import { listAnswerSchema } from '../shared/contract.ts';
+import {
+  ADDR,
+  createTestApp,
+  LIST,
+  listed,
+  OTHER_PEER,
+  PEER,
+  REGISTER,
+  refusal,
+  UNREGISTER,
+} from './app.testing.ts';
 import { createMemoryRegistry } from './registry.memory.ts';
-import { RegistryUnavailableError } from './registry.ts';
-
-const REGISTER = '/api/v1/peers/register';
-const UNREGISTER = '/api/v1/peers/unregister';
-const LIST = '/api/v1/peers';
-
-async function listed(app: ReturnType<typeof createTestApp>, query = ''): Promise<unknown[]> {
-  const answer = await app.get(`${LIST}${query}`);
-  expect(answer.status).toBe(200);
-  return listAnswerSchema.parse(await answer.json()).peers;
-}
-
-async function away(): Promise<never> {
-  throw new RegistryUnavailableError('no answer from redis at 10.0.0.1');
-}
-
-function bearer(token: string): Record<string, string> {
-  return { Authorization: `Bearer ${token}` };
-}
-
-/** Status and code of a refusal, which is a problem document. */
-async function refusal(answer: Response): Promise<[number, string]> {
-  expect(answer.headers.get('content-type')).toBe('application/problem+json');
-  expect(answer.headers.get('cache-control')).toBe('no-store');
-  const problem = problemSchema.parse(await answer.json());
-  expect(problem.status).toBe(answer.status);
-  return [answer.status, problem.code];
-}
 
 describe('what released clients send', () => {
   test('a ping is answered with ok', async () => {
@@ -137,219 +118,13 @@ describe('what released clients send', () => {
       addrs: ['/ip4/0.0.0.0/tcp/4001', ADDR, '', '/ip4/10.0.0.1/tcp/0'],
     });
     expect(await listed(app)).toMatchObject([{ addrs: [ADDR] }]);
-    expect(await app.metrics()).toContain('tracker_addresses_dropped_total 2');
+    expect(await app.metrics()).toContain('rustory_tracker_addresses_dropped_total 2');
   });
 
   test('private addresses are dropped where that is configured', async () => {
     const app = createTestApp({ dropPrivateAddrs: true });
     await app.post(REGISTER, { peer_id: PEER, addrs: [ADDR, '/ip4/203.0.113.7/tcp/1'] });
     expect(await listed(app)).toMatchObject([{ addrs: ['/ip4/203.0.113.7/tcp/1'] }]);
-  });
-});
-
-describe('a refusal', () => {
-  const long = 'x'.repeat(257);
-  const good = { peer_id: PEER, addrs: [ADDR] };
-
-  test.each([
-    ['no JSON', '{"peer_id":', 'invalid_json'],
-    ['nothing', '', 'invalid_json'],
-    ['null', 'null', 'invalid_request'],
-    ['a list', [], 'invalid_request'],
-    ['no peer_id', { addrs: [] }, 'invalid_request'],
-    ['no addrs', { peer_id: PEER }, 'invalid_request'],
-    ['addrs that are no strings', { ...good, addrs: [1] }, 'invalid_request'],
-    ['a peer_id that is none', { ...good, peer_id: 'nobody' }, 'invalid_peer_id'],
-    ['a number as peer_id', { ...good, peer_id: 7 }, 'invalid_request'],
-    ['an address that is none', { ...good, addrs: ['x'] }, 'invalid_address'],
-    ['an address of another peer', { ...good, addrs: [`${ADDR}/p2p/${OTHER_PEER}`] }, 'foreign_address'],
-    ['33 addresses', { ...good, addrs: Array.from({ length: 33 }, () => ADDR) }, 'too_many_addresses'],
-    ['meta that is a string', { ...good, meta: 'x' }, 'invalid_request'],
-    ['nested meta', { ...good, meta: { deep: { er: 1 } } }, 'invalid_request'],
-    ['a list in meta', { ...good, meta: { many: [] } }, 'invalid_request'],
-    ['a string that is too long', { ...good, meta: { hostname: long } }, 'invalid_request'],
-    ['an unknown string that is too long', { ...good, meta: { other: long } }, 'invalid_request'],
-    ['a field name that is too long', { ...good, meta: { [long]: 1 } }, 'invalid_request'],
-    [
-      '33 fields',
-      { ...good, meta: Object.fromEntries(Array.from({ length: 33 }, (_, n) => [`f${n}`, n])) },
-      'invalid_request',
-    ],
-    ['a number beyond all numbers', `{"peer_id":"${PEER}","addrs":[],"meta":{"n":1e999}}`, 'invalid_request'],
-    ['NUL in meta', { ...good, meta: { user_id: 'a\0b' } }, 'invalid_request'],
-    [
-      'half a character in meta',
-      `{"peer_id":"${PEER}","addrs":[],"meta":{"user_id":"\\ud800"}}`,
-      'invalid_request',
-    ],
-    ['build_dirty as text', { ...good, meta: { build_dirty: 'no' } }, 'invalid_request'],
-  ])('meets a registration with %s, and nothing is stored', async (_, body, code) => {
-    const app = createTestApp();
-    expect(await refusal(await app.post(REGISTER, body))).toEqual([400, code]);
-    expect(await listed(app)).toEqual([]);
-  });
-
-  test('says which field is wrong and how', async () => {
-    const app = createTestApp();
-    const answer = await app.post(REGISTER, { ...good, meta: { hostname: long } });
-    expect(await answer.json()).toMatchObject({ detail: 'meta.hostname: is longer than 256 bytes' });
-    const second = await app.post(REGISTER, { ...good, addrs: [ADDR, 'nowhere'] });
-    expect(await second.json()).toMatchObject({ detail: 'addrs[1] is not a multiaddr' });
-  });
-
-  test('meets a body over 64 KiB, declared or not', async () => {
-    const app = createTestApp();
-    const body = JSON.stringify({ ...good, junk: 'x'.repeat(MAX_BODY_BYTES) });
-    expect(await refusal(await app.post(REGISTER, body, { 'Content-Length': String(body.length) }))).toEqual([
-      413,
-      'body_too_large',
-    ]);
-    expect(await refusal(await app.post(REGISTER, body))).toEqual([413, 'body_too_large']);
-  });
-
-  test('does not meet a body of exactly 64 KiB', async () => {
-    const empty = JSON.stringify({ ...good, junk: '' });
-    const body = JSON.stringify({ ...good, junk: 'x'.repeat(MAX_BODY_BYTES - empty.length) });
-    expect((await createTestApp().post(REGISTER, body)).status).toBe(200);
-  });
-
-  test('meets a form, which is what a browser or a bare curl -d would send', async () => {
-    const answer = await createTestApp().post(REGISTER, good, {
-      'Content-Type': 'application/x-www-form-urlencoded',
-    });
-    expect(await refusal(answer)).toEqual([415, 'unsupported_media_type']);
-  });
-
-  test.each([
-    'application/json',
-    'application/json; charset=utf-8',
-    'Application/JSON',
-    'application/problem+json',
-  ])('does not meet the content type %s', async (type) => {
-    expect((await createTestApp().post(REGISTER, good, { 'Content-Type': type })).status).toBe(200);
-  });
-
-  test('meets paths and methods that are not there', async () => {
-    const app = createTestApp();
-    expect(await refusal(await app.get('/api/v2/peers'))).toEqual([404, 'not_found']);
-    expect(await refusal(await app.get(REGISTER))).toEqual([405, 'method_not_allowed']);
-    const answer = await app.post(LIST, {});
-    expect(answer.headers.get('allow')).toBe('GET, HEAD');
-  });
-
-  test('meets a new peer when the most are registered, and says when to try again', async () => {
-    const registry = createMemoryRegistry({ ttlSeconds: 60, maxPeers: 1, now: Date.now });
-    const app = createTestApp({ registry });
-    await app.post(REGISTER, good);
-    const answer = await app.post(REGISTER, { peer_id: OTHER_PEER, addrs: [] });
-    expect(answer.headers.get('retry-after')).toBe('45');
-    expect(await refusal(answer)).toEqual([429, 'too_many_peers']);
-    expect((await app.post(REGISTER, good)).status).toBe(200);
-    expect(await app.metrics()).toContain('tracker_refusals_total{reason="too_many_peers"} 1');
-  });
-
-  test('meets everything while the registry is away, and says when to try again', async () => {
-    const registry = {
-      ...createMemoryRegistry({ ttlSeconds: 60, maxPeers: 1, now: Date.now }),
-      register: away,
-      unregister: away,
-      list: away,
-    };
-    const app = createTestApp({ registry });
-    for (const answer of [
-      await app.get(LIST),
-      await app.post(REGISTER, good),
-      await app.post(UNREGISTER, good),
-    ]) {
-      expect(answer.headers.get('retry-after')).toBe('2');
-      const text = await answer.clone().text();
-      expect(text).not.toContain('10.0.0.1');
-      expect(await refusal(answer)).toEqual([503, 'registry_unavailable']);
-    }
-  });
-
-  test('meets a failure of our own without telling its cause', async () => {
-    const registry = {
-      ...createMemoryRegistry({ ttlSeconds: 60, maxPeers: 1, now: Date.now }),
-      list: () => Promise.reject(new Error('secret')),
-    };
-    const answer = await createTestApp({ registry }).get(LIST);
-    expect(await answer.clone().text()).not.toContain('secret');
-    expect(await refusal(answer)).toEqual([500, 'internal']);
-  });
-});
-
-describe('a token', () => {
-  const anything = { id: 'open', userId: undefined, readOnly: false };
-  const app = createTestApp(
-    {},
-    {
-      open: anything,
-      alices: { id: 'alices', userId: 'alice', readOnly: false },
-      reader: { id: 'reader', userId: undefined, readOnly: true },
-    },
-  );
-  const register = (user_id: string | null, headers: Record<string, string>, peer_id = PEER) =>
-    app.post(REGISTER, { peer_id, addrs: [], meta: { user_id } }, headers);
-
-  test.each([
-    ['none', {}],
-    ['a wrong one', bearer('wrong')],
-    ['an empty one', bearer('')],
-    ['a prototype key', bearer('__proto__')],
-    ['another scheme', { Authorization: 'Digest open' }],
-    ['two in one header', { 'X-Rustory-Token': 'open, open' }],
-  ] as [string, Record<string, string>][])('is needed for every call: %s is refused', async (_, headers) => {
-    for (const path of ['/api/v1/ping', LIST, '/api/v1/nothing']) {
-      const answer = await app.get(path, headers);
-      expect(answer.headers.get('www-authenticate')).toBe('Bearer');
-      expect(await refusal(answer)).toEqual([401, 'unauthorized']);
-    }
-    expect((await register('alice', headers)).status).toBe(401);
-  });
-
-  test.each([
-    ['Authorization', bearer('open')],
-    ['Authorization in small letters', { Authorization: 'bearer open' }],
-    ['X-Rustory-Token', { 'X-Rustory-Token': 'open' }],
-    [
-      'X-Rustory-Token beside the login of a proxy',
-      { Authorization: 'Basic dXNlcjpwdw==', 'X-Rustory-Token': 'open' },
-    ],
-  ] as [string, Record<string, string>][])('opens the API in %s', async (_, headers) => {
-    expect((await app.get('/api/v1/ping', headers)).status).toBe(200);
-    expect((await register('carol', headers)).status).toBe(200);
-    expect((await app.post(UNREGISTER, { peer_id: PEER }, headers)).status).toBe(200);
-  });
-
-  test('bound to a user registers and lists only within it', async () => {
-    expect((await register('alice', bearer('alices'))).status).toBe(200);
-    expect((await app.get(`${LIST}?user_id=alice`, bearer('alices'))).status).toBe(200);
-    for (const answer of [
-      await register('bob', bearer('alices')),
-      await register(null, bearer('alices')),
-      await app.get(`${LIST}?user_id=bob`, bearer('alices')),
-      await app.get(LIST, bearer('alices')),
-    ])
-      expect(await refusal(answer)).toEqual([403, 'forbidden']);
-  });
-
-  test('bound to a user touches no device of another', async () => {
-    await register('bob', bearer('open'), OTHER_PEER);
-    expect(await refusal(await register('alice', bearer('alices'), OTHER_PEER))).toEqual([403, 'forbidden']);
-    const answer = await app.post(UNREGISTER, { peer_id: OTHER_PEER }, bearer('alices'));
-    expect(await answer.json()).toEqual({ ok: true, removed: false });
-    const bobs = await app.get(`${LIST}?user_id=bob`, bearer('open'));
-    expect(await bobs.json()).toMatchObject({ peers: [{ peer_id: OTHER_PEER }] });
-  });
-
-  test('that may only read lists, and changes nothing', async () => {
-    expect((await app.get(LIST, bearer('reader'))).status).toBe(200);
-    expect(await refusal(await register('alice', bearer('reader')))).toEqual([403, 'forbidden']);
-    expect(await refusal(await app.post(UNREGISTER, { peer_id: PEER }, bearer('reader')))).toEqual([
-      403,
-      'forbidden',
-    ]);
   });
 });
 
@@ -434,61 +209,18 @@ describe('metrics', () => {
     await app.post(REGISTER, { peer_id: PEER, addrs: [] });
     const text = await app.metrics();
     expect(text).toContain(
-      'tracker_http_request_duration_seconds_count{method="GET",route="/api/v1/ping",status="200"} 1',
+      'rustory_tracker_http_request_duration_seconds_count{method="GET",route="/api/v1/ping",status="200"} 1',
     );
-    expect(text).toContain('tracker_registrations_total{outcome="registered"} 1');
-    expect(text).toContain('tracker_live_peers 1');
+    expect(text).toContain('rustory_tracker_registrations_total{outcome="registered"} 1');
+    expect(text).toContain('rustory_tracker_live_peers 1');
     expect(text).not.toContain(PEER);
   });
 
   test('are there before anything happened', async () => {
     const text = await createTestApp().metrics();
-    expect(text).toContain('tracker_refusals_total{reason="unauthorized"} 0');
-    expect(text).toContain('tracker_registrations_total{outcome="full"} 0');
-    expect(text).toMatch(/tracker_build_info\{version="\d/);
-  });
-});
-
-describe('too many requests', () => {
-  const none = { tokenRequestsPerMinute: 0, peerRequestsPerMinute: 0, addressRequestsPerMinute: 0 };
-  const good = { peer_id: PEER, addrs: [] };
-
-  test('of one peer are refused with a time to wait, and other peers notice nothing', async () => {
-    const app = createTestApp({ rateLimits: createRateLimits({ ...none, peerRequestsPerMinute: 3 }) });
-    for (const path of [REGISTER, REGISTER, UNREGISTER])
-      expect((await app.post(path, good)).status).toBe(200);
-    for (const path of [REGISTER, UNREGISTER]) {
-      const answer = await app.post(path, good);
-      expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
-      expect(await refusal(answer)).toEqual([429, 'too_many_requests']);
-    }
-    expect((await app.post(REGISTER, { peer_id: OTHER_PEER, addrs: [] })).status).toBe(200);
-  });
-
-  test('of one token are refused, and other tokens notice nothing', async () => {
-    const grant = { userId: undefined, readOnly: false };
-    const app = createTestApp(
-      { rateLimits: createRateLimits({ ...none, tokenRequestsPerMinute: 2 }) },
-      { one: { ...grant, id: 'one' }, two: { ...grant, id: 'two' } },
-    );
-    const statuses = [];
-    for (const token of ['one', 'one', 'one', 'two'])
-      statuses.push((await app.get(LIST, bearer(token))).status);
-    expect(statuses).toEqual([200, 200, 429, 200]);
-  });
-
-  test('of one client address are refused before its token is looked at', async () => {
-    const app = createTestApp(
-      {
-        rateLimits: createRateLimits({ ...none, addressRequestsPerMinute: 2 }),
-        clientAddress: (_peer, header) => header('x-forwarded-for'),
-      },
-      {},
-    );
-    const statuses = [];
-    for (const from of ['192.0.2.1', '192.0.2.1', '192.0.2.1', '192.0.2.2'])
-      statuses.push((await app.get(LIST, { 'X-Forwarded-For': from })).status);
-    expect(statuses).toEqual([401, 401, 429, 401]);
+    expect(text).toContain('rustory_tracker_refusals_total{reason="unauthorized"} 0');
+    expect(text).toContain('rustory_tracker_registrations_total{outcome="full"} 0');
+    expect(text).toMatch(/rustory_tracker_build_info\{version="\d/);
   });
 });
 

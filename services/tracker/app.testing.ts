@@ -1,4 +1,6 @@
 // An app over a memory registry, as its tests use it.
+import { expect } from '@jest/globals';
+import { listAnswerSchema, problemSchema } from '../shared/contract.ts';
 import { createLogger } from '../shared/log.ts';
 import { type AppDeps, createApp } from './app.ts';
 import { createAuth } from './auth.ts';
@@ -10,6 +12,10 @@ import type { Grant } from './tokens.ts';
 export const PEER = '12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA';
 export const OTHER_PEER = 'QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N';
 export const ADDR = '/ip4/192.168.1.20/tcp/4001';
+
+export const REGISTER = '/api/v1/peers/register';
+export const UNREGISTER = '/api/v1/peers/unregister';
+export const LIST = '/api/v1/peers';
 
 const MAX_PEERS = 1_000;
 
@@ -52,4 +58,20 @@ export function createTestApp(overrides: Partial<AppDeps> = {}, grants?: Record<
       }),
     metrics: () => metrics.registry.metrics(),
   };
+}
+
+/** The peers of a listing, which parses as clients parse it. */
+export async function listed(app: TestApp, query = ''): Promise<unknown[]> {
+  const answer = await app.get(`${LIST}${query}`);
+  expect(answer.status).toBe(200);
+  return listAnswerSchema.parse(await answer.json()).peers;
+}
+
+/** Status and code of a refusal, which is a problem document. */
+export async function refusal(answer: Response): Promise<[number, string]> {
+  expect(answer.headers.get('content-type')).toBe('application/problem+json');
+  expect(answer.headers.get('cache-control')).toBe('no-store');
+  const problem = problemSchema.parse(await answer.json());
+  expect(problem.status).toBe(answer.status);
+  return [answer.status, problem.code];
 }

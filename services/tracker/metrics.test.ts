@@ -9,10 +9,11 @@ describe('docs/metrics.md', () => {
   const ours = registry
     .getMetricsAsArray()
     .map(({ name }) => name)
-    .filter((name) => name.startsWith('tracker_'));
+    .filter((name) => name.startsWith('rustory_tracker_'));
 
   test('explains every metric of the tracker and none that is not there', () => {
-    const explained = new Set([...text.matchAll(/`(tracker_[a-z_]+)/g)].map(([, name]) => name));
+    const explained = new Set([...text.matchAll(/`(rustory_tracker_[a-z_]+)/g)].map(([, name]) => name));
+    expect(explained).toContain('rustory_tracker_live_peers');
     expect(explained).toEqual(new Set(ours));
   });
 
@@ -27,19 +28,19 @@ describe('the metrics of a tracker', () => {
     expect(await without.registry.metrics()).not.toContain('redis');
     const metrics = createTrackerMetrics(() => undefined, true, 10);
     metrics.redisProbe(0.01);
-    expect(await metrics.registry.metrics()).toContain('tracker_redis_up 1');
+    expect(await metrics.registry.metrics()).toContain('rustory_tracker_redis_up 1');
     metrics.redisProbe(undefined);
     const text = await metrics.registry.metrics();
-    expect(text).toContain('tracker_redis_up 0');
-    expect(text).toContain('tracker_redis_probe_duration_seconds_count 1');
-    expect(text).toContain('tracker_live_peers Nan');
+    expect(text).toContain('rustory_tracker_redis_up 0');
+    expect(text).toContain('rustory_tracker_redis_probe_duration_seconds_count 1');
+    expect(text).toContain('rustory_tracker_live_peers Nan');
   });
 
   test('tell the most peers there may be, by which their number is judged', async () => {
     const { registry } = createTrackerMetrics(() => 7, false, 10);
     const text = await registry.metrics();
-    expect(text).toContain('tracker_live_peers 7');
-    expect(text).toContain('tracker_max_peers 10');
+    expect(text).toContain('rustory_tracker_live_peers 7');
+    expect(text).toContain('rustory_tracker_max_peers 10');
   });
 
   test('put methods that clients invent under one label', async () => {

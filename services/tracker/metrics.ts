@@ -38,12 +38,17 @@ export function createTrackerMetrics(
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
   collectMemoryLimit(registry, memoryLimitBytes());
-  new Gauge({ name: 'tracker_build_info', help: 'The running version.', labelNames: ['version'], registers })
+  new Gauge({
+    name: 'rustory_tracker_build_info',
+    help: 'The running version.',
+    labelNames: ['version'],
+    registers,
+  })
     .labels(VERSION)
     .set(1);
   registry.registerMetric(
     new Gauge({
-      name: 'tracker_live_peers',
+      name: 'rustory_tracker_live_peers',
       help: 'Registered peers within their time to live; NaN while the registry cannot be asked.',
       registers: [],
       collect() {
@@ -52,41 +57,41 @@ export function createTrackerMetrics(
     }),
   );
   new Gauge({
-    name: 'tracker_max_peers',
+    name: 'rustory_tracker_max_peers',
     help: 'Most peers that may be registered at the same time.',
     registers,
   }).set(maxPeers);
   const requests = new Histogram({
-    name: 'tracker_http_request_duration_seconds',
+    name: 'rustory_tracker_http_request_duration_seconds',
     help: 'Requests by method, route pattern and status.',
     labelNames: ['method', 'route', 'status'],
     buckets: REQUEST_BUCKETS,
     registers,
   });
   const registrations = new Counter({
-    name: 'tracker_registrations_total',
+    name: 'rustory_tracker_registrations_total',
     help: 'Registrations that reached the registry, by outcome.',
     labelNames: ['outcome'],
     registers,
   });
   const refusals = new Counter({
-    name: 'tracker_refusals_total',
+    name: 'rustory_tracker_refusals_total',
     help: 'Refused requests by problem code.',
     labelNames: ['reason'],
     registers,
   });
   const dropped = new Counter({
-    name: 'tracker_addresses_dropped_total',
+    name: 'rustory_tracker_addresses_dropped_total',
     help: 'Addresses dropped from registrations because nobody could reach them.',
     registers,
   });
   const redisUp = new Gauge({
-    name: 'tracker_redis_up',
+    name: 'rustory_tracker_redis_up',
     help: 'Whether Redis answered the last probe; absent with the memory registry.',
     registers: redis ? registers : [],
   });
   const redisLatency = new Histogram({
-    name: 'tracker_redis_probe_duration_seconds',
+    name: 'rustory_tracker_redis_probe_duration_seconds',
     help: 'Time Redis took to answer a probe; absent with the memory registry.',
     buckets: REDIS_BUCKETS,
     registers: redis ? registers : [],

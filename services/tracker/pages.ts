@@ -13,7 +13,12 @@ th, td { text-align: left; vertical-align: top; padding: .4rem .8rem .4rem 0; bo
 th { color: var(--soft); font-weight: 600 }
 code, pre { font: 13px/1.5 ui-monospace, monospace; overflow-wrap: anywhere }
 pre { background: var(--back); padding: .8rem; border-radius: 6px; overflow-x: auto }
-td:first-child, th:first-child { min-width: 11rem } td:last-child time { white-space: nowrap }
+td:first-child, th:first-child { width: 11rem; overflow-wrap: anywhere }
+.devices { table-layout: fixed } .devices :is(td, th):last-child { width: 13.5rem }
+@media (max-width: 45rem) {
+  .devices thead { display: none } .devices tr { display: block; padding: .6rem 0; border-bottom: 1px solid var(--line) }
+  .devices td { display: block; width: auto !important; padding: 0; border: 0 }
+}
 ul { margin: 0; padding: 0; list-style: none }
 .note { background: var(--back); border-left: 3px solid #bf8700; padding: .5rem .8rem }
 `;
@@ -43,7 +48,7 @@ export function statusPage({ peers, staleForSeconds }: Page, nowMs: number): str
       const name = user === undefined ? '<span class="soft">no user</span>' : bdi(user);
       const rows = devices.map(({ json, seen }) => deviceRow(JSON.parse(json) as Peer, seen / 1_000, nowMs));
       return `<h2>${name} <small>${count(devices.length, 'device')}</small></h2>
-<table><thead><tr><th>Device<th>Peer id and addresses<th>Last seen</thead><tbody>${rows.join('')}</tbody></table>`;
+<table class="devices"><thead><tr><th>Device<th>Peer id and addresses<th>Last seen</thead><tbody>${rows.join('')}</tbody></table>`;
     });
   const notes = [
     staleForSeconds === undefined
