@@ -1,6 +1,6 @@
 // A whole grid of real processes for the tests of the peer: one relay, one tracker, and devices that each have a
 // directory of their own.
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Finished, finished, type Running, startService } from '../../scripts/processes.ts';
@@ -41,8 +41,16 @@ export interface Device {
   entries(): Entry[];
 }
 
+export interface GridOptions {
+  /** Lines of the tracker's file of tokens, `tokens` in the grid's directory; without, it asks for none. */
+  readonly tokens?: string;
+}
+
 /** Starts a relay and a tracker on free ports of this machine. */
-export async function startGrid(relayEnv: Record<string, string> = {}): Promise<Grid> {
+export async function startGrid(
+  relayEnv: Record<string, string> = {},
+  { tokens }: GridOptions = {},
+): Promise<Grid> {
   const directory = mkdtempSync(join(tmpdir(), 'rustory-grid-'));
   onCleanup(() => rmSync(directory, { recursive: true, force: true }));
   const swarmKey = join(directory, 'swarm.key');
@@ -55,9 +63,12 @@ export async function startGrid(relayEnv: Record<string, string> = {}): Promise<
     RELAY_IDENTITY_KEY_FILE: join(directory, 'relay.key'),
     ...relayEnv,
   });
+  const tokensFile = join(directory, 'tokens');
+  if (tokens !== undefined) writeFileSync(tokensFile, tokens);
   const trackerProcess = launch('tracker', [], {
     TRACKER_LISTEN: '127.0.0.1:0',
     TRACKER_OPS_LISTEN: '127.0.0.1:0',
+    ...(tokens !== undefined && { TRACKER_TOKENS_FILE: tokensFile }),
   });
   const { addresses } = await relayProcess.waitFor('listening');
   const { address } = await trackerProcess.waitFor('listening');

@@ -6,6 +6,7 @@ import { createLogger } from '../shared/log.ts';
 import { VERSION } from '../shared/usage.ts';
 import type { Command, OptionValues } from './commands/command.ts';
 import { doctor } from './commands/doctor.ts';
+import { gridTest } from './commands/grid-test.ts';
 import { entries, importHistory, record } from './commands/history.ts';
 import { init } from './commands/init.ts';
 import { peers } from './commands/peers.ts';
@@ -29,6 +30,7 @@ const COMMANDS: readonly Command[] = [
   syncStatus,
   swarmKey,
   doctor,
+  gridTest,
 ];
 
 /** What a shell calls the end by a signal: 128 and the signal's number. */

@@ -110,7 +110,7 @@ export function createReservations(deps: ReservationDeps): Reservations {
 }
 
 /** Makes one reservation; resolves to what went wrong, or to nothing. */
-async function reserveOn(
+export async function reserveOn(
   { libp2p, reservations }: PeerNode,
   relay: string,
   stop: AbortSignal,

@@ -72,6 +72,27 @@ describe('the configuration of the tracker', () => {
     rmSync(directory, { recursive: true });
   });
 
+  test('takes the URL of Redis from a file, and never repeats it', () => {
+    const directory = mkdtempSync(join(tmpdir(), 'rustory-config-'));
+    const file = join(directory, 'url');
+    const given = { TRACKER_LISTEN: '127.0.0.1:1', TRACKER_REDIS_URL_FILE: file };
+    writeFileSync(file, 'redis+sentinel://:hunter2@s-0,s-1/mymaster\n');
+    expect(readConfig(given).redis).toMatchObject({
+      kind: 'sentinel',
+      password: 'hunter2',
+      masterName: 'mymaster',
+    });
+    expect(problems({ ...given, TRACKER_REDIS_URL: 'redis://r' })).toEqual([
+      'TRACKER_REDIS_URL and TRACKER_REDIS_URL_FILE exclude each other',
+    ]);
+    writeFileSync(file, 'http://:hunter2@r');
+    expect(problems(given).join()).toContain(
+      `TRACKER_REDIS_URL_FILE names ${file}, whose URL must be redis://`,
+    );
+    expect(problems(given).join()).not.toContain('hunter2');
+    rmSync(directory, { recursive: true });
+  });
+
   test('knows its proxies', () => {
     const { trustedProxies } = readConfig({
       TRACKER_LISTEN: '127.0.0.1:1',

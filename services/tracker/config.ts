@@ -12,7 +12,7 @@ import {
   secret,
   unknownVariables,
 } from '../shared/env.ts';
-import { ConfigError } from '../shared/errors.ts';
+import { ConfigError, describeError } from '../shared/errors.ts';
 import { type Network, parseNetwork } from './proxies.ts';
 import type { RateLimitsConfig } from './rate-limits.ts';
 import { parseRedisUrl, type RedisAddress } from './redis-url.ts';
@@ -43,8 +43,13 @@ export const variables = {
     undefined,
     'Redis that several replicas share: redis://, redis+sentinel:// or redis+cluster:// (rediss… for TLS; NODE_EXTRA_CA_CERTS names the file of an own authority). Absent: this process remembers alone.',
   ),
+  TRACKER_REDIS_URL_FILE: parsed(
+    readRedisUrl,
+    undefined,
+    'File that holds such a URL, instead of TRACKER_REDIS_URL.',
+  ),
   TRACKER_REDIS_PASSWORD_FILE: parsed(
-    readPassword,
+    readText,
     undefined,
     'File that holds the password of Redis, when it is not in the URL.',
   ),
@@ -129,7 +134,10 @@ export function readConfig(environment: NodeJS.ProcessEnv): TrackerConfig {
     opsListen: values.TRACKER_OPS_LISTEN,
     ttlSeconds: values.TRACKER_TTL_SECONDS,
     maxPeers: values.TRACKER_MAX_PEERS,
-    redis: withPassword(values.TRACKER_REDIS_URL, values.TRACKER_REDIS_PASSWORD_FILE),
+    redis: withPassword(
+      oneOfBoth(values.TRACKER_REDIS_URL, values.TRACKER_REDIS_URL_FILE),
+      values.TRACKER_REDIS_PASSWORD_FILE,
+    ),
     staleSeconds: values.TRACKER_STALE_SECONDS,
     tokensFile: values.TRACKER_TOKENS_FILE,
     dropPrivateAddrs: values.TRACKER_DROP_PRIVATE_ADDRS,
@@ -149,13 +157,28 @@ function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
 }
 
-/** Longest password file, in bytes. */
-const MAX_PASSWORD_BYTES = 4_096;
+/** Longest file with a URL or a password, in bytes. */
+const MAX_SECRET_BYTES = 4_096;
 
-function readPassword(path: string): string {
-  const password = readSmallFile(path, MAX_PASSWORD_BYTES).toString('utf8').trim();
-  if (password === '') throw new Error(`names ${path}, which is empty`);
-  return password;
+function readText(path: string): string {
+  const text = readSmallFile(path, MAX_SECRET_BYTES).toString('utf8').trim();
+  if (text === '') throw new Error(`names ${path}, which is empty`);
+  return text;
+}
+
+function readRedisUrl(path: string): RedisAddress {
+  const url = readText(path);
+  try {
+    return parseRedisUrl(url);
+  } catch (error) {
+    throw new Error(`names ${path}, whose URL ${describeError(error)}`, { cause: error });
+  }
+}
+
+function oneOfBoth(url: RedisAddress | undefined, file: RedisAddress | undefined): RedisAddress | undefined {
+  if (url !== undefined && file !== undefined)
+    throw new ConfigError(['TRACKER_REDIS_URL and TRACKER_REDIS_URL_FILE exclude each other']);
+  return url ?? file;
 }
 
 function withPassword(
@@ -165,11 +188,11 @@ function withPassword(
   if (password === undefined) return redis;
   if (redis === undefined)
     throw new ConfigError([
-      'TRACKER_REDIS_PASSWORD_FILE is set without TRACKER_REDIS_URL; set both or neither',
+      'TRACKER_REDIS_PASSWORD_FILE is set without TRACKER_REDIS_URL or TRACKER_REDIS_URL_FILE; set one of them too',
     ]);
   if (redis.password !== undefined)
     throw new ConfigError([
-      'TRACKER_REDIS_PASSWORD_FILE and a password in TRACKER_REDIS_URL exclude each other',
+      'TRACKER_REDIS_PASSWORD_FILE and a password in the URL of Redis exclude each other',
     ]);
   return { ...redis, password };
 }

@@ -1,0 +1,46 @@
+{{- define "relay.swarmKeySecret" -}}
+{{- .Values.swarmKey.existingSecret | default (printf "%s-swarm-key" (include "rustory.fullname" .)) -}}
+{{- end -}}
+
+{{- define "relay.identitySecret" -}}
+{{- .Values.identity.existingSecret | default (printf "%s-identity" (include "rustory.fullname" .)) -}}
+{{- end -}}
+
+{{- define "relay.swarmKeyKey" -}}
+{{- ternary .Values.swarmKey.existingSecretKey "swarm.key" (ne .Values.swarmKey.existingSecret "") -}}
+{{- end -}}
+
+{{/* The three lines of a swarm.key, from its text or its digits. */}}
+{{- define "relay.swarmKeyText" -}}
+{{- if regexMatch "^[0-9a-fA-F]{64}$" (trim .) -}}
+{{ printf "/key/swarm/psk/1.0.0/\n/base16/\n%s\n" (trim .) }}
+{{- else -}}
+{{ . }}
+{{- end -}}
+{{- end -}}
+
+{{/* What RELAY_ANNOUNCE says, one template a line. */}}
+{{- define "relay.announce" -}}
+{{- if .Values.p2p.announce -}}
+{{- join "\n" .Values.p2p.announce -}}
+{{- else -}}
+{{- printf "/dns4/{podName}.%s.%s.svc/tcp/4001" (include "rustory.fullname" .) .Release.Namespace -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The addresses of one relay, one a line, as far as they are known before its pod runs. */}}
+{{- define "relay.addresses" -}}
+{{- $pod := printf "%s-%d" (include "rustory.fullname" .context) .ordinal -}}
+{{- include "relay.announce" .context | replace "{ordinal}" (toString .ordinal) | replace "{podName}" $pod -}}
+{{- end -}}
+
+{{/* The name of one relay that external-dns shall make: the first name that it announces. */}}
+{{- define "relay.hostname" -}}
+{{- $names := list -}}
+{{- range splitList "\n" (include "relay.addresses" .) -}}
+{{- if regexMatch "^/dns[46]?/" . -}}
+{{- $names = append $names (index (splitList "/" .) 2) -}}
+{{- end -}}
+{{- end -}}
+{{- first $names | default "" -}}
+{{- end -}}

@@ -1,0 +1,18 @@
+{{/* Whether the trackers use the Redis of this chart. */}}
+{{- define "rustory-p2p.hasRedis" -}}
+{{- if .Values.tracker.enabled -}}
+{{- if eq (include "tracker.redis" .Subcharts.tracker) "bundled" -}}true{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "rustory-p2p.redisMetadata" -}}
+name: {{ include "rustory.redisName" . }}
+namespace: {{ .Release.Namespace }}
+labels:
+  {{- include "rustory-p2p.redisLabels" . | nindent 2 }}
+{{- end -}}
+
+{{- define "rustory-p2p.redisLabels" -}}
+{{ include "rustory.redisSelectorLabels" . }}
+{{ include "rustory.originLabels" . }}
+{{- end -}}

@@ -1,0 +1,99 @@
+// Every way to install the charts, as the files in their `ci` folders have them.
+import { describe, expect, test } from '@jest/globals';
+import { at, CASES, CHARTS, helm, podSpec, render, renderCase, UMBRELLA } from './charts.testing.ts';
+import { problemsOf } from './strict.testing.ts';
+
+const cases = CASES.map((one) => [`${one.chart.split('/').at(-1)} ${one.name}`, one] as const);
+
+test.each(CHARTS)('%s passes the linter of helm', async (chart) => {
+  const { code, stdout, stderr } = await helm(['lint', '--strict', chart]);
+  expect(`${stdout}${stderr}`).not.toMatch(/\[(WARNING|ERROR)\]/);
+  expect(code).toBe(0);
+});
+
+test('every object of every case is what Kubernetes 1.36 takes, field by field', async () => {
+  const releases = await Promise.all(CASES.map(renderCase));
+  expect(releases.length).toBeGreaterThanOrEqual(19);
+  expect(await problemsOf(releases.flatMap(({ objects }) => objects))).toEqual([]);
+});
+
+test.each<[string, Record<string, unknown>, RegExp]>([
+  ['an unknown field', { readynessProbe: {} }, /readynessProbe/],
+  ['a wrong type', { tty: 'yes' }, /tty/],
+  ['a missing field', { ports: [{ name: 'http' }] }, /containerPort/],
+  ['a bad quantity', { resources: { requests: { memory: '96 MB' } } }, /quantity/],
+])('%s would be found', async (_, mistake, complaint) => {
+  const broken = structuredClone((await render(UMBRELLA)).only('Deployment'));
+  Object.assign(at(podSpec(broken), 'containers', 0) as object, mistake);
+  expect((await problemsOf([broken])).join('\n')).toMatch(complaint);
+});
+
+describe.each(cases)('%s', (_, one) => {
+  test('runs all pods under the restricted Pod Security Standard, with a read-only root and no token', async () => {
+    for (const object of (await renderCase(one)).objects) {
+      const spec = podSpec(object);
+      if (spec === undefined || at(spec, 'containers') === undefined) continue;
+      expect(at(spec, 'automountServiceAccountToken')).toBe(false);
+      expect(at(spec, 'securityContext')).toMatchObject({
+        runAsNonRoot: true,
+        runAsUser: 65_532,
+        seccompProfile: { type: 'RuntimeDefault' },
+      });
+      for (const key of ['hostNetwork', 'hostPID', 'hostIPC', 'initContainers'])
+        expect(at(spec, key)).toBeUndefined();
+      for (const container of at(spec, 'containers') as unknown[]) {
+        expect(at(container, 'securityContext')).toEqual({
+          allowPrivilegeEscalation: false,
+          readOnlyRootFilesystem: true,
+          capabilities: { drop: ['ALL'] },
+        });
+        expect(at(container, 'resources', 'limits', 'memory')).toBeDefined();
+        expect(at(container, 'image')).not.toMatch(/:latest$|:$/);
+      }
+    }
+  });
+
+  test('puts everything into the namespace of the release, under names that are there once', async () => {
+    const { objects } = await renderCase(one);
+    expect(new Set(objects.map(({ metadata }) => metadata.namespace))).toEqual(new Set(['grid']));
+    const names = objects.map(({ kind, metadata }) => `${kind} ${metadata.name}`);
+    expect(names).toEqual([...new Set(names)]);
+  });
+
+  test('selects its own pods, by labels that no new version changes', async () => {
+    const { objects } = await renderCase(one);
+    const pods = objects.flatMap((object) => {
+      const labels = at(object, 'spec', 'template', 'metadata', 'labels');
+      return labels === undefined ? [] : [labels as Record<string, string>];
+    });
+    for (const labels of pods) expect(Object.keys(labels).join()).not.toMatch(/chart|version/);
+    const selectors = objects.flatMap((object) => {
+      const selector =
+        at(object, 'spec', 'selector', 'matchLabels') ??
+        at(object, 'spec', 'podSelector', 'matchLabels') ??
+        (object.kind === 'Service' ? at(object, 'spec', 'selector') : undefined);
+      return selector === undefined || object.kind === 'ServiceMonitor'
+        ? []
+        : [selector as Record<string, string>];
+    });
+    expect(selectors.length).toBeGreaterThan(0);
+    for (const { 'statefulset.kubernetes.io/pod-name': _pod, ...selector } of selectors) {
+      expect(selector).toEqual({
+        'app.kubernetes.io/name': expect.stringMatching(/^(tracker|relay|redis)$/),
+        'app.kubernetes.io/instance': 'rustory',
+      });
+      expect(pods).toContainEqual(expect.objectContaining(selector));
+    }
+  });
+
+  test('mounts no Secret that neither it nor its values name', async () => {
+    const { all, objects } = await renderCase(one);
+    const made = new Set(all('Secret').map(({ metadata }) => metadata.name));
+    const mounted = objects.flatMap((object) => {
+      const volumes = (at(podSpec(object), 'volumes') ?? []) as unknown[];
+      return volumes.flatMap((volume) => (at(volume, 'secret', 'secretName') as string | undefined) ?? []);
+    });
+    for (const name of mounted)
+      expect(made.has(name) || JSON.stringify(one.values).includes(`"${name}"`)).toBe(true);
+  });
+});

@@ -1,0 +1,53 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { cleanUp, startGrid } from './grid.testing.ts';
+
+afterEach(cleanUp);
+
+/** A grid whose tracker wants a token, the address of its relay without the peer id, and a device's files. */
+async function startClosedGrid(tokens: string) {
+  const grid = await startGrid({}, { tokens });
+  return { grid, relay: grid.relay.replace(/\/p2p\/.*/, '') };
+}
+
+describe('grid-test', () => {
+  test('proves a grid that works, knowing its relay by nothing but a host and a port', async () => {
+    const { grid, relay } = await startClosedGrid('a-token-of-the-grid user=ada\n');
+    const tokens = join(grid.directory, 'tokens');
+    const { code, stdout } = await grid
+      .device('tester')
+      .run('grid-test', `--relays=${relay}`, `--token-file=${tokens}`);
+    expect(stdout.split('\n').map((line) => line.replace(/\/p2p\/\S+| in \d+ ms/g, ''))).toEqual([
+      `ok   reserved on ${relay}`,
+      `ok   registered with ${grid.tracker.url}, which lists it`,
+      `ok   synced 1000 entries through ${relay}`,
+      `ok   unregistered from ${grid.tracker.url}`,
+      '1 of 1 relays work',
+    ]);
+    expect(code).toBe(0);
+  });
+
+  test('tells which relay does not work, and ends with 4 when others do', async () => {
+    const { grid, relay } = await startClosedGrid('a-token-of-the-grid\n');
+    const dead = '/ip4/127.0.0.1/tcp/1';
+    const { code, stdout } = await grid
+      .device('tester')
+      .run('grid-test', `--relays=${dead},${relay}`, `--token-file=${join(grid.directory, 'tokens')}`);
+    expect(stdout).toMatch(new RegExp(`^FAIL ${dead}: .*ECONNREFUSED`, 'm'));
+    expect(stdout).toContain('1 of 2 relays work');
+    expect(code).toBe(4);
+  });
+
+  test('tells that the tracker refused its token, and ends with 3', async () => {
+    const { grid, relay } = await startClosedGrid('a-token-of-the-grid\n');
+    const tokens = join(grid.directory, 'wrong');
+    writeFileSync(tokens, 'another-token-altogether\n');
+    const { code, stdout } = await grid
+      .device('tester')
+      .run('grid-test', `--relays=${relay}`, `--token-file=${tokens}`);
+    expect(stdout).toMatch(/^FAIL .*tracker .*token/m);
+    expect(stdout).not.toContain('another-token');
+    expect(code).toBe(3);
+  });
+});
