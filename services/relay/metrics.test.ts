@@ -29,3 +29,10 @@ test('the metrics of a relay tell each limit beside what it bounds', async () =>
   expect(text).toContain('rustory_relay_limit{resource="connections"} 2048');
   expect(text).toContain('rustory_relay_limit{resource="buffered_bytes"} 1024');
 });
+
+test('the series of every counter of a relay are there before anything happened', async () => {
+  const text = await createRelayMetrics('noble').registry.metrics();
+  const counters = [...text.matchAll(/^# TYPE (rustory_relay_\w+) counter$/gm)].map(([, name = '']) => name);
+  expect(counters.length).toBeGreaterThan(6);
+  for (const name of counters) expect(text).toMatch(new RegExp(`^${name}(\\{.*\\})? 0$`, 'm'));
+});

@@ -155,6 +155,7 @@ export function createRelayMetrics(cipher: string): RelayMetrics {
   for (const outcome of RESERVATION_OUTCOMES) reservations.inc({ outcome }, 0);
   for (const outcome of CIRCUIT_OUTCOMES) circuits.inc({ outcome }, 0);
   for (const reason of CIRCUIT_ENDS) ends.inc({ reason }, 0);
+  for (const direction of ['to_target', 'to_source'] satisfies Direction[]) bytes.inc({ direction }, 0);
   // Counted for every message, so the series are looked up once.
   const passed = { to_target: bytes.labels('to_target'), to_source: bytes.labels('to_source') };
   for (const reason of CONNECTION_REFUSALS) refused.inc({ reason }, 0);
