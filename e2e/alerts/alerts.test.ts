@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { stringify } from 'yaml';
+import { ensurePromtool } from '../../scripts/promtool.ts';
 import { RELAY, render, TRACKER } from '../charts/charts.testing.ts';
 import { missingOf } from './promql.testing.ts';
 import { metricsOf } from './series.testing.ts';
@@ -36,6 +37,8 @@ async function rulesOf(chart: string): Promise<Rule[]> {
 }
 
 const ALERTS = names('charts/rustory-p2p/charts/*/files/alerts/*.yaml', '.yaml');
+/** Fetching promtool, the first time, takes some seconds. */
+const FETCH_MS = 200_000;
 let folder: string;
 let rules: Rule[];
 
@@ -43,13 +46,13 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'rustory-alerts-'));
   rules = [...(await rulesOf(TRACKER)), ...(await rulesOf(RELAY))];
   writeFileSync(join(folder, 'rules.yaml'), stringify({ groups: [{ name: 'rustory', rules }] }));
-});
+  ensurePromtool();
+}, FETCH_MS);
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 function promtool(...args: string[]): string {
-  const { status, stdout, stderr, error } = spawnSync('promtool', args, { cwd: folder, encoding: 'utf8' });
-  if (error !== undefined) throw error;
+  const { status, stdout, stderr } = spawnSync(ensurePromtool(), args, { cwd: folder, encoding: 'utf8' });
   return status === 0 ? '' : `${stdout}${stderr}`;
 }
 
