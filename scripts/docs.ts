@@ -5,6 +5,7 @@ import { variables as relayVariables } from '../services/relay/config.ts';
 import type { Variable } from '../services/shared/env.ts';
 import { createTestApp } from '../services/tracker/app.testing.ts';
 import { variables as trackerVariables } from '../services/tracker/config.ts';
+import { withTable } from './chart-readme.ts';
 
 /** The OpenAPI document exactly as the tracker serves it. */
 async function openApi(): Promise<string> {
@@ -34,12 +35,29 @@ function table(variables: Record<string, Variable<unknown>>): string {
   return ['| variable | default | meaning |', '| --- | --- | --- |', ...rows].join('\n');
 }
 
+const UMBRELLA = 'charts/rustory-p2p';
+const SUBCHARTS = ['tracker', 'relay'].map((name) => `${UMBRELLA}/charts/${name}`);
+
+/** The README of a chart, with the table of its values. */
+function chartReadme(chart: string): [path: string, text: string] {
+  const path = `${chart}/README.md`;
+  return [path, withTable(readFileSync(path, 'utf8'), readFileSync(`${chart}/values.yaml`, 'utf8'))];
+}
+
 const options = JSON.parse(readFileSync('.oxfmtrc.json', 'utf8')) as FormatConfig;
 const isCheck = process.argv.includes('--check');
-const documents = { 'docs/openapi.json': await openApi(), 'docs/environment.md': environment() };
+const documents = {
+  'docs/openapi.json': await openApi(),
+  'docs/environment.md': environment(),
+  ...Object.fromEntries([UMBRELLA, ...SUBCHARTS].map(chartReadme)),
+};
+/** Each subchart can be installed alone, so it has its own copy of what all charts are made of. */
+const common = readFileSync(`${UMBRELLA}/templates/_common.tpl`, 'utf8');
+const copies = Object.fromEntries(SUBCHARTS.map((chart) => [`${chart}/templates/_common.tpl`, common]));
+
 let stale = 0;
-for (const [path, text] of Object.entries(documents)) {
-  const { code } = await format(path, text, options);
+for (const [path, text] of Object.entries({ ...documents, ...copies })) {
+  const code = path in copies ? text : (await format(path, text, options)).code;
   if (isCheck && readOrEmpty(path) !== code) {
     process.stderr.write(`${path} is stale: run «npm run docs»\n`);
     stale += 1;

@@ -33,7 +33,7 @@ export function createSettings({ home, config }: Directories) {
     dbPath: path('~/.rustory/history.db', 'SQLite database with the history; `rr` can use the same file.'),
     userId: parsed(
       parseName,
-      userInfo().username,
+      userName(),
       'Whose history this is; only peers of this user are listed.',
     ),
     deviceId: parsed(parseName, hostname(), 'Name of this device in the entries it records.'),
@@ -83,6 +83,15 @@ export function createSettings({ home, config }: Directories) {
 type SettingsTable = ReturnType<typeof createSettings>;
 export type SettingName = keyof SettingsTable;
 export type Settings = Values<SettingsTable>;
+
+/** The name of the user that runs this; in a container that may be a number without one. */
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return `user-${process.getuid?.()}`;
+  }
+}
 
 /** A path with `~` for the home directory, made absolute. */
 export function expandHome(text: string, home: string): string {

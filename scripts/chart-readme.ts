@@ -1,0 +1,58 @@
+// The values of a chart as a table for its README, made from the «# --» comments in its values.yaml.
+import { isMap, isNode, isScalar, parseDocument, type YAMLMap } from 'yaml';
+
+/** One value that the table lists. */
+export interface Documented {
+  /** Such as `ingress.tls.enabled`. */
+  readonly path: string;
+  readonly value: unknown;
+  readonly doc: string;
+}
+
+const BEGIN = '<!-- Made from values.yaml by `npm run docs`; do not edit. -->';
+const END = '<!-- End of what is made. -->';
+
+/**
+ * All values with a comment, in their order, and all that have none.
+ *
+ * A map with a comment is one value; those inside it that have comments too are listed after it.
+ */
+export function readValues(text: string): { documented: Documented[]; undocumented: string[] } {
+  const documented: Documented[] = [];
+  const undocumented: string[] = [];
+  const walk = (map: YAMLMap, prefix: string, isCovered: boolean): void => {
+    for (const [position, { key, value }] of map.items.entries()) {
+      if (!isScalar(key)) throw new Error(`${prefix} has a key that is no text`);
+      const path = `${prefix}${String(key.value)}`;
+      // The comment before the first key of a map belongs to the map.
+      const doc = docOf(key.commentBefore ?? (position === 0 ? map.commentBefore : undefined));
+      const isTree = isMap(value) && value.items.length > 0;
+      if (doc !== undefined)
+        documented.push({ path, value: isNode(value) ? value.toJS(document) : value, doc });
+      else if (!isTree && !isCovered) undocumented.push(path);
+      if (isTree) walk(value, `${path}.`, isCovered || doc !== undefined);
+    }
+  };
+  const document = parseDocument(text);
+  if (!isMap(document.contents)) throw new Error('values.yaml holds no map');
+  walk(document.contents, '', false);
+  return { documented, undocumented };
+}
+
+/** The README with its table made anew. @throws Error where it has no place for one. */
+export function withTable(readme: string, values: string): string {
+  const [before, rest] = readme.split(BEGIN);
+  const [, after] = (rest ?? '').split(END);
+  if (before === undefined || after === undefined) throw new Error(`a README needs «${BEGIN}» and «${END}»`);
+  const rows = readValues(values).documented.map(
+    ({ path, value, doc }) => `| \`${path}\` | \`${JSON.stringify(value)}\` | ${doc.replaceAll('|', '\\|')} |`,
+  );
+  const table = ['| value | default | meaning |', '| --- | --- | --- |', ...rows].join('\n');
+  return `${before}${BEGIN}\n\n${table}\n\n${END}${after}`;
+}
+
+/** The text behind the «--», where the comment has one. */
+function docOf(comment: string | null | undefined): string | undefined {
+  const [, doc] = /(?:^|\n) -- ([^]*)$/.exec(comment ?? '') ?? [];
+  return doc?.replaceAll(/\n */g, ' ').trim();
+}
