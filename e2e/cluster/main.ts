@@ -1,0 +1,34 @@
+// `npm run e2e:cluster`: tries the charts on a real cluster; `--help` says how.
+import { createChecks } from '../../scripts/checks.ts';
+import { describeError } from '../../services/shared/errors.ts';
+import { buildAll, loadAll } from './images.ts';
+import { checkInstalls } from './installs.ts';
+import { HELP, type Options, type Part, readOptions } from './options.ts';
+
+const checks = createChecks((text) => void process.stdout.write(text));
+
+async function main(options: Options): Promise<void> {
+  const runs = (part: Part): boolean => options.only.length === 0 || options.only.includes(part);
+  const { load } = options;
+  if (load !== undefined || options.build) {
+    const built = await checks.check('the images build, and the nodes know them', async () => {
+      const images = await buildAll(checks.say);
+      if (load !== undefined && !options.build) await loadAll(images, load);
+      return images.join(', ');
+    });
+    if (!built || options.build) return;
+  }
+  if (runs('installs')) await checkInstalls(checks, options.values);
+}
+
+try {
+  const options = readOptions(process.argv.slice(2));
+  if (options === 'help') process.stdout.write(HELP);
+  else {
+    await checks.check('the run came to its end', async () => main(options));
+    process.exitCode = checks.finish();
+  }
+} catch (error) {
+  process.stderr.write(`e2e:cluster: ${describeError(error)}\n${HELP}`);
+  process.exitCode = 2;
+}
