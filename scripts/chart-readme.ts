@@ -45,7 +45,8 @@ export function withTable(readme: string, values: string): string {
   const [, after] = (rest ?? '').split(END);
   if (before === undefined || after === undefined) throw new Error(`a README needs «${BEGIN}» and «${END}»`);
   const rows = readValues(values).documented.map(
-    ({ path, value, doc }) => `| \`${path}\` | \`${JSON.stringify(value)}\` | ${doc.replaceAll('|', '\\|')} |`,
+    ({ path, value, doc }) =>
+      `| \`${path}\` | \`${JSON.stringify(value)}\` | ${doc.replaceAll('|', '\\|')} |`,
   );
   const table = ['| value | default | meaning |', '| --- | --- | --- |', ...rows].join('\n');
   return `${before}${BEGIN}\n\n${table}\n\n${END}${after}`;

@@ -184,8 +184,8 @@ function givenSecrets(chart: string, values: Values): Values {
   };
   if (chart === TRACKER) return tracker;
   if (chart === RELAY) return relay;
-  const hasPassword = Boolean(at(of('tracker'), 'bundledRedis', 'existingSecret'));
-  return { tracker, relay, ...(!hasPassword && { redis: { password: PASSWORD } }) };
+  const asksPassword = !at(of('tracker'), 'bundledRedis', 'existingSecret');
+  return { tracker: { ...tracker, ...(asksPassword && { bundledRedis: { password: PASSWORD } }) }, relay };
 }
 
 export const TOKEN = 'a-token-for-the-tests';

@@ -31,11 +31,7 @@ export function createSettings({ home, config }: Directories) {
   const path = (fallback: string, doc: string) => parsed((text) => expandHome(text, home), fallback, doc);
   return {
     dbPath: path('~/.rustory/history.db', 'SQLite database with the history; `rr` can use the same file.'),
-    userId: parsed(
-      parseName,
-      userName(),
-      'Whose history this is; only peers of this user are listed.',
-    ),
+    userId: parsed(parseName, userName(), 'Whose history this is; only peers of this user are listed.'),
     deviceId: parsed(parseName, hostname(), 'Name of this device in the entries it records.'),
     trackers: list(parseTracker, MAX_TRACKERS, undefined, 'URLs of trackers; all are asked.'),
     trackerToken: secret(

@@ -1,0 +1,185 @@
+import { globSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { at, RELAY, render, TRACKER } from './charts.testing.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+const charts = [
+  { chart: TRACKER, name: 'tracker', port: 9090, monitor: 'serviceMonitor' },
+  { chart: RELAY, name: 'relay', port: 9091, monitor: 'podMonitor' },
+];
+
+interface Rule {
+  readonly alert: string;
+  readonly expr: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+async function rules(chart: string, values: object = {}): Promise<Rule[]> {
+  const release = await render(chart, { prometheusRule: { enabled: true, ...values } });
+  const groups = at(release.only('PrometheusRule'), 'spec', 'groups') as Array<{
+    name: string;
+    rules: Rule[];
+  }>;
+  expect(groups).toHaveLength(1);
+  return groups[0]?.rules ?? [];
+}
+
+function alertFiles(chart: string): string[] {
+  return globSync(join(ROOT, chart, 'files/alerts/*.yaml')).map((path) => basename(path, '.yaml'));
+}
+
+test.each(charts)(
+  '$name installs nothing for the Prometheus operator or Grafana by default',
+  async ({ chart }) => {
+    const kinds = new Set((await render(chart)).objects.map(({ kind }) => kind));
+    for (const kind of ['ServiceMonitor', 'PodMonitor', 'PrometheusRule', 'ConfigMap'])
+      expect(kinds.has(kind)).toBe(false);
+  },
+);
+
+describe('prometheusrule.yaml', () => {
+  test.each(charts)('of the $name has one rule for each file, named like it', async ({ chart }) => {
+    const names = (await rules(chart)).map(({ alert }) => alert);
+    expect(names.toSorted()).toEqual(alertFiles(chart).toSorted());
+    expect(names.length).toBeGreaterThan(0);
+  });
+
+  test.each(charts)(
+    'of the $name leaves to Prometheus what is its own, and fills in the rest',
+    async ({ chart }) => {
+      for (const { alert, expr, annotations } of await rules(chart)) {
+        expect([alert, expr, ...Object.values(annotations)].join()).not.toContain('PROMETHEUS');
+        expect(expr).not.toContain('{{');
+        expect(annotations['summary']).toMatch(/\S/);
+        for (const [braces] of Object.values(annotations)
+          .join()
+          .matchAll(/\{\{[^}]*/g))
+          expect(braces).toMatch(/^\{\{ \$(labels|value)\b/);
+      }
+    },
+  );
+
+  test('links every alert to its runbook, below a base that can be changed', async () => {
+    for (const { alert, annotations } of await rules(RELAY, { runbookUrl: 'https://wiki.example.org/run/' }))
+      expect(annotations['runbook_url']).toBe(`https://wiki.example.org/run/${alert}.md`);
+  });
+
+  test('leaves alerts out by name, and gives all others more labels', async () => {
+    const [excluded = '', ...others] = alertFiles(TRACKER);
+    const found = await rules(TRACKER, { excludeRules: [excluded], ruleLabels: { team: 'home' } });
+    expect(found.map(({ alert }) => alert).toSorted()).toEqual(others.toSorted());
+    for (const { labels } of found)
+      expect(labels).toMatchObject({ team: 'home', severity: expect.any(String) });
+  });
+});
+
+describe('dashboards.yaml', () => {
+  test.each(charts)(
+    'of the $name puts every file where the sidecar of Grafana finds it',
+    async ({ chart }) => {
+      const map = (await render(chart, { dashboards: { enabled: true } })).only('ConfigMap');
+      expect(map.metadata.labels).toMatchObject({ grafana_dashboard: '1' });
+      const files = globSync(join(ROOT, chart, 'files/dashboards/*.json'));
+      expect(Object.keys(at(map, 'data') as object).toSorted()).toEqual(
+        files.map((path) => basename(path)).toSorted(),
+      );
+      for (const path of files) expect(at(map, 'data', basename(path))).toBe(readFileSync(path, 'utf8'));
+    },
+  );
+});
+
+describe('servicemonitor.yaml and podmonitor.yaml', () => {
+  const monitoring = { enabled: true, interval: '15s', labels: { release: 'prometheus' } };
+
+  test('the tracker is scraped through a Service of its own for the ops port', async () => {
+    const release = await render(TRACKER, { serviceMonitor: monitoring });
+    const monitor = release.only('ServiceMonitor');
+    expect(monitor.metadata.labels).toMatchObject({ release: 'prometheus' });
+    expect(at(monitor, 'spec', 'endpoints')).toEqual([{ port: 'ops', path: '/metrics', interval: '15s' }]);
+    const service = release.only('Service', 'rustory-tracker-ops');
+    expect(service.metadata.labels).toMatchObject(at(monitor, 'spec', 'selector', 'matchLabels') as object);
+    expect(at(service, 'spec')).toMatchObject({ clusterIP: 'None', ports: [{ name: 'ops', port: 9090 }] });
+    const api = release.only('Service', 'rustory-tracker').metadata.labels;
+    expect(api).not.toMatchObject(at(monitor, 'spec', 'selector', 'matchLabels') as object);
+  });
+
+  test('each relay is scraped by itself', async () => {
+    const monitor = (await render(RELAY, { podMonitor: monitoring })).only('PodMonitor');
+    expect(at(monitor, 'spec', 'podMetricsEndpoints')).toEqual([
+      { port: 'ops', path: '/metrics', interval: '15s' },
+    ]);
+  });
+
+  test.each(charts)(
+    'the alerts know the $name by the job that its monitor gives it',
+    async ({ chart, name, monitor }) => {
+      const release = await render(chart, { [monitor]: monitoring });
+      const object = release.objects.find(({ kind }) => kind.endsWith('Monitor'));
+      expect(at(object, 'spec', 'jobLabel')).toBe('app.kubernetes.io/name');
+      for (const { expr } of await rules(chart)) expect(expr).toContain(`job="${name}"`);
+    },
+  );
+});
+
+describe('networkpolicy.yaml', () => {
+  test.each(charts)('lets everybody to the $name but nobody to its ops port', async ({ chart, name }) => {
+    const policy = (await render(chart, { networkPolicy: { enabled: true } })).only('NetworkPolicy');
+    expect(at(policy, 'spec', 'ingress')).toEqual([
+      { ports: [{ port: name === 'tracker' ? 'http' : 'p2p' }] },
+    ]);
+    expect(at(policy, 'spec', 'policyTypes')).toEqual(['Ingress', 'Egress']);
+  });
+
+  test.each(charts)('lets Prometheus to the ops port of the $name', async ({ chart }) => {
+    const from = [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'monitoring' } } }];
+    const policy = (await render(chart, { networkPolicy: { enabled: true, opsFrom: from } })).only(
+      'NetworkPolicy',
+    );
+    expect(at(policy, 'spec', 'ingress', 1)).toEqual({ ports: [{ port: 'ops' }], from });
+  });
+
+  test('lets a relay call nobody', async () => {
+    const policy = (await render(RELAY, { networkPolicy: { enabled: true } })).only('NetworkPolicy');
+    expect(at(policy, 'spec', 'egress')).toEqual([]);
+  });
+
+  const dns = {
+    to: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'kube-system' } } }],
+    ports: [
+      { port: 53, protocol: 'UDP' },
+      { port: 53, protocol: 'TCP' },
+    ],
+  };
+
+  test.each<[string, object, unknown[]]>([
+    ['names only, when it remembers by itself', {}, []],
+    [
+      'the Redis of the release',
+      { bundledRedis: { enabled: true } },
+      [
+        {
+          to: [
+            {
+              podSelector: {
+                matchLabels: { 'app.kubernetes.io/name': 'redis', 'app.kubernetes.io/instance': 'rustory' },
+              },
+            },
+          ],
+          ports: [{ port: 6379 }],
+        },
+      ],
+    ],
+    [
+      'an external Redis and its Sentinels',
+      { externalRedis: { url: 'redis+sentinel://s/m' } },
+      [{ ports: [{ port: 6379 }, { port: 26_379 }] }],
+    ],
+  ])('lets the tracker call %s', async (_, values, expected) => {
+    const policy = (await render(TRACKER, { ...values, networkPolicy: { enabled: true } })).only(
+      'NetworkPolicy',
+    );
+    expect(at(policy, 'spec', 'egress')).toEqual([dns, ...expected]);
+  });
+});

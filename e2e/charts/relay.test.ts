@@ -1,0 +1,170 @@
+import { describe, expect, test } from '@jest/globals';
+import { expandAnnounced } from '../../services/relay/announce.ts';
+import { at, environment, podSpec, RELAY, render } from './charts.testing.ts';
+
+const EXPOSED = {
+  replicaCount: 2,
+  p2p: { expose: 'LoadBalancer', announce: ['/dns4/relay-{ordinal}.example.org/tcp/4001'] },
+};
+
+/** The Services that belong to one relay each. */
+async function relayServices(values: object) {
+  const services = (await render(RELAY, values as never)).all('Service');
+  return services.filter((service) => at(service, 'spec', 'clusterIP') !== 'None');
+}
+
+describe('statefulset.yaml', () => {
+  test('starts all relays at once, and replaces one after the other', async () => {
+    const set = (await render(RELAY)).only('StatefulSet');
+    expect(at(set, 'spec')).toMatchObject({
+      replicas: 1,
+      podManagementPolicy: 'Parallel',
+      serviceName: 'rustory-relay',
+      minReadySeconds: 10,
+    });
+    expect(at(set, 'spec', 'volumeClaimTemplates')).toBeUndefined();
+  });
+
+  test('announces the name of each pod inside the cluster by default', async () => {
+    const set = (await render(RELAY)).only('StatefulSet');
+    const { RELAY_ANNOUNCE: template } = environment(set);
+    const pod = { podName: 'rustory-relay-0', ordinal: '0', podIP: undefined, hostIP: undefined };
+    expect(expandAnnounced(String(template), pod).toString()).toBe(
+      '/dns4/rustory-relay-0.rustory-relay.grid.svc/tcp/4001',
+    );
+  });
+
+  test('tells each pod its name and its addresses, which the templates may use', async () => {
+    const set = (await render(RELAY)).only('StatefulSet');
+    const variables = at(podSpec(set), 'containers', 0, 'env') as unknown[];
+    const sources = variables.flatMap((variable) => {
+      const path = at(variable, 'valueFrom', 'fieldRef', 'fieldPath');
+      return path === undefined ? [] : [[at(variable, 'name'), path]];
+    });
+    expect(sources).toEqual([
+      ['RELAY_POD_NAME', 'metadata.name'],
+      ['RELAY_POD_IP', 'status.podIP'],
+      ['RELAY_HOST_IP', 'status.hostIP'],
+    ]);
+  });
+
+  test('reads swarm key and seed from files', async () => {
+    const values = {
+      swarmKey: { existingSecret: 'mine', existingSecretKey: 'psk' },
+      identity: { existingSecret: 'ours', existingSecretKey: 'secret' },
+    };
+    const spec = podSpec((await render(RELAY, values)).only('StatefulSet'));
+    expect(at(spec, 'volumes')).toMatchObject([
+      { secret: { secretName: 'mine', items: [{ key: 'psk', path: 'swarm.key' }] } },
+      { secret: { secretName: 'ours', items: [{ key: 'secret', path: 'seed' }] } },
+    ]);
+    expect(environment((await render(RELAY, values)).only('StatefulSet'))).toMatchObject({
+      RELAY_SWARM_KEY_FILE: '/run/rustory/swarm-key/swarm.key',
+      RELAY_IDENTITY_SEED_FILE: '/run/rustory/identity/seed',
+    });
+  });
+
+  test('gives a pod the sleep, the drain and ten seconds to end', async () => {
+    const set = (await render(RELAY, { preStopSleepSeconds: 4, drainSeconds: 60 })).only('StatefulSet');
+    expect(at(podSpec(set), 'terminationGracePeriodSeconds')).toBe(74);
+    expect(environment(set)).toMatchObject({ RELAY_DRAIN_SECONDS: '60' });
+  });
+
+  test('restarts the pods when a given key changes, and not when only the chart does', async () => {
+    const annotations = async (values: object): Promise<unknown> =>
+      at(
+        (await render(RELAY, values as never)).only('StatefulSet'),
+        'spec',
+        'template',
+        'metadata',
+        'annotations',
+      );
+    const other = { swarmKey: { value: 'f'.repeat(64) } };
+    expect(await annotations(other)).not.toEqual(await annotations({}));
+    expect(await annotations({ preStopSleepSeconds: 9 })).toEqual(await annotations({}));
+  });
+});
+
+describe('service.yaml', () => {
+  test('names the pods, also those that are starting or draining', async () => {
+    const service = (await render(RELAY)).only('Service');
+    expect(at(service, 'spec')).toMatchObject({
+      clusterIP: 'None',
+      publishNotReadyAddresses: true,
+      ports: [{ name: 'p2p', port: 4001 }],
+    });
+  });
+});
+
+describe('relay-services.yaml', () => {
+  test('makes none inside the cluster', async () => {
+    expect(await relayServices({})).toEqual([]);
+  });
+
+  test('makes one for each relay that selects its pod only, and keeps the addresses of devices', async () => {
+    const services = await relayServices(EXPOSED);
+    expect(services.map(({ metadata }) => metadata.name)).toEqual(['rustory-relay-0', 'rustory-relay-1']);
+    expect(at(services[1], 'spec')).toMatchObject({
+      type: 'LoadBalancer',
+      externalTrafficPolicy: 'Local',
+      selector: { 'statefulset.kubernetes.io/pod-name': 'rustory-relay-1' },
+      ports: [{ name: 'p2p', port: 4001, targetPort: 'p2p' }],
+    });
+  });
+
+  test('names each for external-dns as its relay announces itself', async () => {
+    const services = await relayServices({
+      ...EXPOSED,
+      p2p: { ...EXPOSED.p2p, externalDNS: { enabled: true } },
+    });
+    expect(services.map(({ metadata }) => metadata.annotations)).toEqual([
+      { 'external-dns.alpha.kubernetes.io/hostname': 'relay-0.example.org' },
+      { 'external-dns.alpha.kubernetes.io/hostname': 'relay-1.example.org' },
+    ]);
+  });
+
+  test('gives each its own address, annotations and node port, in order', async () => {
+    const services = await relayServices({
+      ...EXPOSED,
+      p2p: {
+        ...EXPOSED.p2p,
+        loadBalancerIPs: ['192.0.2.1', '192.0.2.2'],
+        nodePorts: [30_001, 30_002],
+        annotations: { pool: 'all', zone: 'any' },
+        perRelayAnnotations: [{ zone: 'a' }, { zone: 'b' }],
+      },
+    });
+    expect(
+      services.map((service) => [
+        at(service, 'spec', 'loadBalancerIP'),
+        at(service, 'spec', 'ports', 0, 'nodePort'),
+        service.metadata.annotations,
+      ]),
+    ).toEqual([
+      ['192.0.2.1', 30_001, { pool: 'all', zone: 'a' }],
+      ['192.0.2.2', 30_002, { pool: 'all', zone: 'b' }],
+    ]);
+  });
+
+  test('opens on each relay the node port that it announces', async () => {
+    const values = {
+      replicaCount: 2,
+      p2p: { expose: 'NodePort', nodePorts: [30_400, 30_401], announce: ['/ip4/{hostIP}/tcp/3040{ordinal}'] },
+    };
+    const template = String(environment((await render(RELAY, values)).only('StatefulSet'))['RELAY_ANNOUNCE']);
+    for (const [ordinal, service] of (await relayServices(values)).entries()) {
+      const pod = { ordinal: String(ordinal), hostIP: '192.0.2.7', podName: undefined, podIP: undefined };
+      expect(expandAnnounced(template, pod).toString()).toBe(
+        `/ip4/192.0.2.7/tcp/${String(at(service, 'spec', 'ports', 0, 'nodePort'))}`,
+      );
+    }
+  });
+});
+
+describe('pdb.yaml', () => {
+  test('keeps all relays but one, and is left out for a single one', async () => {
+    expect((await render(RELAY)).all('PodDisruptionBudget')).toEqual([]);
+    const budget = (await render(RELAY, { replicaCount: 3 })).only('PodDisruptionBudget');
+    expect(at(budget, 'spec', 'maxUnavailable')).toBe(1);
+  });
+});

@@ -1,0 +1,164 @@
+import { describe, expect, test } from '@jest/globals';
+import { parse as parseToml } from 'smol-toml';
+import { multiaddr } from '@multiformats/multiaddr';
+import { describeSettings } from '../../services/peer/config.ts';
+import { at, podSpec, RELAY, type Release, render, TRACKER, UMBRELLA } from './charts.testing.ts';
+
+const REDIS_KINDS = ['StatefulSet', 'Service', 'ConfigMap', 'Secret', 'NetworkPolicy'];
+
+/** The objects of the Redis, by kind. */
+function redisKinds({ objects }: Release): string[] {
+  return objects.filter(({ metadata }) => metadata.name === 'rustory-redis').map(({ kind }) => kind);
+}
+
+describe('redis/*.yaml', () => {
+  test('is one Redis that keeps nothing on a disk', async () => {
+    const release = await render(UMBRELLA);
+    expect(redisKinds(release).toSorted()).toEqual(REDIS_KINDS.toSorted());
+    const set = release.only('StatefulSet', 'rustory-redis');
+    expect(at(set, 'spec', 'replicas')).toBe(1);
+    expect(at(set, 'spec', 'volumeClaimTemplates')).toBeUndefined();
+    const config = String(at(release.only('ConfigMap'), 'data', 'redis.conf'));
+    expect(config).toMatch(/^appendonly no$/m);
+    expect(config).toMatch(/^save ""$/m);
+    expect(config).toMatch(/^maxmemory-policy noeviction$/m);
+  });
+
+  test('has its password in a file, and in no argument', async () => {
+    const set = (await render(UMBRELLA)).only('StatefulSet', 'rustory-redis');
+    const volumes = at(podSpec(set), 'volumes') as unknown[];
+    expect(volumes).toContainEqual(
+      expect.objectContaining({
+        secret: expect.objectContaining({
+          secretName: 'rustory-redis',
+          items: [{ key: 'password', path: 'password' }],
+        }),
+      }),
+    );
+    expect(JSON.stringify(at(podSpec(set), 'containers'))).not.toMatch(/--requirepass|secretKeyRef/);
+  });
+
+  test('is reached by the trackers of its release and by nobody else, and reaches nobody', async () => {
+    const policy = (await render(UMBRELLA)).only('NetworkPolicy');
+    expect(at(policy, 'spec', 'ingress')).toEqual([
+      {
+        from: [
+          {
+            podSelector: {
+              matchLabels: { 'app.kubernetes.io/name': 'tracker', 'app.kubernetes.io/instance': 'rustory' },
+            },
+          },
+        ],
+        ports: [{ port: 'redis' }],
+      },
+    ]);
+    expect(at(policy, 'spec', 'policyTypes')).toEqual(['Ingress', 'Egress']);
+    expect(at(policy, 'spec', 'egress')).toEqual([]);
+  });
+
+  test.each<[string, object]>([
+    ['an external Redis by its URL', { tracker: { externalRedis: { url: 'redis://r' } } }],
+    ['an external Redis by a Secret', { tracker: { externalRedis: { existingSecret: 'r' } } }],
+    [
+      'one tracker that remembers by itself',
+      { tracker: { replicaCount: 1, bundledRedis: { enabled: false } } },
+    ],
+    ['no tracker', { tracker: { enabled: false } }],
+  ])('is left out with %s', async (_, values) => {
+    expect(redisKinds(await render(UMBRELLA, values as never))).toEqual([]);
+  });
+
+  test('keeps registrations on a volume where that is asked for', async () => {
+    const release = await render(UMBRELLA, { redis: { persistence: { enabled: true, size: '3Gi' } } });
+    const set = release.only('StatefulSet', 'rustory-redis');
+    expect(at(set, 'spec', 'volumeClaimTemplates', 0, 'spec', 'resources', 'requests', 'storage')).toBe(
+      '3Gi',
+    );
+    expect(String(at(release.only('ConfigMap'), 'data', 'redis.conf'))).toMatch(/^appendonly yes$/m);
+  });
+});
+
+describe('tests/grid.yaml', () => {
+  test('tries every relay and the tracker with the first token, by the image that the trackers run', async () => {
+    const pod = (await render(UMBRELLA, { relay: { replicaCount: 2 } })).only('Pod');
+    expect(pod.metadata.annotations).toEqual({
+      'helm.sh/hook': 'test',
+      'helm.sh/hook-delete-policy': 'before-hook-creation,hook-succeeded',
+    });
+    const container = at(podSpec(pod), 'containers', 0);
+    expect(at(container, 'image')).toBe('ghcr.io/rustory/rustory-p2p-tracker:0.1.0');
+    expect(at(container, 'command')).toEqual(['node', '/app/peer.js', 'grid-test']);
+    expect(at(container, 'args')).toEqual([
+      '--relays=/dns4/rustory-relay-0.rustory-relay.grid.svc/tcp/4001,/dns4/rustory-relay-1.rustory-relay.grid.svc/tcp/4001',
+      '--token-file=/run/rustory/tokens/token',
+    ]);
+    expect(at(podSpec(pod), 'restartPolicy')).toBe('Never');
+    expect(at(podSpec(pod), 'activeDeadlineSeconds')).toBe(120);
+  });
+
+  test('needs no token where none is asked for, and is left out where there is no whole grid', async () => {
+    const open = (await render(UMBRELLA, { tracker: { auth: { enabled: false } } })).only('Pod');
+    expect(JSON.stringify(open)).not.toContain('token');
+    expect((await render(UMBRELLA, { relay: { enabled: false } })).all('Pod')).toEqual([]);
+    expect((await render(UMBRELLA, { tracker: { enabled: false } })).all('Pod')).toEqual([]);
+  });
+});
+
+/** The config.toml that the notes print: the indented lines before the first empty one. */
+function deviceConfig({ notes }: Release): Record<string, unknown> {
+  const [, block = ''] = /config\.toml:\n\n((?: {2}.*\n)+)/.exec(notes) ?? [];
+  return parseToml(block);
+}
+
+describe('NOTES.txt', () => {
+  test('print a config.toml for a device, with keys that it knows', async () => {
+    const config = deviceConfig(
+      await render(UMBRELLA, {
+        tracker: { ingress: { host: 'tracker.example.org', tls: { enabled: true } } },
+        relay: {
+          replicaCount: 2,
+          p2p: { expose: 'LoadBalancer', announce: ['/dns4/relay-{ordinal}.example.org/tcp/4001'] },
+        },
+      }),
+    );
+    const keys = new Set(describeSettings({ HOME: '/' }).map(({ key }) => key));
+    expect(Object.keys(config).filter((key) => !keys.has(key))).toEqual([]);
+    expect(config).toMatchObject({
+      trackers: ['https://tracker.example.org'],
+      relay_addr: '/dns4/relay-0.example.org/tcp/4001/p2p/THE_PEER_ID_OF_RELAY_0',
+      swarm_key_path: '~/.config/rustory/swarm.key',
+    });
+    const id = '12D3KooWSipeVpkq7qQriPZhzhxkp6gPPnZQ5DNNEdDTXNUaojRn';
+    expect(() => multiaddr(String(config['relay_addr']).replace('THE_PEER_ID_OF_RELAY_0', id))).not.toThrow();
+  });
+
+  test('tell the commands that print the token, the swarm key and the peer id of each relay', async () => {
+    const { notes } = await render(UMBRELLA, { relay: { replicaCount: 2 } });
+    for (const command of [
+      `get secret rustory-tracker-tokens -o jsonpath='{.data.token}' | base64 -d`,
+      String.raw`get secret rustory-relay-swarm-key -o jsonpath='{.data.swarm\.key}' | base64 -d`,
+      'exec rustory-relay-0 -c relay -- node /app/relay.js peer-id',
+      'exec rustory-relay-1 -c relay -- node /app/relay.js peer-id',
+      'helm --namespace grid test rustory --logs',
+    ])
+      expect(notes).toContain(command);
+    expect(notes).not.toMatch(/5a5a|a-token-for-the-tests/);
+  });
+
+  test('say what keeps devices outside from coming in', async () => {
+    const { notes } = await render(UMBRELLA);
+    expect(notes).toContain('tracker.ingress.host gives it a name');
+    expect(notes).toContain('set relay.p2p.expose and relay.p2p.announce');
+    const clear = await render(UMBRELLA, { tracker: { ingress: { host: 'tracker.example.org' } } });
+    expect(clear.notes).toContain('set tracker.ingress.tls.enabled');
+    const open = await render(UMBRELLA, { tracker: { auth: { enabled: false } } });
+    expect(open.notes).toContain('tracker.auth.enabled changes that');
+  });
+
+  test.each([TRACKER, RELAY])('of %s alone print its part', async (chart) => {
+    const keys = Object.keys(deviceConfig(await render(chart)));
+    expect(keys).toEqual(
+      chart === TRACKER ? ['trackers', 'tracker_token'] : ['relay_addr', 'swarm_key_path'],
+    );
+  });
+});

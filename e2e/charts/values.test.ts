@@ -1,0 +1,80 @@
+// The three files that describe a chart's values say the same: values.yaml, values.schema.json, and the services.
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { parse } from 'yaml';
+import { readValues } from '../../scripts/chart-readme.ts';
+import { variables as relayVariables } from '../../services/relay/config.ts';
+import { variables as trackerVariables } from '../../services/tracker/config.ts';
+import { at, CHARTS, environment, RELAY, render, TRACKER, UMBRELLA } from './charts.testing.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
+
+/** All paths of a schema's properties, with what stands behind `$ref` put in. */
+function schemaPaths(schema: unknown, root: unknown, prefix = ''): string[] {
+  const reference = at(schema, '$ref') as string | undefined;
+  const resolved = reference === undefined ? schema : at(root, ...reference.split('/').slice(1));
+  return Object.entries((at(resolved, 'properties') ?? {}) as object).flatMap(([key, value]) => [
+    `${prefix}${key}`,
+    ...schemaPaths(value, root, `${prefix}${key}.`),
+  ]);
+}
+
+describe.each(CHARTS)('%s', (chart) => {
+  const { documented, undocumented } = readValues(read(`${chart}/values.yaml`));
+  const schema: unknown = JSON.parse(read(`${chart}/values.schema.json`));
+
+  test('explains every value', () => {
+    expect(undocumented).toEqual([]);
+    for (const { path, doc } of documented)
+      expect([path, doc]).toEqual([path, expect.stringMatching(/[.`]$/)]);
+  });
+
+  test('has every value in its schema, and no other', () => {
+    const paths = new Set(schemaPaths(schema, schema));
+    const isPassedOn = (path: string): boolean => /^(tracker|relay)\./.test(path);
+    expect(
+      documented.map(({ path }) => path).filter((path) => !paths.has(path) && !isPassedOn(path)),
+    ).toEqual([]);
+    const values: unknown = parse(read(`${chart}/values.yaml`));
+    const missing = [...paths].filter(
+      (path) =>
+        at(values, ...path.split('.')) === undefined &&
+        // Variables and quantities are open lists; `global` is shared with other charts.
+        !/^(config|global)\.|(^|\.)resources\./.test(path),
+    );
+    expect(missing).toEqual([]);
+  });
+});
+
+describe.each([
+  { chart: TRACKER, kind: 'Deployment', variables: trackerVariables },
+  { chart: RELAY, kind: 'StatefulSet', variables: relayVariables },
+])('config of $chart', ({ chart, kind, variables }) => {
+  test('takes every variable of the service that the chart does not set itself', async () => {
+    const schema: unknown = JSON.parse(read(`${chart}/values.schema.json`));
+    const taken = Object.keys(at(schema, 'properties', 'config', 'properties') as object);
+    const text = globSync(join(ROOT, chart, 'templates/*.yaml'))
+      .map((path) => readFileSync(path, 'utf8'))
+      .join('');
+    const own = Object.keys(variables).filter((name) => text.includes(`name: ${name}\n`));
+    // In a pod they would contradict what the chart sets.
+    const fixed = /^RELAY_(LOCAL|IDENTITY_KEY_FILE|IDENTITY_ORDINAL)$/;
+    const expected = Object.keys(variables).filter((name) => !own.includes(name) && !fixed.test(name));
+    expect(taken.toSorted()).toEqual(expected.toSorted());
+  });
+
+  test('sets no variable that the service does not know', async () => {
+    const names = Object.keys(environment((await render(chart)).only(kind)));
+    expect(names.filter((name) => !(name in variables))).toEqual([]);
+  });
+});
+
+test('all charts have one version, which is that of the package', () => {
+  const { version } = JSON.parse(read('package.json')) as { version: string };
+  for (const chart of CHARTS)
+    expect(parse(read(`${chart}/Chart.yaml`))).toMatchObject({ version, appVersion: version });
+  const { dependencies } = parse(read(`${UMBRELLA}/Chart.yaml`)) as { dependencies: unknown[] };
+  for (const dependency of dependencies) expect(dependency).toMatchObject({ version });
+});
