@@ -1,5 +1,9 @@
 // What an uninstall left in a namespace.
+import type { Checks } from '../../scripts/checks.ts';
+import type { ClusterGrid } from './grid.ts';
 import type { KubernetesObject, Namespace } from './kubernetes.ts';
+import { register } from './registrar.ts';
+import { secretsOf } from './upgrade.ts';
 
 /** Every kind that the charts make, and those that Kubernetes makes from them. */
 const KINDS =
@@ -26,4 +30,26 @@ function isOurs({ kind, metadata }: KubernetesObject): boolean {
   if (OF_KUBERNETES.has(`${kind}/${metadata.name}`)) return false;
   if (metadata.labels?.['app.kubernetes.io/part-of'] !== 'rustory-p2p') return false;
   return metadata.ownerReferences === undefined;
+}
+
+/** An uninstall and an install again: what was kept is taken up, so that devices need not be told anything new. */
+export async function checkLeftovers(checks: Checks, grid: ClusterGrid): Promise<void> {
+  const before = await secretsOf(grid, 'kept');
+  await checks.check('helm uninstall leaves only the secrets that it says it keeps', async () => {
+    const said = await grid.namespace.uninstall();
+    const { kept, forgotten } = await leftOver(grid.namespace, said);
+    if (forgotten.length > 0) throw new Error(`left behind: ${forgotten.join(', ')}`);
+    if (kept.length === 0 || !kept.every((name) => name.startsWith('Secret/')))
+      throw new Error(kept.join(', '));
+    return kept.join(', ');
+  });
+  await checks.check(
+    'installed again, it takes up what was kept, so that devices work as before',
+    async () => {
+      await grid.install();
+      if ((await secretsOf(grid, 'kept')) !== before) throw new Error('a secret has changed');
+      const problem = await register(grid, 'again');
+      if (problem !== undefined) throw new Error(problem);
+    },
+  );
 }

@@ -1,9 +1,14 @@
 // `npm run e2e:cluster`: tries the charts on a real cluster; `--help` says how.
 import { createChecks } from '../../scripts/checks.ts';
 import { describeError } from '../../services/shared/errors.ts';
+import { startFleet } from './fleet.ts';
+import { type ClusterGrid, createClusterGrid } from './grid.ts';
 import { buildAll, loadAll } from './images.ts';
 import { checkInstalls } from './installs.ts';
+import { checkLeftovers } from './leftovers.ts';
 import { HELP, type Options, type Part, readOptions } from './options.ts';
+import { checkOutside } from './outside.ts';
+import { checkCrash, checkUpgrade } from './upgrade.ts';
 
 const checks = createChecks((text) => void process.stdout.write(text));
 
@@ -19,6 +24,33 @@ async function main(options: Options): Promise<void> {
     if (!built || options.build) return;
   }
   if (runs('installs')) await checkInstalls(checks, options.values);
+  if (['outside', 'upgrade', 'crash', 'leftovers'].some((part) => runs(part as Part)))
+    await tryGrid(options, runs);
+}
+
+/** One grid for all that devices outside do. */
+async function tryGrid(options: Options, runs: (part: Part) => boolean): Promise<void> {
+  let grid: ClusterGrid | undefined;
+  await checks.check('a grid for devices outside installs, and its notes say how to reach it', async () => {
+    grid = await createClusterGrid(options);
+    return grid.relays.join(', ');
+  });
+  if (grid === undefined) return;
+  try {
+    if (runs('outside')) await checkOutside(checks, grid);
+    if (runs('upgrade') || runs('crash')) {
+      const fleet = await startFleet(grid);
+      try {
+        if (runs('upgrade')) await checkUpgrade(checks, grid, fleet);
+        if (runs('crash')) await checkCrash(checks, grid, fleet);
+      } finally {
+        await fleet.stop();
+      }
+    }
+    if (runs('leftovers')) await checkLeftovers(checks, grid);
+  } finally {
+    await grid.close();
+  }
 }
 
 try {
