@@ -1,6 +1,7 @@
 const common = {
   testEnvironment: 'node',
   extensionsToTreatAsEsm: ['.ts'],
+  setupFilesAfterEnv: ['<rootDir>/scripts/jest-listeners.mjs'],
   transform: { '\\.ts$': './scripts/jest-typescript.mjs' },
   modulePathIgnorePatterns: ['<rootDir>/dist'],
 };

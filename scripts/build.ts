@@ -6,9 +6,14 @@ import { build } from 'esbuild';
 
 const SERVICES = ['tracker', 'relay', 'peer'];
 
-// Bundled CommonJS packages call `require`, which a module does not have.
-const REQUIRE = `import { createRequire as createRequireOfBundle } from 'node:module';
-const require = createRequireOfBundle(import.meta.url);`;
+// What a bundle begins with. Bundled CommonJS packages call `require`, which a module does not have; and whoever runs it
+// on an older Node is told so, not shown where that breaks.
+const BANNER = `import { createRequire as createRequireOfBundle } from 'node:module';
+const require = createRequireOfBundle(import.meta.url);
+if (process.versions.node.localeCompare('22.16', 'en', { numeric: true }) < 0) {
+  process.stderr.write('Node 22.16 or newer is needed, this is ' + process.versions.node + '\\n');
+  process.exit(1);
+}`;
 
 /** Where image builds and npm call the same processor by different names. */
 const NPM_ARCHITECTURES: Record<string, string> = { amd64: 'x64' };
@@ -34,7 +39,7 @@ await build({
   platform: 'node',
   format: 'esm',
   target: 'node22',
-  banner: { js: REQUIRE },
+  banner: { js: BANNER },
   // A native addon cannot be bundled: it rides beside the bundles, and without it the fallback cipher is used.
   external: ['sodium-native'],
   minifySyntax: true,

@@ -13,6 +13,11 @@ async function relayServices(values: object) {
   return services.filter((service) => at(service, 'spec', 'clusterIP') !== 'None');
 }
 
+async function podAnnotations(values: object): Promise<unknown> {
+  const set = (await render(RELAY, values as never)).only('StatefulSet');
+  return at(set, 'spec', 'template', 'metadata', 'annotations');
+}
+
 describe('statefulset.yaml', () => {
   test('starts all relays at once, and replaces one after the other', async () => {
     const set = (await render(RELAY)).only('StatefulSet');
@@ -71,17 +76,9 @@ describe('statefulset.yaml', () => {
   });
 
   test('restarts the pods when a given key changes, and not when only the chart does', async () => {
-    const annotations = async (values: object): Promise<unknown> =>
-      at(
-        (await render(RELAY, values as never)).only('StatefulSet'),
-        'spec',
-        'template',
-        'metadata',
-        'annotations',
-      );
     const other = { swarmKey: { value: 'f'.repeat(64) } };
-    expect(await annotations(other)).not.toEqual(await annotations({}));
-    expect(await annotations({ preStopSleepSeconds: 9 })).toEqual(await annotations({}));
+    expect(await podAnnotations(other)).not.toEqual(await podAnnotations({}));
+    expect(await podAnnotations({ preStopSleepSeconds: 9 })).toEqual(await podAnnotations({}));
   });
 });
 

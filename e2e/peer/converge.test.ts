@@ -1,8 +1,13 @@
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { startTracker } from '../../scripts/grid.ts';
 import { until } from '../../services/shared/testing.ts';
-import { cleanUp, type Device, type Grid, makeEntries, startGrid } from './grid.testing.ts';
+import { cleanUp, type Device, type Grid, makeEntries, onCleanup, startGrid } from './grid.testing.ts';
 
 afterEach(cleanUp);
 
@@ -19,12 +24,32 @@ async function importWhileRunning(grid: Grid, device: Device, lines: number): Pr
   expect(code).toBe(0);
 }
 
+/** A tracker that is far away: every call is passed on, and its answer kept back for a while. */
+async function startSlowProxy(url: string, delayMs: number): Promise<string> {
+  const server = createServer((request, response) => {
+    const pass = async (): Promise<void> => {
+      const { method = 'GET', headers } = request;
+      const body = method === 'POST' ? { body: await text(request) } : {};
+      const type = { 'Content-Type': headers['content-type'] ?? '' };
+      const answer = await fetch(`${url}${request.url ?? ''}`, { method, headers: type, ...body });
+      const content = await answer.text();
+      setTimeout(() => response.writeHead(answer.status).end(content), delayMs);
+    };
+    pass().catch(() => response.destroy());
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onCleanup(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
 async function startServing(grid: Grid): Promise<Device> {
   const server = grid.device('server');
   server.insert(makeEntries('server', 100));
-  await server
-    .start('serve')
-    .waitFor('registered', ({ addrs }) => JSON.stringify(addrs).includes('p2p-circuit'));
+  await server.serve();
   return server;
 }
 
@@ -53,7 +78,7 @@ describe('a device whose tracker', () => {
     const server = await startServing(grid);
     const laptop = grid.device('laptop');
     expect((await laptop.run('sync')).code).toBe(0);
-    await grid.tracker.process.stop();
+    await grid.tracker.stop();
     server.insert(makeEntries('server', 50, 100));
     const { code, stdout, stderr } = await laptop.run('sync', '--json');
     expect(code).toBe(0);
@@ -61,9 +86,33 @@ describe('a device whose tracker', () => {
     expect(stderr).toContain('warning: tracker');
   }, 60_000);
 
+  test('was just started and knows nobody syncs with the peers it knows', async () => {
+    const grid = await startGrid();
+    const server = await startServing(grid);
+    expect((await grid.device('laptop').run('sync')).code).toBe(0);
+    const empty = await startTracker();
+    onCleanup(async () => empty.stop());
+    server.insert(makeEntries('server', 50, 100));
+    const laptop = grid.device('laptop', { RUSTORY_TRACKERS: empty.url });
+    const { code, stdout, stderr } = await laptop.run('sync', '--json');
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(JSON.parse(stdout)).toMatchObject({ entries: 50, duplicates: 0 });
+  }, 60_000);
+
+  test('takes a second for each answer registers, and syncs all the same', async () => {
+    const grid = await startGrid();
+    const slow = { RUSTORY_TRACKERS: await startSlowProxy(grid.tracker.url, 1_000) };
+    const [server, laptop] = [grid.device('server', slow), grid.device('laptop', slow)];
+    server.insert(makeEntries('server', 100));
+    await server.serve();
+    const { code, stdout, stderr } = await laptop.run('sync', '--json');
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(JSON.parse(stdout)).toMatchObject({ entries: 100 });
+  }, 60_000);
+
   test('never answered finds nobody, says so and what to do, and ends with 3', async () => {
     const grid = await startGrid();
-    await grid.tracker.process.stop();
+    await grid.tracker.stop();
     const { code, stderr } = await grid.device('laptop').run('sync');
     expect(code).toBe(3);
     expect(stderr).toContain('no tracker answered');

@@ -38,8 +38,7 @@ describe('a device that is killed while it syncs', () => {
     const [source, target] = [grid.device('source'), grid.device('target')];
     source.insert(makeEntries('source', ENTRIES));
     target.insert([]);
-    const serving = source.start('serve');
-    await serving.waitFor('registered', ({ addrs }) => JSON.stringify(addrs).includes('p2p-circuit'));
+    await source.serve();
 
     for (let kill = 1; kill <= KILLS; kill += 1) {
       const syncing = target.start('sync', '--limit', '250');
@@ -74,8 +73,7 @@ describe('two processes of one device', () => {
     const grid = await startGrid();
     const [source, target] = [grid.device('source'), grid.device('target')];
     source.insert(makeEntries('source', 20_000));
-    const serving = source.start('serve');
-    await serving.waitFor('registered', ({ addrs }) => JSON.stringify(addrs).includes('p2p-circuit'));
+    await source.serve();
     const results = await Promise.all([
       target.run('sync', '--json', '--limit', '500'),
       target.run('sync', '--json', '--limit', '700'),

@@ -1,13 +1,13 @@
 // A whole grid of real processes for the tests of the peer: one relay, one tracker, and devices that each have a
 // directory of their own.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { deviceEnvironment, type Relay, startRelay, startTracker, type Tracker } from '../../scripts/grid.ts';
 import { type Finished, finished, type Running, startService } from '../../scripts/processes.ts';
 import { openDatabase } from '../../services/peer/database.ts';
 import type { Entry } from '../../services/peer/entry.ts';
 import { createStore } from '../../services/peer/store.ts';
-import { createSwarmKeyFile } from '../../services/swarm/key.ts';
 
 const cleanups: Array<() => Promise<unknown> | void> = [];
 
@@ -22,19 +22,23 @@ export function onCleanup(cleanup: () => Promise<unknown> | void): void {
 
 export interface Grid {
   readonly directory: string;
-  readonly relay: string;
-  readonly tracker: { readonly url: string; readonly process: Running };
-  device(name: string): Device;
+  readonly relay: Relay;
+  readonly tracker: Tracker;
+  /** Makes a device; the variables are added to what points it to this grid. */
+  device(name: string, env?: Record<string, string>): Device;
 }
 
 /** One device: its files, and the commands that it runs. */
 export interface Device {
   readonly name: string;
   readonly databasePath: string;
+  readonly env: Readonly<Record<string, string>>;
   /** Runs a command to its end. */
   run(...args: string[]): Promise<Finished>;
   /** Starts a command that goes on; it is stopped after the test. */
   start(...args: string[]): Running;
+  /** Starts `serve` and resolves when others can reach it through the relay. */
+  serve(): Promise<Running>;
   /** Puts entries into the database, as a shell would. */
   insert(entries: readonly Entry[]): void;
   /** All entries, ordered by id. */
@@ -53,54 +57,45 @@ export async function startGrid(
 ): Promise<Grid> {
   const directory = mkdtempSync(join(tmpdir(), 'rustory-grid-'));
   onCleanup(() => rmSync(directory, { recursive: true, force: true }));
-  const swarmKey = join(directory, 'swarm.key');
-  createSwarmKeyFile(swarmKey);
-  const relayProcess = launch('relay', [], {
-    RELAY_LISTEN: '/ip4/127.0.0.1/tcp/0',
-    RELAY_LOCAL: 'true',
-    RELAY_OPS_LISTEN: '127.0.0.1:0',
-    RELAY_SWARM_KEY_FILE: swarmKey,
-    RELAY_IDENTITY_KEY_FILE: join(directory, 'relay.key'),
-    ...relayEnv,
-  });
+  const relay = await startRelay(directory, { env: relayEnv });
+  onCleanup(async () => relay.stop());
   const tokensFile = join(directory, 'tokens');
   if (tokens !== undefined) writeFileSync(tokensFile, tokens);
-  const trackerProcess = launch('tracker', [], {
-    TRACKER_LISTEN: '127.0.0.1:0',
-    TRACKER_OPS_LISTEN: '127.0.0.1:0',
-    ...(tokens !== undefined && { TRACKER_TOKENS_FILE: tokensFile }),
-  });
-  const { addresses } = await relayProcess.waitFor('listening');
-  const { address } = await trackerProcess.waitFor('listening');
-  const relay = String((addresses as unknown[])[0]);
-  const url = `http://${String(address)}`;
-  const device = (name: string): Device => createDevice(name, directory, { relay, tracker: url, swarmKey });
-  return { directory, relay, tracker: { url, process: trackerProcess }, device };
+  const tracker = await startTracker(
+    tokens === undefined ? {} : { env: { TRACKER_TOKENS_FILE: tokensFile } },
+  );
+  onCleanup(async () => tracker.stop());
+  return {
+    directory,
+    relay,
+    tracker,
+    device: (name, env = {}) =>
+      createDevice(name, {
+        ...deviceEnvironment(directory, name, { relay, tracker }),
+        RUSTORY_LISTEN: 'none',
+        ...env,
+      }),
+  };
 }
 
-function createDevice(
-  name: string,
-  directory: string,
-  grid: { readonly relay: string; readonly tracker: string; readonly swarmKey: string },
-): Device {
-  const home = join(directory, name);
-  mkdirSync(home, { recursive: true });
-  const databasePath = join(home, 'history.db');
-  const env = {
-    HOME: home,
-    RUSTORY_USER_ID: 'ada',
-    RUSTORY_DEVICE_ID: name,
-    RUSTORY_DB_PATH: databasePath,
-    RUSTORY_SWARM_KEY_PATH: grid.swarmKey,
-    RUSTORY_RELAY_ADDR: grid.relay,
-    RUSTORY_TRACKERS: grid.tracker,
-    RUSTORY_LISTEN: 'none',
+function createDevice(name: string, env: Record<string, string>): Device {
+  const databasePath = env['RUSTORY_DB_PATH'] ?? '';
+  const start = (...args: string[]): Running => {
+    const running = startService('peer', { args, env });
+    onCleanup(async () => running.stop());
+    return running;
   };
   return {
     name,
     databasePath,
+    env,
     run: async (...args) => finished(startService('peer', { args, env })),
-    start: (...args) => launch('peer', args, env),
+    start,
+    async serve() {
+      const serving = start('serve');
+      await serving.waitFor('registered', ({ addrs }) => JSON.stringify(addrs).includes('p2p-circuit'));
+      return serving;
+    },
     insert(entries) {
       const database = openDatabase(databasePath);
       createStore(database).insert(entries);
@@ -114,16 +109,6 @@ function createDevice(
       return entries.toSorted((a, b) => (a.entry_id < b.entry_id ? -1 : 1));
     },
   };
-}
-
-function launch(
-  name: 'tracker' | 'relay' | 'peer',
-  args: readonly string[],
-  env: Record<string, string>,
-): Running {
-  const running = startService(name, { args, env });
-  onCleanup(async () => running.stop());
-  return running;
 }
 
 /** Entries as a shell would have made them, with ids that no other device makes. */

@@ -1,5 +1,5 @@
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { createTestHome, type TestHome } from './cli.testing.ts';
 import { EXIT_CODES } from './exit.ts';
@@ -42,7 +42,7 @@ describe('help', () => {
     expect(code).toBe(0);
     expect(stdout).toContain('rustory-peer');
     const longest = Math.max(...stdout.split('\n').map((line) => line.replaceAll(device.home, '~').length));
-    expect(longest).toBeLessThanOrEqual(86);
+    expect(longest).toBeLessThanOrEqual(80);
     expect(await run(['help', command])).toMatchObject({ code: 0, stdout });
   });
 
@@ -100,7 +100,7 @@ describe('init', () => {
   });
 
   test('changes nothing when there is a configuration, and with --force replaces it but no key', async () => {
-    await run(['init', '--user-id', 'ada']);
+    await run(['init', '--user-id', 'ada', '--trackers', 'http://tracker.lan:8850']);
     const keys = ['swarm.key', 'identity.key'].map((name) => readFileSync(inConfig(name), 'hex'));
     expect(await run(['init', '--user-id', 'bob'])).toMatchObject({
       code: 1,
@@ -109,6 +109,7 @@ describe('init', () => {
     expect(readFileSync(inConfig('config.toml'), 'utf8')).toContain('user_id = "ada"');
     expect((await run(['init', '--user-id', 'bob', '--force'])).code).toBe(0);
     expect(readFileSync(inConfig('config.toml'), 'utf8')).toContain('user_id = "bob"');
+    expect(readFileSync(inConfig('config.toml'), 'utf8')).toContain('tracker.lan:8850');
     expect(['swarm.key', 'identity.key'].map((name) => readFileSync(inConfig(name), 'hex'))).toEqual(keys);
   });
 
@@ -192,6 +193,38 @@ describe('the history', () => {
       code: 2,
       stderr: expect.stringContaining('path of a history file'),
     });
+    expect(await run(['import', '--shell', 'tcsh'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('bash, zsh, fish'),
+    });
+  });
+
+  test.each([
+    ['bash', '.bash_history', '#1700000000\nls\n'],
+    ['zsh', '.zsh_history', ': 1700000000:5;ls\n'],
+    ['fish', '.local/share/fish/fish_history', '- cmd: ls\n  when: 1700000000\n'],
+  ])(
+    'of %s is found where the shell keeps it, with its times, and again adds nothing',
+    async (shell, name, text) => {
+      mkdirSync(dirname(join(device.home, name)), { recursive: true });
+      writeFileSync(join(device.home, name), text);
+      expect((await run(['import', '--shell', shell])).stdout).toContain('imported 1 commands');
+      expect((await run(['import', '--shell', shell])).stdout).toContain('imported 0 commands, skipped 1');
+      expect(JSON.parse((await run(['entries', '--json'])).stdout)).toMatchObject({
+        cmd: 'ls',
+        ts: 1_700_000_000,
+        shell,
+      });
+    },
+  );
+
+  test('is recorded by a shell hook whose variables are empty as if they were not given', async () => {
+    const empty = ['--cwd', '', '--shell', '', '--hostname', ''];
+    const { code, stdout } = await run(['record', '--cmd', 'ls', ...empty, '--print-id']);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringMatching(/^[0-9a-f-]{36}\n$/) });
+    const entry = JSON.parse((await run(['entries', '--json'])).stdout) as Record<string, unknown>;
+    expect(entry).toMatchObject({ entry_id: stdout.trim(), cwd: process.cwd(), shell: 'sh' });
+    expect(entry['hostname']).not.toBe('');
   });
 
   test('in a database that cannot be used ends with 5 and says what to do', async () => {

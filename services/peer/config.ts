@@ -1,12 +1,18 @@
 // Reads the peer's configuration: flags over environment over config.toml over defaults, and remembers where each
 // value came from. The only file of the peer that looks at the environment.
 import { existsSync, readFileSync } from 'node:fs';
-import { userInfo } from 'node:os';
+import { homedir, userInfo } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
 import { parse as parseToml, TomlError } from 'smol-toml';
 import type { Variable } from '../shared/env.ts';
 import { ConfigError, describeError, errorCode } from '../shared/errors.ts';
-import { createSettings, type Directories, expandHome, type SettingName, type Settings } from './settings.ts';
+import {
+  createSettings,
+  expandHome,
+  type SettingName,
+  type Settings,
+  type Surroundings,
+} from './settings.ts';
 
 /** Largest config.toml, in bytes; a full one has about 2 KiB. */
 const MAX_FILE_BYTES = 256 * 1024;
@@ -14,9 +20,15 @@ const MAX_FILE_BYTES = 256 * 1024;
 /** Longest text of one setting, in characters. */
 const MAX_TEXT_LENGTH = 8192;
 
-/** Keys that `rr` has in the same file and that mean nothing to this peer: no reason to warn. */
-const KEYS_OF_RR =
-  /^(search_limit_default|relay_identity_key_path|(async_upload|auto_prune|auto_tombstone_gc)(_\w+)?)$/;
+/**
+ * What `rr` alone has, in the same file and as `RUSTORY_…` variables (its hook exports one in every shell): it means
+ * nothing to this peer, and is no reason to warn.
+ */
+const NAMES_OF_RR =
+  /^(search_limit(_default)?|relay_identity_key_path|require_device_membership|allow_remote_retirement|hook_\w+|p2p_log|(async_upload|auto_prune|auto_tombstone_gc)(_\w+)?)$/;
+
+/** What the name of every variable begins with. */
+const PREFIX = 'RUSTORY_';
 
 export type Origin = 'flag' | 'environment' | 'file' | 'default';
 
@@ -38,6 +50,8 @@ export interface Config {
   readonly settings: Settings;
   readonly origins: Readonly<Record<SettingName, Origin>>;
   readonly path: string;
+  /** What `~` stands for. */
+  readonly home: string;
   /** False where there is no such file, which is fine. */
   readonly fileExists: boolean;
   /** Typing errors that did no harm: keys and variables that nobody knows. */
@@ -54,13 +68,13 @@ export interface ConfigSources {
 
 /** All settings with their names, in the order of the table. */
 export function describeSettings(environment: NodeJS.ProcessEnv = process.env): SettingInfo[] {
-  return Object.entries<Variable<unknown>>(createSettings(standardDirectories(environment))).map(
+  return Object.entries<Variable<unknown>>(createSettings(surroundingsOf(environment))).map(
     ([name, rule]) => {
       const key = name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
       return {
         name: name as SettingName,
         key,
-        variable: name === 'logLevel' ? 'LOG_LEVEL' : `RUSTORY_${key.toUpperCase()}`,
+        variable: name === 'logLevel' ? 'LOG_LEVEL' : `${PREFIX}${key.toUpperCase()}`,
         flag: rule.secret === true ? undefined : key.replaceAll('_', '-'),
         doc: rule.doc,
         fallback: rule.fallback,
@@ -82,14 +96,14 @@ export function wantsColour(environment: NodeJS.ProcessEnv = process.env): boole
  * with line and column.
  */
 export function loadConfig({ flags = {}, path: given, environment = process.env }: ConfigSources): Config {
-  const standard = standardDirectories(environment);
+  const standard = surroundingsOf(environment);
   const named = given ?? (environment['RUSTORY_CONFIG']?.trim() || join(standard.config, 'config.toml'));
   const path = expandHome(named, standard.home);
   const file = readFile(path);
   const infos = describeSettings(environment);
   // Keys without a path of their own stand beside the file in use.
   const rules: Record<string, Variable<unknown>> = createSettings({
-    home: standard.home,
+    ...standard,
     config: dirname(path),
   });
 
@@ -118,17 +132,28 @@ export function loadConfig({ flags = {}, path: given, environment = process.env 
     settings: values as Settings,
     origins: origins as Config['origins'],
     path,
+    home: standard.home,
     fileExists: file.exists,
     warnings: findUnknown(file.table, environment, infos, path),
   };
 }
 
-/** Where `rr` keeps its configuration; a directory of XDG counts where somebody has made it. */
-function standardDirectories(environment: NodeJS.ProcessEnv): Directories {
-  const home = environment['HOME'] || userInfo().homedir;
+/** Whose program this is, and where `rr` keeps its configuration; a directory of XDG counts where somebody has made it. */
+function surroundingsOf(environment: NodeJS.ProcessEnv): Surroundings {
+  const home = environment['HOME'] || homedir();
   const xdg = environment['XDG_CONFIG_HOME'] ?? '';
   const ofXdg = join(xdg, 'rustory');
-  return { home, config: isAbsolute(xdg) && existsSync(ofXdg) ? ofXdg : join(home, '.config', 'rustory') };
+  const config = isAbsolute(xdg) && existsSync(ofXdg) ? ofXdg : join(home, '.config', 'rustory');
+  return { home, user: environment['USER'] || loginName(), config };
+}
+
+/** For where the environment does not tell, as `rr` does it first. A container's user may have no name at all. */
+function loginName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return 'unknown';
+  }
 }
 
 function readFile(path: string): { readonly table: Record<string, unknown>; readonly exists: boolean } {
@@ -175,9 +200,12 @@ function findUnknown(
 ): string[] {
   const keys = new Set(infos.map(({ key }) => key));
   const variables = new Set(['RUSTORY_CONFIG', ...infos.map(({ variable }) => variable)]);
-  const unknownKeys = Object.keys(table).filter((key) => !keys.has(key) && !KEYS_OF_RR.test(key));
+  const unknownKeys = Object.keys(table).filter((key) => !keys.has(key) && !NAMES_OF_RR.test(key));
   const unknownVariables = Object.keys(environment).filter(
-    (name) => name.startsWith('RUSTORY_') && !variables.has(name),
+    (name) =>
+      name.startsWith(PREFIX) &&
+      !variables.has(name) &&
+      !NAMES_OF_RR.test(name.slice(PREFIX.length).toLowerCase()),
   );
   return [
     ...unknownKeys.map((key) => `${path}: the key ${JSON.stringify(key)} is not known and has no effect`),

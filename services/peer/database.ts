@@ -1,8 +1,8 @@
 // The SQLite file: opens it, makes the tables of `rr` where they are missing, and turns SQLite's error codes into
 // sentences. `rr` and this peer can have the same file open at the same time.
-import { chmodSync, mkdirSync } from 'node:fs';
+import { accessSync, chmodSync, constants, existsSync, mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync } from 'node:sqlite';
 import { describeError, errorCode } from '../shared/errors.ts';
 import { CommandError } from './exit.ts';
 
@@ -38,13 +38,14 @@ CREATE TABLE IF NOT EXISTS peer_book (
 CREATE INDEX IF NOT EXISTS idx_peer_book_last_seen ON peer_book(last_seen);
 `;
 
+const SQLITE_READONLY = 8;
 const SQLITE_CANTOPEN = 14;
 
 /** What the primary result codes of SQLite (https://sqlite.org/rescode.html) mean to whoever runs the command. */
 const REASONS: Readonly<Record<number, readonly [reason: string, advice: string]>> = {
   5: ['another process has it locked', 'try again when that process has finished'],
   6: ['another connection has it locked', 'try again when that command has finished'],
-  8: ['it is read-only', 'give this user the right to write the file and its directory'],
+  [SQLITE_READONLY]: ['it is read-only', 'give this user the right to write the file and its directory'],
   10: ['the disk reported an error', 'check the disk, then run: rustory-peer doctor'],
   11: ['it is damaged', 'restore a copy, or set db_path to a new file and sync again from another device'],
   13: ['the disk is full', 'make room and run the command again'],
@@ -58,7 +59,7 @@ const REASONS: Readonly<Record<number, readonly [reason: string, advice: string]
 /** Thrown when the database cannot be read or written. What was being written is rolled back. */
 export class DatabaseError extends CommandError {
   constructor(path: string, cause: unknown) {
-    const known = errorCode(cause) === 'EACCES' ? REASONS[SQLITE_CANTOPEN] : REASONS[primaryCode(cause)];
+    const known = REASONS[reasonCode(path, cause)];
     const message = `the database ${path} cannot be used: ${known?.[0] ?? describeError(cause)}; nothing was lost`;
     super('database', message, known === undefined ? { cause } : { cause, advice: known[1] });
   }
@@ -75,7 +76,7 @@ export interface Database {
 }
 
 /**
- * Opens the database, mode 0600, and makes it where it is missing.
+ * Opens the database, and makes it (mode 0600) where it is missing.
  *
  * @throws DatabaseError
  */
@@ -89,8 +90,11 @@ export function openDatabase(path: string): Database {
   };
   const sqlite = guard(() => {
     makeDirectory(path);
-    const opened = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
-    chmodIfOwned(path);
+    // Loaded here and not imported, because loading it prints a warning under Node 22, which `main` holds back.
+    const opened = new (process.getBuiltinModule('node:sqlite').DatabaseSync)(path, {
+      timeout: BUSY_TIMEOUT_MS,
+    });
+    hideFromOthers(path);
     prepare(opened);
     return opened;
   });
@@ -133,18 +137,36 @@ function makeDirectory(path: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
 }
 
-/** History holds secrets. The database may belong to someone else, who then keeps the mode he gave it. */
-function chmodIfOwned(path: string): void {
+/** History holds secrets. Rights are only taken away: a file that its owner made read-only stays so. */
+function hideFromOthers(path: string): void {
   try {
-    chmodSync(path, 0o600);
+    const { mode } = statSync(path);
+    if ((mode & 0o077) !== 0) chmodSync(path, mode & 0o700);
   } catch {
-    // Not ours: whether it can be written shows at the first write.
+    // It belongs to someone else, who keeps the mode he gave it; whether it can be written shows at the first write.
   }
 }
 
 function isSqliteError(error: unknown): boolean {
   // Also the system's own codes, such as EACCES of the directory.
   return /^(ERR_SQLITE_ERROR|ERR_OUT_OF_RANGE|E[A-Z]+)$/.test(errorCode(error));
+}
+
+/** SQLite's code, or the one that says more about what the file system answered. */
+function reasonCode(path: string, cause: unknown): number {
+  if (errorCode(cause) === 'EACCES') return SQLITE_CANTOPEN;
+  const code = primaryCode(cause);
+  // In WAL mode there are files beside the database: where they cannot be made, SQLite only says that it cannot open.
+  return code === SQLITE_CANTOPEN && existsSync(path) && !isWritable(dirname(path)) ? SQLITE_READONLY : code;
+}
+
+function isWritable(directory: string): boolean {
+  try {
+    accessSync(directory, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function primaryCode(error: unknown): number {

@@ -3,6 +3,7 @@
 import type { Connection } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
 import { multiaddr } from '@multiformats/multiaddr';
+import { toError } from '../shared/errors.ts';
 import { type Candidate, toCandidates } from './addresses.ts';
 import { type DialAttempt, explainFailure, followStages, type Stage } from './dial-report.ts';
 import type { PeerLibp2p } from './node.ts';
@@ -152,8 +153,7 @@ async function dropSilentRelay(libp2p: PeerLibp2p, relay: string): Promise<void>
   try {
     await libp2p.services.ping.ping(peerId, { signal: AbortSignal.timeout(PING_TIMEOUT_MS) });
   } catch (error) {
-    const cause = error instanceof Error ? error : new Error(String(error));
-    for (const connection of idle) connection.abort(cause);
+    for (const connection of idle) connection.abort(toError(error));
   }
 }
 

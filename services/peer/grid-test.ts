@@ -53,9 +53,10 @@ export async function tryRelay(config: Config, relay: string, options: GridTestO
     history.store.insert(makeEntries(serving));
     await node.start();
     stopServing = await servePulls({ libp2p: node.libp2p, store: history.store, log: options.log, clock });
-    const address = await reserve(node, relay, options);
-    await withRegistration(serving, node, address, options, async () =>
-      pullThrough(asking, address, node.libp2p.peerId.toString(), history.store, options),
+    const reservation = await reserve(node, relay, options);
+    const peerId = node.libp2p.peerId.toString();
+    await withRegistration(serving, peerId, reservation.addresses, options, async () =>
+      pullThrough(asking, reservation.relay, peerId, history.store, options),
     );
   } finally {
     await stopServing?.();
@@ -88,32 +89,46 @@ function makeEntries({ settings: { deviceId, userId } }: Config): Entry[] {
   }));
 }
 
-/** Resolves to the relay's address with its peer id. */
-async function reserve(node: PeerNode, given: string, { signal, onStep }: GridTestOptions): Promise<string> {
+/** A relay that granted a reservation. */
+interface Reservation {
+  /** The address of the relay, with its peer id. */
+  readonly relay: string;
+  /** The circuit addresses that lead to this device. */
+  readonly addresses: readonly string[];
+}
+
+async function reserve(
+  node: PeerNode,
+  given: string,
+  { signal, onStep }: GridTestOptions,
+): Promise<Reservation> {
   let relay = given;
   if (peerIdOf(given) === undefined) {
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(CONNECT_TIMEOUT_MS)]);
     const connection = await node.libp2p.dial(multiaddr(given), { signal: deadline });
     relay = `${given}/p2p/${connection.remotePeer.toString()}`;
   }
-  const failed = await reserveOn(node, relay, signal);
-  if (failed !== undefined) throw new Error(`no reservation on ${relay}: ${failed.stage}: ${failed.reason}`);
-  onStep(`reserved on ${relay}`);
-  return relay;
+  const granted = await reserveOn(node, relay, signal);
+  if ('stage' in granted) throw new Error(`no reservation on ${relay}: ${granted.stage}: ${granted.reason}`);
+  const announced = granted.addrs.map((bytes) => multiaddr(bytes).toString());
+  onStep(`reserved on ${relay}, which announces ${announced.join(', ')}`);
+  const fronts = [...new Set([relay, ...announced])];
+  return {
+    relay,
+    addresses: fronts.map((front) => `${front}/p2p-circuit/p2p/${node.libp2p.peerId.toString()}`),
+  };
 }
 
 /** Registers with every tracker, does the work while it is listed by all, and unregisters. */
 async function withRegistration(
   config: Config,
-  { libp2p }: PeerNode,
-  relay: string,
+  peerId: string,
+  addresses: readonly string[],
   { signal, onStep }: GridTestOptions,
   work: () => Promise<void>,
 ): Promise<void> {
   const trackers = createTrackers(config);
   const { userId, deviceId } = config.settings;
-  const peerId = libp2p.peerId.toString();
-  const addresses = [`${relay}/p2p-circuit/p2p/${peerId}`];
   const meta = { user_id: userId, device_id: deviceId, hostname: deviceId, version: VERSION };
   const listed = async (tracker: (typeof trackers)[number]): Promise<string[] | undefined> =>
     (await tracker.list(userId, signal)).find((peer) => peer.peer_id === peerId)?.addrs;

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --disable-warning=ExperimentalWarning
+#!/usr/bin/env node
 // The peer: `node services/peer/main.ts --help`.
 import { runCli } from './cli.ts';
 import { exitWith } from '../shared/lifecycle.ts';
@@ -7,6 +7,12 @@ import { exitWith } from '../shared/lifecycle.ts';
 const LINGER_MS = 2_000;
 
 const { env: environment, stdout, stderr } = process;
+
+// Node 22 warns of its own SQLite and zstd at each start: nothing that whoever runs a command could change.
+const printWarning = process.listeners('warning');
+process.removeAllListeners('warning').on('warning', (warning) => {
+  if (warning.name !== 'ExperimentalWarning') for (const print of printWarning) print(warning);
+});
 
 // `head` and the like close the pipe early; the write that follows fails, and nothing is wrong.
 stdout.on('error', () => process.exit(0));

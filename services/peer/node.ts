@@ -29,6 +29,8 @@ export type PeerLibp2p = Libp2p<{ ping: Ping }>;
 export interface Reserved {
   /** Addresses under which the relay says it can be reached, as bytes of multiaddrs. */
   readonly addrs: Uint8Array[];
+  /** When it ends, in unix seconds. The library asks again only for one that ends within ten minutes. */
+  expire: bigint;
 }
 
 /** What is used of the library's reservation store, whose class is not exported. */

@@ -1,7 +1,7 @@
 // Pulls the history of one peer: asks page after page from where the store's cursor stands, over as many circuits
 // as that takes, until nothing more comes.
 import type { Connection } from '@libp2p/interface';
-import { describeError } from '../shared/errors.ts';
+import { describeError, toError } from '../shared/errors.ts';
 import { DatabaseError } from './database.ts';
 import { type Dialed, type Dialer, DialFailedError, type Target } from './dial.ts';
 import type { DialAttempt } from './dial-report.ts';
@@ -199,7 +199,7 @@ async function release(run: Run): Promise<void> {
   try {
     await connection.close({ signal: AbortSignal.timeout(CLOSE_TIMEOUT_MS) });
   } catch (error) {
-    connection.abort(error instanceof Error ? error : new Error(String(error)));
+    connection.abort(toError(error));
   }
 }
 

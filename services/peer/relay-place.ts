@@ -1,9 +1,16 @@
-// One relay on the list of a device: whether its reservation is held, and when to ask it again if not.
+// One relay on the list of a device: whether its reservation is held, and when to ask for it again.
 import { peerIdOf } from './addresses.ts';
 
 /** Pause after the first failed attempt, doubled with each further one up to the longest, in milliseconds. */
 const BACKOFF_BASE_MS = 500;
 const BACKOFF_CAP_MS = 8_000;
+
+/**
+ * When a reservation that is held is asked for again, in milliseconds: after half of its life, and every ten minutes at
+ * least, because what is left of it is measured by the clock of this machine, which may be wrong.
+ */
+const REFRESH_MIN_MS = 1_000;
+const REFRESH_MAX_MS = 600_000;
 
 /** A reservation that is lost sooner than this did not last, in milliseconds. */
 const LASTING_MS = 10_000;
@@ -12,7 +19,7 @@ export class RelayPlace {
   readonly relay: string;
   readonly peerId: string;
   held = false;
-  /** When the next attempt is due, in milliseconds of the clock. */
+  /** When to ask for it, or to ask again while it is held, in milliseconds of the clock. */
   dueAt = 0;
   /** Why the last attempt failed. */
   reason = '';
@@ -28,10 +35,13 @@ export class RelayPlace {
     this.#random = random;
   }
 
-  granted(): void {
+  /** `lifeMs` is how long the relay says that it keeps the reservation. */
+  granted(lifeMs: number): void {
+    if (!this.held) this.#heldAt = this.#clock();
     this.held = true;
     this.reason = '';
-    this.#heldAt = this.#clock();
+    const refreshMs = lifeMs > 0 ? Math.max(lifeMs / 2, REFRESH_MIN_MS) : REFRESH_MAX_MS;
+    this.dueAt = this.#clock() + Math.min(refreshMs, REFRESH_MAX_MS);
   }
 
   /** Answers how long to pause, in milliseconds. */

@@ -110,6 +110,42 @@ describe('a reservation', () => {
     await until(isHeld(reservations), 'the reservation is back');
   });
 
+  test('is made again before it expires, and the device stays reachable', async () => {
+    const relay = await startTestRelay({ reservationMs: 2_000 });
+    const { reservations, store, node, peerId } = await startServingDevice(relay.address);
+    const client = await startDevice();
+    store.insert(makeEntries(5));
+    const expiry = (): bigint => node.reservations.getReservation(relay.libp2p.peerId)?.expire ?? 0n;
+    // Two lives later the first reservation is long gone.
+    const later = expiry() + 4n;
+    await until(() => expiry() >= later, 'it was made again');
+    expect(
+      await pull({ peerId, addresses: reservations.addresses() }, createTestPullDeps(client), {
+        limit: 1000,
+      }),
+    ).toMatchObject({ entries: 5, error: undefined, attempts: [] });
+  }, 20_000);
+
+  test('is made again when the network changes and the old way to the relay is dead', async () => {
+    const relay = await startTestRelay();
+    const tunnel = await startTunnel(relay.port);
+    const address = relay.address.replace(`/tcp/${relay.port}`, `/tcp/${tunnel.port}`);
+    let network = 'home';
+    const { reservations, lines, peerId } = await startServingDevice(address, [], () => network);
+    tunnel.state.isDead = true;
+    network = 'train';
+    await until(() => lines.filter(({ message }) => message === 'reserved').length === 2, 'it is back');
+    expect(lines.map(({ message }) => message)).toEqual([
+      'reserved',
+      'network changed',
+      'relay does not answer',
+      'reservation lost',
+      'reserved',
+    ]);
+    expect(tunnel.state.opened).toBe(2);
+    expect(reservations.addresses()).toContain(`${address}/p2p-circuit/p2p/${peerId}`);
+  }, 30_000);
+
   test('is asked for with pauses from a relay that grants and drops it again', async () => {
     const relay = await startTestRelay();
     relay.libp2p.addEventListener('connection:open', ({ detail: connection }) => {
@@ -123,6 +159,7 @@ describe('a reservation', () => {
       log,
       onChange: () => {},
       clock: () => performance.now(),
+      now: () => Date.now() / 1000,
       random: () => 0.5,
     });
     reservations.start();
@@ -146,6 +183,7 @@ describe('a reservation', () => {
       log,
       onChange: () => {},
       clock: () => performance.now(),
+      now: () => Date.now() / 1000,
       random: () => 0.5,
     });
     reservations.start();

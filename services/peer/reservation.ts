@@ -5,7 +5,7 @@ import { multiaddr } from '@multiformats/multiaddr';
 import type { Logger } from '../shared/log.ts';
 import { openRelay } from './dial.ts';
 import { type DialAttempt, explainFailure, followStages, type Stage } from './dial-report.ts';
-import type { PeerNode } from './node.ts';
+import type { PeerNode, Reserved } from './node.ts';
 import { RelayPlace } from './relay-place.ts';
 import { createRelayProbe } from './relay-probe.ts';
 
@@ -31,38 +31,44 @@ export interface ReservationDeps {
   readonly onChange: () => void;
   /** Milliseconds that only grow. */
   readonly clock: () => number;
+  /** Unix seconds. */
+  readonly now: () => number;
   /** From 0 to 1. */
   readonly random: () => number;
+  /** The addresses of this machine, in any form that changes with them. */
+  readonly network?: () => string;
 }
 
 export function createReservations(deps: ReservationDeps): Reservations {
-  const { node, relays, log, onChange, clock, random } = deps;
+  const { node, relays, log, onChange, clock, now, random, network } = deps;
   const { libp2p, reservations: store } = node;
   const places = relays.map((relay) => new RelayPlace(relay, clock, random));
   const stopping = new AbortController();
   const heldRelays = (): string[] => places.filter(({ held }) => held).map(({ relay }) => relay);
-  const probe = createRelayProbe({ libp2p, relays: heldRelays, log });
+  const probe = createRelayProbe({ libp2p, relays: heldRelays, log, ...(network && { network }) });
   let woken = Promise.withResolvers<void>();
   let running: Promise<unknown> = Promise.resolve();
 
   async function reserve(place: RelayPlace): Promise<void> {
-    const failure = await reserveOn(node, place.relay, stopping.signal);
+    const wasHeld = place.held;
+    const result = await reserveOn(node, place.relay, stopping.signal);
     if (stopping.signal.aborted) return;
-    if (failure === undefined) {
-      place.granted();
-      log.info({ relay: place.relay }, 'reserved');
-      onChange();
+    if (!('stage' in result)) {
+      place.granted((Number(result.expire) - now()) * 1000);
+      log[wasHeld ? 'debug' : 'info']({ relay: place.relay }, 'reserved');
+      if (!wasHeld) onChange();
       return;
     }
-    const { stage, reason } = failure;
+    const { stage, reason } = result;
     // A relay that stays away for a day is worth one line, not ten thousand.
     const level = reason === place.reason ? 'debug' : 'warn';
     log[level]({ relay: place.relay, stage, reason, retryInMs: place.failed(reason) }, 'reservation failed');
   }
 
+  /** The one to ask next: one that is held before it expires, and others while there are too few. */
   function nextPlace(): RelayPlace | undefined {
-    if (places.filter(({ held }) => held).length >= WANTED_RESERVATIONS) return undefined;
-    return places.filter(({ held }) => !held).toSorted((a, b) => a.dueAt - b.dueAt)[0];
+    const isEnough = heldRelays().length >= WANTED_RESERVATIONS;
+    return places.filter(({ held }) => held || !isEnough).toSorted((a, b) => a.dueAt - b.dueAt)[0];
   }
 
   async function supervise(): Promise<void> {
@@ -89,8 +95,9 @@ export function createReservations(deps: ReservationDeps): Reservations {
       return places
         .filter(({ held }) => held)
         .flatMap(({ relay, peerId }) => {
-          const granted = store.getReservation(peerIdFromString(peerId))?.addrs ?? [];
-          const fronts = [relay, ...granted.map((bytes) => multiaddr(bytes).toString())];
+          const granted = store.getReservation(peerIdFromString(peerId));
+          if (granted === undefined) return [];
+          const fronts = [relay, ...granted.addrs.map((bytes) => multiaddr(bytes).toString())];
           return [...new Set(fronts)].map((front) => `${front}/p2p-circuit/p2p/${libp2p.peerId.toString()}`);
         });
     },
@@ -109,12 +116,12 @@ export function createReservations(deps: ReservationDeps): Reservations {
   };
 }
 
-/** Makes one reservation; resolves to what went wrong, or to nothing. */
+/** Makes one reservation, or makes it last longer; resolves to it, or to what went wrong. */
 export async function reserveOn(
   { libp2p, reservations }: PeerNode,
   relay: string,
   stop: AbortSignal,
-): Promise<DialAttempt | undefined> {
+): Promise<Reserved | DialAttempt> {
   const deadline = AbortSignal.timeout(ATTEMPT_TIMEOUT_MS);
   let stage: Stage = 'tcp';
   try {
@@ -124,9 +131,14 @@ export async function reserveOn(
       onProgress,
     });
     stage = 'reservation';
+    const held = reservations.getReservation(connection.remotePeer);
+    // Whatever this machine's clock says: the relay is asked.
+    if (held !== undefined) held.expire = 0n;
     await reservations.addRelay(connection.remotePeer, 'configured');
-    if (connection.status !== 'open') throw new Error('the relay closed the connection at once');
-    return undefined;
+    const reserved = reservations.getReservation(connection.remotePeer);
+    if (connection.status !== 'open' || reserved === undefined)
+      throw new Error('the relay closed the connection at once');
+    return reserved;
   } catch (error) {
     return explainFailure(relay, stage, error, deadline.aborted ? ATTEMPT_TIMEOUT_MS : undefined);
   }

@@ -1,13 +1,19 @@
 // Answers pulls. Reads one page of the store for each request, so that no requester, however slow, holds a
 // transaction, and bounds how many answers are in memory at once.
 import type { Connection, Stream } from '@libp2p/interface';
-import { describeError } from '../shared/errors.ts';
+import { describeError, toError } from '../shared/errors.ts';
 import type { Logger } from '../shared/log.ts';
 import { toWire } from './entry.ts';
 import type { PeerLibp2p } from './node.ts';
 import type { Store } from './store.ts';
 import { readToEnd, writeAndClose } from './stream-io.ts';
-import { decodeRequest, encodeAnswer, MAX_REQUEST_BYTES, PULL_PROTOCOLS } from './sync-protocol.ts';
+import {
+  decodeRequest,
+  encodeAnswer,
+  MAX_REQUEST_BYTES,
+  PULL_PROTOCOLS,
+  type PullRequest,
+} from './sync-protocol.ts';
 
 /** Size at which an answer is full, in bytes of JSON; requesters ask on until nothing comes. */
 const ANSWER_TARGET_BYTES = 4 * 1024 * 1024;
@@ -60,7 +66,7 @@ export async function servePulls(deps: ServeDeps): Promise<() => Promise<void>> 
     try {
       await answer(stream, peer);
     } catch (error) {
-      stream.abort(error instanceof Error ? error : new Error(String(error)));
+      stream.abort(toError(error));
       log.warn({ peer, error: describeError(error) }, 'pull failed');
     } finally {
       const left = (running.get(peer) ?? 1) - 1;
@@ -74,19 +80,12 @@ export async function servePulls(deps: ServeDeps): Promise<() => Promise<void>> 
     const patience = { silenceMs, signal: stopping.signal };
     const deadline = AbortSignal.any([stopping.signal, AbortSignal.timeout(REQUEST_DEADLINE_MS)]);
     const message = await readToEnd(stream, MAX_REQUEST_BYTES, { silenceMs, signal: deadline });
-    const { cursor, limit } = await decodeRequest(stream.protocol, message);
-    const page = readPage(store, cursor, limit);
-    const bytes = await encodeAnswer(stream.protocol, page.entries, page.nextCursor);
+    const request = await decodeRequest(stream.protocol, message);
+    const { entries, bytes } = await prepareAnswer(store, stream.protocol, request);
     await writeAndClose(stream, bytes, patience);
-    const fields = {
-      peer,
-      entries: page.entries.length,
-      bytes: bytes.length,
-      durationMs: Math.round(clock() - startedAt),
-    };
+    const fields = { peer, entries, bytes: bytes.length, durationMs: Math.round(clock() - startedAt) };
     // Devices ask every so often; that nothing was new is no news.
-    if (page.entries.length > 0) log.info(fields, 'pull served');
-    else log.debug(fields, 'pull served');
+    log[entries > 0 ? 'info' : 'debug'](fields, 'pull served');
   }
 
   await libp2p.handle([...PULL_PROTOCOLS], onStream, {
@@ -100,7 +99,17 @@ export async function servePulls(deps: ServeDeps): Promise<() => Promise<void>> 
   };
 }
 
-function readPage(store: Store, cursor: number, limit: number) {
+/** Only the bytes outlive this: a slow requester must not keep the page in memory as well. */
+async function prepareAnswer(
+  store: Store,
+  protocol: string,
+  request: PullRequest,
+): Promise<{ readonly entries: number; readonly bytes: Uint8Array }> {
+  const { entries, nextCursor } = readPage(store, request);
+  return { entries: entries.length, bytes: await encodeAnswer(protocol, entries, nextCursor) };
+}
+
+function readPage(store: Store, { cursor, limit }: PullRequest) {
   const entries: string[] = [];
   let bytes = 0;
   let nextCursor: number | undefined;

@@ -5,7 +5,7 @@ import type { Logger } from '../shared/log.ts';
 import { VERSION } from '../shared/usage.ts';
 import { isLoopback } from './addresses.ts';
 import type { Config } from './config.ts';
-import { clock, createTrackers, type History } from './grid.ts';
+import { clock, createTrackers, type History, now } from './grid.ts';
 import type { PeerNode } from './node.ts';
 import { createHeartbeat } from './registration.ts';
 import { createReservations } from './reservation.ts';
@@ -50,6 +50,7 @@ export function createServingParts(config: Config, { store }: History, node: Pee
     log,
     onChange: () => heartbeat.changed(),
     clock,
+    now,
     random: Math.random,
   });
   const heartbeat = createHeartbeat({

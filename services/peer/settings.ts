@@ -1,6 +1,6 @@
 // The table of the peer's settings: how the text of each is read, its default and its one line of documentation.
 // The names in config.toml, in the environment and on the command line are made from the names here.
-import { hostname, userInfo } from 'node:os';
+import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { multiaddr } from '@multiformats/multiaddr';
 import { integer, list, logLevel, oneOf, parsed, secret, type Values, type Variable } from '../shared/env.ts';
@@ -16,22 +16,27 @@ const MAX_NAME_BYTES = 256;
 /** The word that empties the list of listen addresses. */
 const NO_ADDRESS = 'none';
 
+/** Punctuation that a pattern of `rr` may escape and one of JavaScript may not. */
+const ESCAPED_IN_RUST = /[ !"#%&',:;=@_`~-]/;
+
 export type DialStrategy = 'relay-first' | 'relay-only' | 'direct-first';
 
 const DIAL_STRATEGIES: readonly DialStrategy[] = ['relay-first', 'relay-only', 'direct-first'];
 
-/** The directories that defaults and `~` are made from. */
-export interface Directories {
+/** What defaults and `~` are made from. */
+export interface Surroundings {
   readonly home: string;
+  /** The login name. */
+  readonly user: string;
   /** Where config.toml and the keys are. */
   readonly config: string;
 }
 
-export function createSettings({ home, config }: Directories) {
+export function createSettings({ home, user, config }: Surroundings) {
   const path = (fallback: string, doc: string) => parsed((text) => expandHome(text, home), fallback, doc);
   return {
     dbPath: path('~/.rustory/history.db', 'SQLite database with the history; `rr` can use the same file.'),
-    userId: parsed(parseName, userName(), 'Whose history this is; only peers of this user are listed.'),
+    userId: parsed(parseName, user, 'Whose history this is; only peers of this user are listed.'),
     deviceId: parsed(parseName, hostname(), 'Name of this device in the entries it records.'),
     trackers: list(parseTracker, MAX_TRACKERS, undefined, 'URLs of trackers; all are asked.'),
     trackerToken: secret(
@@ -79,15 +84,6 @@ export function createSettings({ home, config }: Directories) {
 type SettingsTable = ReturnType<typeof createSettings>;
 export type SettingName = keyof SettingsTable;
 export type Settings = Values<SettingsTable>;
-
-/** The name of the user that runs this; in a container that may be a number without one. */
-function userName(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    return `user-${process.getuid?.()}`;
-  }
-}
 
 /** A path with `~` for the home directory, made absolute. */
 export function expandHome(text: string, home: string): string {
@@ -140,11 +136,17 @@ function parseMultiaddr(text: string, complaint: string) {
   }
 }
 
-/** `rr` writes its patterns for Rust, where flags stand at the front: `(?i)token`. */
+/**
+ * `rr` writes its patterns for Rust, where flags stand at the front, `(?i)token`, and any punctuation may be escaped,
+ * `api\-key`; JavaScript takes only some of those escapes.
+ */
 function parseRegex(text: string): RegExp {
   const [, flags = '', body = ''] = /^(?:\(\?([ims]+)\))?(.*)$/s.exec(text) ?? [];
+  const portable = body.replaceAll(/\\(.)/gsu, (escape, character: string) =>
+    ESCAPED_IN_RUST.test(character) ? `\\u{${character.codePointAt(0)?.toString(16)}}` : escape,
+  );
   try {
-    return new RegExp(body, `${flags}u`);
+    return new RegExp(portable, `${flags}u`);
   } catch (error) {
     throw new Error('must be a regular expression', { cause: error });
   }

@@ -8,6 +8,13 @@ export type Shell = 'bash' | 'zsh' | 'fish';
 
 export const SHELLS: readonly Shell[] = ['bash', 'zsh', 'fish'];
 
+/** Where each shell keeps its history unless it was told otherwise. */
+export const HISTORY_FILES: Readonly<Record<Shell, string>> = {
+  bash: '~/.bash_history',
+  zsh: '~/.zsh_history',
+  fish: '~/.local/share/fish/fish_history',
+};
+
 /** Largest history file, in bytes; its text is held in memory. */
 export const MAX_HISTORY_BYTES = 256 * 1024 * 1024;
 

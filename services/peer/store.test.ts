@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -206,6 +206,18 @@ describe('a database that cannot be used', () => {
     const store = createStore(database);
     database.sqlite.exec('PRAGMA query_only = 1');
     expect(() => store.insert(makeEntries(1))).toThrow(/read-only/);
+  });
+
+  test('because its owner made it read-only stays as he made it, but for what others could do with it', () => {
+    open();
+    chmodSync(path, 0o444);
+    try {
+      open();
+    } catch (error) {
+      // Root may write it all the same.
+      expect(error).toBeInstanceOf(DatabaseError);
+    }
+    expect(statSync(path).mode & 0o777).toBe(0o400);
   });
 
   test('because it is another kind of file says so, and the file is left as it was', () => {

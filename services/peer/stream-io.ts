@@ -1,6 +1,7 @@
 // Whole messages over a libp2p stream: read to its end, or written and closed. Everything is bounded, in bytes and
 // in time, and works on the stream's events because its helpers buffer at most 4 MiB and wait for a drain only once.
 import type { Stream, StreamCloseEvent, StreamMessageEvent } from '@libp2p/interface';
+import { toError } from '../shared/errors.ts';
 
 /** Bytes handed to the stream at once; when it asks to wait, no more than this is queued in it. */
 const CHUNK_BYTES = 64 * 1024;
@@ -153,8 +154,4 @@ async function attend(
     stream.removeEventListener('close', onClose);
     signal?.removeEventListener('abort', onAbort);
   }
-}
-
-function toError(reason: unknown): Error {
-  return reason instanceof Error ? reason : new Error(String(reason));
 }

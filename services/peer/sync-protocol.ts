@@ -1,7 +1,7 @@
 // The pull protocol (DESIGN 3.3): its two versions, their bounds, and how request and answer are written and read.
 // Version 1.0.1 is 1.0.0 with each message compressed by zstd.
 import { promisify } from 'node:util';
-import { constants, zstdCompress, zstdDecompress } from 'node:zlib';
+import zlib from 'node:zlib';
 import { describeError, errorCode } from '../shared/errors.ts';
 import { type Entry, fromWire } from './entry.ts';
 import { MessageTooLargeError, StreamCutError } from './stream-io.ts';
@@ -31,8 +31,8 @@ const ZSTD_LEVEL = 1;
  */
 const MAX_WINDOW_LOG = 23;
 
-const compress = promisify(zstdCompress);
-const decompress = promisify(zstdDecompress);
+const compress = promisify(zlib.zstdCompress);
+const decompress = promisify(zlib.zstdDecompress);
 
 export interface PullRequest {
   /** Entries after this `ingest_seq` of the responder are wanted; 0 for all. */
@@ -108,7 +108,7 @@ async function encode(protocol: string, json: string, maxBytes: number, what: st
   const plain = Buffer.from(json);
   if (protocol !== ZSTD_PROTOCOL) return bounded(plain, maxBytes, what);
   bounded(plain, maxBytes * DECOMPRESSED_FACTOR, `decompressed ${what}`);
-  const params = { [constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL };
+  const params = { [zlib.constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL };
   return bounded(await compress(plain, { params }), maxBytes, what);
 }
 
@@ -133,7 +133,7 @@ async function decode(
 }
 
 async function expand(message: Uint8Array, maxBytes: number, what: string): Promise<Buffer> {
-  const params = { [constants.ZSTD_d_windowLogMax]: MAX_WINDOW_LOG };
+  const params = { [zlib.constants.ZSTD_d_windowLogMax]: MAX_WINDOW_LOG };
   try {
     return await decompress(message, { maxOutputLength: maxBytes, params });
   } catch (error) {

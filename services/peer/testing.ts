@@ -69,6 +69,8 @@ export function readEntries(store: Store): Entry[] {
 export interface TestRelayOptions {
   readonly identity?: PrivateKey;
   readonly port?: number;
+  /** How long a reservation lasts, in milliseconds. */
+  readonly reservationMs?: number;
   /** Bytes per circuit and direction; unlimited when absent. */
   readonly circuitBytes?: number;
   readonly swarmKey?: SwarmKey;
@@ -93,6 +95,7 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
     maxParallelDials: 16,
   };
   const limit = options.circuitBytes;
+  const { reservationMs } = options;
   const reservations =
     limit === undefined
       ? { applyDefaultLimit: false }
@@ -105,7 +108,15 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
       ping: ping(),
       ...(options.hop === false
         ? {}
-        : { relay: circuitRelayServer({ reservations: { maxReservations: 64, ...reservations } }) }),
+        : {
+            relay: circuitRelayServer({
+              reservations: {
+                maxReservations: 64,
+                ...(reservationMs !== undefined && { reservationTtl: reservationMs }),
+                ...reservations,
+              },
+            }),
+          }),
     },
   });
   onCleanup(async () => libp2p.stop());
@@ -148,7 +159,11 @@ export function createTestLog(): {
 const clock = (): number => performance.now();
 
 /** A device that answers pulls and holds a reservation on the relay. */
-export async function startServingDevice(relay: string | undefined, listen: readonly string[] = []) {
+export async function startServingDevice(
+  relay: string | undefined,
+  listen: readonly string[] = [],
+  network?: () => string,
+) {
   const device = await startDevice(listen);
   const { log, lines } = createTestLog();
   onCleanup(await servePulls({ libp2p: device.node.libp2p, store: device.store, log, clock }));
@@ -159,7 +174,9 @@ export async function startServingDevice(relay: string | undefined, listen: read
     log,
     onChange: () => {},
     clock,
+    now: () => Date.now() / 1000,
     random: () => 0.5,
+    ...(network && { network }),
   });
   reservations.start();
   onCleanup(async () => reservations.stop());

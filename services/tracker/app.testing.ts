@@ -1,5 +1,5 @@
-// An app over a memory registry, as its tests use it.
-import { expect } from '@jest/globals';
+// An app over a memory registry, as its tests use it. Its asserts are those of Node, because scripts/docs.ts uses it outside of Jest.
+import assert from 'node:assert/strict';
 import { listAnswerSchema, problemSchema } from '../shared/contract.ts';
 import { createLogger } from '../shared/log.ts';
 import { type AppDeps, createApp } from './app.ts';
@@ -63,15 +63,15 @@ export function createTestApp(overrides: Partial<AppDeps> = {}, grants?: Record<
 /** The peers of a listing, which parses as clients parse it. */
 export async function listed(app: TestApp, query = ''): Promise<unknown[]> {
   const answer = await app.get(`${LIST}${query}`);
-  expect(answer.status).toBe(200);
+  assert.equal(answer.status, 200);
   return listAnswerSchema.parse(await answer.json()).peers;
 }
 
 /** Status and code of a refusal, which is a problem document. */
 export async function refusal(answer: Response): Promise<[number, string]> {
-  expect(answer.headers.get('content-type')).toBe('application/problem+json');
-  expect(answer.headers.get('cache-control')).toBe('no-store');
+  assert.equal(answer.headers.get('content-type'), 'application/problem+json');
+  assert.equal(answer.headers.get('cache-control'), 'no-store');
   const problem = problemSchema.parse(await answer.json());
-  expect(problem.status).toBe(answer.status);
+  assert.equal(problem.status, answer.status);
   return [answer.status, problem.code];
 }

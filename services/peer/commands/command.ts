@@ -56,7 +56,8 @@ export function readNumber<F extends number | undefined>(
   return value;
 }
 
+/** A text given by an option. Nothing but space counts as absent: shell hooks pass on variables that may be empty. */
 export function readText(options: OptionValues, name: string): string | undefined {
   const value = options[name];
-  return typeof value === 'string' ? value : undefined;
+  return typeof value === 'string' && value.trim() !== '' ? value : undefined;
 }

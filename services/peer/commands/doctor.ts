@@ -35,9 +35,9 @@ export const doctor: Command = {
   name: 'doctor',
   usage: 'doctor [--json]',
   summary: 'find out why a sync does not work',
-  help: `Checks configuration, keys and database, asks every tracker, and connects to every
-relay as a sync would. Ends with 0 when nothing failed. Also prints every setting
-and where its value came from; tokens are never shown.
+  help: `Checks configuration, keys and database, asks every tracker, and connects to
+every relay as a sync would. Ends with 0 when nothing failed. Also prints every
+setting and where its value came from; tokens are never shown.
 
   rustory-peer doctor
   rustory-peer doctor --json | jq '.findings[] | select(.state == "failed")'`,

@@ -8,8 +8,10 @@ import type { Entry } from '../entry.ts';
 import { CommandError } from '../exit.ts';
 import { now, openHistory } from '../grid.ts';
 import { formatBytes, formatCount, printable } from '../screen.ts';
+import { expandHome } from '../settings.ts';
 import {
   guessShell,
+  HISTORY_FILES,
   MAX_HISTORY_BYTES,
   parseHistory,
   type Shell,
@@ -25,12 +27,14 @@ const MAX_I32 = 2 ** 31 - 1;
 
 export const importHistory: Command = {
   name: 'import',
-  usage: 'import [--shell bash|zsh|fish] FILE',
+  usage: 'import [--shell bash|zsh|fish] [FILE]',
   summary: 'take over the history file of a shell',
   help: `Reads the whole file, with the times that bash (HISTTIMEFORMAT), zsh
-(EXTENDED_HISTORY) and fish write. Importing the same file again adds only what is
-new in it. The file is only read.
+(EXTENDED_HISTORY) and fish write. Importing the same file again adds only what
+is new in it. The file is only read. Without FILE it is the one where the shell
+keeps its history.
 
+  rustory-peer import --shell zsh
   rustory-peer import ~/.bash_history
   rustory-peer import --shell zsh old/history.txt`,
   options: {
@@ -39,9 +43,8 @@ new in it. The file is only read.
   },
   maxPositionals: 1,
   async run({ config, options, positionals, screen, signal }) {
-    const [path] = positionals;
-    if (path === undefined) throw new CommandError('usage', 'import needs the path of a history file');
-    const shell = readShell(options, path);
+    const shell = readShell(options, positionals[0]);
+    const path = positionals[0] ?? expandHome(HISTORY_FILES[shell], config.home);
     const commands = parseHistory(shell, readHistoryFile(path));
     const { recordIgnoreRegex: ignored, userId, deviceId } = config.settings;
     const wanted =
@@ -75,8 +78,8 @@ export const record: Command = {
   name: 'record',
   usage: 'record --cmd COMMAND [--cwd DIR] [--exit-code N] …',
   summary: 'add one command, as a shell hook does',
-  help: `Adds one entry with the current time. Commands that match record_ignore_regex are
-left out.
+  help: `Adds one entry with the current time. Commands that match record_ignore_regex
+are left out.
 
   rustory-peer record --cmd 'make test' --exit-code 2 --duration-ms 4100`,
   options: {
@@ -122,8 +125,8 @@ export const entries: Command = {
   name: 'entries',
   usage: 'entries [--json] [--limit N]',
   summary: 'print the history in this database',
-  help: `Prints all entries in the order in which they arrived here, one a line: with --json
-as the database has them, otherwise time, device and command.
+  help: `Prints all entries in the order in which they arrived here, one a line: with
+--json as the database has them, otherwise time, device and command.
 
   rustory-peer entries --limit 20
   rustory-peer entries --json | jq -r .cmd`,
@@ -154,13 +157,17 @@ function formatEntry({ ts, device_id: device, cmd }: Entry): string {
   return printable(`${time}  ${device}  ${cmd.replaceAll('\n', '\n    ')}`);
 }
 
-function readShell(options: OptionValues, path: string): Shell {
+function readShell(options: OptionValues, path: string | undefined): Shell {
   const named = readText(options, 'shell');
-  const shell = named === undefined ? guessShell(path) : SHELLS.find((one) => one === named);
+  const shell = named === undefined ? guessShell(path ?? '') : SHELLS.find((one) => one === named);
   if (shell !== undefined) return shell;
-  const problem =
-    named === undefined ? `${path} does not tell which shell wrote it` : `--shell ${named} is not known`;
-  throw new CommandError('usage', problem, { advice: `add --shell with one of ${SHELLS.join(', ')}` });
+  const missing =
+    path === undefined
+      ? 'import needs --shell or the path of a history file'
+      : `${path} does not tell which shell wrote it`;
+  throw new CommandError('usage', named === undefined ? missing : `--shell ${named} is not known`, {
+    advice: `add --shell with one of ${SHELLS.join(', ')}`,
+  });
 }
 
 function readHistoryFile(path: string): Buffer {

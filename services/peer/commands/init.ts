@@ -24,9 +24,10 @@ export const init: Command = {
   name: 'init',
   usage: 'init [--force] [--trackers LIST] [--relay-addr LIST]',
   summary: 'make the configuration and the keys of this device',
-  help: `Writes config.toml from the flags and the environment, and makes the swarm key and
-the identity of this device where they are missing. --force replaces config.toml;
-keys are never replaced, because a lost swarm key locks every device out.
+  help: `Writes config.toml from the flags and the environment, and makes the swarm key
+and the identity of this device where they are missing. --force writes
+config.toml anew, with what it had set; keys are never replaced, because a lost
+swarm key locks every device out.
 
 To join a grid, first copy its swarm.key to the place that is printed.
 

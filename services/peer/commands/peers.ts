@@ -9,7 +9,8 @@ export const peers: Command = {
   name: 'peers',
   usage: 'peers [--json]',
   summary: 'list your other devices',
-  help: `Asks all trackers; where none knows any, prints those seen in the last seven days.
+  help: `Asks all trackers; where none knows any, prints those seen in the last seven
+days.
 
   rustory-peer peers
   rustory-peer peers --json | jq -r .peer_id`,

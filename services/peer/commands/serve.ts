@@ -10,8 +10,8 @@ export const serve: Command = {
   usage: 'serve',
   summary: 'let your other devices pull from this one',
   help: `Holds reservations on up to two relays, registers with the trackers, and answers
-pulls until it is stopped (Ctrl-C or SIGTERM). When a relay or a tracker goes away
-it comes back by itself. Logs are JSON lines on standard error.
+pulls until it is stopped (Ctrl-C or SIGTERM). When a relay or a tracker goes
+away it comes back by itself. Logs are JSON lines on standard error.
 
   rustory-peer serve
   rustory-peer serve --listen none       # reachable through relays only`,

@@ -8,8 +8,9 @@ export const syncStatus: Command = {
   name: 'sync-status',
   usage: 'sync-status [--json]',
   summary: 'how far each device has been read',
-  help: `Prints what the database holds and, for each device it was synced with, the cursor:
-the place in that device's history up to which everything is here. Asks nobody.
+  help: `Prints what the database holds and, for each device it was synced with, the
+cursor: the place in that device's history up to which everything is here. Asks
+nobody.
 
   rustory-peer sync-status --json | jq .peers`,
   options: { json: JSON_OPTION },
@@ -56,8 +57,8 @@ export const swarmKey: Command = {
   name: 'swarm-key',
   usage: 'swarm-key [--json]',
   summary: 'print the fingerprint of the swarm key',
-  help: `Devices can talk only when their swarm keys are equal. The fingerprint tells whether
-they are, and nothing of the key itself.
+  help: `Devices can talk only when their swarm keys are equal. The fingerprint tells
+whether they are, and nothing of the key itself.
 
   rustory-peer swarm-key`,
   options: { json: JSON_OPTION },

@@ -1,4 +1,5 @@
 // `sync`: pulls from the other devices, once or for ever. Neither reserves nor registers: it only asks.
+import type { Config } from '../config.ts';
 import { CommandError, type ExitName } from '../exit.ts';
 import {
   clock,
@@ -13,7 +14,7 @@ import {
 import { DEFAULT_LIMIT, type PullProgress } from '../pull.ts';
 import { MAX_LIMIT } from '../sync-protocol.ts';
 import { formatProgress, showRound, showWatched } from '../sync-report.ts';
-import { type Round, syncRound } from '../sync-round.ts';
+import { type Round, type RoundDeps, syncRound } from '../sync-round.ts';
 import { createBaseParts, runParts } from '../service.ts';
 import { createWatch } from '../watch.ts';
 import type { Part } from '../../shared/lifecycle.ts';
@@ -38,12 +39,12 @@ export const sync: Command = {
   name: 'sync',
   usage: 'sync [--peers A,B] [--limit N] [--watch] [--json]',
   summary: 'pull the history of your other devices',
-  help: `Asks the trackers who else belongs to this user, connects to each (through a relay
-first, unless dial_strategy says otherwise) and pulls what is new. What arrived
-stays, also when it breaks off; the next sync goes on from there.
+  help: `Asks the trackers who else belongs to this user, connects to each (through a
+relay first, unless dial_strategy says otherwise) and pulls what is new. What
+arrived stays, also when it breaks off; the next sync goes on from there.
 
-With --json each peer is one object: peer_id, address, entries, duplicates, bytes,
-duration_ms, next_cursor and, when it failed, error.
+With --json each peer is one object: peer_id, address, entries, duplicates,
+bytes, duration_ms, next_cursor and, when it failed, error.
 
   rustory-peer sync
   rustory-peer sync --watch --interval-sec 60
@@ -65,7 +66,8 @@ duration_ms, next_cursor and, when it failed, error.
       await node.start();
       screen.progress('looking for your devices');
       const onProgress = (progress: PullProgress): void => screen.progress(formatProgress(progress));
-      const round = await runRound(context, history, node, signal, onProgress);
+      const deps = createRoundDeps(config, history, node);
+      const round = await syncRound(deps, { ...readSyncOptions(context), signal, onProgress });
       await showRound(round, screen, options['json'] === true);
       return judge(round, config.settings.trackers ?? []);
     } finally {
@@ -81,8 +83,10 @@ export function createSyncWatch(context: CommandContext, history: History, node:
   const { config, options, screen, log } = context;
   const interval = readNumber(options, 'interval-sec', [1, MAX_INTERVAL_SECONDS], DEFAULT_INTERVAL_SECONDS);
   const jitter = readNumber(options, 'start-jitter-sec', [0, 3600], config.settings.p2pWatchStartJitterSec);
+  // Made once: which relays failed is remembered from round to round.
+  const deps = createRoundDeps(config, history, node);
   return createWatch({
-    round: async (signal) => runRound(context, history, node, signal),
+    round: async (signal) => syncRound(deps, { ...readSyncOptions(context), signal }),
     onRound: async (round, durationMs) => showWatched(round, durationMs, screen, options['json'] === true),
     intervalMs: interval * 1000,
     startJitterMs: jitter * 1000,
@@ -93,26 +97,13 @@ export function createSyncWatch(context: CommandContext, history: History, node:
   });
 }
 
-async function runRound(
-  context: CommandContext,
-  { store, peerBook }: History,
-  node: PeerNode,
-  signal: AbortSignal,
-  onProgress?: (progress: PullProgress) => void,
-): Promise<Round> {
-  const { config } = context;
-  const discovery = {
-    trackers: createTrackers(config),
-    peerBook,
-    userId: config.settings.userId,
-    ownPeerId: node.libp2p.peerId.toString(),
-    now,
+function createRoundDeps(config: Config, { store, peerBook }: History, node: PeerNode): RoundDeps {
+  const ownPeerId = node.libp2p.peerId.toString();
+  const { userId } = config.settings;
+  return {
+    discovery: { trackers: createTrackers(config), peerBook, userId, ownPeerId, now },
+    pulls: createPullDeps(config, node, store),
   };
-  const pulls = createPullDeps(config, node, store);
-  return syncRound(
-    { discovery, pulls },
-    { ...readSyncOptions(context), signal, ...(onProgress && { onProgress }) },
-  );
 }
 
 /** The options that one round takes from the command line. */
