@@ -5,15 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import manifest from '../../package.json' with { type: 'json' };
-import { attempt, run } from '../../scripts/command.ts';
-import { BASE } from '../images/base.ts';
+import { run } from '../../scripts/command.ts';
+import { BASE, isToBeHad } from '../images/base.ts';
 import { buildImages } from '../images/build.ts';
 
 const UMBRELLA = join(import.meta.dirname, '../../charts/rustory-p2p');
 /** Exporting and loading an image takes some seconds. */
 const PATIENCE_MS = 5 * 60_000;
-/** Where a registry can be reached, its answer comes soon. */
-const PULL_PATIENCE_MS = 60_000;
 
 /** The name of the Redis that the umbrella chart installs. */
 export function redisImage(): string {
@@ -27,12 +25,7 @@ export function redisImage(): string {
 export async function buildAll(say: (text: string) => void): Promise<string[]> {
   const images = await buildImages(manifest.version, say);
   const redis = redisImage();
-  const isHere = async (): Promise<boolean> =>
-    (await attempt('buildah', ['inspect', '--type', 'image', redis])).code === 0;
-  if (!(await isHere())) {
-    await attempt('buildah', ['pull', '--quiet', redis], { patienceMs: PULL_PATIENCE_MS });
-    if (!(await isHere())) await buildRedis(redis, say);
-  }
+  if (!(await isToBeHad(redis))) await buildRedis(redis, say);
   return [...images.map(({ name }) => name), redis];
 }
 

@@ -36,7 +36,7 @@ export async function register(
 
 export function startRegistrar(grid: ClusterGrid): Registrar {
   const count = { registered: 0, retried: 0, refused: [] as string[] };
-  let stopping = false;
+  const stopping = new AbortController();
   const once = async (): Promise<void> => {
     let problem: string | undefined;
     for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
@@ -51,14 +51,14 @@ export function startRegistrar(grid: ClusterGrid): Registrar {
     count.refused.push(problem ?? '');
   };
   const running = (async () => {
-    while (!stopping) {
+    while (!stopping.signal.aborted) {
       await once();
       await pause(PAUSE_MS);
     }
   })();
   return {
     async stop() {
-      stopping = true;
+      stopping.abort();
       await running;
       return count;
     },

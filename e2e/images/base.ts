@@ -13,12 +13,23 @@ const MIRROR = 'http://deb.debian.org/debian';
 /** Node is linked against libatomic; npm speaks HTTPS. */
 const PACKAGES = 'ca-certificates,libatomic1';
 const AUTHORITIES = '/etc/ssl/certs/ca-certificates.crt';
+/** Where a registry can be reached, an image is here within that time. */
+const PULL_PATIENCE_MS = 120_000;
 /** A mirror may be slow. */
 const PATIENCE_MS = 10 * 60_000;
 
-/** Makes the base image where it is missing. @param say told what is done, when something is */
+/** Whether an image is here; pulled when it was not and a registry can be reached. */
+export async function isToBeHad(image: string): Promise<boolean> {
+  const isHere = async (): Promise<boolean> =>
+    (await attempt('buildah', ['inspect', '--type', 'image', image])).code === 0;
+  if (await isHere()) return true;
+  await attempt('buildah', ['pull', '--quiet', image], { patienceMs: PULL_PATIENCE_MS });
+  return isHere();
+}
+
+/** Gets the base image where it is missing, or makes it. @param say told what is done, when something is */
 export async function ensureBase(say: (text: string) => void): Promise<void> {
-  if ((await attempt('buildah', ['inspect', '--type', 'image', BASE])).code === 0) return;
+  if (await isToBeHad(BASE)) return;
   say(`no ${BASE} here: making a stand-in of Debian ${SUITE} and Node 26`);
   const folder = await mkdtemp(join(tmpdir(), 'rustory-base-'));
   try {
