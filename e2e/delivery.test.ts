@@ -6,7 +6,7 @@ import { parse } from 'yaml';
 import manifest from '../package.json' with { type: 'json' };
 
 const ROOT = join(import.meta.dirname, '..');
-const read = <T>(path: string): T => parse(readFileSync(join(ROOT, path), 'utf8')) as T;
+const read = (path: string): unknown => parse(readFileSync(join(ROOT, path), 'utf8'));
 
 interface Skaffold {
   readonly build: {
@@ -35,11 +35,11 @@ interface ServiceValues {
 const SERVICES = ['tracker', 'relay'];
 
 describe('skaffold.yaml', () => {
-  const { build, deploy, portForward, profiles } = read<Skaffold>('skaffold.yaml');
+  const { build, deploy, portForward, profiles } = read('skaffold.yaml') as Skaffold;
   const [release] = deploy.helm.releases;
 
   test.each(SERVICES)('builds the image of the %s that the chart installs', (service) => {
-    const { image } = read<ServiceValues>(`charts/rustory-p2p/charts/${service}/values.yaml`);
+    const { image } = read(`charts/rustory-p2p/charts/${service}/values.yaml`) as ServiceValues;
     const artifact = build.artifacts.find((candidate) => candidate.image === image.repository);
     expect(artifact?.context).toBe('.');
     expect(artifact?.docker.dockerfile).toBe(`Dockerfile.${service}`);
@@ -53,7 +53,7 @@ describe('skaffold.yaml', () => {
   test('installs the umbrella chart, as one release', () => {
     expect(build.artifacts).toHaveLength(SERVICES.length);
     expect(deploy.helm.releases).toHaveLength(1);
-    expect(read<{ name: string }>(`${release?.chartPath}/Chart.yaml`).name).toBe('rustory-p2p');
+    expect((read(`${release?.chartPath}/Chart.yaml`) as { name: string }).name).toBe('rustory-p2p');
   });
 
   test('forwards the ports of what that release is called', () => {
@@ -92,7 +92,7 @@ test('there is a workflow for changes and one for releases', () => {
 });
 
 describe.each(WORKFLOWS)('%s', (path) => {
-  const { permissions, jobs } = read<Workflow>(path);
+  const { permissions, jobs } = read(path) as Workflow;
   const steps = Object.values(jobs).flatMap((job) => job.steps);
   const scripts = steps.flatMap(({ run }) => run ?? []).join('\n');
 
@@ -130,7 +130,7 @@ describe.each(WORKFLOWS)('%s', (path) => {
 });
 
 test('a change is tested, its images built, and every way to install tried', () => {
-  const runs = Object.values(read<Workflow>('.github/workflows/ci.yaml').jobs).map(
+  const runs = Object.values((read('.github/workflows/ci.yaml') as Workflow).jobs).map(
     (job) => job.steps.at(-1)?.run,
   );
   expect(runs).toEqual([

@@ -1,5 +1,6 @@
 // Registers again and again, as a device does that tries again when it is told to.
 import { setTimeout as pause } from 'node:timers/promises';
+import { describeError } from '../../services/shared/errors.ts';
 import type { ClusterGrid } from './grid.ts';
 
 const PAUSE_MS = 50;
@@ -30,7 +31,7 @@ export async function register(
     const text = await answer.text();
     return answer.status === 200 ? undefined : `${answer.status} ${text.slice(0, 200)}`;
   } catch (error) {
-    return error instanceof Error ? `${error.message} ${String(error.cause ?? '')}` : String(error);
+    return describeError(error);
   }
 }
 
