@@ -1,11 +1,10 @@
 // The files of ci values, what each needs in the cluster before an install, and which cannot run there.
-import { execFileSync } from 'node:child_process';
-import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { globSync, readFileSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import { formatSwarmKey, generateSwarmKey } from '../../services/swarm/key.ts';
 import { createNamespace, isThere, type Namespace } from './kubernetes.ts';
 import { startRedis, startSentinel } from './redis.ts';
+import { makeCertificate, startRedisCluster } from './redis-cluster.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 export const UMBRELLA = join(ROOT, 'charts/rustory-p2p');
@@ -40,6 +39,12 @@ const swarmKey: Preparation = async (namespace) => {
 };
 
 const PREPARATIONS: Readonly<Record<string, Preparation>> = {
+  'rustory-p2p/cluster-redis': async (namespace) => {
+    const databases = await createNamespace(DATABASES);
+    const data = { 'ca.crt': await startRedisCluster(databases) };
+    await namespace.apply({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'redis-ca' }, data });
+    return [databases];
+  },
   'rustory-p2p/existing-secrets': async (namespace) => {
     await swarmKey(namespace);
     await namespace.secret('rustory-identity', { seed: 'a seed of the run, as long as a seed has to be' });
@@ -76,9 +81,8 @@ const PREPARATIONS: Readonly<Record<string, Preparation>> = {
 };
 
 /** Why the cluster cannot run a case; `undefined` when it can. */
-export async function reasonAgainst({ name, values }: Case): Promise<string | undefined> {
+export async function reasonAgainst({ values }: Case): Promise<string | undefined> {
   const text = readFileSync(values, 'utf8');
-  if (name === 'rustory-p2p/cluster-redis') return 'needs a Redis Cluster with TLS';
   if (/\b(?:service|pod)Monitor:/.test(text) && !(await isThere('crd', 'podmonitors.monitoring.coreos.com')))
     return 'needs the Prometheus operator';
   const storage = /storageClassName: (\S+)/.exec(text)?.[1];
@@ -90,20 +94,6 @@ export async function reasonAgainst({ name, values }: Case): Promise<string | un
 /** Puts what the case needs into the namespace; answers further namespaces that it made. */
 export async function prepare({ name }: Case, namespace: Namespace): Promise<Namespace[]> {
   return (await PREPARATIONS[name]?.(namespace)) ?? [];
-}
-
-function makeCertificate(host: string): { key: string; certificate: string } {
-  const folder = mkdtempSync(join(tmpdir(), 'rustory-tls-'));
-  try {
-    const [key, certificate] = [join(folder, 'key'), join(folder, 'certificate')];
-    const subject = ['-subj', `/CN=${host}`, '-addext', `subjectAltName=DNS:${host}`];
-    const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
-    const files = ['-keyout', key, '-out', certificate];
-    execFileSync('openssl', ['req', '-x509', ...curve, ...subject, ...files], { stdio: 'ignore' });
-    return { key: readFileSync(key, 'utf8'), certificate: readFileSync(certificate, 'utf8') };
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
 }
 
 /** The path of a file of values as people type it. */

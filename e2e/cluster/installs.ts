@@ -3,9 +3,10 @@ import type { Checks } from '../../scripts/checks.ts';
 import { type Case, CASES, prepare, reasonAgainst, shortPath, UMBRELLA } from './cases.ts';
 import { createNamespace, type Namespace } from './kubernetes.ts';
 import { leftOver } from './leftovers.ts';
+import type { Options } from './options.ts';
 
-export async function checkInstalls(checks: Checks, values: readonly string[]): Promise<void> {
-  for (const one of CASES) {
+export async function checkInstalls(checks: Checks, { values, case: name = '' }: Options): Promise<void> {
+  for (const one of CASES.filter((candidate) => candidate.name.includes(name))) {
     const reason = await reasonAgainst(one);
     if (reason === undefined) await checkInstall(checks, one, values);
     else checks.say(`${one.name} cannot run here: ${reason}`);

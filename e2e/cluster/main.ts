@@ -23,7 +23,7 @@ async function main(options: Options): Promise<void> {
     });
     if (!built || options.build) return;
   }
-  if (runs('installs')) await checkInstalls(checks, options.values);
+  if (runs('installs')) await checkInstalls(checks, options);
   if (['outside', 'upgrade', 'crash', 'leftovers'].some((part) => runs(part as Part)))
     await tryGrid(options, runs);
 }

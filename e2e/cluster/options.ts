@@ -12,6 +12,8 @@ export interface Options {
   readonly values: readonly string[];
   /** Parts to run; all when empty. */
   readonly only: readonly string[];
+  /** Part of the names of the files of ci values to install; all when `undefined`. */
+  readonly case: string | undefined;
   /** Builds the images and ends. */
   readonly build: boolean;
 }
@@ -34,6 +36,7 @@ the relays. The images are built with buildah and loaded with the command you na
                           one choose it; without it the devices use node ports
   --values FILE           further values for every install, such as other images; may be repeated
   --only PART,PART        only these parts: ${PARTS.join(', ')}
+  --case NAME             of the files of ci values only those with this in their name, such as rustory-p2p/default
   --build                 builds the images, so that they are cached, and ends: for clusters from whose network no
                           package registry can be reached
   --help                  shows this
@@ -51,6 +54,7 @@ export function readOptions(args: readonly string[]): Options | 'help' {
       'relay-address': { type: 'string' },
       values: { type: 'string', multiple: true, default: [] },
       only: { type: 'string', default: '' },
+      case: { type: 'string' },
       build: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -68,6 +72,7 @@ export function readOptions(args: readonly string[]): Options | 'help' {
     relayAddress,
     values: values.values,
     only,
+    case: values.case,
     build: values.build,
   };
 }

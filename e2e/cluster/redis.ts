@@ -7,14 +7,14 @@ const LOCKED = {
   readOnlyRootFilesystem: true,
   capabilities: { drop: ['ALL'] },
 };
-const USER = {
+export const USER = {
   runAsNonRoot: true,
   runAsUser: 65_532,
   fsGroup: 65_532,
   seccompProfile: { type: 'RuntimeDefault' },
 };
 const MASTER = 'mymaster';
-const REDIS_PORT = 6379;
+export const REDIS_PORT = 6379;
 const SENTINEL_PORT = 26_379;
 
 /** Starts one Redis that is reached as `redis`. */
@@ -53,7 +53,13 @@ async function ready(namespace: Namespace, name: string): Promise<void> {
   await namespace.kubectl('wait', '--for=condition=Ready', `pod/${name}`, '--timeout=120s');
 }
 
-function container(name: string, port: number, script: string): object {
+/** A container that may not do more than it has to. */
+export function container(
+  name: string,
+  port: number,
+  script: string,
+  mounts: readonly object[] = [],
+): object {
   return {
     name,
     image: redisImage(),
@@ -61,7 +67,7 @@ function container(name: string, port: number, script: string): object {
     ports: [{ containerPort: port }],
     readinessProbe: { tcpSocket: { port }, periodSeconds: 1 },
     securityContext: LOCKED,
-    volumeMounts: [{ name: 'data', mountPath: '/data' }],
+    volumeMounts: [{ name: 'data', mountPath: '/data' }, ...mounts],
     workingDir: '/data',
   };
 }

@@ -94,6 +94,6 @@ export async function secretsOf({ namespace }: ClusterGrid, which: 'all' | 'kept
   const chosen = secrets.filter(
     ({ metadata }) => which === 'all' || metadata.annotations?.['helm.sh/resource-policy'] === 'keep',
   );
-  const data = chosen.map(({ metadata, data: values }) => [metadata.name, values]);
-  return createHash('sha256').update(JSON.stringify(data.toSorted())).digest('hex');
+  const data = chosen.map(({ metadata, data: values }) => JSON.stringify([metadata.name, values]));
+  return createHash('sha256').update(data.toSorted().join('\n')).digest('hex');
 }
