@@ -3,6 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ensureHelm } from './helm.ts';
 
 const REDIS_PROGRAMS = ['redis-server', 'redis-sentinel', 'redis-cli'];
 const REDIS_PACKAGES = ['redis-server', 'redis-sentinel', 'redis-tools'];
@@ -88,6 +89,7 @@ async function runJest(count: Count, args: readonly string[]): Promise<void> {
 const count: Count = { passed: 0, failed: 0 };
 try {
   await ensureRedis();
+  ensureHelm();
   await check('types', 'tsc', [], count);
   await check('lint', 'oxlint', ['--type-aware'], count);
   await check('format', 'oxfmt', ['--check'], count);

@@ -1,9 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, jest, test } from '@jest/globals';
+import { afterEach, describe, expect, test } from '@jest/globals';
 import { cleanUp, startGrid } from './grid.testing.ts';
 
-jest.setTimeout(60_000);
 afterEach(cleanUp);
 
 /** A grid whose tracker wants a token, the address of its relay without the peer id, and a device's files. */
@@ -27,7 +26,7 @@ describe('grid-test', () => {
       '1 of 1 relays work',
     ]);
     expect(code).toBe(0);
-  });
+  }, 60_000);
 
   test('tells which relay does not work, and ends with 4 when others do', async () => {
     const { grid, relay } = await startClosedGrid('a-token-of-the-grid\n');
@@ -38,7 +37,7 @@ describe('grid-test', () => {
     expect(stdout).toMatch(new RegExp(`^FAIL ${dead}: .*ECONNREFUSED`, 'm'));
     expect(stdout).toContain('1 of 2 relays work');
     expect(code).toBe(4);
-  });
+  }, 60_000);
 
   test('tells that the tracker refused its token, and ends with 3', async () => {
     const { grid, relay } = await startClosedGrid('a-token-of-the-grid\n');
@@ -50,5 +49,5 @@ describe('grid-test', () => {
     expect(stdout).toMatch(/^FAIL .*tracker .*token/m);
     expect(stdout).not.toContain('another-token');
     expect(code).toBe(3);
-  });
+  }, 60_000);
 });
