@@ -7,6 +7,9 @@ import type { ClusterGrid } from './grid.ts';
 import { RELEASE } from './kubernetes.ts';
 import { register, startRegistrar } from './registrar.ts';
 
+/** How long a pod may take to end: preStop, drain and what comes after, in milliseconds. */
+const ENDING_MS = 60_000;
+
 /** Every pod of trackers and relays is replaced while the fleet works. */
 export async function checkUpgrade(checks: Checks, grid: ClusterGrid, fleet: Fleet): Promise<void> {
   const before = { pods: await podsOf(grid), secrets: await secretsOf(grid) };
@@ -20,10 +23,16 @@ export async function checkUpgrade(checks: Checks, grid: ClusterGrid, fleet: Fle
   await checks.check('helm upgrade replaces every tracker and relay while they work', async () => {
     const started = performance.now();
     await grid.upgrade('second');
-    const after = await podsOf(grid);
-    const stayed = after.filter((pod) => before.pods.includes(pod));
-    if (stayed.length > 0 || after.length !== before.pods.length)
-      throw new Error(`pods: ${after.join(', ')}`);
+    // The last of the old pods may still be about to end.
+    let after: string[] = [];
+    await until(
+      async () => {
+        after = await podsOf(grid);
+        return after.length === before.pods.length && !after.some((pod) => before.pods.includes(pod));
+      },
+      'every pod is a new one',
+      ENDING_MS,
+    );
     return `${after.length} pods in ${((performance.now() - started) / 1000).toFixed(0)} s`;
   });
   await stopAdding();
