@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { readFileSync, globSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
+import { beforeAll } from '@jest/globals';
 import { parse, parseAllDocuments } from 'yaml';
 import { ensureHelm } from '../../scripts/helm.ts';
 
@@ -12,6 +13,11 @@ export const UMBRELLA = 'charts/rustory-p2p';
 export const TRACKER = `${UMBRELLA}/charts/tracker`;
 export const RELAY = `${UMBRELLA}/charts/relay`;
 export const CHARTS = [UMBRELLA, TRACKER, RELAY];
+
+/** How long the first use of helm may take, which fetches it, in milliseconds. */
+const FETCH_TIMEOUT_MS = 240_000;
+
+beforeAll(() => void ensureHelm(), FETCH_TIMEOUT_MS);
 
 /** How long helm may take, in milliseconds; it takes a tenth of a second. */
 const HELM_TIMEOUT_MS = 30_000;

@@ -1,7 +1,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { at, RELAY, render, TRACKER } from './charts.testing.ts';
+import { at, RELAY, render, TRACKER, UMBRELLA } from './charts.testing.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const charts = [
@@ -140,6 +140,19 @@ describe('networkpolicy.yaml', () => {
     expect(at(policy, 'spec', 'ingress', 1)).toEqual({ ports: [{ port: 'ops' }], from });
   });
 
+  test.each(charts)('lets `helm test` to the $name whoever else may come', async ({ chart, name }) => {
+    const from = [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'ingress' } } }];
+    const own = name === 'tracker' ? { apiFrom: from } : { p2pFrom: from };
+    const policy = (await render(chart, { networkPolicy: { enabled: true, ...own } })).only('NetworkPolicy');
+    const labels = { 'app.kubernetes.io/name': 'grid-test', 'app.kubernetes.io/instance': 'rustory' };
+    expect(at(policy, 'spec', 'ingress', 0, 'from')).toEqual([
+      ...from,
+      { podSelector: { matchLabels: labels } },
+    ]);
+    const pod = (await render(UMBRELLA)).only('Pod');
+    expect(pod.metadata.labels).toMatchObject(labels);
+  });
+
   test('lets a relay call nobody', async () => {
     const policy = (await render(RELAY, { networkPolicy: { enabled: true } })).only('NetworkPolicy');
     expect(at(policy, 'spec', 'egress')).toEqual([]);
@@ -177,9 +190,9 @@ describe('networkpolicy.yaml', () => {
       [{ ports: [{ port: 6379 }, { port: 26_379 }] }],
     ],
   ])('lets the tracker call %s', async (_, values, expected) => {
-    const policy = (await render(TRACKER, { ...values, networkPolicy: { enabled: true } })).only(
-      'NetworkPolicy',
-    );
+    const tracker = { bundledRedis: { enabled: false }, replicaCount: 1, ...values };
+    const release = await render(UMBRELLA, { tracker: { ...tracker, networkPolicy: { enabled: true } } });
+    const policy = release.only('NetworkPolicy', 'rustory-tracker');
     expect(at(policy, 'spec', 'egress')).toEqual([dns, ...expected]);
   });
 });

@@ -52,6 +52,18 @@ describe('values.schema.json refuses', () => {
       { topologySpread: { zone: { maxSkew: 1, labelSelector: {} } } },
       'labelSelector',
     ],
+    [
+      'a typing error in what goes to Kubernetes',
+      RELAY,
+      { securityContext: { readOnlyRootFileSystem: true } },
+      "'readOnlyRootFileSystem' not allowed",
+    ],
+    [
+      'a peer of a policy that is none',
+      TRACKER,
+      { networkPolicy: { opsFrom: [{ namespace: 'monitoring' }] } },
+      "'namespace' not allowed",
+    ],
     ['a quantity that is none', UMBRELLA, { redis: { resources: { limits: { memory: '1 GB' } } } }, 'memory'],
   ])('%s', async (_, chart, values, complaint) => {
     expect(await refusal(chart, values as never)).toContain(complaint);
@@ -84,6 +96,12 @@ function openObjects(schema: unknown, path: string): string[] {
 
 const REFUSED: ReadonlyArray<readonly [sentence: string, chart: string, values: object, complaint: string]> =
   [
+    [
+      'the Redis of another chart',
+      TRACKER,
+      { bundledRedis: { enabled: true } },
+      'bundledRedis.enabled means the Redis of the chart rustory-p2p',
+    ],
     [
       'trackers that would each remember other devices',
       TRACKER,

@@ -42,8 +42,10 @@ describe.each(CHARTS)('%s', (chart) => {
     const missing = [...paths].filter(
       (path) =>
         at(values, ...path.split('.')) === undefined &&
-        // Variables and quantities are open lists; `global` is shared with other charts.
-        !/^(config|global)\.|(^|\.)resources\./.test(path),
+        // What is left to Kubernetes, and `global`, which is shared with other charts.
+        !/^(config|global)\.|(^|\.)(resources|podSecurityContext|securityContext|affinity|behavior)\./.test(
+          path,
+        ),
     );
     expect(missing).toEqual([]);
   });

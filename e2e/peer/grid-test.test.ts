@@ -13,7 +13,9 @@ async function startClosedGrid(tokens: string) {
 
 describe('grid-test', () => {
   test('proves a grid that works, knowing its relay by nothing but a host and a port', async () => {
-    const { grid, relay } = await startClosedGrid('a-token-of-the-grid user=demo\n');
+    const { grid, relay } = await startClosedGrid(
+      '# Of this grid\na-token-of-one user=demo\na-token-of-the-grid\n',
+    );
     const tokens = join(grid.directory, 'tokens');
     const { code, stdout } = await grid
       .device('tester')
@@ -49,5 +51,16 @@ describe('grid-test', () => {
     expect(stdout).toMatch(/^FAIL .*tracker .*token/m);
     expect(stdout).not.toContain('another-token');
     expect(code).toBe(3);
+  }, 60_000);
+
+  test('refuses tokens that are all bound, because a made-up user could not register with them', async () => {
+    const { grid, relay } = await startClosedGrid('a-token-of-one user=demo\n');
+    const tokens = join(grid.directory, 'tokens');
+    const { code, stderr } = await grid
+      .device('tester')
+      .run('grid-test', `--relays=${relay}`, `--token-file=${tokens}`);
+    expect(stderr).toContain('holds no token without user= and read-only');
+    expect(stderr).not.toContain('a-token-of-one');
+    expect(code).toBe(78);
   }, 60_000);
 });

@@ -43,11 +43,23 @@ export interface GridTestOptions {
  */
 export async function tryRelay(config: Config, relay: string, options: GridTestOptions): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'rustory-grid-test-'));
-  const name = `grid-test-${randomUUID().slice(0, 8)}`;
-  const serving = deviceConfig(config, join(directory, 'serving'), `${name}-serving`);
-  const asking = deviceConfig(config, join(directory, 'asking'), `${name}-asking`);
-  const history = openHistory(serving);
+  try {
+    const userId = `grid-test-${randomUUID().slice(0, 8)}`;
+    const device = (name: string): Config => deviceConfig(config, userId, directory, name);
+    await tryWith(device('serving'), device('asking'), relay, options);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+async function tryWith(
+  serving: Config,
+  asking: Config,
+  relay: string,
+  options: GridTestOptions,
+): Promise<void> {
   const node = await createNode(serving, []);
+  const history = openHistory(serving);
   let stopServing: (() => Promise<void>) | undefined;
   try {
     history.store.insert(makeEntries(serving));
@@ -62,13 +74,21 @@ export async function tryRelay(config: Config, relay: string, options: GridTestO
     await stopServing?.();
     await node.libp2p.stop();
     history.database.close();
-    rmSync(directory, { recursive: true, force: true });
   }
 }
 
-/** The settings of a device that has everything of its own but the grid. */
-function deviceConfig(config: Config, path: string, deviceId: string): Config {
-  const own = { deviceId, dbPath: `${path}.db`, p2pIdentityKeyPath: `${path}.key` };
+/**
+ * The settings of a device that has everything of its own but the grid; the user too, or the real devices of that
+ * user would pull what only the test needs.
+ */
+function deviceConfig(config: Config, userId: string, directory: string, name: string): Config {
+  const path = join(directory, name);
+  const own = {
+    userId,
+    deviceId: `${userId}-${name}`,
+    dbPath: `${path}.db`,
+    p2pIdentityKeyPath: `${path}.key`,
+  };
   return { ...config, settings: { ...config.settings, ...own, dialStrategy: 'relay-only' } };
 }
 

@@ -185,6 +185,14 @@ affinity:
     - { port: 53, protocol: TCP }
 {{- end -}}
 
+{{/* The pod of `helm test`, which may come to whatever devices may come to. */}}
+{{- define "rustory.testPeer" -}}
+- podSelector:
+    matchLabels:
+      app.kubernetes.io/name: grid-test
+      app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
 {{/*
 One alert, as a file of files/alerts holds it. `{{ $…` belongs to Prometheus and stays as it is; all else between
 braces is filled in from values.

@@ -1,7 +1,6 @@
 // `grid-test`: proves that a grid works, from where it runs. The charts run it as `helm test`.
 import { readSmallFile } from '../../shared/env.ts';
 import { ConfigError, describeError } from '../../shared/errors.ts';
-import type { Settings } from '../settings.ts';
 import { tryRelay } from '../grid-test.ts';
 import type { Config } from '../config.ts';
 import { type Command, readText } from './command.ts';
@@ -17,17 +16,17 @@ export const gridTest: Command = {
   usage: 'grid-test [--relays A,B] [--token-file FILE]',
   summary: 'prove that trackers and relays work, with two throw-away devices',
   help: `For each relay: one device reserves on it and registers with the trackers, another
-finds it there and pulls a thousand entries through that relay. Both are gone
-afterwards; nothing of yours is read or written but the swarm key.
+finds it there and pulls a thousand entries through that relay. Both belong to a
+user that is made up, and are gone afterwards: your history is left alone.
 
---relays takes multiaddrs without a peer id too: whoever answers there and has the
-swarm key is taken for the relay. Without --relays those of the configuration are tried.
+--relays takes multiaddrs without a peer id too: whoever answers there and has
+the swarm key is taken for the relay. Without it relay_addr is tried.
 
   rustory-peer grid-test
-  rustory-peer grid-test --relays /dns4/relay-0.lan/tcp/4001,/dns4/relay-1.lan/tcp/4001`,
+  rustory-peer grid-test --relays /dns4/relay-0.lan/tcp/4001`,
   options: {
     relays: { value: 'LIST', doc: `relay multiaddrs, at most ${MAX_TRIED}, instead of relay_addr` },
-    'token-file': { value: 'FILE', doc: "a tracker's file of tokens, whose first token is used" },
+    'token-file': { value: 'FILE', doc: "a tracker's tokens; the first that is bound to no user is used" },
   },
   maxPositionals: 0,
   async run({ config: given, options, screen, log, signal }) {
@@ -47,6 +46,7 @@ swarm key is taken for the relay. Without --relays those of the configuration ar
         });
       } catch (error) {
         signal.throwIfAborted();
+        if (error instanceof ConfigError) throw error;
         failed += 1;
         await screen.out(`${screen.style('red', 'FAIL')} ${relay}: ${describeError(error)}`);
       }
@@ -57,7 +57,7 @@ swarm key is taken for the relay. Without --relays those of the configuration ar
   },
 };
 
-/** The first line of a tracker's tokens; a token that is bound to a user is used as that user. */
+/** With a token that may register whom it likes, out of a file as the tracker reads it. */
 function withToken(config: Config, path: string | undefined): Config {
   if (path === undefined) return config;
   let lines: string[];
@@ -66,14 +66,8 @@ function withToken(config: Config, path: string | undefined): Config {
   } catch (error) {
     throw new ConfigError([`--token-file ${describeError(error)}`]);
   }
-  const line = lines.map((text) => text.trim()).find((text) => text !== '' && !text.startsWith('#'));
-  if (line === undefined) throw new ConfigError([`--token-file names ${path}, which holds no token`]);
-  const [trackerToken = '', ...attributes] = line.split(/\s+/);
-  const user = attributes.find((attribute) => attribute.startsWith('user='))?.slice('user='.length);
-  const settings: Settings = {
-    ...config.settings,
-    trackerToken,
-    ...(user !== undefined && { userId: decodeURIComponent(user) }),
-  };
-  return { ...config, settings };
+  const trackerToken = lines.map((line) => line.trim()).find((line) => /^[^#\s]\S*$/.test(line));
+  if (trackerToken === undefined)
+    throw new ConfigError([`--token-file names ${path}, which holds no token without user= and read-only`]);
+  return { ...config, settings: { ...config.settings, trackerToken } };
 }

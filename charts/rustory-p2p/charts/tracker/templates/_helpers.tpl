@@ -14,7 +14,7 @@
 {{- .Values.auth.existingSecret | default (printf "%s-tokens" (include "rustory.fullname" .)) -}}
 {{- end -}}
 
-{{/* Key of the token that the notes name and `helm test` uses. */}}
+{{/* Key of the tokens that the notes name and `helm test` reads. */}}
 {{- define "tracker.tokenKey" -}}
 {{- ternary .Values.auth.existingSecretKey "token" (ne .Values.auth.existingSecret "") -}}
 {{- end -}}
