@@ -47,6 +47,7 @@ beforeAll(async () => {
   rules = [...(await rulesOf(TRACKER)), ...(await rulesOf(RELAY))];
   writeFileSync(join(folder, 'rules.yaml'), stringify({ groups: [{ name: 'rustory', rules }] }));
   ensurePromtool();
+  await metricsOf();
 }, FETCH_MS);
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -1,8 +1,9 @@
 // The dashboards that the charts install, as Grafana reads them and as the services can fill them.
 import { readFileSync } from 'node:fs';
-import { describe, expect, test } from '@jest/globals';
+import { beforeAll, describe, expect, test } from '@jest/globals';
 import { RELAY, render, TRACKER } from '../charts/charts.testing.ts';
 import { missingOf } from './promql.testing.ts';
+import { metricsOf } from './series.testing.ts';
 
 interface Panel {
   readonly id: number;
@@ -22,6 +23,11 @@ interface Dashboard {
   };
   readonly annotations: { readonly list: ReadonlyArray<{ readonly expr: string }> };
 }
+
+/** The services start, and helm renders, once for all tests; on a busy machine that takes a while. */
+const START_MS = 60_000;
+
+beforeAll(async () => void (await metricsOf()), START_MS);
 
 /** What Grafana puts in for its variables. */
 function filledIn(expression: string): string {
