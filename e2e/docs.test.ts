@@ -34,7 +34,7 @@ describe('docs/metrics.md', () => {
     const { address } = await tracker.waitFor('ops listening');
     for (const [service, ops] of [
       ['rustory_relay', relay.ops] as const,
-      ['tracker', String(address)] as const,
+      ['rustory_tracker', String(address)] as const,
     ])
       shown.set(service, await (await fetch(`http://${ops}/metrics`)).text());
   }, 60_000);
@@ -44,7 +44,7 @@ describe('docs/metrics.md', () => {
     rmSync(folder, { recursive: true });
   }, 60_000);
 
-  test.each(['rustory_relay', 'tracker'])(
+  test.each(['rustory_relay', 'rustory_tracker'])(
     'tells of every metric %s_… there is, and of no other',
     (prefix) => {
       const real = names(shown.get(prefix) ?? '', new RegExp(`^# TYPE (${prefix}_\\w+)`, 'gm'));
@@ -53,7 +53,7 @@ describe('docs/metrics.md', () => {
     },
   );
 
-  test.each(['rustory_relay', 'tracker'])('tells of every reason and outcome of %s_…', (prefix) => {
+  test.each(['rustory_relay', 'rustory_tracker'])('tells of every reason and outcome of %s_…', (prefix) => {
     const values = [...(shown.get(prefix) ?? '').matchAll(/(?:reason|outcome)="(\w+)"/g)].map(
       ([, value]) => value,
     );

@@ -32,6 +32,12 @@ async function main(args: readonly string[]): Promise<void> {
   const cipher = loadCipher();
   const health = createHealth();
   const metrics = createRelayMetrics(cipher.name);
+  metrics.limits({
+    reservations: config.RELAY_MAX_RESERVATIONS,
+    circuits: config.RELAY_MAX_CIRCUITS,
+    connections: config.RELAY_MAX_CONNECTIONS,
+    buffered_bytes: config.RELAY_BUFFER_BYTES,
+  });
   const ops = createOpsServer(config.RELAY_OPS_LISTEN, health, metrics.registry, log);
   const node = createRelayNode(config, { cipher, metrics, log });
   const options = { log, health, drainMs: config.RELAY_DRAIN_SECONDS * 1000, deadlineMs: DEADLINE_MS };

@@ -1,5 +1,6 @@
 // Every metric of the relay. No peer id is ever a label: their number has no bound.
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { collectMemoryLimit, memoryLimitBytes } from '../shared/memory.ts';
 import type { ProtectionOutcome } from '../swarm/psk.ts';
 import type { CircuitSummary, Direction } from './circuit.ts';
 import type { Refusal } from './limits.ts';
@@ -66,6 +67,9 @@ const SIZE_BUCKETS_BYTES = [
   64 * 1024 ** 2,
 ];
 
+/** What has a limit that is configured; the label of the limit's metric. */
+export type LimitedResource = 'reservations' | 'circuits' | 'connections' | 'buffered_bytes';
+
 /** What is counted where it happens. */
 export interface RelayMetrics {
   readonly registry: Registry;
@@ -78,6 +82,8 @@ export interface RelayMetrics {
   connectionRefused(reason: ConnectionRefusal): void;
   idleClosed(): void;
   stuckClosed(): void;
+  /** Says how much of each there may be, which alerts and dashboards measure by. */
+  limits(limits: Readonly<Record<LimitedResource, number>>): void;
   /** Says what is read when the metrics are. */
   observe(gauges: RelayGauges): void;
 }
@@ -86,6 +92,7 @@ export function createRelayMetrics(cipher: string): RelayMetrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
+  collectMemoryLimit(registry, memoryLimitBytes());
 
   const reservations = new Counter({
     name: 'rustory_relay_reservation_requests_total',
@@ -150,6 +157,12 @@ export function createRelayMetrics(cipher: string): RelayMetrics {
     help: 'Connections closed because they took nothing of what was sent for too long.',
     registers,
   });
+  const limits = new Gauge({
+    name: 'rustory_relay_limit',
+    help: 'How much of a resource there may be, as configured.',
+    labelNames: ['resource'],
+    registers,
+  });
   new Gauge({
     name: 'rustory_relay_cipher_info',
     help: 'Always 1; the label says which cipher protects the connections.',
@@ -161,6 +174,7 @@ export function createRelayMetrics(cipher: string): RelayMetrics {
   for (const outcome of RESERVATION_OUTCOMES) reservations.inc({ outcome }, 0);
   for (const outcome of CIRCUIT_OUTCOMES) circuits.inc({ outcome }, 0);
   for (const reason of CIRCUIT_ENDS) ends.inc({ reason }, 0);
+  for (const direction of ['to_target', 'to_source'] satisfies Direction[]) bytes.inc({ direction }, 0);
   // Counted for every message, so the series are looked up once.
   const passed = { to_target: bytes.labels('to_target'), to_source: bytes.labels('to_source') };
   for (const reason of CONNECTION_REFUSALS) refused.inc({ reason }, 0);
@@ -181,6 +195,9 @@ export function createRelayMetrics(cipher: string): RelayMetrics {
     connectionRefused: (reason) => refused.inc({ reason }),
     idleClosed: () => idle.inc(),
     stuckClosed: () => stuck.inc(),
+    limits(values) {
+      for (const [resource, limit] of Object.entries(values)) limits.set({ resource }, limit);
+    },
     observe(gauges) {
       gauge(registry, 'rustory_relay_reservations', 'Reservations that hold now.', gauges.reservations);
       gauge(

@@ -17,6 +17,8 @@ export const REGISTER = '/api/v1/peers/register';
 export const UNREGISTER = '/api/v1/peers/unregister';
 export const LIST = '/api/v1/peers';
 
+const MAX_PEERS = 1_000;
+
 export interface TestApp {
   get(path: string, headers?: Record<string, string>): Promise<Response>;
   post(path: string, body: unknown, headers?: Record<string, string>): Promise<Response>;
@@ -25,8 +27,8 @@ export interface TestApp {
 }
 
 export function createTestApp(overrides: Partial<AppDeps> = {}, grants?: Record<string, Grant>): TestApp {
-  const registry = createMemoryRegistry({ ttlSeconds: 60, maxPeers: 1_000, now: Date.now });
-  const metrics = createTrackerMetrics(() => registry.live(), false);
+  const registry = createMemoryRegistry({ ttlSeconds: 60, maxPeers: MAX_PEERS, now: Date.now });
+  const metrics = createTrackerMetrics(() => registry.live(), false, MAX_PEERS);
   const find = (token: string): Grant | undefined =>
     grants !== undefined && Object.hasOwn(grants, token) ? grants[token] : undefined;
   const app = createApp({

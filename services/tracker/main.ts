@@ -19,7 +19,7 @@ try {
   const log = createLogger('tracker', config.logLevel);
   for (const warning of config.warnings) log.warn(warning);
   const health = createHealth();
-  const metrics = createTrackerMetrics(() => registry.live(), config.redis !== undefined);
+  const metrics = createTrackerMetrics(() => registry.live(), config.redis !== undefined, config.maxPeers);
   const registry = createRegistry(config, log, metrics.redisProbe);
   health.addCheck('registry', () => registry.problem());
   const tokens = config.tokensFile === undefined ? [] : [createTokens(config.tokensFile, log)];

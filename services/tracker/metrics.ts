@@ -1,5 +1,6 @@
 // Every metric of the tracker; docs/metrics.md says what each means. Peer and user ids are never labels.
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { collectMemoryLimit, memoryLimitBytes } from '../shared/memory.ts';
 import { VERSION } from '../shared/usage.ts';
 import { PROBLEM_CODES, type ProblemCode } from './problems.ts';
 
@@ -26,11 +27,17 @@ export interface TrackerMetrics {
 /**
  * @param livePeers asked at each scrape; `undefined` while unknown
  * @param redis whether there is a Redis to measure
+ * @param maxPeers the limit that `livePeers` is measured by
  */
-export function createTrackerMetrics(livePeers: () => number | undefined, redis: boolean): TrackerMetrics {
+export function createTrackerMetrics(
+  livePeers: () => number | undefined,
+  redis: boolean,
+  maxPeers: number,
+): TrackerMetrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
+  collectMemoryLimit(registry, memoryLimitBytes());
   new Gauge({
     name: 'rustory_tracker_build_info',
     help: 'The running version.',
@@ -49,6 +56,11 @@ export function createTrackerMetrics(livePeers: () => number | undefined, redis:
       },
     }),
   );
+  new Gauge({
+    name: 'rustory_tracker_max_peers',
+    help: 'Most peers that may be registered at the same time.',
+    registers,
+  }).set(maxPeers);
   const requests = new Histogram({
     name: 'rustory_tracker_http_request_duration_seconds',
     help: 'Requests by method, route pattern and status.',

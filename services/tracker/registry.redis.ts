@@ -262,6 +262,8 @@ function createClient({ kind, nodes, tls, username, password, database, masterNa
     return new Cluster([...nodes], {
       ...shared,
       redisOptions: common,
+      // By itself the client asks the DNS and connects to addresses, which certificates do not have.
+      ...(tls ? { dnsLookup: (host, answer) => answer(null, host) } : {}),
       maxRedirections: MAX_REDIRECTIONS,
       clusterRetryStrategy: () => RECONNECT_MS,
       slotsRefreshTimeout: CONNECT_TIMEOUT_MS,

@@ -1,0 +1,102 @@
+// The files of ci values, what each needs in the cluster before an install, and which cannot run there.
+import { globSync, readFileSync } from 'node:fs';
+import { basename, join, relative } from 'node:path';
+import { formatSwarmKey, generateSwarmKey } from '../../services/swarm/key.ts';
+import { createNamespace, isThere, type Namespace } from './kubernetes.ts';
+import { startRedis, startSentinel } from './redis.ts';
+import { makeCertificate, startRedisCluster } from './redis-cluster.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+export const UMBRELLA = join(ROOT, 'charts/rustory-p2p');
+
+/** A file of ci values: one way to install a chart. */
+export interface Case {
+  /** Such as `rustory-p2p/default`. */
+  readonly name: string;
+  readonly chart: string;
+  readonly values: string;
+}
+
+export const CASES: readonly Case[] = [
+  UMBRELLA,
+  join(UMBRELLA, 'charts/tracker'),
+  join(UMBRELLA, 'charts/relay'),
+].flatMap((chart) =>
+  globSync(join(chart, 'ci/*-values.yaml'))
+    .toSorted()
+    .map((values) => ({ name: `${basename(chart)}/${basename(values, '-values.yaml')}`, chart, values })),
+);
+
+/** What a case needs before it is installed; answers what has to go afterwards. */
+type Preparation = (namespace: Namespace) => Promise<Namespace[]>;
+
+const PASSWORD = 'a-password-of-the-run';
+const DATABASES = 'databases';
+
+const swarmKey: Preparation = async (namespace) => {
+  await namespace.secret('rustory-swarm-key', { 'swarm.key': formatSwarmKey(generateSwarmKey()) });
+  return [];
+};
+
+const PREPARATIONS: Readonly<Record<string, Preparation>> = {
+  'rustory-p2p/cluster-redis': async (namespace) => {
+    const databases = await createNamespace(DATABASES);
+    const data = { 'ca.crt': await startRedisCluster(databases) };
+    await namespace.apply({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'redis-ca' }, data });
+    return [databases];
+  },
+  'rustory-p2p/existing-secrets': async (namespace) => {
+    await swarmKey(namespace);
+    await namespace.secret('rustory-identity', { seed: 'a seed of the run, as long as a seed has to be' });
+    await namespace.secret('rustory-tokens', { token: 'a-token-of-the-run' });
+    await namespace.secret('rustory-redis', { password: PASSWORD });
+    return [];
+  },
+  'rustory-p2p/external-redis': async (namespace) => {
+    await namespace.secret('my-redis', { password: PASSWORD });
+    const databases = await createNamespace(DATABASES);
+    await startRedis(databases, PASSWORD);
+    return [databases];
+  },
+  'rustory-p2p/sentinel': async (namespace) => {
+    const databases = await createNamespace(DATABASES);
+    const url = await startSentinel(databases, PASSWORD);
+    await namespace.secret('my-redis', { url });
+    return [databases];
+  },
+  'rustory-p2p/ingress-tls': async (namespace) => {
+    const { key, certificate } = makeCertificate('tracker.rustory.test');
+    const data = { 'tls.key': key, 'tls.crt': certificate };
+    const secret = { apiVersion: 'v1', kind: 'Secret', type: 'kubernetes.io/tls', stringData: data };
+    await namespace.apply({ ...secret, metadata: { name: 'tracker-tls' } });
+    return [];
+  },
+  'rustory-p2p/relays-only': swarmKey,
+  'relay/region': swarmKey,
+  'tracker/shared-redis': async () => {
+    const databases = await createNamespace(DATABASES);
+    await startRedis(databases);
+    return [databases];
+  },
+};
+
+/** Why the cluster cannot run a case; `undefined` when it can. */
+export async function reasonAgainst({ values }: Case): Promise<string | undefined> {
+  const text = readFileSync(values, 'utf8');
+  if (/\b(?:service|pod)Monitor:/.test(text) && !(await isThere('crd', 'podmonitors.monitoring.coreos.com')))
+    return 'needs the Prometheus operator';
+  const storage = /storageClassName: (\S+)/.exec(text)?.[1];
+  if (storage !== undefined && !(await isThere('storageclass', storage)))
+    return `needs the storage class ${storage}`;
+  return undefined;
+}
+
+/** Puts what the case needs into the namespace; answers further namespaces that it made. */
+export async function prepare({ name }: Case, namespace: Namespace): Promise<Namespace[]> {
+  return (await PREPARATIONS[name]?.(namespace)) ?? [];
+}
+
+/** The path of a file of values as people type it. */
+export function shortPath(path: string): string {
+  return relative(ROOT, path);
+}

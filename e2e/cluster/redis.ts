@@ -1,0 +1,88 @@
+// A Redis that an operator runs, in a namespace of its own, for the ways to install that need one.
+import { redisImage } from './images.ts';
+import type { Namespace } from './kubernetes.ts';
+
+const LOCKED = {
+  allowPrivilegeEscalation: false,
+  readOnlyRootFilesystem: true,
+  capabilities: { drop: ['ALL'] },
+};
+export const USER = {
+  runAsNonRoot: true,
+  runAsUser: 65_532,
+  fsGroup: 65_532,
+  seccompProfile: { type: 'RuntimeDefault' },
+};
+const MASTER = 'mymaster';
+export const REDIS_PORT = 6379;
+const SENTINEL_PORT = 26_379;
+
+/** Starts one Redis that is reached as `redis`. */
+export async function startRedis(namespace: Namespace, password?: string): Promise<void> {
+  const login = password === undefined ? ['--protected-mode', 'no'] : ['--requirepass', password];
+  await namespace.apply(
+    pod('redis', [container('redis', REDIS_PORT, `exec redis-server --save '' ${login.join(' ')}`)]),
+    service('redis', REDIS_PORT),
+  );
+  await ready(namespace, 'redis');
+}
+
+/** Starts a Redis with a Sentinel that watches it; answers the URL by which trackers find it. */
+export async function startSentinel(namespace: Namespace, password: string): Promise<string> {
+  const host = `redis.${namespace.name}.svc`;
+  const lines = [
+    `port ${SENTINEL_PORT}`,
+    'sentinel resolve-hostnames yes',
+    'sentinel announce-hostnames yes',
+    `sentinel monitor ${MASTER} ${host} ${REDIS_PORT} 1`,
+    `sentinel auth-pass ${MASTER} ${password}`,
+    `sentinel down-after-milliseconds ${MASTER} 5000`,
+  ];
+  await startRedis(namespace, password);
+  const write = lines.map((line) => `echo '${line}'`).join('; ');
+  const start = `{ ${write}; } > /data/sentinel.conf; exec redis-server /data/sentinel.conf --sentinel`;
+  await namespace.apply(
+    pod('sentinel', [container('sentinel', SENTINEL_PORT, start)]),
+    service('sentinel', SENTINEL_PORT),
+  );
+  await ready(namespace, 'sentinel');
+  return `redis+sentinel://:${password}@sentinel.${namespace.name}.svc:${SENTINEL_PORT}/${MASTER}`;
+}
+
+async function ready(namespace: Namespace, name: string): Promise<void> {
+  await namespace.kubectl('wait', '--for=condition=Ready', `pod/${name}`, '--timeout=120s');
+}
+
+/** A container that may not do more than it has to. */
+export function container(
+  name: string,
+  port: number,
+  script: string,
+  mounts: readonly object[] = [],
+): object {
+  return {
+    name,
+    image: redisImage(),
+    command: ['sh', '-c', script],
+    ports: [{ containerPort: port }],
+    readinessProbe: { tcpSocket: { port }, periodSeconds: 1 },
+    securityContext: LOCKED,
+    volumeMounts: [{ name: 'data', mountPath: '/data' }, ...mounts],
+    workingDir: '/data',
+  };
+}
+
+function pod(name: string, containers: object[]): object {
+  const volumes = [{ name: 'data', emptyDir: {} }];
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, labels: { app: name } },
+    spec: { containers, volumes, securityContext: USER, automountServiceAccountToken: false },
+  };
+}
+
+function service(name: string, port: number): object {
+  const spec = { selector: { app: name }, ports: [{ port, targetPort: port }] };
+  return { apiVersion: 'v1', kind: 'Service', metadata: { name }, spec };
+}

@@ -1,0 +1,148 @@
+// What builds, ships and installs this repository elsewhere: skaffold.yaml and the workflows, held against what they name.
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { parse } from 'yaml';
+import manifest from '../package.json' with { type: 'json' };
+
+const ROOT = join(import.meta.dirname, '..');
+const read = (path: string): unknown => parse(readFileSync(join(ROOT, path), 'utf8'));
+
+interface Skaffold {
+  readonly build: {
+    readonly artifacts: ReadonlyArray<{ image: string; context: string; docker: { dockerfile: string } }>;
+  };
+  readonly deploy: {
+    readonly helm: {
+      readonly releases: ReadonlyArray<{
+        name: string;
+        chartPath: string;
+        setValueTemplates: Record<string, string>;
+      }>;
+    };
+  };
+  readonly portForward: ReadonlyArray<{ resourceName: string; port: number }>;
+  readonly profiles: ReadonlyArray<{
+    name: string;
+    patches: ReadonlyArray<{ path: string; value: unknown }>;
+  }>;
+}
+
+interface ServiceValues {
+  readonly image: { readonly repository: string; readonly tag: string };
+}
+
+const SERVICES = ['tracker', 'relay'];
+
+describe('skaffold.yaml', () => {
+  const { build, deploy, portForward, profiles } = read('skaffold.yaml') as Skaffold;
+  const [release] = deploy.helm.releases;
+
+  test.each(SERVICES)('builds the image of the %s that the chart installs', (service) => {
+    const { image } = read(`charts/rustory-p2p/charts/${service}/values.yaml`) as ServiceValues;
+    const artifact = build.artifacts.find((candidate) => candidate.image === image.repository);
+    expect(artifact?.context).toBe('.');
+    expect(artifact?.docker.dockerfile).toBe(`Dockerfile.${service}`);
+    expect(existsSync(join(ROOT, artifact?.docker.dockerfile ?? ''))).toBe(true);
+    // As Skaffold derives the names of its variables from that of the image.
+    const variable = image.repository.replaceAll(/[^a-zA-Z0-9]/g, '_');
+    expect(release?.setValueTemplates[`${service}.image.repository`]).toBe(`{{.IMAGE_REPO_${variable}}}`);
+    expect(release?.setValueTemplates[`${service}.image.tag`]).toBe(`{{.IMAGE_TAG_${variable}}}`);
+  });
+
+  test('installs the umbrella chart, as one release', () => {
+    expect(build.artifacts).toHaveLength(SERVICES.length);
+    expect(deploy.helm.releases).toHaveLength(1);
+    expect((read(`${release?.chartPath}/Chart.yaml`) as { name: string }).name).toBe('rustory-p2p');
+  });
+
+  test('forwards the ports of what that release is called', () => {
+    const targets = portForward.map(({ resourceName, port }) => `${resourceName}:${port}`);
+    expect(targets).toEqual([`${release?.name}-tracker:8850`, `${release?.name}-relay:4001`]);
+  });
+
+  test('runs helm test of that release with the profile e2e', () => {
+    const profile = profiles.find(({ name }) => name === 'e2e');
+    expect(profile?.patches).toEqual([
+      {
+        op: 'add',
+        path: '/deploy/helm/hooks',
+        value: { after: [{ host: { command: ['helm', 'test', release?.name, '--logs'] } }] },
+      },
+    ]);
+  });
+});
+
+interface Workflow {
+  readonly permissions: Record<string, string>;
+  readonly jobs: Record<
+    string,
+    {
+      readonly permissions?: Record<string, string>;
+      readonly 'timeout-minutes'?: number;
+      readonly steps: ReadonlyArray<{ uses?: string; run?: string; with?: Record<string, unknown> }>;
+    }
+  >;
+}
+
+const WORKFLOWS = globSync('.github/workflows/*.yaml', { cwd: ROOT }).toSorted();
+
+test('there is a workflow for changes and one for releases', () => {
+  expect(WORKFLOWS).toEqual(['.github/workflows/ci.yaml', '.github/workflows/release.yaml']);
+});
+
+describe.each(WORKFLOWS)('%s', (path) => {
+  const { permissions, jobs } = read(path) as Workflow;
+  const steps = Object.values(jobs).flatMap((job) => job.steps);
+  const scripts = steps.flatMap(({ run }) => run ?? []).join('\n');
+
+  test('may read the repository, and write packages only where it publishes', () => {
+    expect(permissions).toEqual({ contents: 'read' });
+    for (const [name, job] of Object.entries(jobs))
+      expect(job.permissions).toEqual(
+        name === 'publish' ? { contents: 'read', packages: 'write' } : undefined,
+      );
+  });
+
+  test('uses only actions of GitHub itself, of an exact version, and leaves no credentials in the clone', () => {
+    const actions = steps.flatMap(({ uses }) => uses ?? []);
+    expect(actions.length).toBeGreaterThan(1);
+    for (const action of actions) expect(action).toMatch(/^actions\/[a-z-]+@v\d+\.\d+\.\d+$/);
+    for (const { uses, with: given } of steps)
+      if (uses?.startsWith('actions/checkout') === true) expect(given?.['persist-credentials']).toBe(false);
+  });
+
+  test('ends also when it hangs', () => {
+    for (const job of Object.values(jobs)) expect(job['timeout-minutes']).toBeLessThanOrEqual(60);
+  });
+
+  test('calls only npm scripts and files that exist', () => {
+    for (const [, name = ''] of scripts.matchAll(/\bnpm run ([\w:-]+)/g))
+      expect(Object.keys(manifest.scripts)).toContain(name);
+    for (const [file] of scripts.matchAll(/\b(?:e2e|charts|scripts)\/[\w./-]+/g))
+      expect([file, existsSync(join(ROOT, file))]).toEqual([file, true]);
+    for (const service of SERVICES) expect(existsSync(join(ROOT, `Dockerfile.${service}`))).toBe(true);
+  });
+
+  test('puts nothing that others choose into a script', () => {
+    expect(scripts).not.toContain('${{');
+  });
+});
+
+test('a change is tested, its images built, and every way to install tried', () => {
+  const runs = Object.values((read('.github/workflows/ci.yaml') as Workflow).jobs).map(
+    (job) => job.steps.at(-1)?.run,
+  );
+  expect(runs).toEqual([
+    'npm test',
+    expect.stringContaining('e2e/images.sh'),
+    expect.stringContaining('npm run e2e:cluster'),
+  ]);
+});
+
+test('a release publishes every chart', () => {
+  const text = readFileSync(join(ROOT, '.github/workflows/release.yaml'), 'utf8');
+  const charts = globSync('charts/rustory-p2p/**/Chart.yaml', { cwd: ROOT });
+  expect(charts).toHaveLength(3);
+  for (const chart of charts) expect(text).toContain(chart.replace('/Chart.yaml', ''));
+});

@@ -1,0 +1,109 @@
+// The Dockerfiles as texts, in every test run; `npm run e2e:images` builds them and runs the images.
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { join, matchesGlob } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import manifest from '../../package.json' with { type: 'json' };
+
+const ROOT = join(import.meta.dirname, '../..');
+const DOCKERFILES = globSync('Dockerfile.*', { cwd: ROOT }).toSorted();
+
+interface Instruction {
+  readonly name: string;
+  readonly value: string;
+}
+
+/** The instructions of a Dockerfile, continued lines joined. */
+function parse(file: string): Instruction[] {
+  const text = readFileSync(join(ROOT, file), 'utf8').replaceAll(/\\\n\s*/g, '');
+  return text
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'))
+    .map((line) => {
+      const [, name = '', value = ''] = /^([A-Z]+) (.+)$/.exec(line) ?? [];
+      return { name, value };
+    });
+}
+
+/** What of the repository a build can see. */
+function isSent(path: string): boolean {
+  const rules = readFileSync(join(ROOT, '.dockerignore'), 'utf8')
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'));
+  let sent = true;
+  for (const rule of rules) {
+    const pattern = rule.replace(/^!/, '');
+    if (matchesGlob(path, pattern) || path.startsWith(`${pattern}/`) || pattern === '*')
+      sent = rule.startsWith('!');
+  }
+  return sent;
+}
+
+test('tracker and relay have a Dockerfile', () => {
+  expect(DOCKERFILES).toEqual(['Dockerfile.relay', 'Dockerfile.tracker']);
+});
+
+describe.each(DOCKERFILES)('%s', (file) => {
+  const service = file.replace('Dockerfile.', '');
+  const instructions = parse(file);
+  const values = (name: string): string[] =>
+    instructions.filter((instruction) => instruction.name === name).map(({ value }) => value);
+
+  test('has instructions that Docker knows, and no health check: Kubernetes probes', () => {
+    const known = new Set([
+      'ARG',
+      'FROM',
+      'WORKDIR',
+      'COPY',
+      'RUN',
+      'LABEL',
+      'ENV',
+      'USER',
+      'EXPOSE',
+      'ENTRYPOINT',
+    ]);
+    expect(instructions.filter(({ name }) => !known.has(name))).toEqual([]);
+  });
+
+  test('takes its base as an argument, which is by default the Node that the tests run on', () => {
+    expect(instructions[0]).toEqual({ name: 'ARG', value: 'BASE=node:26-slim' });
+    expect(values('FROM')).toEqual(['--platform=$BUILDPLATFORM ${BASE} AS build', '${BASE}']);
+    for (const version of Object.values(manifest.optionalDependencies)) expect(version).toMatch(/^\^26\./);
+  });
+
+  test('installs exactly what the lock file names', () => {
+    expect(values('RUN')[0]).toBe('npm ci --no-audit --no-fund');
+  });
+
+  test('runs as nobody, with Node as the first process, which gets the signals', () => {
+    expect(values('USER')).toEqual(['65532:65532']);
+    expect(values('ENTRYPOINT')).toEqual([`["node", "/app/${service}.js"]`]);
+  });
+
+  test('has the version of the package', () => {
+    expect(values('ARG')).toContain(`VERSION=${manifest.version}`);
+  });
+
+  test('copies only what exists and is sent to the build', () => {
+    const sources = values('COPY')
+      .filter((value) => !value.startsWith('--from=build'))
+      .flatMap((value) => value.split(' ').slice(0, -1));
+    expect(sources.length).toBeGreaterThan(3);
+    for (const source of sources) {
+      expect([source, existsSync(join(ROOT, source))]).toEqual([source, true]);
+      expect([source, isSent(source)]).toEqual([source, true]);
+    }
+  });
+
+  test('exposes the ports of the service and of its ops server', () => {
+    const text = readFileSync(join(ROOT, `services/${service}/config.ts`), 'utf8');
+    const [exposed = ''] = values('EXPOSE');
+    for (const port of exposed.split(' ')) expect(text).toMatch(new RegExp(`[:/]${port}'`));
+  });
+});
+
+test('nothing but sources is sent to a build', () => {
+  expect(isSent('services/relay/main.ts')).toBe(true);
+  for (const path of ['.git/config', 'node_modules/zod/package.json', '.rustory/swarm.key', 'README.md'])
+    expect([path, isSent(path)]).toEqual([path, false]);
+  expect(isSent('services/relay/hop.test.ts')).toBe(false);
+});

@@ -1,0 +1,68 @@
+// Redis over TLS, with an authority of the operator's own, whose certificates have names and no addresses.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, test } from '@jest/globals';
+import { until } from '../../services/shared/testing.ts';
+import { freePort, type RedisProcess, startRedis } from '../../services/tracker/redis.testing.ts';
+import { makeCertificate } from '../cluster/redis-cluster.ts';
+import { startTracker, type TrackerProcess } from './process.testing.ts';
+
+const SLOTS = 16_384;
+
+let folder: string;
+let authority: string;
+let redis: RedisProcess | undefined;
+let tracker: TrackerProcess | undefined;
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'rustory-tls-'));
+  const { key, certificate } = makeCertificate('localhost');
+  authority = join(folder, 'certificate');
+  writeFileSync(authority, certificate);
+  writeFileSync(join(folder, 'key'), key);
+});
+
+afterEach(async () => {
+  await tracker?.end('SIGTERM');
+  await redis?.stop();
+});
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Starts a Redis that also listens with TLS; answers that port. */
+async function startTlsRedis(...more: string[]): Promise<number> {
+  const port = await freePort();
+  const files = [
+    '--tls-cert-file',
+    authority,
+    '--tls-key-file',
+    join(folder, 'key'),
+    '--tls-ca-cert-file',
+    authority,
+  ];
+  redis = await startRedis(['--tls-port', String(port), ...files, '--tls-auth-clients', 'no', ...more]);
+  return port;
+}
+
+/** Starts a tracker and waits until it is ready. */
+async function becomesReady(url: string): Promise<void> {
+  tracker = await startTracker({ TRACKER_REDIS_URL: url, NODE_EXTRA_CA_CERTS: authority });
+  const { opsUrl } = tracker;
+  await until(
+    async () => (await fetch(`${opsUrl}/readyz`)).status === 200,
+    `the tracker is ready: ${tracker?.output()}`,
+  );
+}
+
+test('a tracker uses a Redis over TLS', async () => {
+  const port = await startTlsRedis();
+  await becomesReady(`rediss://localhost:${port}`);
+}, 60_000);
+
+test('a tracker uses a Redis Cluster over TLS, whose nodes it knows by name', async () => {
+  const names = ['--cluster-announce-hostname', 'localhost', '--cluster-preferred-endpoint-type', 'hostname'];
+  const port = await startTlsRedis('--cluster-enabled', 'yes', '--tls-cluster', 'yes', ...names);
+  await redis?.command('CLUSTER', 'ADDSLOTSRANGE', 0, SLOTS - 1);
+  await becomesReady(`rediss+cluster://localhost:${port}`);
+}, 60_000);
