@@ -79,6 +79,7 @@ async function runJest(count: Count, args: readonly string[]): Promise<void> {
   try {
     const results = JSON.parse(readFileSync(report, 'utf8')) as Record<string, number>;
     count.passed += results['numPassedTests'] ?? 0;
+    count.skipped += results['numPendingTests'] ?? 0;
     // A file that could not even be loaded has no failed tests of its own.
     count.failed += Math.max(
       results['numFailedTests'] ?? 0,

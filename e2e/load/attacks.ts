@@ -25,6 +25,10 @@ export function asMember(key: SwarmKey, bytes: Buffer): Buffer {
   return Buffer.concat([nonce, encrypted]);
 }
 
+/** Kinds of garbage of those without the swarm key; those that follow have it. */
+export const OUTSIDE = 5;
+export const INSIDE = 3;
+
 /** Garbage before the nonce, after it, and behind the swarm key; the same kind for the same number. */
 export function garbage(key: SwarmKey, kind: number): Buffer {
   const request = Buffer.from('GET / HTTP/1.1\r\nHost: relay.example\r\n\r\n');

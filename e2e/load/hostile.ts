@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { until } from '../../services/shared/testing.ts';
 import { readSwarmKey } from '../../services/swarm/key.ts';
 import { startRelay } from '../../scripts/grid.ts';
-import { asMember, connectRaw, garbage, GREETING } from './attacks.ts';
+import { asMember, connectRaw, garbage, GREETING, INSIDE, OUTSIDE } from './attacks.ts';
 import { cpuSeconds, metric, reserve, residentMiB, startDevice } from './devices.ts';
 
 const [connections = 20_000, perSecond = 1_000] = process.argv.slice(2).map(Number);
@@ -83,7 +83,10 @@ async function attack(
 try {
   await Promise.all([enter(), enter()]);
   await attack('silence', connections, () => {});
-  await attack('garbage', connections, (socket, at) => void socket.write(garbage(key, at)));
+  await attack('garbage', connections, (socket, at) => void socket.write(garbage(key, at % OUTSIDE)));
+  await attack('garbage behind the swarm key', connections / 10, (socket, at) => {
+    socket.write(garbage(key, OUTSIDE + (at % INSIDE)));
+  });
   const bytes = asMember(key, GREETING);
   await attack('one byte a second', connections / 10, (socket) => {
     let sent = 0;

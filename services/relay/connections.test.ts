@@ -110,7 +110,7 @@ describe('connections that have not proved who they are', () => {
     expect(await relay.metric(`${HANDSHAKES}{outcome="ok"}`)).toBe(1);
   });
 
-  test('and have the swarm key give way only when nobody is left who has not', async () => {
+  test('and have the swarm key give way only while they are the more', async () => {
     const relay = await startRelay({ RELAY_MAX_PENDING_CONNECTIONS: 2 });
     const members = [open(relay), open(relay)];
     for (const member of members) member.write(asMember(swarmKey, GREETING));

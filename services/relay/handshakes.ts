@@ -1,6 +1,7 @@
 // Connections that have not yet proved who they are. Anybody may open one, so there are at most so many; when one more
 // comes, the one that has taken longest gives way. Refusing the newcomer instead would let whoever fills all places
-// keep every device out.
+// keep every device out. Those who have shown the swarm key are a group of their own, and the larger group gives way: a
+// flood of strangers costs no member its handshake, nor members that stall a device its chance to show the key.
 import type { MultiaddrConnection } from '@libp2p/interface';
 import type { ProtectionOutcome } from '../swarm/psk.ts';
 import type { RelayMetrics } from './metrics.ts';
@@ -20,13 +21,13 @@ export function createHandshakes(
   maxPending: number,
   metrics: Pick<RelayMetrics, 'handshake' | 'connectionRefused'>,
 ): Handshakes {
-  // Both in the order in which they began. Who has shown the swarm key goes only when no stranger is left.
+  // Both in the order in which they came.
   const strangers = new Set<MultiaddrConnection>();
   const members = new Set<MultiaddrConnection>();
   const gaveWay = new WeakSet<MultiaddrConnection>();
 
   function makeRoom(): void {
-    const [oldest] = strangers.size > 0 ? strangers : members;
+    const [oldest] = strangers.size >= members.size ? strangers : members;
     if (oldest === undefined) return;
     metrics.connectionRefused('pending');
     gaveWay.add(oldest);
