@@ -14,22 +14,22 @@ import {
   PULL_PROTOCOLS,
   type PullRequest,
 } from './sync-protocol.ts';
+import { createTurns } from './turns.ts';
 
 /** Size at which an answer is full, in bytes of JSON; requesters ask on until nothing comes. */
 const ANSWER_TARGET_BYTES = 4 * 1024 * 1024;
 
-/** Answers at the same time, in all and for one peer: together they hold some 64 MiB at most. */
-const MAX_ANSWERS = 16;
-const MAX_ANSWERS_PER_PEER = 4;
+/**
+ * Answers at the same time, in all and for one peer: together they hold some 64 MiB at most. More wait for a place, less
+ * long than a requester waits for an answer; one that waits holds what its stream has received, at most 1 MiB.
+ */
+const TURNS = { most: 16, mostPerPeer: 4, mostWaiting: 64, patienceMs: 10_000 };
 
 /** How long a requester may be silent, in milliseconds, where nothing else is said. */
 const DEFAULT_SILENCE_MS = 30_000;
 
 /** How long a requester may take for its request in all, in milliseconds, so that a trickle holds no place for long. */
 const REQUEST_DEADLINE_MS = 30_000;
-
-/** Why a pull was not answered; for the log. */
-type Refusal = 'too many pulls at once' | 'too many pulls of this peer at once';
 
 export interface ServeDeps {
   readonly libp2p: PeerLibp2p;
@@ -43,35 +43,24 @@ export interface ServeDeps {
 /** Starts to answer pulls on the node; the function it resolves to ends that, also for answers under way. */
 export async function servePulls(deps: ServeDeps): Promise<() => Promise<void>> {
   const { libp2p, store, log, clock, silenceMs = DEFAULT_SILENCE_MS } = deps;
-  const running = new Map<string, number>();
+  const turns = createTurns(TURNS);
   const stopping = new AbortController();
-
-  function admit(peer: string): Refusal | undefined {
-    const answers = [...running.values()].reduce((sum, count) => sum + count, 0);
-    if (answers >= MAX_ANSWERS) return 'too many pulls at once';
-    return (running.get(peer) ?? 0) >= MAX_ANSWERS_PER_PEER
-      ? 'too many pulls of this peer at once'
-      : undefined;
-  }
 
   async function onStream(stream: Stream, connection: Connection): Promise<void> {
     const peer = connection.remotePeer.toString();
-    const refusal = admit(peer);
-    if (refusal !== undefined) {
-      log.warn({ peer, reason: refusal }, 'pull refused');
-      stream.abort(new Error(refusal));
+    const turn = await turns.take(peer, stopping.signal);
+    if ('refusal' in turn) {
+      log.warn({ peer, reason: turn.refusal }, 'pull refused');
+      stream.abort(new Error(turn.refusal));
       return;
     }
-    running.set(peer, (running.get(peer) ?? 0) + 1);
     try {
       await answer(stream, peer);
     } catch (error) {
       stream.abort(toError(error));
       log.warn({ peer, error: describeError(error) }, 'pull failed');
     } finally {
-      const left = (running.get(peer) ?? 1) - 1;
-      if (left === 0) running.delete(peer);
-      else running.set(peer, left);
+      turn.release();
     }
   }
 
@@ -89,7 +78,7 @@ export async function servePulls(deps: ServeDeps): Promise<() => Promise<void>> 
   }
 
   await libp2p.handle([...PULL_PROTOCOLS], onStream, {
-    maxInboundStreams: MAX_ANSWERS_PER_PEER,
+    maxInboundStreams: TURNS.mostPerPeer,
     // Circuits are limited connections; without this the library refuses the protocol on them.
     runOnLimitedConnection: true,
   });
