@@ -1,7 +1,7 @@
 const common = {
   testEnvironment: 'node',
   extensionsToTreatAsEsm: ['.ts'],
-  setupFilesAfterEnv: ['<rootDir>/scripts/jest-listeners.mjs'],
+  setupFilesAfterEnv: ['<rootDir>/scripts/jest-setup.ts'],
   transform: { '\\.ts$': './scripts/jest-typescript.mjs' },
   modulePathIgnorePatterns: ['<rootDir>/dist'],
 };

@@ -2,7 +2,7 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 
 const ROOT = join(import.meta.dirname, '..');
 
@@ -15,6 +15,9 @@ const STOP_MS = 20_000;
 /** Lines of output kept of one process: enough to tell why it failed. */
 const MAX_LINES = 5_000;
 
+/** What a shell answers for a program that is not there. */
+const NOT_FOUND_EXIT_CODE = 127;
+
 /** One line that a service logged. */
 export type LogLine = Record<string, unknown> & { readonly msg: string };
 
@@ -24,6 +27,10 @@ export interface RunOptions {
   readonly args?: readonly string[];
   /** Where the program runs; the root of this repository by default. */
   readonly cwd?: string;
+  /** A command that runs the one that follows it, such as `ip netns exec NAME`. */
+  readonly under?: readonly string[];
+  /** Whether the program reads lines that `write` hands it; otherwise it has no standard input. */
+  readonly hasInput?: boolean;
   /** Told every line as it comes. */
   readonly onLine?: (line: string, stream: 'stdout' | 'stderr') => void;
 }
@@ -42,6 +49,8 @@ export interface Running {
   /** SIGTERM, and SIGKILL when that is not enough. */
   stop(): Promise<number | NodeJS.Signals>;
   kill(signal: NodeJS.Signals): void;
+  /** Hands a program that has input one line. */
+  write(line: string): void;
 }
 
 export type ServiceName = 'tracker' | 'relay' | 'peer';
@@ -51,18 +60,28 @@ export function startService(name: ServiceName, options: RunOptions = {}): Runni
   return startProgram(name, join(ROOT, `services/${name}/main.ts`), options);
 }
 
+/** Starts a program on the Node that runs this. */
+export function startProgram(name: string, entry: string, options: RunOptions = {}): Running {
+  return startCommand(name, [process.execPath, entry], options);
+}
+
 /**
- * Starts a program on the Node that runs this. It leads a process group of its own, so that a Ctrl-C in a terminal
+ * Starts a program by its path and first arguments. It leads a process group of its own, so that a Ctrl-C in a terminal
  * reaches it through its parent only.
  */
-export function startProgram(name: string, entry: string, options: RunOptions = {}): Running {
-  const { env = {}, args = [], cwd = ROOT, onLine } = options;
-  const child: ChildProcessByStdio<null, Readable, Readable> = spawn(process.execPath, [entry, ...args], {
+export function startCommand(
+  name: string,
+  first: readonly [string, ...string[]],
+  options: RunOptions = {},
+): Running {
+  const { env = {}, args = [], cwd = ROOT, under = [], hasInput = false, onLine } = options;
+  const [command = '', ...rest] = [...under, ...first, ...args];
+  const child = spawn(command, rest, {
     cwd,
     env: { PATH: process.env['PATH'] ?? '', ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [hasInput ? 'pipe' : 'ignore', 'pipe', 'pipe'],
     detached: true,
-  });
+  }) as ChildProcessByStdio<Writable | null, Readable, Readable>;
   const lines = { stdout: [] as string[], stderr: [] as string[] };
   const logs: LogLine[] = [];
   const waiting = new Set<() => void>();
@@ -73,6 +92,13 @@ export function startProgram(name: string, entry: string, options: RunOptions = 
   const exited = new Promise<number | NodeJS.Signals>((resolve) => {
     child.once('close', (code, signal) => {
       ended = code ?? signal ?? 'SIGKILL';
+      wake();
+      resolve(ended);
+    });
+    // A program that cannot be started ends as a shell would have it.
+    child.once('error', (error) => {
+      ended = NOT_FOUND_EXIT_CODE;
+      lines.stderr.push(error.message);
       wake();
       resolve(ended);
     });
@@ -121,6 +147,7 @@ export function startProgram(name: string, entry: string, options: RunOptions = 
       return code;
     },
     kill: (signal) => void child.kill(signal),
+    write: (line) => void child.stdin?.write(`${line}\n`),
   };
 }
 

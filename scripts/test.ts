@@ -11,9 +11,16 @@ const REDIS_PACKAGES = ['redis-server', 'redis-sentinel', 'redis-tools'];
 /** A test that leaves something running would hang for ever; the whole run takes some minutes. */
 const JEST_TIMEOUT_MS = 20 * 60 * 1000;
 
+/** The interop matrix takes some minutes, and some more to build what it runs for the first time. */
+const INTEROP_TIMEOUT_MS = 60 * 60 * 1000;
+
+/** The line with which a run ends is never longer. */
+const LAST_LINE_LENGTH = 200;
+
 interface Count {
   passed: number;
   failed: number;
+  skipped: number;
 }
 
 function say(text: string): void {
@@ -72,6 +79,7 @@ async function runJest(count: Count, args: readonly string[]): Promise<void> {
   try {
     const results = JSON.parse(readFileSync(report, 'utf8')) as Record<string, number>;
     count.passed += results['numPassedTests'] ?? 0;
+    count.skipped += results['numPendingTests'] ?? 0;
     // A file that could not even be loaded has no failed tests of its own.
     count.failed += Math.max(
       results['numFailedTests'] ?? 0,
@@ -86,7 +94,32 @@ async function runJest(count: Count, args: readonly string[]): Promise<void> {
   }
 }
 
-const count: Count = { passed: 0, failed: 0 };
+/** Runs the interop matrix, which counts its own cells on its last line. */
+async function runInterop(count: Count): Promise<void> {
+  say('interop: our services with rust-libp2p, go-libp2p and js-libp2p');
+  const child = spawn(process.execPath, ['e2e/interop/run.ts'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    timeout: INTEROP_TIMEOUT_MS,
+  });
+  let last = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    process.stdout.write(chunk);
+    last = `${last}${chunk.toString('utf8')}`.slice(-LAST_LINE_LENGTH);
+  });
+  const code = await new Promise((resolve) => {
+    child.once('error', () => resolve(1));
+    child.once('close', resolve);
+  });
+  const [, passed = 0, failed = 0, skipped = 0] =
+    /(\d+) passed, (\d+) failed(?:, (\d+) skipped)?\n$/.exec(last)?.map((text) => Number(text ?? 0)) ?? [];
+  count.passed += passed;
+  // Without a count, or with one that does not tell of it, the failure is the run itself.
+  count.failed += Math.max(failed, code === 0 ? 0 : 1);
+  count.skipped += skipped;
+}
+
+const count: Count = { passed: 0, failed: 0, skipped: 0 };
+const only = process.argv.slice(2);
 try {
   await ensureRedis();
   ensureHelm();
@@ -94,10 +127,12 @@ try {
   await check('lint', 'oxlint', ['--type-aware'], count);
   await check('format', 'oxfmt', ['--check'], count);
   await check('bundles', process.execPath, ['scripts/build.ts'], count);
-  await runJest(count, process.argv.slice(2));
+  await runJest(count, only);
+  if (only.length === 0) await runInterop(count);
 } catch (error) {
   process.stdout.write(`${error instanceof Error ? error.message : String(error)}\n`);
   count.failed += 1;
 }
-process.stdout.write(`\n${count.passed} passed, ${count.failed} failed\n`);
+const skipped = count.skipped > 0 ? `, ${count.skipped} skipped` : '';
+process.stdout.write(`\n${count.passed} passed, ${count.failed} failed${skipped}\n`);
 process.exitCode = count.failed === 0 ? 0 : 1;

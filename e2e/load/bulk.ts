@@ -1,14 +1,17 @@
-// `node e2e/load/bulk.ts [GIB]`: one circuit with the byte limit lifted; what the relay's memory and CPU time do.
+// `node e2e/load/bulk.ts [GIB [ROUND_TRIP_MS]]`: one circuit with the byte limit lifted, of devices as far from the relay as
+// that; what the relay's memory and CPU time do.
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { multiaddr } from '@multiformats/multiaddr';
+import { startProxy } from '../../services/relay/proxy.testing.ts';
 import { until } from '../../services/shared/testing.ts';
 import { readSwarmKey } from '../../services/swarm/key.ts';
 import { startRelay } from '../../scripts/grid.ts';
 import { cpuSeconds, dialThrough, residentMiB, sendBytes, startDevice } from './devices.ts';
 
-const [gib = 4] = process.argv.slice(2).map(Number);
+const [gib = 4, roundTripMs = 0] = process.argv.slice(2).map(Number);
 const SINK = '/test/sink/1.0.0';
 const total = gib * 1024 ** 3;
 
@@ -18,7 +21,9 @@ const relay = await startRelay(folder, {
 });
 const key = readSwarmKey(join(folder, 'swarm.key'));
 try {
-  const [source, target] = [await startDevice(key), await startDevice(key, relay)];
+  const proxy = await startProxy({ address: multiaddr(relay.address) }, roundTripMs / 2);
+  const line = roundTripMs === 0 ? relay : { address: proxy.address.toString() };
+  const [source, target] = [await startDevice(key), await startDevice(key, line)];
   let received = 0;
   await target.handle(
     SINK,
@@ -27,7 +32,7 @@ try {
     },
     { runOnLimitedConnection: true },
   );
-  const stream = await dialThrough(relay, source, target, SINK);
+  const stream = await dialThrough(line, source, target, SINK);
   const samples = [residentMiB(relay)];
   const cpu = cpuSeconds(relay);
   const started = performance.now();
@@ -38,7 +43,7 @@ try {
   const seconds = (performance.now() - started) / 1000;
   const used = cpuSeconds(relay) - cpu;
   process.stdout.write(
-    `${gib} GiB in ${seconds.toFixed(0)} s (both ends in one process), relay: ${(used / (total / 1e9)).toFixed(1)} CPU-s per GB, ` +
+    `${gib} GiB in ${seconds.toFixed(0)} s, ${(total / 1e6 / seconds).toFixed(0)} MB/s (both ends in one process), relay: ${(used / (total / 1e9)).toFixed(1)} CPU-s per GB, ` +
       `memory ${samples[0]?.toFixed(0)} MiB before, ${Math.max(...samples).toFixed(0)} MiB at most, ${residentMiB(relay).toFixed(0)} MiB after\n`,
   );
 } finally {

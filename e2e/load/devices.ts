@@ -56,14 +56,15 @@ export async function reserve(device: Libp2p, relay: Pick<Relay, 'address'>): Pr
   return status;
 }
 
-/** A stream to a device through the relay. */
+/** A stream to a device, or to a peer id, through the relay. */
 export async function dialThrough(
   relay: Pick<Relay, 'address'>,
   from: Libp2p,
-  to: Libp2p,
+  to: Libp2p | string,
   protocol: string,
 ): Promise<Stream> {
-  const address = multiaddr(`${relay.address}/p2p-circuit/p2p/${to.peerId.toString()}`);
+  const peerId = typeof to === 'string' ? to : to.peerId.toString();
+  const address = multiaddr(`${relay.address}/p2p-circuit/p2p/${peerId}`);
   const signal = AbortSignal.timeout(PATIENCE_MS);
   return from.dialProtocol(address, protocol, { signal, runOnLimitedConnection: true });
 }
@@ -86,15 +87,19 @@ export async function openBareCircuit(
 
 /** Makes a device accept every circuit by its bare messages, and never read from it. */
 export async function acceptAndNeverRead(device: Libp2p): Promise<void> {
-  await device.unhandle(STOP).catch(() => {});
-  await device.handle(STOP, accept, { maxInboundStreams: 1024, runOnLimitedConnection: true });
+  await acceptBareCircuits(device, (stream) => stream.pause());
 }
 
-async function accept(stream: Stream): Promise<void> {
-  const messages = pbStream(stream).pb(StopMessage);
-  await messages.read();
-  await messages.write({ type: StopMessage.Type.STATUS, status: Status.OK });
-  messages.unwrap().unwrap().pause();
+/** Makes a device accept every circuit by its bare messages: what comes through is not spoken, only bytes. */
+export async function acceptBareCircuits(device: Libp2p, take: (stream: Stream) => void): Promise<void> {
+  const accept = async (stream: Stream): Promise<void> => {
+    const messages = pbStream(stream).pb(StopMessage);
+    await messages.read();
+    await messages.write({ type: StopMessage.Type.STATUS, status: Status.OK });
+    take(messages.unwrap().unwrap());
+  };
+  await device.unhandle(STOP).catch(() => {});
+  await device.handle(STOP, accept, { maxInboundStreams: 1024, runOnLimitedConnection: true });
 }
 
 /** Sends as fast as the stream takes it; answers when all is handed over. */

@@ -1,5 +1,5 @@
-// `node e2e/load/reservations.ts [DEVICES [MINUTES [CHURN]]]`: many idle reservations, held; all gone at once; then as
-// many connect, reserve and close in a row. Prints what the relay's memory did.
+// `node e2e/load/reservations.ts [DEVICES [MINUTES [CHURN [LIMIT_MIB]]]]`: many idle reservations, held; all gone at once;
+// then as many connect, reserve and close in a row. Prints what the relay's memory did.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,16 +7,19 @@ import type { Libp2p } from '@libp2p/interface';
 import { until } from '../../services/shared/testing.ts';
 import { readSwarmKey } from '../../services/swarm/key.ts';
 import { startRelay } from '../../scripts/grid.ts';
+import { createContainer } from './container.ts';
 import { metric, reserve, residentMiB, startDevice } from './devices.ts';
 
-const [devices = 2_000, minutes = 10, churn = 20_000] = process.argv.slice(2).map(Number);
+const [devices = 2_000, minutes = 10, churn = 20_000, limitMiB = 0] = process.argv.slice(2).map(Number);
 const IN_PARALLEL = 16;
 const SAMPLE_MS = 15_000;
 
 const folder = mkdtempSync(join(tmpdir(), 'rustory-load-'));
+const container = createContainer(limitMiB);
 const relay = await startRelay(folder, {
+  under: container.under,
   env: {
-    NODE_OPTIONS: process.env['RELAY_NODE_OPTIONS'] ?? '',
+    ...container.env,
     RELAY_MAX_RESERVATIONS: '4096',
     RELAY_MAX_CONNECTIONS: '4096',
     RELAY_IDLE_SECONDS: '3600',
@@ -82,8 +85,10 @@ try {
     'all reservations are freed',
   );
   say(`${churn} connect, reserve, close in ${seconds.toFixed(0)} s: ${before.toFixed(0)} → ${memory()}`);
+  say(`in all: ${container.peak()}`);
 } finally {
   await relay.stop();
+  container.remove();
   rmSync(folder, { recursive: true });
 }
 process.exit();

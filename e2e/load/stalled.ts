@@ -1,4 +1,5 @@
-// `node e2e/load/stalled.ts [CIRCUITS [BUFFER_MIB]]`: circuits whose receivers never read, and one more that behaves.
+// `node e2e/load/stalled.ts [CIRCUITS [PER_DEVICE [LIMIT_MIB [BUFFER_MIB]]]]`: circuits whose receivers never read, so many
+// of each device, and one more that behaves; the relay under the memory limit of a container, where one is given.
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,6 +8,7 @@ import type { Libp2p, Stream } from '@libp2p/interface';
 import { until } from '../../services/shared/testing.ts';
 import { readSwarmKey } from '../../services/swarm/key.ts';
 import { startRelay } from '../../scripts/grid.ts';
+import { createContainer } from './container.ts';
 import {
   acceptAndNeverRead,
   dialThrough,
@@ -17,15 +19,17 @@ import {
   startDevice,
 } from './devices.ts';
 
-const [circuits = 200, bufferMiB = 32] = process.argv.slice(2).map(Number);
+const [circuits = 200, perDevice = 20, limitMiB = 0, bufferMiB = 32] = process.argv.slice(2).map(Number);
 const SINK = '/test/sink/1.0.0';
 const PROBE_BYTES = 64 * 1024 * 1024;
-/** Circuits of one device: several share a connection, as those of a busy device do. */
-const PER_DEVICE = 20;
 
 const folder = mkdtempSync(join(tmpdir(), 'rustory-load-'));
+const container = createContainer(limitMiB);
 const relay = await startRelay(folder, {
+  under: container.under,
   env: {
+    ...container.env,
+    RELAY_MAX_CONNECTIONS: '4096',
     RELAY_MAX_CIRCUITS: '4096',
     RELAY_MAX_RESERVATIONS: '4096',
     RELAY_CIRCUIT_BYTES: String(1024 ** 3),
@@ -69,11 +73,11 @@ try {
   );
   const nodes: Libp2p[] = [];
   const streams: Stream[] = [];
-  for (let opened = 0; opened < circuits; opened += PER_DEVICE) {
+  for (let opened = 0; opened < circuits; opened += perDevice) {
     const [source, target] = [await startDevice(key), await startDevice(key, relay)];
     nodes.push(source, target);
     await acceptAndNeverRead(target);
-    for (let at = 0; at < PER_DEVICE && opened + at < circuits; at += 1) {
+    for (let at = 0; at < perDevice && opened + at < circuits; at += 1) {
       streams.push(await openBareCircuit(relay, source, target));
     }
   }
@@ -96,9 +100,13 @@ try {
   say(
     `${await metric(relay, 'rustory_relay_circuits')} circuits whose receivers never read: ${residentMiB(relay).toFixed(0)} MiB, ${waiting.toFixed(0)} MiB of it waiting`,
   );
-  say(`one more circuit moves ${(await probe()).toFixed(0)} MB/s; ${residentMiB(relay).toFixed(0)} MiB`);
+  say(
+    `one more circuit moves ${(await probe()).toFixed(0)} MB/s; ${residentMiB(relay).toFixed(0)} MiB resident`,
+  );
+  say(`in all: ${container.peak()}`);
 } finally {
   await relay.stop();
+  container.remove();
   rmSync(folder, { recursive: true });
 }
 process.exit();

@@ -78,7 +78,8 @@ export async function startGrid(
   };
 }
 
-function createDevice(name: string, env: Record<string, string>): Device {
+/** A device with that environment. */
+export function createDevice(name: string, env: Record<string, string>): Device {
   const databasePath = env['RUSTORY_DB_PATH'] ?? '';
   const start = (...args: string[]): Running => {
     const running = startService('peer', { args, env });

@@ -1,6 +1,7 @@
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { parse } from 'smol-toml';
 import { createTestHome, type TestHome } from './cli.testing.ts';
 import { EXIT_CODES } from './exit.ts';
 import { cleanUp } from './testing.ts';
@@ -61,8 +62,16 @@ describe('help', () => {
     });
     expect(await run(['sync', '--fast'])).toMatchObject({
       code: 2,
-      stderr: expect.stringContaining('rustory-peer sync --help'),
+      stderr: "rustory-peer: Unknown option '--fast'\n  see rustory-peer sync --help\n",
     });
+    for (const wrong of [
+      ['help', 'snyc'],
+      ['snyc', '--help'],
+    ])
+      expect(await run(wrong)).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining('there is no command "snyc"'),
+      });
     expect(await run(['entries', 'all'])).toMatchObject({
       code: 2,
       stderr: expect.stringContaining('unexpected argument "all"'),
@@ -101,6 +110,7 @@ describe('init', () => {
 
   test('changes nothing when there is a configuration, and with --force replaces it but no key', async () => {
     await run(['init', '--user-id', 'ada', '--trackers', 'http://tracker.lan:8850']);
+    appendFileSync(inConfig('config.toml'), 'async_upload = true\n\n[future]\nof_rr = [1, "two"]\n');
     const keys = ['swarm.key', 'identity.key'].map((name) => readFileSync(inConfig(name), 'hex'));
     expect(await run(['init', '--user-id', 'bob'])).toMatchObject({
       code: 1,
@@ -109,7 +119,9 @@ describe('init', () => {
     expect(readFileSync(inConfig('config.toml'), 'utf8')).toContain('user_id = "ada"');
     expect((await run(['init', '--user-id', 'bob', '--force'])).code).toBe(0);
     expect(readFileSync(inConfig('config.toml'), 'utf8')).toContain('user_id = "bob"');
-    expect(readFileSync(inConfig('config.toml'), 'utf8')).toContain('tracker.lan:8850');
+    const written = readFileSync(inConfig('config.toml'), 'utf8');
+    expect(written).toContain('tracker.lan:8850');
+    expect(parse(written)).toMatchObject({ async_upload: true, future: { of_rr: [1, 'two'] } });
     expect(['swarm.key', 'identity.key'].map((name) => readFileSync(inConfig(name), 'hex'))).toEqual(keys);
   });
 
@@ -126,115 +138,6 @@ describe('init', () => {
     const { stdout } = await run(['doctor', '--json']);
     expect(stdout).toContain(`{"key":"relay_addr","value":"${relay}","origin":"file"}`);
     expect(stdout).toContain('{"key":"p2p_request_attempts","value":"3","origin":"file"}');
-  });
-});
-
-describe('the history', () => {
-  test('is imported once, whatever is imported twice', async () => {
-    const file = join(device.home, '.bash_history');
-    writeFileSync(file, '#1700000000\nls\n#1700000001\nexport TOKEN=1\nls\n');
-    const environment = { RUSTORY_RECORD_IGNORE_REGEX: '(?i)nothing' };
-    expect(JSON.parse((await run(['import', file, '--json'], environment)).stdout)).toEqual({
-      shell: 'bash',
-      commands: 2,
-      imported: 2,
-      skipped: 0,
-    });
-    expect((await run(['import', file])).stdout).toContain('imported 0 commands, skipped 2');
-  });
-
-  test('leaves out what must not be recorded', async () => {
-    const environment = { RUSTORY_RECORD_IGNORE_REGEX: '(?i)token' };
-    const file = join(device.home, 'history.txt');
-    writeFileSync(file, 'ls\nexport TOKEN=1\n');
-    expect(await run(['import', file], environment)).toMatchObject({
-      code: 2,
-      stderr: expect.stringContaining('--shell'),
-    });
-    expect((await run(['import', '--shell', 'zsh', file], environment)).stdout).toContain(
-      'imported 1 commands, skipped 1',
-    );
-    await run(['record', '--cmd', 'echo $token'], environment);
-    await run(
-      [
-        'record',
-        '--cmd',
-        'make',
-        '--exit-code',
-        '2',
-        '--cwd',
-        '/src',
-        '--shell',
-        'zsh',
-        '--duration-ms',
-        '12',
-      ],
-      environment,
-    );
-    const lines = (await run(['entries', '--json'])).stdout
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line) as object);
-    expect(lines).toMatchObject([
-      { cmd: 'ls' },
-      { cmd: 'make', exit_code: 2, cwd: '/src', shell: 'zsh', duration_ms: 12 },
-    ]);
-    expect((await run(['entries', '--limit', '1'])).stdout).toMatch(
-      /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d {2}\S+ {2}make\n$/,
-    );
-  });
-
-  test('that cannot be read says why', async () => {
-    expect(await run(['import', '--shell', 'bash', join(device.home, 'missing')])).toMatchObject({
-      code: 1,
-      stderr: expect.stringContaining('ENOENT'),
-    });
-    expect(await run(['import'])).toMatchObject({
-      code: 2,
-      stderr: expect.stringContaining('path of a history file'),
-    });
-    expect(await run(['import', '--shell', 'tcsh'])).toMatchObject({
-      code: 2,
-      stderr: expect.stringContaining('bash, zsh, fish'),
-    });
-  });
-
-  test.each([
-    ['bash', '.bash_history', '#1700000000\nls\n'],
-    ['zsh', '.zsh_history', ': 1700000000:5;ls\n'],
-    ['fish', '.local/share/fish/fish_history', '- cmd: ls\n  when: 1700000000\n'],
-  ])(
-    'of %s is found where the shell keeps it, with its times, and again adds nothing',
-    async (shell, name, text) => {
-      mkdirSync(dirname(join(device.home, name)), { recursive: true });
-      writeFileSync(join(device.home, name), text);
-      expect((await run(['import', '--shell', shell])).stdout).toContain('imported 1 commands');
-      expect((await run(['import', '--shell', shell])).stdout).toContain('imported 0 commands, skipped 1');
-      expect(JSON.parse((await run(['entries', '--json'])).stdout)).toMatchObject({
-        cmd: 'ls',
-        ts: 1_700_000_000,
-        shell,
-      });
-    },
-  );
-
-  test('is recorded by a shell hook whose variables are empty as if they were not given', async () => {
-    const empty = ['--cwd', '', '--shell', '', '--hostname', ''];
-    const { code, stdout } = await run(['record', '--cmd', 'ls', ...empty, '--print-id']);
-    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringMatching(/^[0-9a-f-]{36}\n$/) });
-    const entry = JSON.parse((await run(['entries', '--json'])).stdout) as Record<string, unknown>;
-    expect(entry).toMatchObject({ entry_id: stdout.trim(), cwd: process.cwd(), shell: 'sh' });
-    expect(entry['hostname']).not.toBe('');
-  });
-
-  test('in a database that cannot be used ends with 5 and says what to do', async () => {
-    const path = join(device.home, 'letter.txt');
-    writeFileSync(path, 'Dear Ada, '.repeat(500));
-    expect(await run(['entries', '--db-path', path])).toMatchObject({
-      code: 5,
-      stderr: expect.stringContaining('set db_path to another file'),
-    });
-    expect(readFileSync(path, 'utf8')).toBe('Dear Ada, '.repeat(500));
   });
 });
 
@@ -259,6 +162,19 @@ describe('sync', () => {
     });
   });
 
+  test('whose options cannot be meant so is refused before anything is asked', async () => {
+    await run(['init']);
+    expect(await run(['sync', '--interval-sec', '5'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--interval-sec is for --watch'),
+    });
+    for (const limit of ['0', '10001', 'all'])
+      expect(await run(['sync', '--limit', limit])).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining('--limit must be a whole number from 1 to 10000'),
+      });
+  });
+
   test('with a malformed configuration names line and column', async () => {
     await run(['init']);
     writeFileSync(inConfig('config.toml'), 'user_id = "ada"\ntrackers = [\n');
@@ -267,6 +183,30 @@ describe('sync', () => {
       stderr: expect.stringMatching(/config\.toml:\d+:\d+: /),
     });
   });
+});
+
+test.each(['serve', 'daemon'])(
+  '%s that nobody could reach is refused and says what to set',
+  async (command) => {
+    await run(['init']);
+    expect(await run([command, '--listen', 'none'])).toMatchObject({
+      code: 78,
+      stderr: expect.stringContaining('set relay_addr or listen in'),
+    });
+  },
+);
+
+test('a terminal gets colours and progress, and neither where it must not', async () => {
+  const file = join(device.home, '.bash_history');
+  writeFileSync(file, Array.from({ length: 10_000 }, (_, line) => `echo ${line}\n`).join(''));
+  const terminal = await run(['import', file], {}, true);
+  expect(terminal.stderr).toContain('5,000 of 10,000 commands');
+  expect((await run(['import', file])).stderr).toBe('');
+  const colour = '\u001B[';
+  expect((await run(['doctor'], {}, true)).stdout).toContain(colour);
+  for (const environment of [{ NO_COLOR: '1' }, { TERM: 'dumb' }])
+    expect((await run(['doctor'], environment, true)).stdout).not.toContain(colour);
+  expect((await run(['doctor'])).stdout).not.toContain(colour);
 });
 
 test('sync-status and peers tell what the database knows', async () => {

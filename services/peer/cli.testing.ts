@@ -11,11 +11,20 @@ export interface TestHome {
   run(
     args: readonly string[],
     environment?: NodeJS.ProcessEnv,
+    /** Whether it writes to a terminal. */
+    isTTY?: boolean,
   ): Promise<{ code: number; stdout: string; stderr: string }>;
 }
 
 class Sink extends Writable {
   text = '';
+  readonly columns = 80;
+  readonly isTTY: boolean;
+
+  constructor(isTTY: boolean) {
+    super();
+    this.isTTY = isTTY;
+  }
 
   override _write(chunk: Buffer, _: string, done: () => void): void {
     this.text += chunk.toString();
@@ -28,8 +37,8 @@ export function createTestHome(): TestHome {
   return {
     home,
     inConfig: (name) => join(home, '.config', 'rustory', name),
-    async run(args, environment = {}) {
-      const [stdout, stderr] = [new Sink(), new Sink()];
+    async run(args, environment = {}, isTTY = false) {
+      const [stdout, stderr] = [new Sink(isTTY), new Sink(isTTY)];
       const settings = { HOME: home, LOG_LEVEL: 'silent', ...environment };
       const code = await runCli(args, { environment: settings, stdout, stderr });
       return { code, stdout: stdout.text, stderr: stderr.text };

@@ -71,12 +71,14 @@ async function dispatch(
     return EXIT_CODES.ok.code;
   }
   const command = COMMANDS.find((one) => one.name === name);
-  if (command === undefined)
+  if (command === undefined) {
+    const asked = name === 'help' ? rest[0] : name;
     throw new CommandError(
       'usage',
-      name === undefined ? 'which command?' : `there is no command ${JSON.stringify(name)}`,
+      asked === undefined ? 'which command?' : `there is no command ${JSON.stringify(asked)}`,
       { advice: `see ${PROGRAM} --help` },
     );
+  }
   return runCommand(command, rest, screen, environment);
 }
 
@@ -165,7 +167,9 @@ function readArguments(command: Command, args: readonly string[], environment: N
       positionals,
     };
   } catch (error) {
-    throw new CommandError('usage', describeError(error), {
+    // What Node goes on to say is about arguments that begin with a dash, and no command takes any.
+    const [problem = ''] = describeError(error).split('. To specify a positional', 1);
+    throw new CommandError('usage', problem, {
       advice: `see ${PROGRAM} ${command.name} --help`,
     });
   }

@@ -52,6 +52,8 @@ export interface Config {
   readonly path: string;
   /** What `~` stands for. */
   readonly home: string;
+  /** What the file has besides our settings: what `rr` alone has, and typing errors. */
+  readonly others: Readonly<Record<string, unknown>>;
   /** False where there is no such file, which is fine. */
   readonly fileExists: boolean;
   /** Typing errors that did no harm: keys and variables that nobody knows. */
@@ -128,13 +130,16 @@ export function loadConfig({ flags = {}, path: given, environment = process.env 
     }
   }
   if (problems.length > 0) throw new ConfigError(problems);
+  const ours = new Set(infos.map(({ key }) => key));
+  const others = Object.fromEntries(Object.entries(file.table).filter(([key]) => !ours.has(key)));
   return {
     settings: values as Settings,
     origins: origins as Config['origins'],
     path,
     home: standard.home,
+    others,
     fileExists: file.exists,
-    warnings: findUnknown(file.table, environment, infos, path),
+    warnings: findUnknown(others, environment, infos, path),
   };
 }
 
@@ -193,14 +198,13 @@ function textOf(value: unknown): string {
 }
 
 function findUnknown(
-  table: Record<string, unknown>,
+  others: Record<string, unknown>,
   environment: NodeJS.ProcessEnv,
   infos: readonly SettingInfo[],
   path: string,
 ): string[] {
-  const keys = new Set(infos.map(({ key }) => key));
   const variables = new Set(['RUSTORY_CONFIG', ...infos.map(({ variable }) => variable)]);
-  const unknownKeys = Object.keys(table).filter((key) => !keys.has(key) && !NAMES_OF_RR.test(key));
+  const unknownKeys = Object.keys(others).filter((key) => !NAMES_OF_RR.test(key));
   const unknownVariables = Object.keys(environment).filter(
     (name) =>
       name.startsWith(PREFIX) &&

@@ -13,8 +13,12 @@ export interface DialAttempt {
   readonly reason: string;
 }
 
+/** Our own event: the library tells when it begins to connect, but not when the swarm key's turn comes. */
+export const PROTECT_EVENT = 'upgrader:protect-outbound-connection';
+
 const STAGES: Readonly<Record<string, Stage>> = {
   'tcp:open-connection': 'tcp',
+  [PROTECT_EVENT]: 'swarm key',
   'upgrader:encrypt-outbound-connection': 'noise',
   'upgrader:multiplex-outbound-connection': 'muxer',
   'circuit-relay:open-hop-stream': 'circuit',

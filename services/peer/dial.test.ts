@@ -1,8 +1,16 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { generateKeyPair } from '@libp2p/crypto/keys';
+import { createLibp2p } from 'libp2p';
+import { loadCipher } from '../swarm/cipher.ts';
+import { generateSwarmKey } from '../swarm/key.ts';
+import { swarmStack } from '../swarm/stack.ts';
+import { peerIdOf } from './addresses.ts';
 import { createDialer, DialFailedError } from './dial.ts';
 import type { DialAttempt } from './dial-report.ts';
 import type { DialStrategy } from './settings.ts';
-import { cleanUp, startDevice, startTestRelay, type TestDevice } from './testing.ts';
+import { cleanUp, onCleanup, startDevice, startTestRelay, type TestDevice, testSwarmKey } from './testing.ts';
 
 afterEach(cleanUp);
 
@@ -82,5 +90,81 @@ describe('a device', () => {
     const { dialer } = createTestDialer(client, [DEAD_RELAY]);
     const signal = AbortSignal.abort(new Error('enough'));
     await expect(dialer.connect({ peerId, addresses: [] }, 5_000, signal)).rejects.toThrow('enough');
+  });
+});
+
+/** A server that takes connections, and does with them what the test says. */
+async function startSocket(onConnection: (socket: Socket) => void): Promise<string> {
+  const server = createServer((socket) => {
+    socket.on('error', () => {});
+    onCleanup(() => void socket.destroy());
+    onConnection(socket);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onCleanup(() => void server.close());
+  return `/ip4/127.0.0.1/tcp/${(server.address() as AddressInfo).port}`;
+}
+
+/** A node of the grid without the muxers that devices speak. */
+async function startWithoutMuxers(): Promise<string> {
+  const limits = { maxConnections: 8, maxPendingInbound: 8, maxStreamsPerConnection: 8, maxParallelDials: 8 };
+  const identity = await generateKeyPair('Ed25519');
+  const node = await createLibp2p({
+    ...swarmStack({ identity, key: testSwarmKey, cipher: loadCipher(), limits }),
+    streamMuxers: [],
+    addresses: { listen: LOOPBACK },
+  });
+  onCleanup(async () => node.stop());
+  return node.getMultiaddrs().map(String)[0] ?? '';
+}
+
+/** What the first attempt to connect comes to, as `stage: reason`. */
+async function failingAt(address: string, relays: readonly string[] = []): Promise<string> {
+  const client = await startDevice();
+  const peerId = peerIdOf(address) ?? (await startDevice()).peerId;
+  const { dialer } = createTestDialer(client, relays);
+  const addresses = address === '' ? [] : [address];
+  const [attempt] = await attemptsOf(dialer.connect({ peerId, addresses }, 1_000));
+  return `${attempt?.stage}: ${attempt?.reason}`;
+}
+
+describe('an attempt that fails tells how far it got', () => {
+  test('tcp: nothing listens there', async () => {
+    expect(await failingAt('/ip4/127.0.0.1/tcp/9')).toMatch(/^tcp: .*ECONNREFUSED/);
+  });
+
+  test('swarm key: the other side speaks something else, or says nothing', async () => {
+    const web = await startSocket(
+      (socket) => void socket.on('data', () => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')),
+    );
+    expect(await failingAt(web)).toMatch(/^swarm key: /);
+    expect(await failingAt(await startSocket(() => {}))).toMatch(/^swarm key: no answer within 1000 ms/);
+  });
+
+  test('swarm key: the other side has another one', async () => {
+    const { address } = await startTestRelay({ swarmKey: generateSwarmKey() });
+    expect(await failingAt(address)).toMatch(/^swarm key: /);
+  });
+
+  test('noise: another device answers at that address', async () => {
+    const [other, expected] = [await startDevice(LOOPBACK), await startDevice()];
+    const address =
+      other.node.libp2p.getMultiaddrs().map(String)[0]?.replace(other.peerId, expected.peerId) ?? '';
+    expect(await failingAt(address)).toMatch(/^noise: /);
+  });
+
+  test('muxer: the other side has none in common with us', async () => {
+    expect(await failingAt(await startWithoutMuxers())).toMatch(/^muxer: /);
+  });
+
+  test('reservation: the peer holds none on the relay', async () => {
+    const { address } = await startTestRelay();
+    expect(await failingAt('', [address])).toMatch(/^reservation: the peer holds no reservation/);
+  });
+
+  test('circuit: the relay does not relay', async () => {
+    const { address } = await startTestRelay({ hop: false });
+    expect(await failingAt('', [address])).toMatch(/^circuit: .*hop/);
   });
 });

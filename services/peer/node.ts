@@ -2,12 +2,13 @@
 // library's circuit transport needs to survive a relay that goes away and comes back.
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2';
 import { identify } from '@libp2p/identify';
-import type { Libp2p, PeerId, PrivateKey } from '@libp2p/interface';
+import type { Libp2p, MultiaddrConnection, PeerId, PrivateKey, Upgrader } from '@libp2p/interface';
 import { ping, type Ping } from '@libp2p/ping';
 import { createLibp2p } from 'libp2p';
 import { loadCipher } from '../swarm/cipher.ts';
 import type { SwarmKey } from '../swarm/key.ts';
 import { swarmStack } from '../swarm/stack.ts';
+import { PROTECT_EVENT } from './dial-report.ts';
 
 /** A device talks to a few relays and some dozen other devices. */
 const LIMITS = {
@@ -72,6 +73,7 @@ export async function createPeerNode({
     transports: [
       ...stack.transports,
       (components) => {
+        tellOfProtection(components.upgrader);
         const circuits = createCircuits(components);
         store.resolve(reservationStoreOf(circuits));
         return circuits;
@@ -91,6 +93,18 @@ export async function createPeerNode({
     },
     reservations: await store.promise,
     cipher,
+  };
+}
+
+/** Has every outbound connection tell, among its progress, when it is open and the swarm key's turn comes. */
+function tellOfProtection(upgrader: Upgrader): void {
+  const upgrade = upgrader.upgradeOutbound.bind(upgrader);
+  upgrader.upgradeOutbound = async (
+    connection: MultiaddrConnection,
+    options: Parameters<typeof upgrade>[1],
+  ) => {
+    options.onProgress?.({ type: PROTECT_EVENT, detail: undefined });
+    return upgrade(connection, options);
   };
 }
 

@@ -26,6 +26,7 @@ describe('a pull from a peer', () => {
   async function pullFrom(
     answer: Answer,
     limit = 100,
+    silenceMs = 20_000,
   ): Promise<{ report: PullReport; client: TestDevice; limits: number[] }> {
     const server = await startDevice(LOOPBACK);
     const limits: number[] = [];
@@ -43,7 +44,7 @@ describe('a pull from a peer', () => {
     });
     const client = await startDevice();
     const dialer = createDialer({ libp2p: client.node.libp2p, relays: [], strategy: 'relay-first', clock });
-    const retry = { attempts: 3, timeoutBaseMs: 500, timeoutCapMs: 1_000, backoffBaseMs: 1 };
+    const retry = { attempts: 3, timeoutBaseMs: silenceMs / 2, timeoutCapMs: silenceMs, backoffBaseMs: 1 };
     const target = { peerId: server.peerId, addresses: server.node.libp2p.getMultiaddrs().map(String) };
     const deps = { dialer, store: client.store, retry, clock, sleep: async (ms: number) => sleep(ms) };
     return { report: await pull(target, deps, { limit }), client, limits };
@@ -83,7 +84,7 @@ describe('a pull from a peer', () => {
     });
     expect(report).toMatchObject({ entries: 300, error: undefined });
     expect(limits.slice(0, 4)).toEqual([100, 50, 25, 25]);
-  });
+  }, 60_000);
 
   test('one of whose entries is too large for any answer says so', async () => {
     const { report } = await pullFrom(
@@ -91,7 +92,7 @@ describe('a pull from a peer', () => {
       2,
     );
     expect(report.error).toMatch(/message too large: \d+ > 33554432 bytes/);
-  });
+  }, 60_000);
 
   test('that breaks off goes on where it stood, and gives up after three tries without progress', async () => {
     const { report, limits } = await pullFrom(async (stream, request) => {
@@ -104,7 +105,7 @@ describe('a pull from a peer', () => {
   });
 
   test('that falls silent is given up when its time is up', async () => {
-    const { report } = await pullFrom(async () => new Promise(() => {}));
+    const { report } = await pullFrom(async () => new Promise(() => {}), 100, 1_000);
     expect(report.error).toContain('silent for 1000 ms');
   });
 });

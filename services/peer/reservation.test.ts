@@ -75,10 +75,28 @@ describe('a relay that went dead without a word', () => {
   }, 20_000);
 });
 
+/** A device that holds reservations, and what it logs. */
+async function startReservations(relays: readonly string[]) {
+  const { node } = await startDevice();
+  const { log, lines } = createTestLog();
+  const reservations = createReservations({
+    node,
+    relays,
+    log,
+    onChange: () => {},
+    clock: () => performance.now(),
+    now: () => Date.now() / 1000,
+    random: () => 0.5,
+  });
+  reservations.start();
+  onCleanup(async () => reservations.stop());
+  return { reservations, lines };
+}
+
 describe('a reservation', () => {
   test('is made again when the relay comes back, and the device is reachable as before', async () => {
     const relay = await startTestRelay();
-    const { reservations, store, peerId } = await startServingDevice(relay.address);
+    const { reservations, store, peerId } = await startServingDevice([relay.address]);
     const client = await startDevice();
     store.insert(makeEntries(5));
     const before = reservations.addresses();
@@ -97,7 +115,7 @@ describe('a reservation', () => {
 
   test('is made again also when the relay was for a while one that relays nothing', async () => {
     const relay = await startTestRelay();
-    const { reservations, lines } = await startServingDevice(relay.address);
+    const { reservations, lines } = await startServingDevice([relay.address]);
     await relay.libp2p.stop();
     await until(isLost(reservations), 'the reservation is lost');
     const deaf = await restart(relay, false);
@@ -112,7 +130,7 @@ describe('a reservation', () => {
 
   test('is made again before it expires, and the device stays reachable', async () => {
     const relay = await startTestRelay({ reservationMs: 2_000 });
-    const { reservations, store, node, peerId } = await startServingDevice(relay.address);
+    const { reservations, store, node, peerId } = await startServingDevice([relay.address]);
     const client = await startDevice();
     store.insert(makeEntries(5));
     const expiry = (): bigint => node.reservations.getReservation(relay.libp2p.peerId)?.expire ?? 0n;
@@ -131,7 +149,7 @@ describe('a reservation', () => {
     const tunnel = await startTunnel(relay.port);
     const address = relay.address.replace(`/tcp/${relay.port}`, `/tcp/${tunnel.port}`);
     let network = 'home';
-    const { reservations, lines, peerId } = await startServingDevice(address, [], () => network);
+    const { reservations, lines, peerId } = await startServingDevice([address], [], () => network);
     tunnel.state.isDead = true;
     network = 'train';
     await until(() => lines.filter(({ message }) => message === 'reserved').length === 2, 'it is back');
@@ -151,19 +169,7 @@ describe('a reservation', () => {
     relay.libp2p.addEventListener('connection:open', ({ detail: connection }) => {
       setTimeout(() => connection.abort(new Error('dropped')), 100);
     });
-    const { node } = await startDevice();
-    const { log, lines } = createTestLog();
-    const reservations = createReservations({
-      node,
-      relays: [relay.address],
-      log,
-      onChange: () => {},
-      clock: () => performance.now(),
-      now: () => Date.now() / 1000,
-      random: () => 0.5,
-    });
-    reservations.start();
-    onCleanup(async () => reservations.stop());
+    const { lines } = await startReservations([relay.address]);
     await until(
       () => lines.filter(({ retryInMs }) => retryInMs !== undefined).length >= 3,
       'it was lost three times',
@@ -173,21 +179,22 @@ describe('a reservation', () => {
     ]);
   });
 
+  test('is made again under each of the addresses that one relay has', async () => {
+    const relay = await startTestRelay();
+    const relays = [relay.address, relay.address.replace('/ip4/127.0.0.1/', '/dns4/localhost/')];
+    const { reservations } = await startReservations(relays);
+    const areAll = (): boolean =>
+      relays.every((front) => reservations.addresses().some((address) => address.startsWith(front)));
+    await until(areAll, 'both are held');
+    await relay.libp2p.stop();
+    await until(isLost(reservations), 'both are lost');
+    await restart(relay);
+    await until(areAll, 'both are back');
+  });
+
   test('is held on two relays at most, and a third takes the place of one that went away', async () => {
     const relays = [await startTestRelay(), await startTestRelay(), await startTestRelay()];
-    const { node } = await startDevice();
-    const { log, lines } = createTestLog();
-    const reservations = createReservations({
-      node,
-      relays: relays.map(({ address }) => address),
-      log,
-      onChange: () => {},
-      clock: () => performance.now(),
-      now: () => Date.now() / 1000,
-      random: () => 0.5,
-    });
-    reservations.start();
-    onCleanup(async () => reservations.stop());
+    const { reservations, lines } = await startReservations(relays.map(({ address }) => address));
     const relaysInUse = (): string[] =>
       relays
         .filter(({ address }) => reservations.addresses().some((one) => one.startsWith(address)))

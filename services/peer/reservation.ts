@@ -67,7 +67,9 @@ export function createReservations(deps: ReservationDeps): Reservations {
 
   /** The one to ask next: one that is held before it expires, and others while there are too few. */
   function nextPlace(): RelayPlace | undefined {
-    const isEnough = heldRelays().length >= WANTED_RESERVATIONS;
+    // A relay may stand there under several addresses.
+    const relaysHeld = new Set(places.filter(({ held }) => held).map(({ peerId }) => peerId));
+    const isEnough = relaysHeld.size >= WANTED_RESERVATIONS;
     return places.filter(({ held }) => held || !isEnough).toSorted((a, b) => a.dueAt - b.dueAt)[0];
   }
 
@@ -83,9 +85,9 @@ export function createReservations(deps: ReservationDeps): Reservations {
 
   function onRemoved(event: Event): void {
     const relay = (event as CustomEvent<{ relay: { toString(): string } }>).detail.relay.toString();
-    const place = places.find(({ peerId, held }) => held && peerId === relay);
-    if (place === undefined) return;
-    log.warn({ relay: place.relay, retryInMs: place.lost() }, 'reservation lost');
+    const lost = places.filter(({ peerId, held }) => held && peerId === relay);
+    if (lost.length === 0) return;
+    for (const place of lost) log.warn({ relay: place.relay, retryInMs: place.lost() }, 'reservation lost');
     onChange();
     woken.resolve();
   }

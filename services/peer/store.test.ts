@@ -85,6 +85,15 @@ describe('the store', () => {
     expect(seen).toEqual([1, 2]);
   });
 
+  test('holds no transaction open when the reader stops early, so that the log can be taken up', () => {
+    const store = createStore(open());
+    store.insert(makeEntries(100));
+    store.readAfter(0, 100, ({ seq }) => seq < 3);
+    const checkpoint = open().sqlite.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get();
+    expect(checkpoint).toMatchObject({ busy: 0 });
+    expect(statSync(`${path}-wal`).size).toBe(0);
+  });
+
   test('moves a cursor only together with its batch', () => {
     const store = createStore(open());
     const [first] = makeEntries(1);
@@ -134,13 +143,18 @@ describe('the store', () => {
       CREATE TABLE peer_push_state (peer_id TEXT PRIMARY KEY, last_pushed_seq INTEGER NOT NULL);
       CREATE TABLE peer_book (peer_id TEXT PRIMARY KEY, addrs_json TEXT NOT NULL, user_id TEXT, device_id TEXT,
         rr_version TEXT, last_seen INTEGER NOT NULL);
+      CREATE TABLE entry_deletions (delete_seq INTEGER PRIMARY KEY AUTOINCREMENT, entry_id TEXT NOT NULL UNIQUE,
+        user_id TEXT NOT NULL, device_id TEXT NOT NULL, deleted_at INTEGER NOT NULL);
+      CREATE INDEX idx_entries_ts ON entries(ts);
+      CREATE INDEX idx_entry_deletions_device_seq ON entry_deletions(device_id, delete_seq);
+      CREATE TABLE peer_revocations (peer_id TEXT PRIMARY KEY, revoked_at INTEGER NOT NULL, ticket_id TEXT NOT NULL);
       INSERT INTO entries(entry_id, device_id, user_id, ts, cmd, cwd, exit_code, duration_ms, shell, hostname, version)
         VALUES ('of-rr', 'laptop', 'ada', 1700000000, 'ls', '/', 0, 1, 'zsh', 'laptop.lan', '0.9.0');
       INSERT INTO peer_state VALUES ('p', 41);
       INSERT INTO peer_push_state VALUES ('p', 7);
       INSERT INTO peer_book VALUES ('p', '["/ip4/10.0.0.1/tcp/1"]', 'ada', 'laptop', '0.9.0', 100);`);
     const schema = (): unknown =>
-      rr.prepare("SELECT sql FROM sqlite_schema WHERE type = 'table' ORDER BY name").all();
+      rr.prepare('SELECT type, name, sql FROM sqlite_schema ORDER BY type, name').all();
     const before = schema();
     const database = open();
     const [store, book] = [createStore(database), createPeerBook(database)];
@@ -153,6 +167,11 @@ describe('the store', () => {
       last_seen: 200,
     });
     expect(rr.prepare('SELECT last_cursor FROM peer_state').get()).toEqual({ last_cursor: 43 });
+    // What rr does with its open connection goes on to work, and is seen here.
+    rr.exec(`INSERT OR IGNORE INTO entries(entry_id, device_id, user_id, ts, cmd, cwd, exit_code, duration_ms, shell,
+      hostname, version) VALUES ('of-rr-2', 'laptop', 'ada', 1700000001, 'pwd', '/', 0, 1, 'zsh', 'laptop.lan', '0.9.0')`);
+    expect(readAll(store).at(-1)).toMatchObject({ entry_id: 'of-rr-2', cmd: 'pwd' });
+    expect(rr.prepare('PRAGMA integrity_check').get()).toEqual({ integrity_check: 'ok' });
     rr.close();
   });
 

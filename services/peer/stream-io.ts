@@ -122,6 +122,8 @@ async function attend(
   work: (finish: () => void, fail: (error: Error) => void) => () => void,
 ): Promise<void> {
   const outcome = Promise.withResolvers<void>();
+  // What fails at once is thrown below; aborting the stream then fails this as well, and nobody waits for it.
+  outcome.promise.catch(() => {});
   const fail = (error: Error): void => outcome.reject(error);
   const silence = setTimeout(
     () => fail(new SilenceError(`the other side was silent for ${silenceMs} ms`)),

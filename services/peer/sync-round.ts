@@ -41,14 +41,16 @@ export async function syncRound({ discovery, pulls }: RoundDeps, options: RoundO
     given === undefined ? found.peers : given.map((target) => withAddresses(target, found.peers));
 
   const queue = targets.slice(0, MAX_PEERS);
+  const failing = new AbortController();
+  const stop = AbortSignal.any([signal, failing.signal]);
   const reports: PullReport[] = [];
   const running = new Map<string, PullProgress>();
   const work = async (): Promise<void> => {
-    for (let target = queue.shift(); target !== undefined && !signal.aborted; target = queue.shift()) {
+    for (let target = queue.shift(); target !== undefined && !stop.aborted; target = queue.shift()) {
       const { peerId } = target;
       const report = await pull(target, pulls, {
         limit,
-        signal,
+        signal: stop,
         onProgress: ({ entries, bytes }) => {
           running.set(peerId, { entries, bytes });
           onProgress(sum([...running.values()]));
@@ -58,7 +60,15 @@ export async function syncRound({ discovery, pulls }: RoundDeps, options: RoundO
       onReport(report);
     }
   };
-  await Promise.all(Array.from({ length: Math.min(CONCURRENT_PULLS, queue.length) }, work));
+  const workers = Array.from({ length: Math.min(CONCURRENT_PULLS, queue.length) }, async () =>
+    work().catch((error: unknown) => {
+      // Nothing can be stored any more: the others need not go on.
+      failing.abort(error);
+      throw error;
+    }),
+  );
+  await Promise.allSettled(workers);
+  await Promise.all(workers);
   return { reports, problems: found.problems };
 }
 

@@ -38,7 +38,7 @@ function makeRandomEntries(count: number): Entry[] {
 describe('a pull through a relay', () => {
   test('brings everything, and the next one only what is new', async () => {
     const relay = await startTestRelay();
-    const server = await startServingDevice(relay.address);
+    const server = await startServingDevice([relay.address]);
     const client = await startDevice();
     server.store.insert(makeEntries(2_500));
     const target = { peerId: server.peerId, addresses: server.reservations.addresses() };
@@ -61,7 +61,7 @@ describe('a pull through a relay', () => {
 
   test('goes on over the next circuit when one has carried all it may', async () => {
     const relay = await startTestRelay({ circuitBytes: 256 * 1024 });
-    const server = await startServingDevice(relay.address);
+    const server = await startServingDevice([relay.address]);
     const client = await startDevice();
     const entries = makeRandomEntries(4_000);
     server.store.insert(entries);
@@ -73,7 +73,7 @@ describe('a pull through a relay', () => {
 
   test('halves what it asks for until an answer fits into a circuit', async () => {
     const relay = await startTestRelay({ circuitBytes: 128 * 1024 });
-    const server = await startServingDevice(relay.address);
+    const server = await startServingDevice([relay.address]);
     const client = await startDevice();
     const entries = makeRandomEntries(1_000);
     server.store.insert(entries);
@@ -123,7 +123,7 @@ describe('a pull through a relay', () => {
   });
 
   test('goes to the direct address when no relay is there', async () => {
-    const server = await startServingDevice(undefined, LOOPBACK);
+    const server = await startServingDevice([], LOOPBACK);
     const client = await startDevice();
     server.store.insert(makeEntries(10));
     const addresses = server.node.libp2p.getMultiaddrs().map(String);

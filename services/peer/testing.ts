@@ -158,16 +158,15 @@ export function createTestLog(): {
 
 const clock = (): number => performance.now();
 
-/** A device that answers pulls and holds a reservation on the relay. */
+/** A device that answers pulls and holds a reservation on each of the relays, which it makes again by itself. */
 export async function startServingDevice(
-  relay: string | undefined,
+  relays: readonly string[],
   listen: readonly string[] = [],
   network?: () => string,
 ) {
   const device = await startDevice(listen);
   const { log, lines } = createTestLog();
   onCleanup(await servePulls({ libp2p: device.node.libp2p, store: device.store, log, clock }));
-  const relays = relay === undefined ? [] : [relay];
   const reservations = createReservations({
     node: device.node,
     relays,
@@ -180,7 +179,7 @@ export async function startServingDevice(
   });
   reservations.start();
   onCleanup(async () => reservations.stop());
-  if (relay !== undefined) await until(() => reservations.addresses().length > 0, 'a reservation is held');
+  await until(() => reservations.addresses().length >= relays.length, 'the reservations are held');
   return { ...device, reservations, lines };
 }
 

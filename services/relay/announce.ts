@@ -6,6 +6,12 @@ import { describeError } from '../shared/errors.ts';
 /** Most addresses a relay announces; each goes into every reservation, which has 4 KiB. */
 export const MAX_ANNOUNCED = 16;
 
+/** Most bytes of all of them together, with the peer id behind each: the rest of a reservation takes some 300. */
+export const MAX_ANNOUNCED_BYTES = 3 * 1024;
+
+/** What a peer id takes at the end of an address, in bytes: the longest, of an Ed25519 key. */
+const PEER_ID_BYTES = 41;
+
 /** Names and addresses that a device can dial a relay by. */
 const HOSTS = new Set(['ip4', 'ip6', 'dns', 'dns4', 'dns6', 'dnsaddr']);
 
@@ -88,6 +94,11 @@ export function dialable(addresses: readonly Multiaddr[], local: boolean): Multi
   return addresses
     .filter((address) => !isUnspecified(address) && (local || !isLoopback(address)))
     .slice(0, MAX_ANNOUNCED);
+}
+
+/** How much of a reservation these addresses take, in bytes, each with the peer id behind it. */
+export function announcedBytes(addresses: readonly Multiaddr[]): number {
+  return addresses.reduce((sum, { bytes }) => sum + bytes.length + PEER_ID_BYTES, 0);
 }
 
 /** Whether an announced address names another peer than the relay itself. */

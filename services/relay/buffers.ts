@@ -4,7 +4,7 @@
 import type { Stream } from '@libp2p/interface';
 import { holdReading, releaseReading } from '../swarm/muxers.ts';
 
-/** How often what waits is added up while anything does, in milliseconds. */
+/** How often what waits is counted again while anything does, in milliseconds. */
 const CHECK_INTERVAL_MS = 10;
 
 /** One direction of a circuit that is paused: its receiver is slower than its sender, or a rate is kept to. */
@@ -22,41 +22,57 @@ export interface Buffers {
   bytes(): number;
 }
 
-/** @param maxBytes past this, nothing more is read from the connections of the senders that are paused. */
-export function createBuffers(maxBytes: number): Buffers {
-  const waiting = new Set<Waiting>();
+/**
+ * @param maxBytes what may wait, and what those that are read from may yet send; past it the senders of more are not
+ * read from, and what one read of their socket brought is all that waits of theirs.
+ * @param windowBytes what a paused stream may receive
+ */
+export function createBuffers(maxBytes: number, windowBytes: number): Buffers {
+  /** What is set aside for each direction. */
+  const waiting = new Map<Waiting, number>();
+  let setAside = 0;
   let timer: NodeJS.Timeout | undefined;
-  let isTight = false;
 
-  function bytes(): number {
-    let sum = 0;
-    for (const { from, to } of waiting) sum += from.readBufferLength + to.writeBufferLength;
-    return sum;
+  // A sender fills its whole window within one turn of the event loop, and a thousand do, so nothing can be left to the
+  // next check: either there is room for all of it, or nothing more is read.
+  function admit(direction: Waiting): void {
+    const { from, to } = direction;
+    const most = Math.max(from.readBufferLength, windowBytes) + to.writeBufferLength;
+    const isHeld = setAside + most > maxBytes;
+    if (isHeld) holdReading(from, direction);
+    else releaseReading(from, direction);
+    const bytes = isHeld ? bytesOf(direction) : most;
+    waiting.set(direction, bytes);
+    setAside += bytes;
   }
 
   function check(): void {
-    isTight = bytes() > maxBytes;
-    for (const each of waiting) {
-      if (isTight) holdReading(each.from, each);
-      else releaseReading(each.from, each);
-    }
+    setAside = 0;
+    for (const direction of waiting.keys()) admit(direction);
   }
 
   return {
     add(direction) {
-      waiting.add(direction);
-      // Between two checks a thousand senders could each send a window more.
-      if (isTight) holdReading(direction.from, direction);
+      if (waiting.has(direction)) return;
+      admit(direction);
       timer ??= setInterval(check, CHECK_INTERVAL_MS);
     },
     remove(direction) {
+      setAside -= waiting.get(direction) ?? 0;
       if (!waiting.delete(direction)) return;
       releaseReading(direction.from, direction);
       if (waiting.size > 0) return;
       clearInterval(timer);
       timer = undefined;
-      isTight = false;
     },
-    bytes,
+    bytes() {
+      let sum = 0;
+      for (const direction of waiting.keys()) sum += bytesOf(direction);
+      return sum;
+    },
   };
+}
+
+function bytesOf({ from, to }: Waiting): number {
+  return from.readBufferLength + to.writeBufferLength;
 }

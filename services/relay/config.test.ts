@@ -104,4 +104,14 @@ describe('the configuration of a relay', () => {
       `RELAY_ANNOUNCE has /dns4/b.example/tcp/1/p2p/${other}, but the peer id of this relay is ${own}`,
     ]);
   });
+
+  test('that announces more than a reservation has room for is refused', async () => {
+    const name = `${'a'.repeat(63)}.${'b'.repeat(63)}.${'c'.repeat(63)}.example`;
+    const announced = (count: number): string =>
+      Array.from({ length: count }, (_, at) => `/dns4/${name}/tcp/${4001 + at}`).join(',');
+    expect(await problems({ ...MINIMAL, RELAY_ANNOUNCE: announced(11) })).toEqual([]);
+    expect(await problems({ ...MINIMAL, RELAY_ANNOUNCE: announced(13) })).toEqual([
+      expect.stringMatching(/^RELAY_ANNOUNCE has addresses of \d+ bytes together, and .* room for 3072/),
+    ]);
+  });
 });

@@ -16,7 +16,15 @@ import {
 import { allConfigured, ConfigError, describeError } from '../shared/errors.ts';
 import { identityFromSeed, readOrCreateIdentity, readSeed } from '../swarm/identity.ts';
 import { readSwarmKey } from '../swarm/key.ts';
-import { expandAnnounced, MAX_ANNOUNCED, namesOtherPeer, ordinalOf, parseListen } from './announce.ts';
+import {
+  announcedBytes,
+  expandAnnounced,
+  MAX_ANNOUNCED,
+  MAX_ANNOUNCED_BYTES,
+  namesOtherPeer,
+  ordinalOf,
+  parseListen,
+} from './announce.ts';
 
 /** Addresses a relay listens on: IPv4 and IPv6, perhaps on a few networks. */
 const MAX_LISTEN = 8;
@@ -144,6 +152,12 @@ export const variables = {
     '0',
     'Rate of all circuits together that one peer opened; 0 is no limit.',
   ),
+  RELAY_CIRCUIT_BUFFER_BYTES: integer(
+    256 * 1024,
+    64 * 1024 * 1024,
+    '1048576',
+    'Bytes of one circuit and direction that may wait for a slower receiver, and as many that have yet to be sent. A circuit carries at most this much in the time a byte takes to its device and back.',
+  ),
   RELAY_BUFFER_BYTES: integer(
     1024 * 1024,
     Number.MAX_SAFE_INTEGER,
@@ -191,6 +205,11 @@ function readAnnounced(values: Values<typeof variables>, peerId: string): Multia
       problems.push(`RELAY_ANNOUNCE ${describeError(error)}`);
     }
   }
+  const size = announcedBytes(announced);
+  if (size > MAX_ANNOUNCED_BYTES)
+    problems.push(
+      `RELAY_ANNOUNCE has addresses of ${size} bytes together, and a reservation has room for ${MAX_ANNOUNCED_BYTES}: name fewer or shorter ones`,
+    );
   if (problems.length > 0) throw new ConfigError(problems);
   return announced;
 }

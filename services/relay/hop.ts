@@ -57,7 +57,7 @@ export interface HopOptions {
   readonly buffers: Buffers;
   readonly metrics: RelayMetrics;
   readonly log: Logger;
-  /** The relay's own addresses as devices can dial them, ending in its peer id; never empty. */
+  /** The relay's own addresses as devices can dial them, ending in its peer id; empty when it lost its network. */
   addresses(): readonly Multiaddr[];
   connectionsTo(peer: PeerId): Connection[];
   /** The rate of one more circuit, where each has one. */
@@ -88,6 +88,12 @@ export function createHop(options: HopOptions): Hop {
       metrics.reservation('relayed');
       return refuse(messages, RESERVE_STATUS, signal);
     }
+    const addresses = options.addresses().map((address) => address.bytes);
+    // Clients take a reservation without an address for a violation.
+    if (addresses.length === 0) {
+      metrics.reservation('no_address');
+      return refuse(messages, RESERVE_STATUS, signal);
+    }
     const decision = ledger.reserve(peer, addressOf(connection));
     metrics.reservation(decision.allowed ? 'ok' : decision.reason);
     log.debug({ peer, decision }, 'reserve');
@@ -95,7 +101,6 @@ export function createHop(options: HopOptions): Hop {
     // The peer may have gone while its request was read; its disconnect has then already been seen.
     if (options.connectionsTo(connection.remotePeer).length === 0) return ledger.release(peer);
     const expires = Math.floor(Date.now() / 1000) + options.reservationSeconds;
-    const addresses = options.addresses().map((address) => address.bytes);
     const voucher = await sealVoucher(identity, relay, connection.remotePeer, expires);
     await conclude(
       messages,
@@ -200,9 +205,10 @@ async function answer(messages: Messages, content: HopAnswer, signal: AbortSigna
 async function conclude(messages: Messages, content: HopAnswer, signal: AbortSignal): Promise<void> {
   await answer(messages, content, signal);
   const stream = messages.unwrap();
-  signal.addEventListener('abort', () => stream.abort(new Error('the exchange took too long')), {
-    once: true,
-  });
+  const cutOff = (): void => stream.abort(new Error('the exchange took too long'));
+  signal.addEventListener('abort', cutOff, { once: true });
+  // Until its time is up a signal holds what listens to it, and with a stream its whole connection.
+  stream.addEventListener('close', () => signal.removeEventListener('abort', cutOff));
   await stream.close({ signal });
 }
 
@@ -237,7 +243,8 @@ function decodeRequest(bytes: Parameters<typeof decodeHopRequest>[0]): Request {
   }
 }
 
-async function sealVoucher(
+/** The proof that a peer has a reservation: signed by the relay, for others to check. */
+export async function sealVoucher(
   identity: PrivateKey,
   relay: PeerId,
   peer: PeerId,

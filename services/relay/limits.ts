@@ -1,6 +1,7 @@
 // Who may reserve and connect: the ledger of what is reserved and which circuits run. It decides and counts;
 // it knows nothing of streams.
 import { type Bucket, createBuckets, type Rate } from './bucket.ts';
+import { addTo } from './counts.ts';
 
 /** Why something was refused; a metric label. */
 export type Refusal =
@@ -78,7 +79,7 @@ export function createLedger(limits: LedgerLimits, now: () => number = () => per
     const reservation = reserved.get(peer);
     if (reservation === undefined) return;
     reserved.delete(peer);
-    add(byAddress, reservation.address, -1);
+    addTo(byAddress, reservation.address, -1);
   }
 
   // Refreshing moves a reservation to the end of the map, so the oldest stand first and the sweep stops early.
@@ -109,7 +110,7 @@ export function createLedger(limits: LedgerLimits, now: () => number = () => per
       }
       release(peer);
       reserved.set(peer, { expiresAt: now() + limits.reservationSeconds * 1000, address });
-      add(byAddress, address, 1);
+      addTo(byAddress, address, 1);
       return ALLOWED;
     },
     isReserved,
@@ -122,14 +123,14 @@ export function createLedger(limits: LedgerLimits, now: () => number = () => per
       if ((bySource.get(source) ?? 0) >= limits.maxCircuitsPerPeer) return refuse('source');
       if ((byTarget.get(target) ?? 0) >= limits.maxCircuitsPerPeer) return refuse('target');
       circuits += 1;
-      add(bySource, source, 1);
-      add(byTarget, target, 1);
+      addTo(bySource, source, 1);
+      addTo(byTarget, target, 1);
       return ALLOWED;
     },
     closeCircuit(source, target) {
       circuits -= 1;
-      add(bySource, source, -1);
-      add(byTarget, target, -1);
+      addTo(bySource, source, -1);
+      addTo(byTarget, target, -1);
     },
     bytesOf: (source) => flowing?.of(source),
     drain: () => void (draining = true),
@@ -147,10 +148,4 @@ function perMinute(count: number): Rate {
 
 function refuse(reason: Refusal): Decision {
   return { allowed: false, reason };
-}
-
-function add(counts: Map<string, number>, key: string, change: number): void {
-  const count = (counts.get(key) ?? 0) + change;
-  if (count === 0) counts.delete(key);
-  else counts.set(key, count);
 }

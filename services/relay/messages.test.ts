@@ -7,12 +7,14 @@ import {
   Status as StockStatus,
   StopMessage,
 } from '../../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
+import { MAX_ANNOUNCED, MAX_ANNOUNCED_BYTES } from './announce.ts';
 import {
   decodeHopRequest,
   decodeStopAnswer,
   encodeHopAnswer,
   encodeStopRequest,
   encodeVoucher,
+  MAX_MESSAGE_BYTES,
   Status,
 } from './messages.ts';
 
@@ -68,6 +70,19 @@ describe('what the stock implementation reads of ours', () => {
       limit: { duration: 900, data: 2n ** 40n },
       reservation: { expire: 1_800_000_000n, addrs: addresses.map((address) => new Uint8Array(address)) },
     });
+  });
+
+  test('is a reservation of at most 4 KiB, with all the addresses that may be announced', () => {
+    const addresses = Array.from({ length: MAX_ANNOUNCED }, () =>
+      randomBytes(MAX_ANNOUNCED_BYTES / MAX_ANNOUNCED),
+    );
+    const bytes = encodeHopAnswer({
+      status: Status.OK,
+      limit: { seconds: 604_800, bytes: Number.MAX_SAFE_INTEGER },
+      // The key, the ids of both and a signature: twice what an Ed25519 key makes of it.
+      reservation: { expires: 1_800_000_000, addresses, voucher: randomBytes(512) },
+    });
+    expect(bytes.length).toBeLessThanOrEqual(MAX_MESSAGE_BYTES);
   });
 
   test('is a stop request', () => {

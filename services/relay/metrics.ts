@@ -6,12 +6,20 @@ import type { CircuitSummary, Direction } from './circuit.ts';
 import type { Refusal } from './limits.ts';
 
 /** How a request for a reservation went. */
-export type ReservationOutcome = 'ok' | 'relayed' | Refusal;
+export type ReservationOutcome = 'ok' | 'relayed' | 'no_address' | Refusal;
 
 /** How a request for a circuit went. */
 export type CircuitOutcome = 'ok' | 'relayed' | 'target_unreachable' | Refusal;
 
-const RESERVATION_OUTCOMES = ['ok', 'relayed', 'draining', 'rate', 'reservations', 'address'] as const;
+const RESERVATION_OUTCOMES = [
+  'ok',
+  'relayed',
+  'no_address',
+  'draining',
+  'rate',
+  'reservations',
+  'address',
+] as const;
 const CIRCUIT_OUTCOMES = [
   'ok',
   'relayed',
@@ -24,15 +32,18 @@ const CIRCUIT_OUTCOMES = [
   'target_unreachable',
 ] as const;
 const CIRCUIT_ENDS = ['closed', 'reset', 'bytes', 'duration', 'idle', 'shutdown'] as const;
-const CONNECTION_REFUSALS = ['all', 'peer', 'address'] as const;
+const CONNECTION_REFUSALS = ['all', 'peer', 'address', 'pending'] as const;
 const MUXERS = { '/yamux/1.0.0': 'yamux', '/mplex/6.7.0': 'mplex' } as const;
-const HANDSHAKE_OUTCOMES = ['ok', 'wrong_key', 'no_nonce', 'no_greeting'] as const;
+const HANDSHAKE_OUTCOMES = ['ok', 'wrong_key', 'no_nonce', 'no_greeting', 'unfinished'] as const;
 
 /** From a short look to the longest circuit allowed by default. */
 const DURATION_BUCKETS_SECONDS = [0.1, 0.5, 1, 5, 15, 60, 300, 900];
 
-/** Why a connection was refused: as many as there may be in all, of one peer, or from one address. */
+/** Why a connection was refused: as many as there may be in all, of one peer, from one address, or in their handshake. */
 export type ConnectionRefusal = (typeof CONNECTION_REFUSALS)[number];
+
+/** How a handshake went; `unfinished` had the swarm key, and then failed or took too long. */
+export type HandshakeOutcome = ProtectionOutcome | 'unfinished';
 
 /** What is read when the metrics are. */
 export interface RelayGauges {
@@ -40,6 +51,8 @@ export interface RelayGauges {
   circuits(): number;
   /** The muxer of each open connection. */
   muxers(): Iterable<string>;
+  /** Connections in their handshake. */
+  pending(): number;
   bufferedBytes(): number;
 }
 
@@ -65,9 +78,10 @@ export interface RelayMetrics {
   circuitEnded(summary: CircuitSummary): void;
   readonly bytes: (direction: Direction, bytes: number) => void;
   malformed(): void;
-  readonly handshake: (outcome: ProtectionOutcome) => void;
+  handshake(outcome: HandshakeOutcome): void;
   connectionRefused(reason: ConnectionRefusal): void;
   idleClosed(): void;
+  stuckClosed(): void;
   /** Says how much of each there may be, which alerts and dashboards measure by. */
   limits(limits: Readonly<Record<LimitedResource, number>>): void;
   /** Says what is read when the metrics are. */
@@ -123,19 +137,24 @@ export function createRelayMetrics(cipher: string): RelayMetrics {
   });
   const handshakes = new Counter({
     name: 'rustory_relay_handshakes_total',
-    help: 'Connections by how their protection with the swarm key went.',
+    help: 'Handshakes by how they went, from the swarm key to the muxer.',
     labelNames: ['outcome'],
     registers,
   });
   const refused = new Counter({
     name: 'rustory_relay_connections_refused_total',
-    help: 'Connections refused because there are as many as there may be: in all, of one peer, from one address.',
+    help: 'Connections refused because there are as many as there may be: in all, of one peer, from one address, in their handshake.',
     labelNames: ['reason'],
     registers,
   });
   const idle = new Counter({
     name: 'rustory_relay_idle_connections_closed_total',
     help: 'Connections closed because they had neither a reservation nor a stream for too long.',
+    registers,
+  });
+  const stuck = new Counter({
+    name: 'rustory_relay_stuck_connections_closed_total',
+    help: 'Connections closed because they took nothing of what was sent for too long.',
     registers,
   });
   const limits = new Gauge({
@@ -175,6 +194,7 @@ export function createRelayMetrics(cipher: string): RelayMetrics {
     handshake: (outcome) => handshakes.inc({ outcome }),
     connectionRefused: (reason) => refused.inc({ reason }),
     idleClosed: () => idle.inc(),
+    stuckClosed: () => stuck.inc(),
     limits(values) {
       for (const [resource, limit] of Object.entries(values)) limits.set({ resource }, limit);
     },
@@ -191,6 +211,12 @@ export function createRelayMetrics(cipher: string): RelayMetrics {
         'rustory_relay_buffered_bytes',
         'Bytes that wait in the relay for slower receivers.',
         gauges.bufferedBytes,
+      );
+      gauge(
+        registry,
+        'rustory_relay_pending_connections',
+        'Connections that are in their handshake now.',
+        gauges.pending,
       );
       const connections: Gauge<'muxer'> = new Gauge({
         name: 'rustory_relay_connections',

@@ -60,6 +60,8 @@ export function createStop({ limit, maxCircuitsPerPeer, log, connectionsTo }: St
     async open(source, target, signal) {
       const connections = connectionsTo(target)
         .filter((connection) => connection.status === 'open' && !isRelayed(connection))
+        // The last in the list is the newest of those that opened within one millisecond.
+        .toReversed()
         .toSorted((a, b) => b.timeline.open - a.timeline.open)
         .slice(0, MAX_TARGET_CONNECTIONS);
       const deadline = performance.now() + STOP_TIMEOUT_MS;

@@ -62,6 +62,13 @@ describe('a swarm key file', () => {
   });
 });
 
+test('a fingerprint is the one that rr and every other libp2p print for the same key', () => {
+  const digits = '6189c5cf0b87fb800c1a9feeda73c6ab5e998db48fb9e6a978575c770ceef683';
+  const key = parseSwarmKey(`/key/swarm/psk/1.0.0/\n/base16/\n${digits}`);
+  // The vector of go-libp2p and rust-libp2p.
+  expect(key.fingerprint).toBe('45fc986bbc9388a11d939df26f730f0c');
+});
+
 test('a fingerprint tells keys apart and is not part of the key', () => {
   const key = generateSwarmKey();
   expect(generateSwarmKey().fingerprint).not.toBe(key.fingerprint);

@@ -2,6 +2,7 @@
 // all libp2p implementations read (PSKv1, https://github.com/libp2p/specs/blob/master/pnet/Private-Networks-PSK-V1.md).
 import { createHash, randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
+import { salsa20 } from '@noble/ciphers/salsa.js';
 import { describeError } from '../shared/errors.ts';
 import { readSmallFile } from '../shared/env.ts';
 
@@ -11,13 +12,17 @@ export const SWARM_KEY_BYTES = 32;
 /** A swarm key file has 95 bytes; editors may add a few, but it is never this long. */
 const MAX_FILE_BYTES = 1024;
 
+/** How much of the key's stream goes into its fingerprint, and how long that is, in bytes. */
+const FINGERPRINT_STREAM_BYTES = 64;
+const FINGERPRINT_BYTES = 16;
+
 const PROTOCOL_LINE = '/key/swarm/psk/1.0.0/';
 const ENCODINGS = { '/base16/': 'hex', '/base64/': 'base64' } as const;
 
 /** A swarm key in memory. Its bytes must never reach a log, an error or a metric. */
 export interface SwarmKey {
   readonly bytes: Uint8Array;
-  /** 16 hexadecimal digits that tell two keys apart and reveal neither. */
+  /** 32 hexadecimal digits that tell two keys apart and reveal neither; `rr swarm-key` prints the same. */
   readonly fingerprint: string;
 }
 
@@ -82,10 +87,8 @@ export function createSwarmKeyFile(path: string): SwarmKey {
 }
 
 function toSwarmKey(bytes: Uint8Array): SwarmKey {
-  const fingerprint = createHash('sha256')
-    .update('rustory swarm key\0')
-    .update(bytes)
-    .digest('hex')
-    .slice(0, 16);
-  return { bytes, fingerprint };
+  // Not specified, but what go-libp2p and rust-libp2p do: SHAKE128 of the key's Salsa20 stream.
+  const stream = salsa20(bytes, Buffer.from('finprint'), new Uint8Array(FINGERPRINT_STREAM_BYTES));
+  const shake = createHash('shake128', { outputLength: FINGERPRINT_BYTES });
+  return { bytes, fingerprint: shake.update(stream).digest('hex') };
 }

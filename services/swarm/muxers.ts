@@ -2,8 +2,9 @@
 // yamux frames of any size, and mplex without backpressure.
 import type { MessageStream, Stream, StreamMuxerFactory } from '@libp2p/interface';
 import { mplex } from '@libp2p/mplex';
-import type { AbstractStream, AbstractStreamMuxer } from '@libp2p/utils';
+import { type AbstractStream, type AbstractStreamMuxer, RateLimiter } from '@libp2p/utils';
 import { yamux } from '@libp2p/yamux';
+import { toError } from '../shared/errors.ts';
 
 /**
  * Most a stream may hold that was received and not yet read, in bytes. A paused yamux stream still receives up to
@@ -11,8 +12,15 @@ import { yamux } from '@libp2p/yamux';
  */
 export const MAX_STREAM_BUFFER_BYTES = 1024 * 1024;
 
-/** New streams per second on one mplex connection, past which the library ends the connection. */
+/** New streams per second on one mplex connection, past which the connection ends. */
 const MPLEX_NEW_STREAMS_PER_SECOND = 256;
+
+/**
+ * Messages per second for mplex streams that are no more, past which the library ends the connection. When a circuit
+ * reaches its limit, all that its sender has under way comes to a stream that was reset: some thousand messages, which cost
+ * nothing, while the connection holds the sender's reservation.
+ */
+const MPLEX_LATE_MESSAGES_PER_SECOND = 1_000_000;
 
 /** Largest mplex message, in bytes: the limit of the specification. */
 const MPLEX_MAX_MESSAGE_BYTES = 1024 * 1024;
@@ -36,35 +44,65 @@ const YAMUX_PING_INTERVAL_MS = 60 * 60 * 1000;
  */
 const YAMUX_MAX_FRAME_BYTES = 65_519 - 12;
 
-/** yamux first, because it has flow control for each stream; mplex for the clients that speak only that. */
-export function createMuxers(maxStreamsPerConnection: number): Array<() => StreamMuxerFactory> {
-  const streamOptions = {
-    maxReadBufferLength: MAX_STREAM_BUFFER_BYTES,
-    maxStreamWindowSize: MAX_STREAM_BUFFER_BYTES,
-  };
-  const limits = {
-    maxInboundStreams: maxStreamsPerConnection,
-    maxOutboundStreams: maxStreamsPerConnection,
-    maxEarlyStreams: MAX_EARLY_STREAMS,
-    streamOptions,
-  };
-  const createYamux = yamux({ ...limits, enableKeepAlive: true, keepAliveInterval: YAMUX_PING_INTERVAL_MS });
-  const createMplex = mplex({
-    maxMessageSize: MPLEX_MAX_MESSAGE_BYTES,
-    maxUnprocessedMessageQueueSize: MPLEX_MAX_UNPROCESSED_BYTES,
-    disconnectThreshold: MPLEX_NEW_STREAMS_PER_SECOND,
-  });
-  return [() => withStreams(createYamux(), limitFrames), () => withStreams(createMplex(), pauseConnection)];
+/** What may wait to be sent on one connection, in bytes, unless told otherwise: two of the largest answers of a peer. */
+const MAX_UNSENT_BYTES = 64 * 1024 * 1024;
+
+/** How much may wait in memory. */
+export interface BufferLimits {
+  /** What one stream may hold that was received and not yet read, in bytes; 1 MiB by default. */
+  readonly maxStreamBufferBytes?: number;
+  /** What may wait to be sent on one connection beside its streams' own buffers, in bytes; past it the connection ends. */
+  readonly maxUnsentBytes?: number;
 }
 
-/** Runs `prepare` on each stream of each connection before anything passes through it. */
+/**
+ * yamux first, because it has flow control for each stream; mplex for the clients that speak only that.
+ *
+ * @param maxStreams on one connection, in each direction
+ */
+export function createMuxers(
+  maxStreams: number,
+  { maxStreamBufferBytes = MAX_STREAM_BUFFER_BYTES, maxUnsentBytes = MAX_UNSENT_BYTES }: BufferLimits = {},
+): Array<() => StreamMuxerFactory> {
+  const limits = { maxStreams, maxUnsentBytes };
+  const createYamux = yamux({
+    maxInboundStreams: maxStreams,
+    maxOutboundStreams: maxStreams,
+    maxEarlyStreams: MAX_EARLY_STREAMS,
+    streamOptions: { maxReadBufferLength: maxStreamBufferBytes, maxStreamWindowSize: maxStreamBufferBytes },
+    enableKeepAlive: true,
+    keepAliveInterval: YAMUX_PING_INTERVAL_MS,
+  });
+  const mplexOptions = {
+    maxEarlyStreams: MAX_EARLY_STREAMS,
+    // A paused stream receives the message that was under way: mplex has no window that would hold it back.
+    streamOptions: { maxReadBufferLength: maxStreamBufferBytes + MPLEX_MAX_MESSAGE_BYTES },
+    maxMessageSize: MPLEX_MAX_MESSAGE_BYTES,
+    maxUnprocessedMessageQueueSize: MPLEX_MAX_UNPROCESSED_BYTES,
+    // The library counts new streams by this number too; those have a bound of their own, below.
+    disconnectThreshold: MPLEX_LATE_MESSAGES_PER_SECOND,
+  };
+  // Its types do not know all that it passes on to what it is built upon.
+  const createMplex = mplex(mplexOptions);
+  return [
+    () => withStreams(createYamux(), limits, limitFrames, () => {}),
+    () => withStreams(createMplex(), limits, pauseConnection, limitNewStreams),
+  ];
+}
+
+/** Runs `prepareMuxer` on each connection, and `prepare` on each of its streams before anything passes through it. */
 function withStreams(
   factory: StreamMuxerFactory,
+  { maxStreams, maxUnsentBytes }: { readonly maxStreams: number; readonly maxUnsentBytes: number },
   prepare: (stream: AbstractStream) => void,
+  prepareMuxer: (muxer: AbstractStreamMuxer) => void,
 ): StreamMuxerFactory {
   return {
     protocol: factory.protocol,
     createStreamMuxer(connection) {
+      // Streams wait until the connection takes more. What answers a peer's own frames does not: whoever asks without
+      // end and reads none of the answers would have them all kept.
+      Object.assign(connection, { maxWriteBufferLength: maxUnsentBytes });
       const muxer = factory.createStreamMuxer(connection) as AbstractStreamMuxer;
       const { onCreateStream, onRemoteStream } = muxer;
       muxer.onCreateStream = (options) => {
@@ -74,12 +112,45 @@ function withStreams(
         return stream;
       };
       muxer.onRemoteStream = (stream) => {
+        // yamux counts by itself; mplex takes any number, whatever it is told.
+        if (muxer.streams.filter(({ direction }) => direction === 'inbound').length >= maxStreams) {
+          stream.abort(new Error(`more than ${maxStreams} streams`));
+          return;
+        }
         connections.set(stream, connection);
         prepare(stream);
         onRemoteStream.call(muxer, stream);
       };
+      endWithMuxer(connection, muxer);
+      prepareMuxer(muxer);
       return muxer;
     },
+  };
+}
+
+/**
+ * A muxer that gives up leaves its connection open, though no stream will ever pass it again: a device would keep a
+ * reservation there by which nobody can reach it. So the connection ends too, and the device makes a new one.
+ */
+function endWithMuxer(connection: MessageStream, muxer: AbstractStreamMuxer): void {
+  const { abort } = muxer;
+  muxer.abort = (error) => {
+    abort.call(muxer, error);
+    connection.abort(error);
+  };
+}
+
+/** mplex has no way to refuse a stream before it is there. */
+function limitNewStreams(muxer: AbstractStreamMuxer): void {
+  const limiter = new RateLimiter({ points: MPLEX_NEW_STREAMS_PER_SECOND, duration: 1 });
+  const { onRemoteStream } = muxer;
+  muxer.onRemoteStream = (stream) => {
+    onRemoteStream.call(muxer, stream);
+    try {
+      limiter.consume('new streams');
+    } catch (error) {
+      muxer.abort(toError(error));
+    }
   };
 }
 

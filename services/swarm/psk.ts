@@ -64,16 +64,17 @@ export interface ProtectorOptions {
   readonly key: SwarmKey;
   readonly cipher: Cipher;
   /** Called once for each connection, when it is known how its protection went. */
-  readonly onOutcome?: (outcome: ProtectionOutcome) => void;
+  readonly onOutcome?: (outcome: ProtectionOutcome, connection: MultiaddrConnection) => void;
 }
 
 /** Makes libp2p's `connectionProtector` for a swarm key. */
 export function createProtector(
   options: ProtectorOptions,
 ): (components: { logger: ComponentLogger }) => ConnectionProtector {
-  const { key, cipher, onOutcome = () => {} } = options;
+  const { key, cipher } = options;
   return () => ({
     async protect(connection: MultiaddrConnection, { signal }: AbortOptions = {}) {
+      const onOutcome = (outcome: ProtectionOutcome): void => options.onOutcome?.(outcome, connection);
       const nonce = randomBytes(NONCE_BYTES);
       const remoteNonce = await exchangeNonces(connection, nonce, signal).catch((error: unknown) => {
         onOutcome('no_nonce');
@@ -81,7 +82,7 @@ export function createProtector(
       });
       const inbound = cipher.keystream(key.bytes, remoteNonce);
       const outbound = cipher.keystream(key.bytes, nonce);
-      return new ProtectedConnection(connection, inbound, outbound, onOutcome);
+      return new ProtectedConnection(connection, { inbound, outbound, onOutcome });
     },
   });
 }
@@ -102,6 +103,12 @@ async function exchangeNonces(
   return remoteNonce.subarray();
 }
 
+interface Protection {
+  readonly inbound: Keystream;
+  readonly outbound: Keystream;
+  readonly onOutcome: (outcome: ProtectionOutcome) => void;
+}
+
 /** A connection whose bytes are decrypted where they arrived and encrypted into the one buffer that is sent. */
 class ProtectedConnection extends AbstractMultiaddrConnection {
   readonly #connection: MultiaddrConnection;
@@ -110,13 +117,10 @@ class ProtectedConnection extends AbstractMultiaddrConnection {
   readonly #onOutcome: (outcome: ProtectionOutcome) => void;
   /** How many bytes of the greeting have arrived and were right. */
   #greeted = 0;
+  /** Why it ended before the greeting. */
+  #failure: SwarmKeyMismatchError | NoGreetingError | undefined;
 
-  constructor(
-    connection: MultiaddrConnection,
-    inbound: Keystream,
-    outbound: Keystream,
-    onOutcome: (outcome: ProtectionOutcome) => void,
-  ) {
+  constructor(connection: MultiaddrConnection, protection: Protection) {
     super({
       remoteAddr: connection.remoteAddr,
       direction: connection.direction,
@@ -125,9 +129,9 @@ class ProtectedConnection extends AbstractMultiaddrConnection {
       maxReadBufferLength: connection.maxReadBufferLength,
     });
     this.#connection = connection;
-    this.#inbound = inbound;
-    this.#outbound = outbound;
-    this.#onOutcome = onOutcome;
+    this.#inbound = protection.inbound;
+    this.#outbound = protection.outbound;
+    this.#onOutcome = protection.onOutcome;
     connection.addEventListener('message', (event) => this.#onMessage(event));
     connection.addEventListener('drain', () => this.onMuxerDrain());
     connection.addEventListener('close', (event) => this.#onClose(event));
@@ -139,8 +143,7 @@ class ProtectedConnection extends AbstractMultiaddrConnection {
       // The chunk came from the socket and nobody else holds it, so it is decrypted in place.
       this.#inbound.xor(chunk, chunk);
       if (this.#greeted < GREETING.length && !this.#isGreeting(chunk)) {
-        this.#onOutcome('wrong_key');
-        this.abort(new SwarmKeyMismatchError());
+        this.#fail('wrong_key', new SwarmKeyMismatchError());
         return;
       }
       this.onData(chunk);
@@ -156,12 +159,23 @@ class ProtectedConnection extends AbstractMultiaddrConnection {
   }
 
   #onClose({ error, local }: StreamCloseEvent): void {
-    if (this.#greeted < GREETING.length && this.status === 'open') {
-      this.#onOutcome('no_greeting');
-      this.abort(new NoGreetingError(error));
-    } else if (error === undefined) this.onTransportClosed();
+    if (this.#greeted < GREETING.length && this.status === 'open')
+      this.#fail('no_greeting', new NoGreetingError(error));
+    else if (error === undefined) this.onTransportClosed();
     else if (local === true) this.abort(error);
     else this.onRemoteReset();
+  }
+
+  #fail(outcome: ProtectionOutcome, failure: SwarmKeyMismatchError | NoGreetingError): void {
+    this.#onOutcome(outcome);
+    this.#failure = failure;
+    this.abort(failure);
+  }
+
+  override send(data: Uint8Array | Uint8ArrayList): boolean {
+    // It may have ended before anything was written; a stream that is closed would only say that it is.
+    if (this.#failure !== undefined) throw this.#failure;
+    return super.send(data);
   }
 
   override sendData(data: Uint8ArrayList): SendResult {

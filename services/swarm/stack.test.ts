@@ -1,8 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { generateKeyPair } from '@libp2p/crypto/keys';
-import type { Libp2p, Stream, StreamMuxerFactory } from '@libp2p/interface';
+import type { Connection, Libp2p, Stream, StreamMuxerFactory } from '@libp2p/interface';
+import type { AbstractStream } from '@libp2p/utils';
 import { createLibp2p } from 'libp2p';
+import { Uint8ArrayList } from 'uint8arraylist';
 import { until } from '../shared/testing.ts';
 import { loadCipher } from './cipher.ts';
 import { generateSwarmKey, type SwarmKey } from './key.ts';
@@ -34,15 +36,22 @@ async function startNode(muxers: Muxers, key: SwarmKey = swarmKey): Promise<Libp
   return node;
 }
 
-async function openStream(muxers: Muxers): Promise<{ sender: Stream; receiver: Stream }> {
+async function openStream(
+  muxers: Muxers,
+): Promise<{ sender: Stream; receiver: Stream; dialled: Connection; accepted: Connection }> {
   const [a, b] = await Promise.all([startNode(muxers), startNode(muxers)]);
   const received = Promise.withResolvers<Stream>();
   await b.handle(PROTOCOL, (stream) => {
     stream.pause();
     received.resolve(stream);
   });
-  const sender = await a.dialProtocol(b.getMultiaddrs(), PROTOCOL);
-  return { sender, receiver: await received.promise };
+  await a.handle(PROTOCOL, () => {});
+  const dialled = await a.dial(b.getMultiaddrs());
+  const sender = await dialled.newStream(PROTOCOL);
+  const receiver = await received.promise;
+  const [accepted] = b.getConnections();
+  if (accepted === undefined) throw new Error('not accepted');
+  return { sender, receiver, dialled, accepted };
 }
 
 describe.each([
@@ -79,6 +88,45 @@ describe.each([
     expect(received.digest('hex')).toBe(sent.digest('hex'));
     expect(waits).toBeGreaterThan(0);
   });
+
+  test('that its reader resets leaves its connection as it was, however much is under way', async () => {
+    const { sender, receiver, accepted } = await openStream(muxers);
+    // Each in a frame of its own, whatever the stream would join.
+    for (let at = 0; at < 5_000; at += 1)
+      (sender as AbstractStream).sendData(new Uint8ArrayList(randomBytes(16)));
+    receiver.abort(new Error('the reader has enough'));
+    await until(() => sender.status !== 'open', 'the sender knows');
+    expect((await accepted.newStream(PROTOCOL)).status).toBe('open');
+  });
+});
+
+test('a mplex connection whose peer opens streams without end is ended, not left half open', async () => {
+  const [a, b] = await Promise.all([startNode([mplex] as Muxers), startNode([mplex] as Muxers)]);
+  await b.handle(PROTOCOL, () => {});
+  const dialled = await a.dial(b.getMultiaddrs());
+  const options = { maxOutboundStreams: 1_000 };
+  const opened = await Promise.allSettled(
+    Array.from({ length: 500 }, async () => dialled.newStream(PROTOCOL, options)),
+  );
+  expect(new Set(opened.map(({ status }) => status))).toEqual(new Set(['rejected']));
+  await until(() => b.getConnections().length === 0, 'the connection is ended');
+});
+
+test.each([
+  { muxer: 'yamux', at: 0 },
+  { muxer: 'mplex', at: 1 },
+])('a peer that opens more $muxer streams than it may has the rest reset', async ({ at }) => {
+  const generous = createMuxers(4 * limits.maxStreamsPerConnection).slice(at, at + 1);
+  const [a, b] = await Promise.all([startNode(generous), startNode([yamux, mplex] as Muxers)]);
+  const options = { maxInboundStreams: 64, maxOutboundStreams: 64 };
+  await b.handle(PROTOCOL, () => {}, options);
+  await a.dial(b.getMultiaddrs());
+  const streams = Array.from({ length: limits.maxStreamsPerConnection + 4 }, async () =>
+    a.dialProtocol(b.getMultiaddrs(), PROTOCOL, options),
+  );
+  const refused = (await Promise.allSettled(streams)).filter(({ status }) => status === 'rejected');
+  expect(refused).toHaveLength(4);
+  expect(b.getConnections()[0]?.streams).toHaveLength(limits.maxStreamsPerConnection);
 });
 
 test('a yamux stream sends frames that rust-libp2p accepts, whatever the window', async () => {

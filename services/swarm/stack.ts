@@ -4,7 +4,7 @@ import type { PrivateKey } from '@libp2p/interface';
 import { noise } from '@libp2p/noise';
 import { tcp } from '@libp2p/tcp';
 import type { Libp2pOptions } from 'libp2p';
-import { createMuxers } from './muxers.ts';
+import { type BufferLimits, createMuxers } from './muxers.ts';
 import { createProtector, type ProtectorOptions } from './psk.ts';
 
 /**
@@ -25,15 +25,23 @@ const CLOSE_MS = 1_000;
 /** New connections per second from one address. Behind a load balancer all peers share one, so it is no limit. */
 const CONNECTIONS_PER_ADDRESS_PER_SECOND = 1_000_000;
 
+/** Every address there is: connections from these are counted by our own gater, and none by the library. */
+const EVERYBODY = ['/ip4/0.0.0.0/ipcidr/0', '/ip6/::/ipcidr/0'];
+
+/** Connections that the kernel has accepted and we have not: a second of thousands of devices that come back at once. */
+const LISTEN_BACKLOG = 4096;
+
 /** Addresses that may be tried for one peer. */
 const MAX_ADDRESSES_TO_DIAL = 32;
 
 /** What differs between a relay and a peer. */
-export interface StackLimits {
+export interface StackLimits extends BufferLimits {
   /** Connections at the same time. */
   readonly maxConnections: number;
   /** Inbound connections that are still in their handshake. */
   readonly maxPendingInbound: number;
+  /** Whether the caller's gater bounds inbound connections, and the library is to count none. */
+  readonly isGated?: boolean;
   /** How long setting up a connection or a stream may take, in milliseconds; 10 seconds by default. */
   readonly handshakeMs?: number;
   /** Streams on one connection, in each direction. */
@@ -59,13 +67,15 @@ export function swarmStack(options: StackOptions) {
     privateKey: identity,
     connectionProtector: createProtector(options),
     connectionEncrypters: [noise()],
-    streamMuxers: createMuxers(limits.maxStreamsPerConnection),
+    streamMuxers: createMuxers(limits.maxStreamsPerConnection, limits),
     // A ping would wait behind the bulk data of its own connection, be late, and end a connection that is busy.
     connectionMonitor: { enabled: false },
     connectionManager: {
       // The pruner must never find an excess: it would close idle connections, which hold the reservations.
       maxConnections: limits.maxConnections + limits.maxPendingInbound,
       maxIncomingPendingConnections: limits.maxPendingInbound,
+      // The library would also copy the list of all connections for each new one.
+      allow: limits.isGated === true ? EVERYBODY : [],
       inboundConnectionThreshold: CONNECTIONS_PER_ADDRESS_PER_SECOND,
       maxParallelDials: limits.maxParallelDials,
       maxDialQueueLength: limits.maxParallelDials * 8,
@@ -83,6 +93,7 @@ export function swarmStack(options: StackOptions) {
       tcp({
         inboundSocketInactivityTimeout: INACTIVITY_MS,
         outboundSocketInactivityTimeout: INACTIVITY_MS,
+        backlog: LISTEN_BACKLOG,
         dialOpts: socket,
         listenOpts: socket,
       }),

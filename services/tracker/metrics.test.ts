@@ -1,26 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { createTrackerMetrics } from './metrics.ts';
-import { PROBLEM_CODES } from './problems.ts';
-
-describe('docs/metrics.md', () => {
-  const text = readFileSync('docs/metrics.md', 'utf8');
-  const { registry } = createTrackerMetrics(() => 0, true, 10);
-  const ours = registry
-    .getMetricsAsArray()
-    .map(({ name }) => name)
-    .filter((name) => name.startsWith('rustory_tracker_'));
-
-  test('explains every metric of the tracker and none that is not there', () => {
-    const explained = new Set([...text.matchAll(/`(rustory_tracker_[a-z_]+)/g)].map(([, name]) => name));
-    expect(explained).toContain('rustory_tracker_live_peers');
-    expect(explained).toEqual(new Set(ours));
-  });
-
-  test('explains every reason of a refusal', () => {
-    for (const code of PROBLEM_CODES) expect(text).toContain(`\`${code}\``);
-  });
-});
 
 describe('the metrics of a tracker', () => {
   test('of Redis are there only with Redis', async () => {

@@ -1,5 +1,6 @@
 // Whose address a request comes from, when proxies stand before the tracker. Headers are believed only from those.
 import { BlockList, isIP } from 'node:net';
+import { clientNetwork, unmapped } from '../shared/client-network.ts';
 
 /** Addresses or networks (`10.0.0.0/8`, `::1`) of one proxy or many. */
 export interface Network {
@@ -15,9 +16,6 @@ export type ClientAddress = (
 
 /** Addresses looked at from the end of a header; nobody has that many proxies in a row. */
 const MAX_HOPS = 16;
-
-/** Bits of an IPv6 address that belong to one client: providers hand out at least a /64. */
-const IPV6_CLIENT_GROUPS = 4;
 
 /** @throws Error whose message completes «NAME …». */
 export function parseNetwork(text: string): Network {
@@ -46,24 +44,10 @@ export function createClientAddress(trusted: readonly Network[]): ClientAddress 
       if (isIP(next) === 0) break;
       client = next;
     }
-    return isIP(client) === 0 ? undefined : network(client);
+    return isIP(client) === 0 ? undefined : clientNetwork(client);
   };
 }
 
 function family(address: string): 'ipv4' | 'ipv6' {
   return isIP(address) === 4 ? 'ipv4' : 'ipv6';
-}
-
-/** An IPv4 address as an IPv6 socket shows it, without its prefix. */
-function unmapped(address: string): string {
-  return address.toLowerCase().startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
-}
-
-/** The part of an address that stands for one client. */
-function network(address: string): string {
-  if (isIP(address) === 4) return address;
-  const groups = new URL(`http://[${address.split('%')[0]}]`).hostname.slice(1, -1).split('::');
-  const [head = [], tail = []] = groups.map((part) => part.split(':').filter((group) => group !== ''));
-  const zeros = Array.from({ length: groups.length === 1 ? 0 : 8 - head.length - tail.length }, () => '0');
-  return [...head, ...zeros, ...tail].slice(0, IPV6_CLIENT_GROUPS).join(':');
 }

@@ -49,9 +49,8 @@ To join a grid, first copy its swarm.key to the place that is printed.
     const identity = await loadIdentity(config);
 
     await screen.out(`made  ${path}`);
-    await screen.out(
-      `${hadSwarmKey ? 'kept' : 'made'}  ${settings.swarmKeyPath} (fingerprint ${fingerprint})`,
-    );
+    await screen.out(`${hadSwarmKey ? 'kept' : 'made'}  ${settings.swarmKeyPath}`);
+    await screen.out(`      fingerprint ${fingerprint}`);
     await screen.out(`${hadIdentity ? 'kept' : 'made'}  ${settings.p2pIdentityKeyPath}`);
     await screen.out(`\nThis device is ${peerIdFromPrivateKey(identity).toString()}.`);
     await screen.out(
@@ -72,8 +71,11 @@ function write(path: string, work: () => void): void {
   }
 }
 
-/** Every setting with its documentation: those that were given, or always count, as they are, the rest commented out. */
-function formatConfig({ settings, origins }: Config): string {
+/**
+ * Every setting with its documentation: those that were given, or always count, as they are, the rest commented out; then
+ * what the file before had for `rr` alone.
+ */
+function formatConfig({ settings, origins, others }: Config): string {
   const lines = describeSettings().flatMap(({ name, key, doc, fallback }) => {
     if (name === 'logLevel') return [];
     const isWritten = ALWAYS_WRITTEN.has(name) || origins[name] !== 'default';
@@ -84,7 +86,11 @@ function formatConfig({ settings, origins }: Config): string {
         : `# ${assign(key, /^\d+$/.test(fallback ?? '') ? Number(fallback) : (fallback ?? ''))}`;
     return ['', `# ${doc}`, text];
   });
-  return `# Configuration of this device, for rustory-peer and rr. Flags and RUSTORY_* variables go first.\n${lines.join('\n')}\n`;
+  const head =
+    '# Configuration of this device, for rustory-peer and rr. Flags and RUSTORY_* variables go first.';
+  const kept =
+    Object.keys(others).length === 0 ? [] : ['', '# Kept from the file before.', stringify(others).trim()];
+  return `${[head, ...lines, ...kept].join('\n')}\n`;
 }
 
 function assign(key: string, value: unknown): string {

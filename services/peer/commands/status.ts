@@ -58,7 +58,7 @@ export const swarmKey: Command = {
   usage: 'swarm-key [--json]',
   summary: 'print the fingerprint of the swarm key',
   help: `Devices can talk only when their swarm keys are equal. The fingerprint tells
-whether they are, and nothing of the key itself.
+whether they are, and nothing of the key itself; rr prints the same one.
 
   rustory-peer swarm-key`,
   options: { json: JSON_OPTION },

@@ -19,7 +19,14 @@ import { createBaseParts, runParts } from '../service.ts';
 import { createWatch } from '../watch.ts';
 import type { Part } from '../../shared/lifecycle.ts';
 import type { PeerNode } from '../node.ts';
-import { type Command, type CommandContext, JSON_OPTION, readNumber, readText } from './command.ts';
+import {
+  type Command,
+  type CommandContext,
+  JSON_OPTION,
+  type OptionValues,
+  readNumber,
+  readText,
+} from './command.ts';
 
 /** Pause between two rounds of a watch where nothing else is said, in seconds; trackers forget after 60. */
 const DEFAULT_INTERVAL_SECONDS = 30;
@@ -55,6 +62,8 @@ bytes, duration_ms, next_cursor and, when it failed, error.
 
   async run(context) {
     const { config, log, options, screen, signal } = context;
+    checkWatchOptions(options);
+    readSyncOptions(context);
     const history = openHistory(config);
     const node = await createNode(config);
     if (options['watch'] === true) {
@@ -77,6 +86,13 @@ bytes, duration_ms, next_cursor and, when it failed, error.
     }
   },
 };
+
+/** What only a watch looks at would be left out in silence. */
+function checkWatchOptions(options: OptionValues): void {
+  const given = ['interval-sec', 'start-jitter-sec'].find((name) => options[name] !== undefined);
+  if (given !== undefined && options['watch'] !== true)
+    throw new CommandError('usage', `--${given} is for --watch`, { advice: 'add --watch' });
+}
 
 /** The part that syncs again and again, and prints a line for each round. */
 export function createSyncWatch(context: CommandContext, history: History, node: PeerNode): Part {

@@ -1,0 +1,99 @@
+// Bulk: many bytes one way, and the hash of what arrived back.
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"io"
+	"os"
+
+	"github.com/libp2p/go-libp2p/core/network"
+)
+
+const (
+	bulkProtocol = "/rustory-interop/bulk/1.0.0"
+	chunkBytes   = 64 * 1024
+	hashDigits   = 64
+)
+
+func receiveBulk(stream network.Stream) error {
+	hash := sha256.New()
+	count, err := io.CopyBuffer(hash, stream, make([]byte, chunkBytes))
+	if err != nil {
+		say("broken", line{"reason": err.Error()})
+		return err
+	}
+	digits := hex.EncodeToString(hash.Sum(nil))
+	say("received", line{"bytes": count, "sha256": digits})
+	if _, err := stream.Write([]byte(digits)); err != nil {
+		return err
+	}
+	return stream.CloseWrite()
+}
+
+// Sends, with a rest at half the way when it is to pause, and answers the hash that the other side made.
+func sendBulk(stream network.Stream, total int64, pause bool) (string, error) {
+	answer := make(chan error, 1)
+	var digits []byte
+	// While it rests, a circuit that ends is seen by who reads.
+	go func() {
+		var err error
+		digits, err = io.ReadAll(io.LimitReader(stream, hashDigits))
+		answer <- err
+	}()
+	hash := sha256.New()
+	left := total
+	for index := uint64(0); ; index++ {
+		if pause && left <= total/2 {
+			pause = false
+			if err := rest(answer); err != nil {
+				return "", err
+			}
+		}
+		if left == 0 {
+			break
+		}
+		chunk := chunkOf(index, left)
+		hash.Write(chunk)
+		if _, err := stream.Write(chunk); err != nil {
+			return "", err
+		}
+		left -= int64(len(chunk))
+	}
+	if err := stream.CloseWrite(); err != nil {
+		return "", err
+	}
+	say("sent", line{"bytes": total, "sha256": hex.EncodeToString(hash.Sum(nil))})
+	err := <-answer
+	return string(digits), err
+}
+
+// Waits for a line of standard input, or for the stream to end.
+func rest(answer <-chan error) error {
+	say("half", line{})
+	opened := make(chan struct{})
+	go func() {
+		_, _ = bufio.NewReader(os.Stdin).ReadString('\n')
+		close(opened)
+	}()
+	select {
+	case <-opened:
+		return nil
+	case err := <-answer:
+		if err == nil {
+			err = io.ErrUnexpectedEOF
+		}
+		return err
+	}
+}
+
+// Bytes that tell where they belong, so that none can be lost or change places unnoticed.
+func chunkOf(index uint64, left int64) []byte {
+	chunk := bytes.Repeat([]byte{byte(index)}, int(min(chunkBytes, left)))
+	number := binary.BigEndian.AppendUint64(nil, index)
+	copy(chunk, number)
+	return chunk
+}

@@ -1,0 +1,116 @@
+// dial, pull and bulk: a device that reaches another one through the relay.
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
+)
+
+const (
+	dialTimeout = 20 * time.Second
+	// Entries asked for at once where nothing else is said.
+	defaultLimit = 1000
+)
+
+func request(ctx context.Context, o *options) error {
+	target, err := o.target()
+	if err != nil {
+		return err
+	}
+	node, err := createNode(o)
+	if err != nil {
+		return err
+	}
+	defer node.Close()
+	// Circuits are limited connections, on which the library opens streams only when told so.
+	ctx = network.WithAllowLimitedConn(ctx, "interop")
+	dialing, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	if err := node.Connect(dialing, *target); err != nil {
+		return err
+	}
+	circuit, err := circuitOf(node.Network().ConnsToPeer(target.ID)[0])
+	if err != nil {
+		return err
+	}
+	say("circuit", circuit)
+	switch o.command {
+	case "pull":
+		return pull(ctx, node, target.ID, o)
+	case "bulk":
+		return bulk(ctx, node, target.ID, o)
+	default:
+		return greet(ctx, node, target.ID)
+	}
+}
+
+// Connect has returned, so identify is done.
+func greet(ctx context.Context, node host.Host, id peer.ID) error {
+	agent, err := node.Peerstore().Get(id, "AgentVersion")
+	if err != nil {
+		return fmt.Errorf("identify told nothing: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	if result := <-ping.Ping(ctx, node, id); result.Error != nil {
+		return result.Error
+	}
+	say("dialed", line{"peer": id.String(), "agent": agent})
+	return nil
+}
+
+func pull(ctx context.Context, node host.Host, id peer.ID, o *options) error {
+	limit, err := o.number("--limit", defaultLimit)
+	if err != nil {
+		return err
+	}
+	var cursor int64
+	count := 0
+	for {
+		stream, err := node.NewStream(ctx, id, pullProtocolsOf(o)...)
+		if err != nil {
+			return err
+		}
+		if err := writeMessage(stream, pullRequest{cursor, limit}); err != nil {
+			return err
+		}
+		var response pullResponse
+		if err := readMessage(stream, maxResponseBytes, &response); err != nil {
+			return err
+		}
+		for _, one := range response.Entries {
+			say("entry", line{"entry": convert(one, fromWireTime)})
+		}
+		count += len(response.Entries)
+		if response.NextCursor == nil {
+			say("pulled", line{"entries": count, "protocol": stream.Protocol()})
+			return stream.Close()
+		}
+		cursor = *response.NextCursor
+		stream.Close()
+	}
+}
+
+func bulk(ctx context.Context, node host.Host, id peer.ID, o *options) error {
+	total, err := o.number("--bytes", 0)
+	if err != nil {
+		return err
+	}
+	stream, err := node.NewStream(ctx, id, bulkProtocol)
+	if err != nil {
+		return err
+	}
+	digits, err := sendBulk(stream, total, o.pause)
+	if err != nil {
+		stream.Reset()
+		return err
+	}
+	say("confirmed", line{"sha256": digits})
+	return stream.Close()
+}

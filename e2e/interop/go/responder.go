@@ -1,0 +1,130 @@
+// reserve and serve: a device that can be reached through the relay.
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
+)
+
+const (
+	// Pause before a lost reservation is asked for again.
+	retryPause = 500 * time.Millisecond
+	// What connecting and reserving may take together.
+	reserveTimeout = 20 * time.Second
+)
+
+func respond(ctx context.Context, o *options) error {
+	relay, err := o.relay()
+	if err != nil {
+		return err
+	}
+	entries, err := readEntries(o)
+	if err != nil {
+		return err
+	}
+	node, err := createNode(o)
+	if err != nil {
+		return err
+	}
+	defer node.Close()
+	lost := make(chan struct{}, 1)
+	node.Network().Notify(&network.NotifyBundle{
+		ConnectedF:    func(_ network.Network, conn network.Conn) { tellCircuit(conn) },
+		DisconnectedF: func(_ network.Network, conn network.Conn) { tellLoss(conn, relay.ID, lost) },
+	})
+	for _, id := range pullProtocolsOf(o) {
+		handle(node, id, func(stream network.Stream) error { return answerPull(stream, entries) })
+	}
+	handle(node, bulkProtocol, receiveBulk)
+	for {
+		err := hold(ctx, node, *relay, lost, o.command == "reserve")
+		if o.command == "reserve" {
+			return err
+		}
+		say("lost", line{"reason": err.Error(), "connected": isConnected(node, relay.ID)})
+		time.Sleep(retryPause)
+	}
+}
+
+// Reserves, and refreshes after three quarters of the time that each reservation holds, until one is lost.
+func hold(ctx context.Context, node host.Host, relay peer.AddrInfo, lost <-chan struct{}, once bool) error {
+	for renewal := false; ; renewal = true {
+		reservation, err := reserve(ctx, node, relay)
+		if err != nil {
+			return err
+		}
+		var addresses []string
+		for _, address := range reservation.Addrs {
+			addresses = append(addresses, address.String()+"/p2p-circuit/p2p/"+node.ID().String())
+		}
+		say("reserved", line{
+			"renewal":   renewal,
+			"addresses": addresses,
+			"seconds":   int64(reservation.LimitDuration.Seconds()),
+			"bytes":     reservation.LimitData,
+			"voucher":   reservation.Voucher != nil,
+		})
+		if once {
+			return nil
+		}
+		select {
+		case <-time.After(time.Until(reservation.Expiration) * 3 / 4):
+		case <-lost:
+			return errors.New("the connection to the relay ended")
+		}
+	}
+}
+
+func reserve(ctx context.Context, node host.Host, relay peer.AddrInfo) (*client.Reservation, error) {
+	ctx, cancel := context.WithTimeout(ctx, reserveTimeout)
+	defer cancel()
+	// After a loss the library would wait before it dials the same address again.
+	if network, ok := node.Network().(*swarm.Swarm); ok {
+		network.Backoff().Clear(relay.ID)
+	}
+	if err := node.Connect(ctx, relay); err != nil {
+		return nil, err
+	}
+	return client.Reserve(ctx, node, relay)
+}
+
+func isConnected(node host.Host, id peer.ID) bool {
+	return node.Network().Connectedness(id) == network.Connected
+}
+
+func tellCircuit(conn network.Conn) {
+	if !conn.Stat().Limited || conn.Stat().Direction != network.DirInbound {
+		return
+	}
+	if circuit, err := circuitOf(conn); err == nil {
+		say("circuit", circuit)
+	}
+}
+
+func tellLoss(conn network.Conn, relay peer.ID, lost chan<- struct{}) {
+	if conn.Stat().Limited || conn.RemotePeer() != relay {
+		return
+	}
+	select {
+	case lost <- struct{}{}:
+	default:
+	}
+}
+
+func handle(node host.Host, id protocol.ID, serve func(network.Stream) error) {
+	node.SetStreamHandler(id, func(stream network.Stream) {
+		if err := serve(stream); err != nil {
+			stream.Reset()
+			return
+		}
+		stream.Close()
+	})
+}

@@ -1,0 +1,111 @@
+// register and list: the tracker over HTTP. Empty fields go out as null; an answer without last_seen_unix cannot be read.
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+const (
+	callTimeout    = 5 * time.Second
+	maxAnswerBytes = 1024 * 1024
+)
+
+type meta struct {
+	DeviceID      *string `json:"device_id"`
+	Hostname      *string `json:"hostname"`
+	UserID        *string `json:"user_id"`
+	Version       *string `json:"version"`
+	BuildRevision *string `json:"build_revision"`
+	BuildDirty    *bool   `json:"build_dirty"`
+}
+
+type registration struct {
+	PeerID string   `json:"peer_id"`
+	Addrs  []string `json:"addrs"`
+	Meta   *meta    `json:"meta"`
+}
+
+type listed struct {
+	registration
+	LastSeen     time.Time `json:"last_seen"`
+	LastSeenUnix *int64    `json:"last_seen_unix"`
+}
+
+func register(ctx context.Context, o *options) error {
+	_, public, err := crypto.GenerateEd25519Key(rand.Reader)
+	if err != nil {
+		return err
+	}
+	id, err := peer.IDFromPublicKey(public)
+	if err != nil {
+		return err
+	}
+	device, user, dirty := "interop", o.values["--user"], true
+	body, err := json.Marshal(registration{
+		PeerID: id.String(),
+		Addrs:  []string{o.values["--relay"] + "/p2p-circuit/p2p/" + id.String()},
+		Meta:   &meta{DeviceID: &device, UserID: &user, BuildDirty: &dirty},
+	})
+	if err != nil {
+		return err
+	}
+	var answer struct {
+		OK     bool   `json:"ok"`
+		TTLSec uint64 `json:"ttl_sec"`
+	}
+	if err := call(ctx, http.MethodPost, o.values["--tracker"]+"/api/v1/peers/register", body, &answer); err != nil {
+		return err
+	}
+	say("registered", line{"peer_id": id.String(), "ok": answer.OK, "ttl_sec": answer.TTLSec})
+	return nil
+}
+
+func list(ctx context.Context, o *options) error {
+	var answer struct {
+		Peers []listed `json:"peers"`
+	}
+	address := o.values["--tracker"] + "/api/v1/peers?user_id=" + url.QueryEscape(o.values["--user"])
+	if err := call(ctx, http.MethodGet, address, nil, &answer); err != nil {
+		return err
+	}
+	for _, one := range answer.Peers {
+		if one.LastSeenUnix == nil {
+			return errors.New("a peer has no last_seen_unix")
+		}
+	}
+	say("listed", line{"peers": answer.Peers})
+	return nil
+}
+
+func call(ctx context.Context, method, address string, body []byte, answer any) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answered %s", address, response.Status)
+	}
+	decoder := json.NewDecoder(io.LimitReader(response.Body, maxAnswerBytes))
+	decoder.DisallowUnknownFields()
+	return decoder.Decode(answer)
+}

@@ -1,0 +1,75 @@
+// The node: TCP → swarm key → Noise → muxer, and the same again inside circuits, all stock but the swarm key.
+import { circuitRelayTransport } from '@libp2p/circuit-relay-v2';
+import { identify, type Identify } from '@libp2p/identify';
+import type { Connection, Libp2p, PrivateKey, StreamMuxerFactory } from '@libp2p/interface';
+import { mplex } from '@libp2p/mplex';
+import { noise } from '@libp2p/noise';
+import { ping } from '@libp2p/ping';
+import { tcp } from '@libp2p/tcp';
+import { yamux } from '@libp2p/yamux';
+import { createLibp2p } from 'libp2p';
+import { loadCipher } from '../../../services/swarm/cipher.ts';
+import { readSwarmKey } from '../../../services/swarm/key.ts';
+import { createProtector } from '../../../services/swarm/psk.ts';
+import { type Options, say } from './options.ts';
+
+export type Node = Libp2p<{ identify: Identify }>;
+
+export interface NodeInit {
+  readonly identity: PrivateKey;
+  readonly listen: readonly string[];
+  /** Told of each reservation that is granted and each that is gone. */
+  readonly onReservation?: (what: 'granted' | 'gone') => void;
+}
+
+/** Makes a node without starting it. */
+export async function createNode(options: Options, init: NodeInit): Promise<Node> {
+  const createCircuits = circuitRelayTransport();
+  return createLibp2p({
+    privateKey: init.identity,
+    start: false,
+    addresses: { listen: [...init.listen] },
+    transports: [
+      tcp(),
+      (components) => {
+        const circuits = createCircuits(components);
+        watch(circuits, init.onReservation);
+        return circuits;
+      },
+    ],
+    connectionProtector: createProtector({ key: readSwarmKey(options.text('key')), cipher: loadCipher() }),
+    connectionEncrypters: [noise()],
+    streamMuxers: muxersOf(options.text('muxer')),
+    // Its ping waits behind the bulk data of the same connection, is late, and ends a connection that is only busy.
+    connectionMonitor: { enabled: false },
+    services: {
+      // `dial` asks itself, to see the answer, and only one question at a time is allowed.
+      identify: identify({ runOnConnectionOpen: options.command !== 'dial' }),
+      ping: ping(),
+    },
+    nodeInfo: { userAgent: 'rustory-interop/js' },
+  });
+}
+
+function muxersOf(name: string): Array<() => StreamMuxerFactory> {
+  const muxers = { yamux: [yamux()], mplex: [mplex()], both: [yamux(), mplex()] }[name];
+  if (muxers === undefined) throw new Error(`there is no muxer ${name}`);
+  return muxers;
+}
+
+// The library tells of reservations only inside its circuit transport, whose class is not exported.
+function watch(circuits: object, onReservation: NodeInit['onReservation']): void {
+  if (onReservation === undefined || !('reservationStore' in circuits)) return;
+  const store = circuits.reservationStore as EventTarget;
+  store.addEventListener('relay:created-reservation', () => onReservation('granted'));
+  store.addEventListener('relay:removed', () => onReservation('gone'));
+}
+
+/** Tells of a circuit, with what the relay said of its limits. */
+export function tellCircuit({ remotePeer, limits }: Connection): void {
+  say('circuit', {
+    peer: remotePeer.toString(),
+    seconds: limits?.seconds,
+    bytes: limits?.bytes === undefined ? undefined : Number(limits.bytes),
+  });
+}

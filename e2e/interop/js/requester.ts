@@ -1,0 +1,77 @@
+// `dial`, `pull` and `bulk`: a device that reaches another one through the relay.
+import { generateKeyPair } from '@libp2p/crypto/keys';
+import type { Connection } from '@libp2p/interface';
+import { peerIdFromPrivateKey } from '@libp2p/peer-id';
+import { multiaddr } from '@multiformats/multiaddr';
+import { describeError } from '../../../services/shared/errors.ts';
+import { type Fields, fromWire } from './entries.ts';
+import {
+  BULK_PROTOCOL,
+  MAX_RESPONSE_BYTES,
+  PING_PROTOCOL,
+  pingOn,
+  pullProtocols,
+  readMessage,
+  sendBulk,
+  writeMessage,
+} from './exchange.ts';
+import { type Options, say } from './options.ts';
+import { createNode, type Node, tellCircuit } from './node.ts';
+
+/** Entries asked for at once where nothing else is said. */
+const DEFAULT_LIMIT = 1000;
+
+const DIAL_TIMEOUT_MS = 20_000;
+
+export async function request(options: Options): Promise<void> {
+  const identity = await generateKeyPair('Ed25519');
+  say('started', { peer_id: peerIdFromPrivateKey(identity).toString() });
+  const node = await createNode(options, { identity, listen: [] });
+  await node.start();
+  const address = multiaddr(`${options.text('relay')}/p2p-circuit/p2p/${options.text('peer')}`);
+  const connection = await node.dial(address, { signal: AbortSignal.timeout(DIAL_TIMEOUT_MS) });
+  tellCircuit(connection);
+  if (options.command === 'pull') await pull(connection, options);
+  else if (options.command === 'bulk') await bulk(connection, options);
+  else await greet(node, connection);
+  await node.stop();
+}
+
+/** Identify and ping, on the circuit itself: by the peer id alone the stock ping would open a second one. */
+async function greet(node: Node, connection: Connection): Promise<void> {
+  const signal = AbortSignal.timeout(DIAL_TIMEOUT_MS);
+  let identify: Record<string, unknown>;
+  try {
+    const { agentVersion } = await node.services.identify.identify(connection, { signal });
+    identify = { agent: agentVersion };
+  } catch (error) {
+    identify = { identify_error: describeError(error) };
+  }
+  const stream = await connection.newStream(PING_PROTOCOL, { signal, runOnLimitedConnection: true });
+  await pingOn(stream);
+  say('dialed', { peer: connection.remotePeer.toString(), ...identify });
+}
+
+async function pull(connection: Connection, options: Options): Promise<void> {
+  const limit = Number(options.optional('limit') ?? DEFAULT_LIMIT);
+  let count = 0;
+  for (let cursor = 0; ;) {
+    const stream = await connection.newStream(pullProtocols(options.optional('version')), {
+      runOnLimitedConnection: true,
+    });
+    await writeMessage(stream, { cursor, limit });
+    const answer = (await readMessage(stream, MAX_RESPONSE_BYTES)) as {
+      entries: Fields[];
+      next_cursor: number | null;
+    };
+    for (const entry of answer.entries) say('entry', { entry: fromWire(entry) });
+    count += answer.entries.length;
+    if (answer.next_cursor === null) return say('pulled', { entries: count, protocol: stream.protocol });
+    cursor = answer.next_cursor;
+  }
+}
+
+async function bulk(connection: Connection, options: Options): Promise<void> {
+  const stream = await connection.newStream(BULK_PROTOCOL, { runOnLimitedConnection: true });
+  say('confirmed', { sha256: await sendBulk(stream, Number(options.text('bytes')), options.pause) });
+}

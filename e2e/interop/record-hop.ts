@@ -1,0 +1,141 @@
+// Records hop and stop messages: our hop side on a libp2p node of this process, whose streams are listened to.
+import { generateKeyPair } from '@libp2p/crypto/keys';
+import { identify } from '@libp2p/identify';
+import type { Connection, PeerId, Stream } from '@libp2p/interface';
+import { createLibp2p } from 'libp2p';
+import { createBuffers } from '../../services/relay/buffers.ts';
+import { createHop, type HopOptions } from '../../services/relay/hop.ts';
+import { createLedger } from '../../services/relay/limits.ts';
+import { HOP_PROTOCOL, STOP_PROTOCOL } from '../../services/relay/messages.ts';
+import { createRelayMetrics } from '../../services/relay/metrics.ts';
+import { createLogger } from '../../services/shared/log.ts';
+import { loadCipher } from '../../services/swarm/cipher.ts';
+import type { SwarmKey } from '../../services/swarm/key.ts';
+import { MAX_STREAM_BUFFER_BYTES } from '../../services/swarm/muxers.ts';
+import { swarmStack } from '../../services/swarm/stack.ts';
+import type { Cell } from './cell.ts';
+import { reach } from './steps.ts';
+
+const MANY = 16;
+const cipher = loadCipher();
+
+/** One message each way, with the length before it. */
+interface Exchange {
+  readonly request: string;
+  readonly answer: string;
+}
+
+export interface HopTranscript {
+  readonly target: string;
+  readonly reserve: Exchange;
+  readonly connect: Exchange;
+  readonly stop: Exchange;
+}
+
+/** Lets the program serve, and another of its kind dial it. */
+export async function recordHop(cell: Cell, key: SwarmKey): Promise<HopTranscript> {
+  const hops: Tap[] = [];
+  const stops: Tap[] = [];
+  const identity = await generateKeyPair('Ed25519');
+  const limits = {
+    maxConnections: MANY,
+    maxPendingInbound: MANY,
+    maxStreamsPerConnection: 64,
+    maxParallelDials: 1,
+  };
+  const node = await createLibp2p({
+    ...swarmStack({ identity, key, cipher, limits }),
+    addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
+    services: { identify: identify({ runOnConnectionOpen: false }) },
+  });
+  const hop = createHop({
+    ...hopOptions(),
+    identity,
+    addresses: () => node.getMultiaddrs(),
+    connectionsTo: (peer: PeerId) => node.getConnections(peer).map((connection) => tapped(connection, stops)),
+  });
+  const handle = async (stream: Stream, connection: Connection): Promise<void> => {
+    const handled = hop.handle(stream, connection);
+    // After the handler has begun to listen, or it would miss what is already there.
+    hops.push(tap(stream));
+    await handled;
+  };
+  await node.handle(HOP_PROTOCOL, handle, { runOnLimitedConnection: true });
+  const relay = { ...cell.grid.relay, address: String(node.getMultiaddrs()[0]) };
+  const serving = await cell.serve(relay);
+  await reach(cell, relay, serving);
+  hop.stop();
+  await node.stop();
+  const [reserve, connect, stop] = [hops[0], hops[1], stops[0]].map((heard) => {
+    if (heard === undefined) throw new Error('nothing was heard');
+    return heard;
+  }) as [Tap, Tap, Tap];
+  return {
+    target: serving.peerId,
+    reserve: { request: firstMessage(reserve.received), answer: firstMessage(reserve.sent) },
+    connect: { request: firstMessage(connect.received), answer: firstMessage(connect.sent) },
+    stop: { request: firstMessage(stop.sent), answer: firstMessage(stop.received) },
+  };
+}
+
+function hopOptions(): Omit<HopOptions, 'identity' | 'addresses' | 'connectionsTo'> {
+  return {
+    ledger: createLedger({
+      maxReservations: MANY,
+      maxReservationsPerAddress: undefined,
+      maxCircuits: MANY,
+      maxCircuitsPerPeer: MANY,
+      reservationsPerMinute: MANY,
+      circuitsPerMinute: MANY,
+      bytesPerSecondPerPeer: undefined,
+      reservationSeconds: 3600,
+    }),
+    limit: { seconds: 900, bytes: 64 * 1024 * 1024 },
+    maxCircuitsPerPeer: MANY,
+    reservationSeconds: 3600,
+    idleSeconds: 60,
+    buffers: createBuffers(64 * 1024 * 1024, MAX_STREAM_BUFFER_BYTES),
+    metrics: createRelayMetrics(cipher.name),
+    log: createLogger('record', 'silent'),
+    createCircuitRate: () => undefined,
+  };
+}
+
+interface Tap {
+  readonly sent: Buffer[];
+  readonly received: Buffer[];
+}
+
+function tap(stream: Stream): Tap {
+  const heard: Tap = { sent: [], received: [] };
+  const { send } = stream;
+  stream.send = (data) => {
+    heard.sent.push(Buffer.from(data.subarray()));
+    return send.call(stream, data);
+  };
+  stream.addEventListener('message', ({ data }) => heard.received.push(Buffer.from(data.subarray())));
+  return heard;
+}
+
+/** A connection whose stop streams are listened to. */
+function tapped(connection: Connection, taps: Tap[]): Connection {
+  return new Proxy(connection, {
+    get(target, property) {
+      const value: unknown = Reflect.get(target, property);
+      if (property !== 'newStream') return typeof value === 'function' ? value.bind(target) : value;
+      return async (...args: Parameters<Connection['newStream']>) => {
+        const stream = await target.newStream(...args);
+        if (args[0] === STOP_PROTOCOL) taps.push(tap(stream));
+        return stream;
+      };
+    },
+  });
+}
+
+/** What follows is the circuit. */
+function firstMessage(chunks: readonly Buffer[]): string {
+  const bytes = Buffer.concat(chunks);
+  const [first = 0, second = 0] = bytes;
+  const [digits, length] = first < 0x80 ? [1, first] : [2, (first & 0x7f) + second * 0x80];
+  return bytes.subarray(0, digits + length).toString('hex');
+}

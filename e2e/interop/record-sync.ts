@@ -1,0 +1,69 @@
+// Records sync-pull: what a program asks of a device, and what it answers, in both versions.
+import type { Stream } from '@libp2p/interface';
+import type { Entry } from '../../services/peer/entry.ts';
+import { toWire } from '../../services/peer/entry.ts';
+import { readToEnd, writeAndClose } from '../../services/peer/stream-io.ts';
+import {
+  encodeAnswer,
+  encodeRequest,
+  MAX_RESPONSE_BYTES,
+  PULL_PROTOCOLS,
+} from '../../services/peer/sync-protocol.ts';
+import type { SwarmKey } from '../../services/swarm/key.ts';
+import { dialThrough, startDevice } from '../load/devices.ts';
+import { type Cell, PATIENCE_MS, trickyEntries } from './cell.ts';
+
+export const RECORDED_ENTRIES: readonly Entry[] = trickyEntries('recorded').slice(0, 4);
+
+/** What is asked, by both sides. */
+const REQUEST = { cursor: 0, limit: 1000 };
+
+const PATIENCE = { silenceMs: PATIENCE_MS };
+
+/** One exchange for each version; requests are the program's first, answers hold all entries. */
+export type SyncTranscript = Record<string, { readonly request: string; readonly answer: string }>;
+
+export async function recordSync(cell: Cell, key: SwarmKey): Promise<SyncTranscript> {
+  const transcript: SyncTranscript = {};
+  for (const protocol of PULL_PROTOCOLS) {
+    const version = protocol.split('/').at(-1) ?? '';
+    transcript[version] = {
+      request: await recordRequest(cell, key, protocol, version),
+      answer: await recordAnswer(cell, key, protocol),
+    };
+  }
+  return transcript;
+}
+
+async function recordRequest(cell: Cell, key: SwarmKey, protocol: string, version: string): Promise<string> {
+  const { relay } = cell.grid;
+  const device = await startDevice(key, relay);
+  const requests: string[] = [];
+  const rows = RECORDED_ENTRIES.map((entry) => JSON.stringify(toWire(entry)));
+  const answerPull = async (stream: Stream): Promise<void> => {
+    const request = await readToEnd(stream, MAX_RESPONSE_BYTES, PATIENCE);
+    const answer =
+      requests.length === 0
+        ? encodeAnswer(protocol, rows, rows.length)
+        : encodeAnswer(protocol, [], undefined);
+    requests.push(request.toString('hex'));
+    await writeAndClose(stream, await answer, PATIENCE);
+  };
+  await device.handle(protocol, answerPull, { runOnLimitedConnection: true });
+  const args = ['pull', '--peer', device.peerId.toString(), '--version', version];
+  const { code, stderr } = await cell.run(relay, args);
+  await device.stop();
+  if (code !== 0) throw new Error(`${cell.program.name} could not pull: ${stderr}`);
+  return requests[0] ?? '';
+}
+
+async function recordAnswer(cell: Cell, key: SwarmKey, protocol: string): Promise<string> {
+  const { relay } = cell.grid;
+  const serving = await cell.serve(relay, cell.entriesFile(RECORDED_ENTRIES));
+  const device = await startDevice(key);
+  const stream = await dialThrough(relay, device, serving.peerId, protocol);
+  await writeAndClose(stream, await encodeRequest(protocol, REQUEST), PATIENCE);
+  const answer = await readToEnd(stream, MAX_RESPONSE_BYTES, PATIENCE);
+  await device.stop();
+  return answer.toString('hex');
+}

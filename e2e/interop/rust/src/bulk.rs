@@ -1,0 +1,121 @@
+//! Bulk: many bytes one way, and the hash of what arrived back.
+
+use std::io;
+use std::sync::Arc;
+
+use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use libp2p::StreamProtocol;
+use libp2p::request_response::Codec;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use tokio::sync::Notify;
+
+use crate::say;
+
+pub const PROTOCOL: &str = "/rustory-interop/bulk/1.0.0";
+
+const CHUNK_BYTES: usize = 64 * 1024;
+const HASH_DIGITS: u64 = 64;
+
+/// What one side sends, or what the other counted.
+#[derive(Debug)]
+pub struct Bulk {
+    pub bytes: u64,
+    /// Of what arrived, in hexadecimal digits; empty before.
+    pub sha256: String,
+    /// Sending waits for it at half the way.
+    pub pause: Option<Arc<Notify>>,
+}
+
+#[derive(Clone, Default)]
+pub struct BulkCodec;
+
+#[cfg_attr(feature = "released", async_trait::async_trait)]
+impl Codec for BulkCodec {
+    type Protocol = StreamProtocol;
+    type Request = Bulk;
+    type Response = String;
+
+    async fn read_request<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Bulk>
+    where
+        T: AsyncRead + Unpin + Send,
+    {
+        let mut hash = Sha256::new();
+        let mut chunk = vec![0; CHUNK_BYTES];
+        let mut bytes = 0;
+        loop {
+            let count = io.read(&mut chunk).await?;
+            if count == 0 {
+                return Ok(Bulk {
+                    bytes,
+                    sha256: hex::encode(hash.finalize()),
+                    pause: None,
+                });
+            }
+            hash.update(&chunk[..count]);
+            bytes += count as u64;
+        }
+    }
+
+    async fn read_response<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<String>
+    where
+        T: AsyncRead + Unpin + Send,
+    {
+        let mut text = String::new();
+        io.take(HASH_DIGITS).read_to_string(&mut text).await?;
+        Ok(text)
+    }
+
+    async fn write_request<T>(
+        &mut self,
+        _: &StreamProtocol,
+        io: &mut T,
+        bulk: Bulk,
+    ) -> io::Result<()>
+    where
+        T: AsyncWrite + Unpin + Send,
+    {
+        let mut left = bulk.bytes;
+        let mut hash = Sha256::new();
+        let mut pause = bulk.pause;
+        for index in 0u64.. {
+            if left <= bulk.bytes / 2
+                && let Some(gate) = pause.take()
+            {
+                io.flush().await?;
+                say(json!({ "msg": "half" }));
+                gate.notified().await;
+            }
+            if left == 0 {
+                break;
+            }
+            let chunk = chunk(index, left);
+            hash.update(&chunk);
+            io.write_all(&chunk).await?;
+            left -= chunk.len() as u64;
+        }
+        say(json!({ "msg": "sent", "bytes": bulk.bytes, "sha256": hex::encode(hash.finalize()) }));
+        Ok(())
+    }
+
+    async fn write_response<T>(
+        &mut self,
+        _: &StreamProtocol,
+        io: &mut T,
+        hash: String,
+    ) -> io::Result<()>
+    where
+        T: AsyncWrite + Unpin + Send,
+    {
+        io.write_all(hash.as_bytes()).await
+    }
+}
+
+/// Bytes that tell where they belong, so that none can be lost or change places unnoticed.
+fn chunk(index: u64, left: u64) -> Vec<u8> {
+    let mut bytes = vec![index as u8; CHUNK_BYTES.min(left as usize)];
+    let number = index.to_be_bytes();
+    let count = number.len().min(bytes.len());
+    bytes[..count].copy_from_slice(&number[..count]);
+    bytes
+}

@@ -1,0 +1,72 @@
+//! One peer of the interop matrix, on published rust-libp2p and built as released `rr` clients are. The command line
+//! and the lines it prints are those of all programs of the matrix; `../programs.ts` tells them.
+
+#[cfg(feature = "newest")]
+extern crate libp2p_newest as libp2p;
+#[cfg(feature = "released")]
+extern crate libp2p_released as libp2p;
+#[cfg(feature = "newest")]
+extern crate mplex_newest as libp2p_mplex;
+#[cfg(feature = "released")]
+extern crate mplex_released as libp2p_mplex;
+
+mod bulk;
+mod node;
+mod options;
+mod requester;
+mod responder;
+mod sync;
+mod tracker;
+
+use std::error::Error;
+use std::io::Write;
+use std::process::ExitCode;
+
+use options::Options;
+use serde_json::{Value, json};
+
+pub type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// Prints one line for the runner of the matrix.
+pub fn say(line: Value) {
+    let mut out = std::io::stdout().lock();
+    // A runner that has gone needs no more lines.
+    let _ = writeln!(out, "{line}");
+    let _ = out.flush();
+}
+
+/// An error with all its causes: libp2p's own texts often name only the outermost layer.
+pub fn explain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!(
+                "{}",
+                json!({ "msg": "error", "reason": explain(error.as_ref()) })
+            );
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Outcome<()> {
+    let options = Options::read(std::env::args().skip(1))?;
+    match options.command.as_str() {
+        "reserve" | "serve" => responder::run(&options).await,
+        "dial" | "pull" | "bulk" => requester::run(&options).await,
+        "register" => tracker::register(&options),
+        "list" => tracker::list(&options),
+        other => Err(format!("there is no command {other}").into()),
+    }
+}

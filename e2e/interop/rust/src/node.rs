@@ -1,0 +1,116 @@
+//! The node: TCP → swarm key → Noise → muxer, and the same again inside circuits.
+
+use std::io;
+use std::time::Duration;
+
+use futures::{AsyncRead, AsyncWrite};
+use libp2p::core::muxing::StreamMuxerBox;
+use libp2p::core::transport::{Boxed, OrTransport, Transport};
+use libp2p::core::upgrade::{SelectUpgrade, Version};
+use libp2p::identity::Keypair;
+use libp2p::pnet::{PnetConfig, PreSharedKey};
+use libp2p::request_response::{self, ProtocolSupport};
+use libp2p::swarm::{self, NetworkBehaviour, Swarm};
+use libp2p::{PeerId, StreamProtocol, identify, noise, ping, relay, tcp, yamux};
+
+use crate::bulk::{self, BulkCodec};
+use crate::options::Options;
+use crate::sync::{self, PullCodec};
+use crate::{Outcome, say};
+
+/// What setting up a connection may take, and how long an idle one stays.
+const HANDSHAKE: Duration = Duration::from_secs(20);
+const IDLE: Duration = Duration::from_secs(60);
+
+/// What one exchange may take: 256 MiB pass within it on a slow machine.
+const EXCHANGE: Duration = Duration::from_secs(300);
+
+#[derive(NetworkBehaviour)]
+pub struct Behaviour {
+    pub relay: relay::client::Behaviour,
+    pub identify: identify::Behaviour,
+    pub ping: ping::Behaviour,
+    pub pull: request_response::Behaviour<PullCodec>,
+    pub bulk: request_response::Behaviour<BulkCodec>,
+}
+
+/// A node with a fresh identity, which it tells.
+pub fn create(options: &Options) -> Outcome<Swarm<Behaviour>> {
+    let identity = Keypair::generate_ed25519();
+    let peer = identity.public().to_peer_id();
+    let (circuits, client) = relay::client::new(peer);
+    let transport = transport(options, &identity, circuits)?;
+    let exchange = || request_response::Config::default().with_request_timeout(EXCHANGE);
+    let behaviour = Behaviour {
+        relay: client,
+        identify: identify::Behaviour::new(identify::Config::new(
+            "/rustory/1.0.0".into(),
+            identity.public(),
+        )),
+        ping: ping::Behaviour::default(),
+        pull: request_response::Behaviour::new(pull_protocols(options), exchange()),
+        bulk: request_response::Behaviour::new(
+            [(StreamProtocol::new(bulk::PROTOCOL), ProtocolSupport::Full)],
+            exchange(),
+        ),
+    };
+    let config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE);
+    say(serde_json::json!({ "msg": "started", "peer_id": peer.to_string() }));
+    Ok(Swarm::new(transport, behaviour, peer, config))
+}
+
+fn pull_protocols(options: &Options) -> Vec<(StreamProtocol, ProtocolSupport)> {
+    sync::PROTOCOLS
+        .into_iter()
+        .filter(|name| {
+            options
+                .optional("--version")
+                .is_none_or(|version| name.ends_with(version))
+        })
+        .map(|name| (StreamProtocol::new(name), ProtocolSupport::Full))
+        .collect()
+}
+
+fn transport(
+    options: &Options,
+    identity: &Keypair,
+    circuits: relay::client::Transport,
+) -> Outcome<Boxed<(PeerId, StreamMuxerBox)>> {
+    let key = options.swarm_key()?;
+    let sockets = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
+    let secured = OrTransport::new(circuits, sockets)
+        .and_then(move |socket, _| protect(key, socket))
+        .upgrade(Version::V1)
+        .authenticate(noise::Config::new(identity)?);
+    Ok(match options.text("--muxer")? {
+        "yamux" => secured
+            .multiplex(yamux::Config::default())
+            .timeout(HANDSHAKE)
+            .boxed(),
+        "mplex" => secured
+            .multiplex(libp2p_mplex::Config::default())
+            .timeout(HANDSHAKE)
+            .boxed(),
+        "both" => secured
+            .multiplex(SelectUpgrade::new(
+                yamux::Config::default(),
+                libp2p_mplex::Config::default(),
+            ))
+            .timeout(HANDSHAKE)
+            .boxed(),
+        other => return Err(format!("there is no muxer {other}").into()),
+    })
+}
+
+async fn protect<Socket>(
+    key: PreSharedKey,
+    socket: Socket,
+) -> io::Result<libp2p::pnet::PnetOutput<Socket>>
+where
+    Socket: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    PnetConfig::new(key)
+        .handshake(socket)
+        .await
+        .map_err(io::Error::other)
+}

@@ -1,0 +1,63 @@
+//! The command line: a command, then options that each have a value, then flags.
+
+use std::collections::HashMap;
+use std::fs;
+
+use libp2p::pnet::PreSharedKey;
+use libp2p::{Multiaddr, PeerId};
+
+use crate::Outcome;
+
+const FLAGS: [&str; 1] = ["--pause"];
+
+pub struct Options {
+    pub command: String,
+    values: HashMap<String, String>,
+    pub pause: bool,
+}
+
+impl Options {
+    pub fn read(mut args: impl Iterator<Item = String>) -> Outcome<Self> {
+        let command = args.next().ok_or("which command?")?;
+        let mut options = Self {
+            command,
+            values: HashMap::new(),
+            pause: false,
+        };
+        while let Some(name) = args.next() {
+            if FLAGS.contains(&name.as_str()) {
+                options.pause = true;
+                continue;
+            }
+            let value = args.next().ok_or_else(|| format!("{name} needs a value"))?;
+            options.values.insert(name, value);
+        }
+        Ok(options)
+    }
+
+    pub fn text(&self, name: &str) -> Outcome<&str> {
+        self.optional(name)
+            .ok_or_else(|| format!("{name} is missing").into())
+    }
+
+    pub fn optional(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str)
+    }
+
+    pub fn number(&self, name: &str) -> Outcome<u64> {
+        Ok(self.text(name)?.parse()?)
+    }
+
+    pub fn relay(&self) -> Outcome<Multiaddr> {
+        Ok(self.text("--relay")?.parse()?)
+    }
+
+    pub fn peer(&self) -> Outcome<PeerId> {
+        Ok(self.text("--peer")?.parse()?)
+    }
+
+    pub fn swarm_key(&self) -> Outcome<PreSharedKey> {
+        let text = fs::read_to_string(self.text("--key")?)?;
+        text.parse().map_err(|_| "--key names no swarm key".into())
+    }
+}

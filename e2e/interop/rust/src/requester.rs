@@ -1,0 +1,204 @@
+//! `dial`, `pull` and `bulk`: a device that reaches another one through the relay.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use libp2p::multiaddr::Protocol;
+use libp2p::request_response::{Event, Message as Exchange};
+use libp2p::swarm::{Swarm, SwarmEvent};
+use libp2p::{PeerId, identify, ping, relay};
+use serde_json::json;
+use tokio::sync::Notify;
+
+use crate::bulk::Bulk;
+use crate::node::{Behaviour, BehaviourEvent, create};
+use crate::options::Options;
+use crate::sync::{Message, PullRequest, PullResponse};
+use crate::{Outcome, explain, say};
+
+/// Entries asked for at once where nothing else is said.
+const DEFAULT_LIMIT: usize = 1000;
+
+struct Requester<'a> {
+    options: &'a Options,
+    swarm: Swarm<Behaviour>,
+    peer: PeerId,
+    cursor: i64,
+    limit: usize,
+    entries: usize,
+    /// What `dial` waits for: who the other one is, and its answer to a ping.
+    agent: Option<String>,
+    pinged: bool,
+}
+
+pub async fn run(options: &Options) -> Outcome<()> {
+    let peer = options.peer()?;
+    let mut swarm = create(options)?;
+    swarm.dial(
+        options
+            .relay()?
+            .with(Protocol::P2pCircuit)
+            .with(Protocol::P2p(peer)),
+    )?;
+    let limit = options
+        .optional("--limit")
+        .map_or(Ok(DEFAULT_LIMIT), str::parse)?;
+    let mut requester = Requester {
+        options,
+        swarm,
+        peer,
+        cursor: 0,
+        limit,
+        entries: 0,
+        agent: None,
+        pinged: false,
+    };
+    loop {
+        let event = requester.swarm.select_next_some().await;
+        if requester.on_event(event)? {
+            return Ok(());
+        }
+    }
+}
+
+impl Requester<'_> {
+    /// Answers whether all is done.
+    fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) -> Outcome<bool> {
+        match event {
+            SwarmEvent::ConnectionEstablished { peer_id, .. } if peer_id == self.peer => {
+                self.begin()?
+            }
+            SwarmEvent::OutgoingConnectionError { error, .. } => return Err(error.into()),
+            SwarmEvent::ConnectionClosed { peer_id, cause, .. } if peer_id == self.peer => {
+                let reason = cause.map_or("closed".into(), |error| explain(&error));
+                return Err(format!("the circuit ended: {reason}").into());
+            }
+            SwarmEvent::Behaviour(BehaviourEvent::Relay(
+                relay::client::Event::OutboundCircuitEstablished { limit, .. },
+            )) => say(json!({
+                "msg": "circuit",
+                "peer": self.peer.to_string(),
+                "seconds": limit.as_ref().and_then(|limit| limit.duration()).map(|time| time.as_secs()),
+                "bytes": limit.as_ref().and_then(|limit| limit.data_in_bytes()),
+            })),
+            SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received {
+                peer_id,
+                info,
+                ..
+            })) if peer_id == self.peer => {
+                self.agent = Some(info.agent_version);
+                return Ok(self.is_known());
+            }
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event { peer, result, .. }))
+                if peer == self.peer && self.options.command == "dial" =>
+            {
+                result?;
+                self.pinged = true;
+                return Ok(self.is_known());
+            }
+            SwarmEvent::Behaviour(BehaviourEvent::Pull(event)) => return self.on_pull(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Bulk(event)) => return self.on_bulk(event),
+            _ => {}
+        }
+        Ok(false)
+    }
+
+    fn begin(&mut self) -> Outcome<()> {
+        match self.options.command.as_str() {
+            "pull" => self.ask()?,
+            "bulk" => {
+                let pause = self.options.pause.then(gate_of_stdin);
+                let bulk = Bulk {
+                    bytes: self.options.number("--bytes")?,
+                    sha256: String::new(),
+                    pause,
+                };
+                self.swarm
+                    .behaviour_mut()
+                    .bulk
+                    .send_request(&self.peer, bulk);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn is_known(&self) -> bool {
+        let Some(agent) = self
+            .agent
+            .as_ref()
+            .filter(|_| self.options.command == "dial" && self.pinged)
+        else {
+            return false;
+        };
+        say(json!({ "msg": "dialed", "peer": self.peer.to_string(), "agent": agent }));
+        true
+    }
+
+    fn ask(&mut self) -> Outcome<()> {
+        let request = PullRequest {
+            cursor: self.cursor,
+            limit: self.limit,
+        };
+        let message = Message {
+            protocol: String::new(),
+            json: serde_json::to_vec(&request)?,
+        };
+        self.swarm
+            .behaviour_mut()
+            .pull
+            .send_request(&self.peer, message);
+        Ok(())
+    }
+
+    fn on_pull(&mut self, event: Event<Message, Message>) -> Outcome<bool> {
+        let response = match event {
+            Event::Message {
+                message: Exchange::Response { response, .. },
+                ..
+            } => response,
+            Event::OutboundFailure { error, .. } => return Err(error.into()),
+            _ => return Ok(false),
+        };
+        let PullResponse {
+            entries,
+            next_cursor,
+        } = serde_json::from_slice(&response.json)?;
+        self.entries += entries.len();
+        for entry in entries {
+            say(json!({ "msg": "entry", "entry": entry.with_time(|ts| ts.unix_timestamp()) }));
+        }
+        let Some(cursor) = next_cursor else {
+            say(json!({ "msg": "pulled", "entries": self.entries, "protocol": response.protocol }));
+            return Ok(true);
+        };
+        self.cursor = cursor;
+        self.ask()?;
+        Ok(false)
+    }
+
+    fn on_bulk(&mut self, event: Event<Bulk, String>) -> Outcome<bool> {
+        match event {
+            Event::Message {
+                message: Exchange::Response { response, .. },
+                ..
+            } => {
+                say(json!({ "msg": "confirmed", "sha256": response }));
+                Ok(true)
+            }
+            Event::OutboundFailure { error, .. } => Err(error.into()),
+            _ => Ok(false),
+        }
+    }
+}
+
+/// Opens with the next line of standard input.
+fn gate_of_stdin() -> Arc<Notify> {
+    let gate = Arc::new(Notify::new());
+    let opened = Arc::clone(&gate);
+    std::thread::spawn(move || {
+        let _ = std::io::stdin().read_line(&mut String::new());
+        opened.notify_one();
+    });
+    gate
+}

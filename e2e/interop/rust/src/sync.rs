@@ -1,0 +1,174 @@
+//! sync-pull: entries as they travel, and the two versions of the protocol.
+
+use std::io::{self, Read};
+
+use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use libp2p::StreamProtocol;
+use libp2p::request_response::Codec;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+/// The preferred one first.
+pub const PROTOCOLS: [&str; 2] = ["/rustory/sync-pull/1.0.1", "/rustory/sync-pull/1.0.0"];
+
+const MAX_REQUEST_BYTES: u64 = 64 * 1024;
+const MAX_RESPONSE_BYTES: u64 = 32 * 1024 * 1024;
+
+/// What a message may grow to, in multiples of what it is on the wire.
+const MAX_GROWTH: u64 = 4;
+
+/// One command of the history. On the wire `ts` is what the `time` crate's own serde form makes of it; in files and on
+/// the screen it is unix seconds.
+#[derive(Clone, Deserialize, Serialize)]
+pub struct Entry<Time> {
+    pub entry_id: String,
+    pub device_id: String,
+    pub user_id: String,
+    pub ts: Time,
+    pub cmd: String,
+    pub cwd: String,
+    pub exit_code: i32,
+    pub duration_ms: i64,
+    pub shell: String,
+    pub hostname: String,
+    pub version: String,
+}
+
+impl<Time> Entry<Time> {
+    pub fn with_time<Other>(self, convert: impl Fn(Time) -> Other) -> Entry<Other> {
+        Entry {
+            entry_id: self.entry_id,
+            device_id: self.device_id,
+            user_id: self.user_id,
+            ts: convert(self.ts),
+            cmd: self.cmd,
+            cwd: self.cwd,
+            exit_code: self.exit_code,
+            duration_ms: self.duration_ms,
+            shell: self.shell,
+            hostname: self.hostname,
+            version: self.version,
+        }
+    }
+}
+
+#[derive(Deserialize, Serialize)]
+pub struct PullRequest {
+    pub cursor: i64,
+    pub limit: usize,
+}
+
+#[derive(Deserialize, Serialize)]
+pub struct PullResponse {
+    pub entries: Vec<Entry<OffsetDateTime>>,
+    pub next_cursor: Option<i64>,
+}
+
+/// The JSON of a request or a response, and the version it travels by.
+#[derive(Debug)]
+pub struct Message {
+    pub protocol: String,
+    pub json: Vec<u8>,
+}
+
+#[derive(Clone, Default)]
+pub struct PullCodec;
+
+#[cfg_attr(feature = "released", async_trait::async_trait)]
+impl Codec for PullCodec {
+    type Protocol = StreamProtocol;
+    type Request = Message;
+    type Response = Message;
+
+    async fn read_request<T>(
+        &mut self,
+        protocol: &StreamProtocol,
+        io: &mut T,
+    ) -> io::Result<Message>
+    where
+        T: AsyncRead + Unpin + Send,
+    {
+        read(protocol, io, MAX_REQUEST_BYTES).await
+    }
+
+    async fn read_response<T>(
+        &mut self,
+        protocol: &StreamProtocol,
+        io: &mut T,
+    ) -> io::Result<Message>
+    where
+        T: AsyncRead + Unpin + Send,
+    {
+        read(protocol, io, MAX_RESPONSE_BYTES).await
+    }
+
+    async fn write_request<T>(
+        &mut self,
+        protocol: &StreamProtocol,
+        io: &mut T,
+        message: Message,
+    ) -> io::Result<()>
+    where
+        T: AsyncWrite + Unpin + Send,
+    {
+        write(protocol, io, message).await
+    }
+
+    async fn write_response<T>(
+        &mut self,
+        protocol: &StreamProtocol,
+        io: &mut T,
+        message: Message,
+    ) -> io::Result<()>
+    where
+        T: AsyncWrite + Unpin + Send,
+    {
+        write(protocol, io, message).await
+    }
+}
+
+fn is_compressed(protocol: &StreamProtocol) -> bool {
+    protocol.as_ref().ends_with("/1.0.1")
+}
+
+async fn read<T>(protocol: &StreamProtocol, io: &mut T, max: u64) -> io::Result<Message>
+where
+    T: AsyncRead + Unpin + Send,
+{
+    let mut bytes = Vec::new();
+    io.take(max + 1).read_to_end(&mut bytes).await?;
+    bounded(&bytes, max)?;
+    let mut json = bytes;
+    if is_compressed(protocol) {
+        let mut plain = Vec::new();
+        let decoder = zstd::stream::read::Decoder::new(json.as_slice())?;
+        Read::take(decoder, max * MAX_GROWTH + 1).read_to_end(&mut plain)?;
+        bounded(&plain, max * MAX_GROWTH)?;
+        json = plain;
+    }
+    Ok(Message {
+        protocol: protocol.to_string(),
+        json,
+    })
+}
+
+fn bounded(bytes: &[u8], max: u64) -> io::Result<()> {
+    if bytes.len() as u64 <= max {
+        return Ok(());
+    }
+    Err(io::Error::other(format!(
+        "message too large: more than {max} bytes"
+    )))
+}
+
+async fn write<T>(protocol: &StreamProtocol, io: &mut T, message: Message) -> io::Result<()>
+where
+    T: AsyncWrite + Unpin + Send,
+{
+    let bytes = if is_compressed(protocol) {
+        zstd::stream::encode_all(message.json.as_slice(), 0)?
+    } else {
+        message.json
+    };
+    io.write_all(&bytes).await
+}

@@ -1,0 +1,188 @@
+// What each program has to be able to do with our relay, our tracker and our peer. A scenario that throws has failed.
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { until } from '../../services/shared/testing.ts';
+import { createSwarmKeyFile } from '../../services/swarm/key.ts';
+import { type Cell, PATIENCE_MS, relayMetric, trickyEntries } from './cell.ts';
+import * as endings from './endings.ts';
+import { find, reach, sendBulk } from './steps.ts';
+
+const BULK_BYTES = 256 * 1024 * 1024;
+
+export interface Scenario {
+  /** Heads the column. */
+  readonly name: string;
+  /** Completes the sentence «the program …». */
+  readonly proves: string;
+  run(cell: Cell): Promise<void>;
+}
+
+export const SCENARIOS: readonly Scenario[] = [
+  { name: 'reserve', proves: 'gets a reservation, with an address that leads to it', run: reserve },
+  { name: 'refresh', proves: 'refreshes it by itself before it ends, and is still reached', run: refresh },
+  { name: 'dial', proves: 'reaches another of its kind through the relay: identify and ping', run: dial },
+  { name: 'bulk', proves: 'sends 256 MiB to another of its kind, hash-exact', run: bulk },
+  {
+    name: 'peer ← 1.0.0',
+    proves: 'serves our peer by sync-pull 1.0.0',
+    run: async (cell) => serveOurs(cell, '1.0.0'),
+  },
+  {
+    name: 'peer ← 1.0.1',
+    proves: 'serves our peer by sync-pull 1.0.1',
+    run: async (cell) => serveOurs(cell, '1.0.1'),
+  },
+  {
+    name: 'peer → 1.0.0',
+    proves: 'pulls from our peer by sync-pull 1.0.0',
+    run: async (cell) => pullOurs(cell, '1.0.0'),
+  },
+  {
+    name: 'peer → 1.0.1',
+    proves: 'pulls from our peer by sync-pull 1.0.1',
+    run: async (cell) => pullOurs(cell, '1.0.1'),
+  },
+  {
+    name: 'wrong key',
+    proves: 'gets nowhere with another swarm key, and the relay counts it',
+    run: wrongKey,
+  },
+  {
+    name: 'refused',
+    proves: 'is refused by a full relay, stays connected, and gets the next free place',
+    run: endings.refused,
+  },
+  { name: 'limits', proves: 'is told the limits of a circuit in seconds and bytes', run: endings.limits },
+  {
+    name: 'byte limit',
+    proves: 'is cut off by a circuit that has carried its bytes, and keeps its reservation',
+    run: endings.byteLimit,
+  },
+  { name: 'time limit', proves: 'is cut off by a circuit whose time is over', run: endings.timeLimit },
+  {
+    name: 'drain',
+    proves: 'ends its transfer on a relay that drains, and gets nothing new there',
+    run: endings.drain,
+  },
+  {
+    name: 'restart',
+    proves: 'is reached again after the relay was killed and started again',
+    run: endings.restart,
+  },
+  {
+    name: 'tracker',
+    proves: 'registers with null for empty fields, and reads the list strictly',
+    run: tracker,
+  },
+];
+
+async function reserve(cell: Cell): Promise<void> {
+  const { relay } = cell.grid;
+  const { lines, code } = await cell.run(relay, ['reserve']);
+  const [started, reserved] = ['started', 'reserved'].map((msg) => find(lines, msg));
+  assert.equal(code, 0);
+  assert.equal(reserved?.['renewal'], false);
+  const address = `${relay.address}/p2p-circuit/p2p/${String(started?.['peer_id'])}`;
+  assert.deepEqual(reserved?.['addresses'], [address]);
+}
+
+async function refresh(cell: Cell): Promise<void> {
+  const clock = join(import.meta.dirname, 'slow-clock.ts');
+  const relay = await cell.startRelay({ NODE_OPTIONS: `--import=${clock}` });
+  const serving = await cell.serve(relay);
+  await serving.waitFor('reserved', ({ renewal }) => renewal === true, PATIENCE_MS);
+  assert.equal(await relayMetric(relay, 'reservations'), 1);
+  assert.ok((await relayMetric(relay, 'reservation_requests_total{outcome="ok"}')) >= 2);
+  await reach(cell, relay, serving);
+}
+
+async function dial(cell: Cell): Promise<void> {
+  const serving = await cell.serve(cell.grid.relay);
+  await reach(cell, cell.grid.relay, serving);
+}
+
+async function bulk(cell: Cell): Promise<void> {
+  const serving = await cell.serve(cell.grid.relay);
+  await sendBulk(cell, serving, BULK_BYTES);
+}
+
+async function serveOurs(cell: Cell, version: string): Promise<void> {
+  const { relay } = cell.grid;
+  const entries = trickyEntries('theirs');
+  // 1.0.1 is what our peer prefers when both are offered.
+  const offered = version === '1.0.1' ? [] : ['--version', version];
+  const serving = await cell.serve(relay, [...cell.entriesFile(entries), ...offered]);
+  const device = cell.device(relay);
+  const address = `${relay.address}/p2p-circuit/p2p/${serving.peerId}`;
+  const { code, stderr } = await device.run('sync', '--peers', address, '--limit', '20');
+  assert.equal(code, 0, stderr);
+  assert.deepEqual(device.entries(), sorted(entries));
+  assert.equal((await serving.waitFor('served'))['protocol'], `/rustory/sync-pull/${version}`);
+}
+
+async function pullOurs(cell: Cell, version: string): Promise<void> {
+  const { relay } = cell.grid;
+  const entries = trickyEntries('ours');
+  const device = cell.device(relay);
+  device.insert(entries);
+  const serving = device.start('serve');
+  try {
+    const { addrs } = await serving.waitFor('registered', (line) =>
+      String(line['addrs']).includes('p2p-circuit'),
+    );
+    const peerId =
+      String((addrs as string[])[0])
+        .split('/')
+        .at(-1) ?? '';
+    const offered = version === '1.0.1' ? [] : ['--version', version];
+    const args = ['pull', '--peer', peerId, '--limit', '20', ...offered];
+    const { lines, code, stderr } = await cell.run(relay, args);
+    assert.equal(code, 0, stderr);
+    const pulled = lines
+      .filter(({ msg }) => msg === 'entry')
+      .map((line) => line['entry'] as { entry_id: string });
+    assert.deepEqual(sorted(pulled), sorted(entries));
+    assert.equal(find(lines, 'pulled')?.['protocol'], `/rustory/sync-pull/${version}`);
+  } finally {
+    await serving.stop();
+  }
+}
+
+async function wrongKey(cell: Cell): Promise<void> {
+  const relay = await cell.startRelay();
+  const swarmKey = join(cell.folder(), 'other.key');
+  createSwarmKeyFile(swarmKey);
+  const { code, lines } = await cell.run(relay, ['reserve'], { swarmKey });
+  assert.equal(code, 1);
+  assert.equal(find(lines, 'reserved'), undefined);
+  await until(
+    async () => (await relayMetric(relay, 'handshakes_total{outcome="wrong_key"}')) > 0,
+    'the relay has counted the wrong key',
+  );
+  assert.equal((await cell.run(relay, ['reserve'])).code, 0);
+}
+
+async function tracker(cell: Cell): Promise<void> {
+  const { relay, tracker: service } = cell.grid;
+  const user = `${cell.program.name}-${cell.muxer}`;
+  const at = ['--tracker', service.url, '--user', user];
+  const registered = find((await cell.run(relay, ['register', ...at])).lines, 'registered');
+  assert.equal(registered?.['ttl_sec'], 60);
+  const { lines, stderr } = await cell.run(relay, ['list', ...at]);
+  const peers = find(lines, 'listed')?.['peers'] as Array<Record<string, unknown>> | undefined;
+  assert.equal(peers?.length, 1, stderr);
+  const peerId = String(registered['peer_id']);
+  assert.deepEqual(peers[0]?.['addrs'], [`${relay.address}/p2p-circuit/p2p/${peerId}`]);
+  assert.deepEqual(peers[0]['meta'], {
+    device_id: 'interop',
+    hostname: null,
+    user_id: user,
+    version: null,
+    build_revision: null,
+    build_dirty: true,
+  });
+}
+
+function sorted<T extends { readonly entry_id: string }>(entries: readonly T[]): T[] {
+  return entries.toSorted((a, b) => (a.entry_id < b.entry_id ? -1 : 1));
+}

@@ -1,0 +1,131 @@
+// `node scripts/transcripts.ts`: records what the stock client and server of circuit-relay-v2 say to each other, byte for
+// byte, into services/relay/transcripts.json; `services/relay/transcripts.test.ts` holds our relay to it.
+import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2';
+import { generateKeyPairFromSeed } from '@libp2p/crypto/keys';
+import { identify } from '@libp2p/identify';
+import type { Libp2p, Stream } from '@libp2p/interface';
+import { peerIdFromPrivateKey } from '@libp2p/peer-id';
+import type { AbstractStream } from '@libp2p/utils';
+import { multiaddr } from '@multiformats/multiaddr';
+import { createLibp2p } from 'libp2p';
+import { until } from '../services/shared/testing.ts';
+import { loadCipher } from '../services/swarm/cipher.ts';
+import { generateSwarmKey } from '../services/swarm/key.ts';
+import { swarmStack } from '../services/swarm/stack.ts';
+
+const FILE = 'services/relay/transcripts.json';
+const HOP = '/libp2p/circuit/relay/0.2.0/hop';
+const STOP = '/libp2p/circuit/relay/0.2.0/stop';
+/** Where the relay says it is: in every reservation. */
+const ANNOUNCED = '/dns4/relay.example.org/tcp/4001';
+/** What a circuit may take. The stock server writes its milliseconds into the field for seconds, so they are that small. */
+const LIMIT = { seconds: 900, bytes: 67_108_864 };
+
+const swarmKey = generateSwarmKey();
+const limits = { maxConnections: 16, maxPendingInbound: 8, maxStreamsPerConnection: 32, maxParallelDials: 8 };
+
+interface Exchange {
+  readonly name: string;
+  request: string;
+  answer: string;
+}
+
+/** Keeps the first message of each direction, with its length before it, of every stream of a protocol. */
+function record(node: Libp2p, protocol: string, exchanges: Exchange[], names: string[]): void {
+  node.use(protocol, (stream: Stream, connection, next) => {
+    const tapped = stream as unknown as AbstractStream & { readBuffer: { subarray(): Uint8Array } };
+    const exchange: Exchange = { name: names.shift() ?? 'more', request: '', answer: '' };
+    exchanges.push(exchange);
+    // It may have come with the negotiation of the protocol.
+    let received = Buffer.from(tapped.readBuffer.subarray());
+    let sent = Buffer.alloc(0);
+    const { onData, send } = tapped;
+    const keep = (): void => {
+      exchange.request = firstMessage(received).toString('hex');
+      exchange.answer = firstMessage(sent).toString('hex');
+    };
+    tapped.onData = (data) => {
+      received = Buffer.concat([received, data.subarray()]);
+      keep();
+      onData.call(tapped, data);
+    };
+    tapped.send = (data) => {
+      sent = Buffer.concat([sent, data.subarray()]);
+      keep();
+      return send.call(tapped, data);
+    };
+    next(stream, connection);
+  });
+}
+
+/** A message of less than 16 KiB and its length: a number of one or two digits of 7 bits. */
+function firstMessage(bytes: Buffer): Buffer {
+  const [low = 0, high = 0] = bytes;
+  const length = low < 0x80 ? low + 1 : (low & 0x7f) + (high << 7) + 2;
+  return bytes.subarray(0, length);
+}
+
+const seeds = { relay: '01'.repeat(32), source: '02'.repeat(32), target: '03'.repeat(32) };
+
+async function startNode(seed: string, options: Parameters<typeof createLibp2p>[0]): Promise<Libp2p> {
+  const identity = await generateKeyPairFromSeed('Ed25519', Buffer.from(seed, 'hex'));
+  const stack = swarmStack({ identity, key: swarmKey, cipher: loadCipher(), limits });
+  return createLibp2p({
+    ...stack,
+    transports: [...stack.transports, circuitRelayTransport()],
+    ...options,
+  });
+}
+
+/** A port that is free now: what is announced hides the one that is listened on. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const address = server.address();
+  server.close();
+  return typeof address === 'object' && address !== null ? address.port : 0;
+}
+
+const port = await freePort();
+const relay = await startNode(seeds.relay, {
+  addresses: { listen: [`/ip4/127.0.0.1/tcp/${port}`], announce: [ANNOUNCED] },
+  services: {
+    identify: identify(),
+    relay: circuitRelayServer({
+      reservations: {
+        maxReservations: 1,
+        defaultDurationLimit: LIMIT.seconds,
+        defaultDataLimit: BigInt(LIMIT.bytes),
+      },
+    }),
+  },
+});
+const exchanges: Exchange[] = [];
+record(relay, HOP, exchanges, ['reserve', 'connect', 'connect to nobody', 'reserve when full']);
+
+const at = `/ip4/127.0.0.1/tcp/${port}/p2p/${relay.peerId.toString()}`;
+const target = await startNode(seeds.target, {
+  addresses: { listen: [`${at}/p2p-circuit`] },
+  services: { identify: identify() },
+});
+record(target, STOP, exchanges, ['stop']);
+await until(() => target.getMultiaddrs().length > 0, 'the target has reserved');
+
+const source = await startNode(seeds.source, { services: { identify: identify() } });
+await source.dial(multiaddr(`${at}/p2p-circuit/p2p/${target.peerId.toString()}`));
+const nobody = peerIdFromPrivateKey(await generateKeyPairFromSeed('Ed25519', Buffer.alloc(32, 4)));
+await source.dial(multiaddr(`${at}/p2p-circuit/p2p/${nobody.toString()}`)).catch(() => {});
+const full = await startNode(seeds.source, {
+  addresses: { listen: [`${at}/p2p-circuit`] },
+  services: { identify: identify() },
+}).catch(() => undefined);
+await until(() => exchanges.filter(({ answer }) => answer !== '').length === 5, 'all has been said');
+
+const recorded = { seeds, announced: ANNOUNCED, limit: LIMIT, exchanges };
+writeFileSync(FILE, `${JSON.stringify(recorded, undefined, 2)}\n`);
+process.stdout.write(`${FILE}: ${exchanges.map(({ name }) => name).join(', ')}\n`);
+await Promise.all([relay, target, source, full].map(async (node) => node?.stop()));

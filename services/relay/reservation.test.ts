@@ -1,0 +1,76 @@
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { publicKeyFromProtobuf } from '@libp2p/crypto/keys';
+import { RecordEnvelope } from '@libp2p/peer-record';
+import { multiaddr } from '@multiformats/multiaddr';
+import { ReservationVoucher } from '../../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
+import { until } from '../shared/testing.ts';
+import { RESERVATION_SECONDS } from './node.ts';
+import { closeAll, hop, RESERVE, startPeer, startRelay } from './testing.ts';
+
+afterEach(closeAll);
+
+describe('a reservation', () => {
+  test('carries addresses, an expiry, the limits in seconds and bytes, and a signed voucher', async () => {
+    const relay = await startRelay();
+    const peer = await startPeer();
+    const answer = await hop(peer, relay, RESERVE);
+    expect(answer.status).toBe('OK');
+    expect(answer.limit).toEqual({ duration: 900, data: 67_108_864n });
+    expect(answer.reservation?.addrs.map((bytes) => multiaddr(bytes).toString())).toEqual([
+      relay.address.toString(),
+    ]);
+    const seconds = Number(answer.reservation?.expire) - Date.now() / 1000;
+    expect(Math.abs(seconds - RESERVATION_SECONDS)).toBeLessThan(30);
+
+    const voucher = answer.reservation?.voucher;
+    if (voucher === undefined) throw new Error('no voucher');
+    const { publicKey, payloadType, payload, signature } = voucher;
+    if (payload === undefined) throw new Error('the voucher is empty');
+    const envelope = new RecordEnvelope({
+      publicKey: publicKeyFromProtobuf(publicKey),
+      payloadType,
+      payload: ReservationVoucher.encode(payload),
+      signature,
+    });
+    expect(await envelope.validate('libp2p-relay-rsvp')).toBe(true);
+    expect(envelope.publicKey.equals(relay.peerId.publicKey)).toBe(true);
+    expect(Buffer.from(payloadType).toString('hex')).toBe('0302');
+    expect(Buffer.from(payload.peer)).toEqual(Buffer.from(peer.peerId.toMultihash().bytes));
+    expect(Buffer.from(payload.relay)).toEqual(Buffer.from(relay.peerId.toMultihash().bytes));
+    expect(payload.expiration).toBe(answer.reservation?.expire);
+  });
+
+  test('that is refreshed holds longer, and its answer is as whole as the first one', async () => {
+    const relay = await startRelay({ RELAY_RESERVATIONS_PER_MINUTE: 10_000 });
+    const peer = await startPeer();
+    const first = (await hop(peer, relay, RESERVE)).reservation;
+    let again: typeof first;
+    await until(async () => {
+      again = (await hop(peer, relay, RESERVE)).reservation;
+      return Number(again?.expire) > Number(first?.expire);
+    }, 'the refreshed reservation ends later');
+    expect(again?.addrs).toEqual(first?.addrs);
+    expect(again?.voucher?.payload?.expiration).toBe(again?.expire);
+    expect(await relay.metric('rustory_relay_reservations')).toBe(1);
+  });
+
+  test('is freed at once when the last connection of its peer closes', async () => {
+    const relay = await startRelay({ RELAY_MAX_RESERVATIONS: 1 });
+    const peer = await startPeer(relay);
+    expect(await relay.metric('rustory_relay_reservations')).toBe(1);
+    await peer.stop();
+    await until(
+      async () => (await relay.metric('rustory_relay_reservations')) === 0,
+      'the reservation is freed',
+    );
+    expect((await hop(await startPeer(), relay, RESERVE)).status).toBe('OK');
+  });
+
+  test('is refused as rust clients understand it when the relay is full, while those inside refresh', async () => {
+    const relay = await startRelay({ RELAY_MAX_RESERVATIONS: 1 });
+    const [inside, outside] = [await startPeer(relay), await startPeer()];
+    expect(await hop(outside, relay, RESERVE)).toEqual({ type: 'STATUS', status: 'RESERVATION_REFUSED' });
+    expect((await hop(inside, relay, RESERVE)).status).toBe('OK');
+    expect(await relay.metric('rustory_relay_reservation_requests_total{outcome="reservations"}')).toBe(1);
+  });
+});

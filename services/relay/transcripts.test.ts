@@ -1,0 +1,121 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { generateKeyPairFromSeed } from '@libp2p/crypto/keys';
+import type { Libp2p, PrivateKey, Stream } from '@libp2p/interface';
+import { peerIdFromPrivateKey } from '@libp2p/peer-id';
+import { byteStream } from '@libp2p/utils';
+import { multiaddr } from '@multiformats/multiaddr';
+import { HopMessage } from '../../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
+import { sealVoucher } from './hop.ts';
+import { encodeHopAnswer, HOP_PROTOCOL, Status, STOP_PROTOCOL } from './messages.ts';
+import { closeAll, type Relay, startPeer, startRelay } from './testing.ts';
+
+interface Transcripts {
+  readonly seeds: Record<'relay' | 'source' | 'target', string>;
+  readonly announced: string;
+  readonly limit: { readonly seconds: number; readonly bytes: number };
+  readonly exchanges: ReadonlyArray<{
+    readonly name: string;
+    readonly request: string;
+    readonly answer: string;
+  }>;
+}
+
+/** What the stock client and server said to each other: made by `node scripts/transcripts.ts`. */
+const recorded = JSON.parse(
+  readFileSync(join(import.meta.dirname, 'transcripts.json'), 'utf8'),
+) as Transcripts;
+
+function exchange(name: string): { request: Buffer; answer: Buffer } {
+  const found = recorded.exchanges.find((each) => each.name === name);
+  if (found === undefined) throw new Error(`nothing is recorded under ${name}`);
+  return { request: Buffer.from(found.request, 'hex'), answer: Buffer.from(found.answer, 'hex') };
+}
+
+const keys = {} as Record<'relay' | 'source' | 'target', PrivateKey>;
+
+beforeAll(async () => {
+  for (const name of ['relay', 'source', 'target'] as const)
+    keys[name] = await generateKeyPairFromSeed('Ed25519', Buffer.from(recorded.seeds[name], 'hex'));
+});
+afterEach(closeAll);
+
+/** Reads one message, of less than 16 KiB, with its length before it. */
+async function readMessage(stream: Stream): Promise<Buffer> {
+  const bytes = byteStream(stream);
+  const signal = AbortSignal.timeout(10_000);
+  const head = (await bytes.read({ bytes: 2, signal })).subarray();
+  const [low = 0, high = 0] = head;
+  const left = low < 0x80 ? low - 1 : (low & 0x7f) + (high << 7);
+  const rest = left === 0 ? new Uint8Array() : (await bytes.read({ bytes: left, signal })).subarray();
+  bytes.unwrap();
+  return Buffer.concat([head, rest]);
+}
+
+/** Sends the recorded request as it is, and answers what comes back. */
+async function replay(peer: Libp2p, relay: Relay, name: string): Promise<Buffer> {
+  const stream = await peer.dialProtocol(relay.address, HOP_PROTOCOL);
+  stream.send(exchange(name).request);
+  return readMessage(stream);
+}
+
+const LIMITS = {
+  RELAY_CIRCUIT_SECONDS: recorded.limit.seconds,
+  RELAY_CIRCUIT_BYTES: recorded.limit.bytes,
+};
+
+describe('what the stock client asks, sent again as it was recorded,', () => {
+  test('is answered as the stock server did, and the target is asked with the same bytes', async () => {
+    const relay = await startRelay({ ...LIMITS, identity: keys.relay });
+    const target = await startPeer(undefined, { identity: keys.target });
+    const source = await startPeer(undefined, { identity: keys.source });
+    const asked: Buffer[] = [];
+    await target.unhandle(STOP_PROTOCOL);
+    await target.handle(STOP_PROTOCOL, async (stream) => {
+      asked.push(await readMessage(stream));
+      stream.send(exchange('stop').answer);
+    });
+    await replay(target, relay, 'reserve');
+    expect(await replay(source, relay, 'connect')).toEqual(exchange('connect').answer);
+    expect(asked).toEqual([exchange('stop').request]);
+    expect(await replay(source, relay, 'connect to nobody')).toEqual(exchange('connect to nobody').answer);
+  });
+
+  test('is refused with the same bytes when the relay is full', async () => {
+    const relay = await startRelay({ ...LIMITS, RELAY_MAX_RESERVATIONS: 1 });
+    const [target, source] = [await startPeer(), await startPeer()];
+    await replay(target, relay, 'reserve');
+    expect(await replay(source, relay, 'reserve when full')).toEqual(exchange('reserve when full').answer);
+  });
+
+  test('gets a reservation that differs from the recorded one in nothing but time and place', async () => {
+    const relay = await startRelay({ ...LIMITS, identity: keys.relay });
+    const answer = await replay(await startPeer(undefined, { identity: keys.target }), relay, 'reserve');
+    const [ours, theirs] = [answer, exchange('reserve').answer].map((bytes) =>
+      HopMessage.decode(bytes.subarray(2)),
+    );
+    const expire = ours?.reservation?.expire ?? 0n;
+    expect(ours?.reservation?.voucher).toMatchObject({
+      publicKey: theirs?.reservation?.voucher?.publicKey,
+      payloadType: theirs?.reservation?.voucher?.payloadType,
+      payload: { ...theirs?.reservation?.voucher?.payload, expiration: expire },
+    });
+    const sameTimeAndPlace = { expire, addrs: [relay.address.bytes], voucher: ours?.reservation?.voucher };
+    expect(ours).toEqual({ ...theirs, reservation: { ...theirs?.reservation, ...sameTimeAndPlace } });
+  });
+});
+
+test('a reservation of the same time and place is the recorded one, byte for byte, its signature included', async () => {
+  const { answer } = exchange('reserve');
+  const expires = Number(HopMessage.decode(answer.subarray(2)).reservation?.expire);
+  const relay = peerIdFromPrivateKey(keys.relay);
+  const voucher = await sealVoucher(keys.relay, relay, peerIdFromPrivateKey(keys.target), expires);
+  const addresses = [multiaddr(`${recorded.announced}/p2p/${relay.toString()}`).bytes];
+  const ours = encodeHopAnswer({
+    status: Status.OK,
+    limit: recorded.limit,
+    reservation: { expires, addresses, voucher },
+  });
+  expect(Buffer.from(ours).toString('hex')).toBe(answer.subarray(2).toString('hex'));
+});
