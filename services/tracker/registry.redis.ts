@@ -219,10 +219,9 @@ class RedisRegistry implements Registry {
     deadlineMs = DEADLINE_MS,
   ): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
     const late = Promise.withResolvers<never>();
-    const timer = setTimeout(
-      () => late.reject(new Error(`no answer within ${Math.round(deadlineMs)} ms`)),
-      deadlineMs,
-    );
+    const tooLate = (): void => late.reject(new Error(`no answer within ${Math.round(deadlineMs)} ms`));
+    // Timers go before sockets: where this process itself was held up, the answer may be there and has yet to be read.
+    const timer = setTimeout(() => setImmediate(tooLate), deadlineMs);
     try {
       return await Promise.race([Promise.all(commands), late.promise]);
     } catch (error) {
