@@ -1,5 +1,5 @@
-// `node scripts/transcripts.ts`: records what the stock client and server of circuit-relay-v2 say to each other, byte for
-// byte, into services/relay/transcripts.json; `services/relay/transcripts.test.ts` holds our relay to it.
+// `node e2e/interop/record-stock.ts`: records what the stock client and server of circuit-relay-v2 say to each other, byte for
+// byte, into services/relay/stock.transcripts.json; `services/relay/stock.transcripts.test.ts` holds our relay to it.
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2';
@@ -10,12 +10,12 @@ import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import type { AbstractStream } from '@libp2p/utils';
 import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
-import { until } from '../services/shared/testing.ts';
-import { loadCipher } from '../services/swarm/cipher.ts';
-import { generateSwarmKey } from '../services/swarm/key.ts';
-import { swarmStack } from '../services/swarm/stack.ts';
+import { until } from '../../services/shared/testing.ts';
+import { loadCipher } from '../../services/swarm/cipher.ts';
+import { generateSwarmKey } from '../../services/swarm/key.ts';
+import { swarmStack } from '../../services/swarm/stack.ts';
 
-const FILE = 'services/relay/transcripts.json';
+const FILE = 'services/relay/stock.transcripts.json';
 const HOP = '/libp2p/circuit/relay/0.2.0/hop';
 const STOP = '/libp2p/circuit/relay/0.2.0/stop';
 /** Where the relay says it is: in every reservation. */

@@ -22,9 +22,9 @@ interface Transcripts {
   }>;
 }
 
-/** What the stock client and server said to each other: made by `node scripts/transcripts.ts`. */
+/** What the stock client and server said to each other: made by `node e2e/interop/record-stock.ts`. */
 const recorded = JSON.parse(
-  readFileSync(join(import.meta.dirname, 'transcripts.json'), 'utf8'),
+  readFileSync(join(import.meta.dirname, 'stock.transcripts.json'), 'utf8'),
 ) as Transcripts;
 
 function exchange(name: string): { request: Buffer; answer: Buffer } {
