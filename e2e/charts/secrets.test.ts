@@ -34,6 +34,16 @@ async function secrets(chart: string, values = {}): Promise<Record<string, Recor
   return Object.fromEntries(all('Secret').map((secret) => [secret.metadata.name, contents(secret)]));
 }
 
+/** The annotations by which the pods of tracker and Redis are replaced when the password changes. */
+async function sums(password: string): Promise<unknown[]> {
+  const { all } = await render(UMBRELLA, { tracker: { bundledRedis: { password } } });
+  return ['checksum/redis', 'checksum/config'].flatMap((name) =>
+    [...all('Deployment'), ...all('StatefulSet')]
+      .map((object) => at(object, 'spec', 'template', 'metadata', 'annotations', name))
+      .filter((sum) => sum !== undefined),
+  );
+}
+
 describe('secrets that values give', () => {
   test('are taken as they are', async () => {
     expect(await secrets(UMBRELLA)).toEqual({
@@ -58,6 +68,12 @@ describe('secrets that values give', () => {
     const tokens = ['the-first-of-two-tokens user=ada', 'the-second-of-two-tokens read-only'];
     const { 'rustory-tracker-tokens': made } = await secrets(UMBRELLA, { tracker: { auth: { tokens } } });
     expect(made).toEqual({ token: tokens.join('\n') });
+  });
+
+  test('restart the pods that read them when they are changed', async () => {
+    const [first, second] = [await sums('hunter2'), await sums('hunter3')];
+    expect(first).toHaveLength(2);
+    expect(first.filter((sum) => second.includes(sum))).toEqual([]);
   });
 });
 

@@ -23,6 +23,19 @@ Kubernetes appends within its 63.
 {{- printf "%s-redis" (.Release.Name | trunc 42 | trimSuffix "-") -}}
 {{- end -}}
 
+{{/*
+Tells given values from others, in an annotation for everybody who may see pods. Where they hold a password, which may be
+one that can be guessed, the sum is taken by a function that is slow to try (scrypt).
+*/}}
+{{- define "rustory.checksum" -}}
+{{- $values := toJson .values -}}
+{{- if .password -}}
+{{- derivePassword 1 "maximum" $values "rustory" "checksum" | sha256sum -}}
+{{- else -}}
+{{- sha256sum $values -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "rustory.selectorLabels" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
