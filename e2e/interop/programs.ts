@@ -78,9 +78,9 @@ function rust(name: string, feature: 'released' | 'newest'): Program {
   };
 }
 
-/** Whether a program of this machine can be run. */
-export function isInstalled(program: string): boolean {
-  return spawnSync(program, ['version'], { stdio: 'ignore' }).error === undefined;
+/** Whether a toolchain of this machine works: rustup's `cargo` is also there for users who have no toolchain. */
+export function isInstalled(toolchain: string): boolean {
+  return spawnSync(toolchain, ['version'], { stdio: 'ignore' }).status === 0;
 }
 
 async function run(

@@ -59,7 +59,7 @@ async function build(programs: readonly Program[]): Promise<Missing> {
   for (const program of programs) {
     const { toolchain, name } = program;
     if (toolchain !== undefined && !isInstalled(toolchain)) {
-      missing.set(program, { outcome: 'skipped', reason: `${toolchain} is not installed` });
+      missing.set(program, { outcome: 'skipped', reason: `«${toolchain} version» does not run here` });
       continue;
     }
     say(`── building ${name} (${program.versions})`);
