@@ -122,9 +122,30 @@ async function end(): Promise<void> {
   rmSync(folder, { recursive: true, force: true });
 }
 
-const folder = mkdtempSync(join(tmpdir(), 'rustory-interop-'));
+const HELP = `npm run interop [-- WORDS…]
+
+Builds peers on rust-libp2p, go-libp2p and js-libp2p, runs them against tracker, relay and peer, and prints a
+table of what worked. With words, only cells run whose name contains one of them:
+
+  npm run interop -- mplex                 all cells over mplex
+  npm run interop -- 'rust-0.55 yamux: bulk'
+
+A whole run with cargo and go writes docs/interop.md. What it builds is kept in INTEROP_CACHE
+(~/.cache/rustory-interop). Ends with 0 when nothing failed.`;
+
 const wanted = process.argv.slice(2);
+if (wanted.some((word) => word === '--help' || word === '-h')) {
+  say(HELP);
+  process.exit();
+}
 const { matrix, across } = rowsOf(wanted);
+if (matrix.length + across.length === 0) {
+  process.stderr.write(
+    `no cell has a name with ${wanted.join(' or ')} in it; see npm run interop -- --help\n`,
+  );
+  process.exit(2);
+}
+const folder = mkdtempSync(join(tmpdir(), 'rustory-interop-'));
 const needed = across.length > 0 ? PROGRAMS : matrix.map(({ program }) => program);
 const missing = await build([...new Set(needed)]);
 const relay = await startRelay(folder, { env: { RELAY_CIRCUIT_BYTES: String(1024 ** 3) } });
