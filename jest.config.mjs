@@ -2,7 +2,7 @@ const common = {
   testEnvironment: 'node',
   extensionsToTreatAsEsm: ['.ts'],
   setupFilesAfterEnv: ['<rootDir>/scripts/jest-setup.ts'],
-  transform: { '\\.ts$': './scripts/jest-typescript.mjs' },
+  transform: { '\\.ts$': './testing/jest/typescript.mjs' },
   modulePathIgnorePatterns: ['<rootDir>/dist'],
 };
 

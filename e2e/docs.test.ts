@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { startRelay, startTracker } from '../scripts/grid.ts';
+import { startRelay, startTracker } from '../scripts/local-network.ts';
 import type { Running } from '../scripts/processes.ts';
 
 test('the documents that are made from the code are what the code makes', () => {

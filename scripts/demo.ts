@@ -11,7 +11,7 @@ import {
   startRelay,
   startTracker,
   type SyncResult,
-} from './grid.ts';
+} from './local-network.ts';
 import { finished, type Running, startService } from './processes.ts';
 
 const SAMPLE = join(import.meta.dirname, 'sample', 'bash_history');

@@ -2,8 +2,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { format, type FormatConfig } from 'oxfmt';
 import { variables as relayVariables } from '../services/relay/config.ts';
-import type { Variable } from '../services/shared/env.ts';
-import { createTestApp } from '../services/tracker/app.testing.ts';
+import type { Variable } from '../services/shared/variables.ts';
+import { createTestApp } from '../testing/tracker-app.ts';
 import { variables as trackerVariables } from '../services/tracker/config.ts';
 import { withTable } from './chart-readme.ts';
 

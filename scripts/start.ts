@@ -4,7 +4,7 @@ import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { join, resolve } from 'node:path';
 import { describeError, EXIT_FAILURE } from '../services/shared/errors.ts';
-import { createSwarmKeyFile, readSwarmKey } from '../services/swarm/key.ts';
+import { createSwarmKeyFile, readSwarmKey } from '../services/private-network/key.ts';
 import { type Running, startService } from './processes.ts';
 
 const FOLDER = resolve('.rustory');

@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { stringify } from 'yaml';
-import { ensurePromtool } from '../../scripts/promtool.ts';
-import { RELAY, render, TRACKER } from '../charts/charts.testing.ts';
-import { missingOf } from './promql.testing.ts';
-import { metricsOf } from './series.testing.ts';
+import { ensurePromtool } from '../../testing/promtool.ts';
+import { RELAY, render, TRACKER } from '../../testing/charts.ts';
+import { missingOf } from '../../testing/promql.ts';
+import { metricsOf } from '../../testing/series.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const HEADINGS = ['## Meaning', '## Impact', '## Diagnosis', '## Mitigation'];

@@ -1,9 +1,9 @@
 // The dashboards that the charts install, as Grafana reads them and as the services can fill them.
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { RELAY, render, TRACKER } from '../charts/charts.testing.ts';
-import { missingOf } from './promql.testing.ts';
-import { metricsOf } from './series.testing.ts';
+import { RELAY, render, TRACKER } from '../../testing/charts.ts';
+import { missingOf } from '../../testing/promql.ts';
+import { metricsOf } from '../../testing/series.ts';
 
 interface Panel {
   readonly id: number;

@@ -1,7 +1,7 @@
 // Every way to install the charts, as the files in their `ci` folders have them.
 import { describe, expect, test } from '@jest/globals';
-import { at, CASES, CHARTS, helm, podSpec, render, renderCase, UMBRELLA } from './charts.testing.ts';
-import { problemsOf } from './strict.testing.ts';
+import { at, CASES, CHARTS, helm, podSpec, render, renderCase, UMBRELLA } from '../../testing/charts.ts';
+import { problemsOf } from '../../testing/kubernetes-schema.ts';
 
 const cases = CASES.map((one) => [`${one.chart.split('/').at(-1)} ${one.name}`, one] as const);
 

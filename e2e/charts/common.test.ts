@@ -1,6 +1,6 @@
 // What all charts have from templates/_common.tpl.
 import { describe, expect, test } from '@jest/globals';
-import { at, podSpec, RELAY, render, TRACKER, UMBRELLA } from './charts.testing.ts';
+import { at, podSpec, RELAY, render, TRACKER, UMBRELLA } from '../../testing/charts.ts';
 
 const services = [
   { chart: TRACKER, name: 'tracker', kind: 'Deployment' },

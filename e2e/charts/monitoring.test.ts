@@ -1,7 +1,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { at, RELAY, render, TRACKER, UMBRELLA } from './charts.testing.ts';
+import { at, RELAY, render, TRACKER, UMBRELLA } from '../../testing/charts.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const charts = [

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { refusal, RELAY, TRACKER, UMBRELLA } from './charts.testing.ts';
+import { refusal, RELAY, TRACKER, UMBRELLA } from '../../testing/charts.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const REDIS = { externalRedis: { url: 'redis://r' } };

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { expandAnnounced } from '../../services/relay/announce.ts';
-import { at, environment, podSpec, RELAY, render } from './charts.testing.ts';
+import { at, environment, podSpec, RELAY, render } from '../../testing/charts.ts';
 
 const EXPOSED = {
   replicaCount: 2,

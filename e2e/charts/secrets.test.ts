@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { readSwarmKey } from '../../services/swarm/key.ts';
+import { readSwarmKey } from '../../services/private-network/key.ts';
 import {
   at,
   helm,
@@ -15,7 +15,7 @@ import {
   SWARM_KEY_DIGITS,
   TOKEN,
   UMBRELLA,
-} from './charts.testing.ts';
+} from '../../testing/charts.ts';
 
 const SWARM_KEY_TEXT = `/key/swarm/psk/1.0.0/\n/base16/\n${SWARM_KEY_DIGITS}\n`;
 

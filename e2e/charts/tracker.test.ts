@@ -7,7 +7,7 @@ import {
   render,
   TRACKER,
   UMBRELLA,
-} from './charts.testing.ts';
+} from '../../testing/charts.ts';
 
 const REDIS = { externalRedis: { url: 'redis://redis.databases.svc' } };
 

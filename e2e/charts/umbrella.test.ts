@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import { parse as parseToml } from 'smol-toml';
 import { multiaddr } from '@multiformats/multiaddr';
-import { describeSettings } from '../../services/peer/config.ts';
-import { at, podSpec, RELAY, type Release, render, TRACKER, UMBRELLA } from './charts.testing.ts';
+import { describeSettings } from '../../services/peer/config/config.ts';
+import { at, podSpec, RELAY, type Release, render, TRACKER, UMBRELLA } from '../../testing/charts.ts';
 
 const REDIS_KINDS = ['StatefulSet', 'Service', 'ConfigMap', 'Secret', 'NetworkPolicy'];
 

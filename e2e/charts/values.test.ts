@@ -6,7 +6,7 @@ import { parse } from 'yaml';
 import { readValues } from '../../scripts/chart-readme.ts';
 import { variables as relayVariables } from '../../services/relay/config.ts';
 import { variables as trackerVariables } from '../../services/tracker/config.ts';
-import { at, CHARTS, environment, RELAY, render, TRACKER, UMBRELLA } from './charts.testing.ts';
+import { at, CHARTS, environment, RELAY, render, TRACKER, UMBRELLA } from '../../testing/charts.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');

@@ -1,7 +1,7 @@
 // The files of ci values, what each needs in the cluster before an install, and which cannot run there.
 import { globSync, readFileSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
-import { formatSwarmKey, generateSwarmKey } from '../../services/swarm/key.ts';
+import { formatSwarmKey, generateSwarmKey } from '../../services/private-network/key.ts';
 import { createNamespace, isThere, type Namespace } from './kubernetes.ts';
 import { startRedis, startSentinel } from './redis.ts';
 import { makeCertificate, startRedisCluster } from './redis-cluster.ts';

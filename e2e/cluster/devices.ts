@@ -1,12 +1,12 @@
 // Devices outside the cluster: processes of the peer on this machine, which know nothing but their configuration.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { deviceEnvironment, difference } from '../../scripts/grid.ts';
+import { deviceEnvironment, difference } from '../../scripts/local-network.ts';
 import { type Finished, finished, type Running, startService } from '../../scripts/processes.ts';
-import { openDatabase } from '../../services/peer/database.ts';
-import { createStore } from '../../services/peer/store.ts';
-import { makeEntries } from '../peer/grid.testing.ts';
-import type { ClusterGrid } from './grid.ts';
+import { openDatabase } from '../../services/peer/history/database.ts';
+import { createStore } from '../../services/peer/history/store.ts';
+import { makeEntries } from '../../testing/network.ts';
+import type { ClusterGrid } from './network.ts';
 
 /** What one line of `daemon --json` says of a round. */
 export interface Round {

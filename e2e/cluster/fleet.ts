@@ -1,10 +1,10 @@
 // Ten devices at work outside the cluster: each syncs with the others every other second, and adds to its history.
 import { setTimeout as pause } from 'node:timers/promises';
-import { parseLines } from '../../scripts/grid.ts';
+import { parseLines } from '../../scripts/local-network.ts';
 import type { Running } from '../../scripts/processes.ts';
-import { until } from '../../services/shared/testing.ts';
+import { until } from '../../testing/wait.ts';
 import { areEqual, createDevice, type Device, type Round } from './devices.ts';
-import type { ClusterGrid } from './grid.ts';
+import type { ClusterGrid } from './network.ts';
 
 const DEVICES = 10;
 const FIRST_ENTRIES = 100;

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import manifest from '../../package.json' with { type: 'json' };
-import { run } from '../../scripts/command.ts';
+import { run } from '../../testing/command.ts';
 import { BASE, isToBeHad } from '../images/base.ts';
 import { buildImages } from '../images/build.ts';
 

@@ -1,5 +1,5 @@
 // Every way to install that has a file of ci values: it comes up, works, and goes without leaving anything behind.
-import type { Checks } from '../../scripts/checks.ts';
+import type { Checks } from '../../testing/checks.ts';
 import { type Case, CASES, prepare, reasonAgainst, shortPath, UMBRELLA } from './cases.ts';
 import { createNamespace, type Namespace } from './kubernetes.ts';
 import { leftOver } from './leftovers.ts';

@@ -1,5 +1,5 @@
 // kubectl and helm in one namespace of the run.
-import { attempt, type CommandResult, run } from '../../scripts/command.ts';
+import { attempt, type CommandResult, run } from '../../testing/command.ts';
 
 /** Every release of the run has this name, as in the README. */
 export const RELEASE = 'rustory-p2p';

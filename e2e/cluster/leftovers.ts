@@ -1,7 +1,7 @@
 // What an uninstall left in a namespace.
-import type { Checks } from '../../scripts/checks.ts';
-import { until } from '../../services/shared/testing.ts';
-import type { ClusterGrid } from './grid.ts';
+import type { Checks } from '../../testing/checks.ts';
+import { until } from '../../testing/wait.ts';
+import type { ClusterGrid } from './network.ts';
 import type { KubernetesObject, Namespace } from './kubernetes.ts';
 import { register } from './registrar.ts';
 import { secretsOf } from './upgrade.ts';

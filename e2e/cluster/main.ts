@@ -1,8 +1,8 @@
 // `npm run e2e:cluster`: tries the charts on a real cluster; `--help` says how.
-import { createChecks } from '../../scripts/checks.ts';
+import { createChecks } from '../../testing/checks.ts';
 import { describeError } from '../../services/shared/errors.ts';
 import { startFleet } from './fleet.ts';
-import { type ClusterGrid, createClusterGrid } from './grid.ts';
+import { type ClusterGrid, createClusterGrid } from './network.ts';
 import { buildAll, loadAll } from './images.ts';
 import { checkInstalls } from './installs.ts';
 import { checkLeftovers } from './leftovers.ts';

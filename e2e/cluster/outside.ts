@@ -1,10 +1,10 @@
 // Devices outside the cluster: they register through the Ingress, reserve at what each relay announces, and sync.
 import { join } from 'node:path';
-import type { Checks } from '../../scripts/checks.ts';
-import { parseLines, type SyncResult } from '../../scripts/grid.ts';
-import { until } from '../../services/shared/testing.ts';
+import type { Checks } from '../../testing/checks.ts';
+import { parseLines, type SyncResult } from '../../scripts/local-network.ts';
+import { until } from '../../testing/wait.ts';
 import { areEqual, createDevice } from './devices.ts';
-import type { ClusterGrid } from './grid.ts';
+import type { ClusterGrid } from './network.ts';
 import { register } from './registrar.ts';
 
 const SAMPLE = join(import.meta.dirname, '../../scripts/sample/bash_history');

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { until } from '../../services/shared/testing.ts';
+import { until } from '../../testing/wait.ts';
 import type { Namespace } from './kubernetes.ts';
 import { container, REDIS_PORT, USER } from './redis.ts';
 

@@ -1,7 +1,7 @@
 // Registers again and again, as a device does that tries again when it is told to.
 import { setTimeout as pause } from 'node:timers/promises';
 import { describeError } from '../../services/shared/errors.ts';
-import type { ClusterGrid } from './grid.ts';
+import type { ClusterGrid } from './network.ts';
 
 const PAUSE_MS = 50;
 /** As devices in the field: they give up after some seconds, and try again. */

@@ -1,9 +1,9 @@
 // Every pod is replaced, or killed, while ten devices sync and another one registers all the time.
 import { createHash } from 'node:crypto';
-import type { Checks } from '../../scripts/checks.ts';
-import { until } from '../../services/shared/testing.ts';
+import type { Checks } from '../../testing/checks.ts';
+import { until } from '../../testing/wait.ts';
 import type { Fleet } from './fleet.ts';
-import type { ClusterGrid } from './grid.ts';
+import type { ClusterGrid } from './network.ts';
 import { RELEASE } from './kubernetes.ts';
 import { register, startRegistrar } from './registrar.ts';
 

@@ -3,7 +3,7 @@
 import { chmod, cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { attempt, run } from '../../scripts/command.ts';
+import { attempt, run } from '../../testing/command.ts';
 
 /** The base of every Dockerfile, under the name that a build resolves it to. */
 export const BASE = 'docker.io/library/node:26-slim';

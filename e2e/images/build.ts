@@ -1,7 +1,7 @@
 // Builds the images from the Dockerfiles as they are, with buildah.
 import { globSync } from 'node:fs';
 import { join } from 'node:path';
-import { run } from '../../scripts/command.ts';
+import { run } from '../../testing/command.ts';
 import { BASE, ensureBase, ensureForeignBase } from './base.ts';
 
 const ROOT = join(import.meta.dirname, '../..');

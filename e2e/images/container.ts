@@ -1,7 +1,7 @@
 // Runs images as a cluster with the restricted Pod Security Standard does: as nobody, read-only, with no capability, in
 // bounded memory. All containers of one sandbox share a network that reaches nothing but itself, as those of a pod do.
-import { attempt, type CommandResult, run } from '../../scripts/command.ts';
-import { until } from '../../services/shared/testing.ts';
+import { attempt, type CommandResult, run } from '../../testing/command.ts';
+import { until } from '../../testing/wait.ts';
 
 // The other runtime and the other manager refuse the control groups of some machines.
 const PODMAN = ['--runtime', 'runc', '--cgroup-manager', 'cgroupfs'];

@@ -3,8 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import manifest from '../../package.json' with { type: 'json' };
-import type { Checks } from '../../scripts/checks.ts';
-import { run } from '../../scripts/command.ts';
+import type { Checks } from '../../testing/checks.ts';
+import { run } from '../../testing/command.ts';
 import { buildForeign, type Image } from './build.ts';
 import { USER } from './container.ts';
 

@@ -4,8 +4,8 @@ import { chmod, chown, copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/p
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import manifest from '../../package.json' with { type: 'json' };
-import { createChecks } from '../../scripts/checks.ts';
-import { createSwarmKeyFile } from '../../services/swarm/key.ts';
+import { createChecks } from '../../testing/checks.ts';
+import { createSwarmKeyFile } from '../../services/private-network/key.ts';
 import { describeError } from '../../services/shared/errors.ts';
 import { ensureTools } from './base.ts';
 import { buildImages, type Image } from './build.ts';

@@ -1,7 +1,7 @@
 // The services of the images at work: a tracker that devices register with, a relay, and two devices that sync through it.
 import { join } from 'node:path';
-import type { Checks } from '../../scripts/checks.ts';
-import { difference, parseLines, type SyncResult } from '../../scripts/grid.ts';
+import type { Checks } from '../../testing/checks.ts';
+import { difference, parseLines, type SyncResult } from '../../scripts/local-network.ts';
 import { type Container, type ContainerOptions, MEMORY_BYTES, type Sandbox } from './container.ts';
 
 export interface Grid {

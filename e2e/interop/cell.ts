@@ -8,10 +8,10 @@ import {
   type Running,
   startCommand,
 } from '../../scripts/processes.ts';
-import { deviceEnvironment, type Relay, startRelay, type Tracker } from '../../scripts/grid.ts';
-import type { Entry } from '../../services/peer/entry.ts';
-import { metric } from '../load/devices.ts';
-import { createDevice, type Device, makeEntries } from '../peer/grid.testing.ts';
+import { deviceEnvironment, type Relay, startRelay, type Tracker } from '../../scripts/local-network.ts';
+import type { Entry } from '../../services/peer/history/entry.ts';
+import { metric } from '../../testing/load-devices.ts';
+import { createDevice, type Device, makeEntries } from '../../testing/network.ts';
 import type { Muxer, Program } from './programs.ts';
 
 /** What one step of a scenario may take, in milliseconds: 256 MiB on a machine that does other things too. */

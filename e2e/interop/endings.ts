@@ -1,9 +1,9 @@
 // The scenarios in which a relay says no: it is full, a circuit has used up what it may, or the relay itself ends.
 import assert from 'node:assert/strict';
-import type { Relay } from '../../scripts/grid.ts';
+import type { Relay } from '../../scripts/local-network.ts';
 import type { LogLine } from '../../scripts/processes.ts';
-import { until } from '../../services/shared/testing.ts';
-import { makeEntries } from '../peer/grid.testing.ts';
+import { until } from '../../testing/wait.ts';
+import { makeEntries } from '../../testing/network.ts';
 import { type Cell, PATIENCE_MS, relayMetric } from './cell.ts';
 import { find, reach } from './steps.ts';
 

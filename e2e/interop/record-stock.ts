@@ -10,10 +10,10 @@ import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import type { AbstractStream } from '@libp2p/utils';
 import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
-import { until } from '../../services/shared/testing.ts';
-import { loadCipher } from '../../services/swarm/cipher.ts';
-import { generateSwarmKey } from '../../services/swarm/key.ts';
-import { swarmStack } from '../../services/swarm/stack.ts';
+import { until } from '../../testing/wait.ts';
+import { loadCipher } from '../../services/private-network/cipher.ts';
+import { generateSwarmKey } from '../../services/private-network/key.ts';
+import { swarmStack } from '../../services/private-network/stack.ts';
 
 const FILE = 'services/relay/stock.transcripts.json';
 const HOP = '/libp2p/circuit/relay/0.2.0/hop';

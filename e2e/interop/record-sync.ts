@@ -1,16 +1,16 @@
 // Records sync-pull: what a program asks of a device, and what it answers, in both versions.
 import type { Stream } from '@libp2p/interface';
-import type { Entry } from '../../services/peer/entry.ts';
-import { toWire } from '../../services/peer/entry.ts';
-import { readToEnd, writeAndClose } from '../../services/peer/stream-io.ts';
+import type { Entry } from '../../services/peer/history/entry.ts';
+import { toWire } from '../../services/peer/history/entry.ts';
+import { readToEnd, writeAndClose } from '../../services/peer/sync/stream-io.ts';
 import {
   encodeAnswer,
   encodeRequest,
   MAX_RESPONSE_BYTES,
   PULL_PROTOCOLS,
-} from '../../services/peer/sync-protocol.ts';
-import type { SwarmKey } from '../../services/swarm/key.ts';
-import { dialThrough, startDevice } from '../load/devices.ts';
+} from '../../services/peer/sync/sync-protocol.ts';
+import type { SwarmKey } from '../../services/private-network/key.ts';
+import { dialThrough, startDevice } from '../../testing/load-devices.ts';
 import { type Cell, PATIENCE_MS, trickyEntries } from './cell.ts';
 
 export const RECORDED_ENTRIES: readonly Entry[] = trickyEntries('recorded').slice(0, 4);

@@ -3,8 +3,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startRelay, startTracker } from '../../scripts/grid.ts';
-import { formatSwarmKey, readSwarmKey } from '../../services/swarm/key.ts';
+import { startRelay, startTracker } from '../../scripts/local-network.ts';
+import { formatSwarmKey, readSwarmKey } from '../../services/private-network/key.ts';
 import { createCell, type Grid } from './cell.ts';
 import { isInstalled, PROGRAMS } from './programs.ts';
 import { recordHop } from './record-hop.ts';
@@ -39,12 +39,12 @@ try {
     sync?.push({ program: name, versions, ...(await recordSync(cell, readSwarmKey(swarmKey))) });
     await cell.end();
   }
-  write('services/swarm/psk.transcripts.json', {
+  write('services/private-network/psk.transcripts.json', {
     key: Buffer.from(TEST_KEY).toString('hex'),
     handshakes: psk,
   });
   write('services/relay/hop.transcripts.json', { exchanges: hop });
-  write('services/peer/sync.transcripts.json', { entries: RECORDED_ENTRIES, messages: sync });
+  write('services/peer/sync/sync.transcripts.json', { entries: RECORDED_ENTRIES, messages: sync });
 } finally {
   await Promise.all([relay.stop(), tracker.stop()]);
   rmSync(folder, { recursive: true, force: true });

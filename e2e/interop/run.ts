@@ -4,9 +4,9 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startRelay, startTracker } from '../../scripts/grid.ts';
+import { startRelay, startTracker } from '../../scripts/local-network.ts';
 import { describeError } from '../../services/shared/errors.ts';
-import { cleanUp } from '../peer/grid.testing.ts';
+import { cleanUp } from '../../testing/network.ts';
 import { ACROSS, type Across } from './across.ts';
 import { type Cell, createCell, type Grid } from './cell.ts';
 import { isInstalled, type Muxer, MUXERS, type Program, PROGRAMS } from './programs.ts';

@@ -1,8 +1,8 @@
 // What each program has to be able to do with our relay, our tracker and our peer. A scenario that throws has failed.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { until } from '../../services/shared/testing.ts';
-import { createSwarmKeyFile } from '../../services/swarm/key.ts';
+import { until } from '../../testing/wait.ts';
+import { createSwarmKeyFile } from '../../services/private-network/key.ts';
 import { type Cell, PATIENCE_MS, relayMetric, trickyEntries } from './cell.ts';
 import * as endings from './endings.ts';
 import { find, reach, sendBulk } from './steps.ts';

@@ -1,7 +1,7 @@
 // Steps that several scenarios are made of: reach what serves, send it bytes.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import type { Relay } from '../../scripts/grid.ts';
+import type { Relay } from '../../scripts/local-network.ts';
 import type { LogLine } from '../../scripts/processes.ts';
 import type { By, Cell, Serving } from './cell.ts';
 

@@ -5,11 +5,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { multiaddr } from '@multiformats/multiaddr';
-import { startProxy } from '../../services/relay/proxy.testing.ts';
-import { until } from '../../services/shared/testing.ts';
-import { readSwarmKey } from '../../services/swarm/key.ts';
-import { startRelay } from '../../scripts/grid.ts';
-import { cpuSeconds, dialThrough, residentMiB, sendBytes, startDevice } from './devices.ts';
+import { startProxy } from '../../testing/proxy.ts';
+import { until } from '../../testing/wait.ts';
+import { readSwarmKey } from '../../services/private-network/key.ts';
+import { startRelay } from '../../scripts/local-network.ts';
+import { cpuSeconds, dialThrough, residentMiB, sendBytes, startDevice } from '../../testing/load-devices.ts';
 
 const [gib = 4, roundTripMs = 0] = process.argv.slice(2).map(Number);
 const SINK = '/test/sink/1.0.0';

@@ -4,11 +4,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { until } from '../../services/shared/testing.ts';
-import { readSwarmKey } from '../../services/swarm/key.ts';
-import { startRelay } from '../../scripts/grid.ts';
-import { asMember, connectRaw, garbage, GREETING, INSIDE, OUTSIDE } from './attacks.ts';
-import { cpuSeconds, metric, reserve, residentMiB, startDevice } from './devices.ts';
+import { until } from '../../testing/wait.ts';
+import { readSwarmKey } from '../../services/private-network/key.ts';
+import { startRelay } from '../../scripts/local-network.ts';
+import { asMember, connectRaw, garbage, GREETING, INSIDE, OUTSIDE } from '../../testing/attacks.ts';
+import { cpuSeconds, metric, reserve, residentMiB, startDevice } from '../../testing/load-devices.ts';
 
 const [connections = 20_000, perSecond = 1_000] = process.argv.slice(2).map(Number);
 /** How often connections begin, in milliseconds. */

@@ -4,11 +4,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Libp2p } from '@libp2p/interface';
-import { until } from '../../services/shared/testing.ts';
-import { readSwarmKey } from '../../services/swarm/key.ts';
-import { startRelay } from '../../scripts/grid.ts';
-import { createContainer } from './container.ts';
-import { metric, reserve, residentMiB, startDevice } from './devices.ts';
+import { until } from '../../testing/wait.ts';
+import { readSwarmKey } from '../../services/private-network/key.ts';
+import { startRelay } from '../../scripts/local-network.ts';
+import { createContainer } from '../../testing/container.ts';
+import { metric, reserve, residentMiB, startDevice } from '../../testing/load-devices.ts';
 
 const [devices = 2_000, minutes = 10, churn = 20_000, limitMiB = 0] = process.argv.slice(2).map(Number);
 const IN_PARALLEL = 16;

@@ -5,10 +5,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Libp2p, Stream } from '@libp2p/interface';
-import { until } from '../../services/shared/testing.ts';
-import { readSwarmKey } from '../../services/swarm/key.ts';
-import { startRelay } from '../../scripts/grid.ts';
-import { createContainer } from './container.ts';
+import { until } from '../../testing/wait.ts';
+import { readSwarmKey } from '../../services/private-network/key.ts';
+import { startRelay } from '../../scripts/local-network.ts';
+import { createContainer } from '../../testing/container.ts';
 import {
   acceptAndNeverRead,
   dialThrough,
@@ -17,7 +17,7 @@ import {
   residentMiB,
   sendBytes,
   startDevice,
-} from './devices.ts';
+} from '../../testing/load-devices.ts';
 
 const [circuits = 200, perDevice = 20, limitMiB = 0, bufferMiB = 32] = process.argv.slice(2).map(Number);
 const SINK = '/test/sink/1.0.0';

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { finished, type Running, startProgram } from '../../scripts/processes.ts';
-import { until } from '../../services/shared/testing.ts';
-import { cleanUp, makeEntries, onCleanup, startGrid } from './grid.testing.ts';
+import { until } from '../../testing/wait.ts';
+import { cleanUp, makeEntries, onCleanup, startGrid } from '../../testing/network.ts';
 
 afterEach(cleanUp);
 

@@ -5,9 +5,9 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { startTracker } from '../../scripts/grid.ts';
-import { until } from '../../services/shared/testing.ts';
-import { cleanUp, type Device, type Grid, makeEntries, onCleanup, startGrid } from './grid.testing.ts';
+import { startTracker } from '../../scripts/local-network.ts';
+import { until } from '../../testing/wait.ts';
+import { cleanUp, type Device, type Grid, makeEntries, onCleanup, startGrid } from '../../testing/network.ts';
 
 afterEach(cleanUp);
 

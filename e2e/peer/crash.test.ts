@@ -1,7 +1,7 @@
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { until } from '../../services/shared/testing.ts';
-import { cleanUp, type Device, makeEntries, startGrid } from './grid.testing.ts';
+import { until } from '../../testing/wait.ts';
+import { cleanUp, type Device, makeEntries, startGrid } from '../../testing/network.ts';
 
 afterEach(cleanUp);
 

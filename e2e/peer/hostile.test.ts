@@ -5,13 +5,13 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import type { Stream } from '@libp2p/interface';
 import { multiaddr } from '@multiformats/multiaddr';
-import { createPeerNode, type PeerLibp2p } from '../../services/peer/node.ts';
-import { readToEnd, writeAndClose } from '../../services/peer/stream-io.ts';
-import { MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, PULL_PROTOCOLS } from '../../services/peer/sync-protocol.ts';
-import { until } from '../../services/shared/testing.ts';
-import { readSwarmKey } from '../../services/swarm/key.ts';
+import { createPeerNode, type PeerLibp2p } from '../../services/peer/network/node.ts';
+import { readToEnd, writeAndClose } from '../../services/peer/sync/stream-io.ts';
+import { MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, PULL_PROTOCOLS } from '../../services/peer/sync/sync-protocol.ts';
+import { until } from '../../testing/wait.ts';
+import { readSwarmKey } from '../../services/private-network/key.ts';
 import type { Running } from '../../scripts/processes.ts';
-import { cleanUp, type Device, type Grid, makeEntries, onCleanup, startGrid } from './grid.testing.ts';
+import { cleanUp, type Device, type Grid, makeEntries, onCleanup, startGrid } from '../../testing/network.ts';
 
 afterEach(cleanUp);
 

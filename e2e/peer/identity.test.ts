@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { cleanUp, makeEntries, startGrid } from './grid.testing.ts';
+import { cleanUp, makeEntries, startGrid } from '../../testing/network.ts';
 
 afterEach(cleanUp);
 

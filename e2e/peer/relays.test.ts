@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { parseLines, type Relay, startRelay } from '../../scripts/grid.ts';
-import { until } from '../../services/shared/testing.ts';
-import { cleanUp, type Device, type Grid, makeEntries, onCleanup, startGrid } from './grid.testing.ts';
+import { parseLines, type Relay, startRelay } from '../../scripts/local-network.ts';
+import { until } from '../../testing/wait.ts';
+import { cleanUp, type Device, type Grid, makeEntries, onCleanup, startGrid } from '../../testing/network.ts';
 
 afterEach(cleanUp);
 

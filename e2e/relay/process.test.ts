@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Libp2p, Stream } from '@libp2p/interface';
-import { until } from '../../services/shared/testing.ts';
-import { createSwarmKeyFile, readSwarmKey } from '../../services/swarm/key.ts';
-import { type Relay, startRelay } from '../../scripts/grid.ts';
+import { until } from '../../testing/wait.ts';
+import { createSwarmKeyFile, readSwarmKey } from '../../services/private-network/key.ts';
+import { type Relay, startRelay } from '../../scripts/local-network.ts';
 import { type Finished, finished, startService } from '../../scripts/processes.ts';
-import { dialThrough, reserve, startDevice } from '../load/devices.ts';
+import { dialThrough, reserve, startDevice } from '../../testing/load-devices.ts';
 
 const ECHO = '/test/echo/1.0.0';
 const SEED = '0123456789abcdef0123456789abcdef';

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from '@jest/globals';
-import { pull, type PullReport } from '../../services/peer/pull.ts';
+import { pull, type PullReport } from '../../services/peer/sync/pull.ts';
 import {
   cleanUp,
   createTestPullDeps,
@@ -12,11 +12,11 @@ import {
   startDevice,
   startServingDevice,
   testSwarmKey,
-} from '../../services/peer/testing.ts';
-import { until } from '../../services/shared/testing.ts';
-import { formatSwarmKey } from '../../services/swarm/key.ts';
-import { type Relay, startRelay } from '../../scripts/grid.ts';
-import { metric } from '../load/devices.ts';
+} from '../../testing/peer.ts';
+import { until } from '../../testing/wait.ts';
+import { formatSwarmKey } from '../../services/private-network/key.ts';
+import { type Relay, startRelay } from '../../scripts/local-network.ts';
+import { metric } from '../../testing/load-devices.ts';
 
 const PEERS = 20;
 const ENTRIES = 1_000;

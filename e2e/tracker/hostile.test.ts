@@ -2,8 +2,8 @@ import { Agent, request } from 'node:http';
 import { multiaddr } from '@multiformats/multiaddr';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { listAnswerSchema } from '../../services/shared/contract.ts';
-import { peerIds } from './peers.testing.ts';
-import { startTracker, type TrackerProcess } from './process.testing.ts';
+import { peerIds } from '../../testing/peer-ids.ts';
+import { startTracker, type TrackerProcess } from '../../testing/tracker-process.ts';
 
 /** Requests sent, and of those first, to bring the process to its working size. */
 const REQUESTS = 10_000;

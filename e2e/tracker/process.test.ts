@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { until } from '../../services/shared/testing.ts';
-import { peerIds } from './peers.testing.ts';
-import { runTracker, startTracker, type TrackerProcess } from './process.testing.ts';
+import { until } from '../../testing/wait.ts';
+import { peerIds } from '../../testing/peer-ids.ts';
+import { runTracker, startTracker, type TrackerProcess } from '../../testing/tracker-process.ts';
 
 const PEER = '12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA';
 const started: TrackerProcess[] = [];

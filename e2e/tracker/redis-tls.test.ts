@@ -3,10 +3,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, test } from '@jest/globals';
-import { until } from '../../services/shared/testing.ts';
-import { freePort, type RedisProcess, startRedis } from '../../services/tracker/redis.testing.ts';
+import { until } from '../../testing/wait.ts';
+import { freePort, type RedisProcess, startRedis } from '../../testing/redis.ts';
 import { makeCertificate } from '../cluster/redis-cluster.ts';
-import { startTracker, type TrackerProcess } from './process.testing.ts';
+import { startTracker, type TrackerProcess } from '../../testing/tracker-process.ts';
 
 const SLOTS = 16_384;
 

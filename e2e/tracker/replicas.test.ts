@@ -2,10 +2,10 @@ import { once } from 'node:events';
 import { Agent, request } from 'node:http';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { until } from '../../services/shared/testing.ts';
-import { type RedisProcess, startRedis } from '../../services/tracker/redis.testing.ts';
-import { startTracker, type TrackerProcess } from './process.testing.ts';
-import { peerIds } from './peers.testing.ts';
+import { until } from '../../testing/wait.ts';
+import { type RedisProcess, startRedis } from '../../testing/redis.ts';
+import { startTracker, type TrackerProcess } from '../../testing/tracker-process.ts';
+import { peerIds } from '../../testing/peer-ids.ts';
 
 /** Devices in the grid under load; a prime number, so that each of them both registers and lists. */
 const DEVICES = peerIds(199);

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { until } from '../../services/shared/testing.ts';
-import { startTracker, type TrackerProcess } from './process.testing.ts';
+import { until } from '../../testing/wait.ts';
+import { startTracker, type TrackerProcess } from '../../testing/tracker-process.ts';
 
 /** Longer than the tracker waits for a whole request. */
 const PATIENCE_MS = 40_000;

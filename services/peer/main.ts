@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // The peer: `node services/peer/main.ts --help`.
-import { runCli } from './cli.ts';
-import { exitWith } from '../shared/lifecycle.ts';
+import { runCli } from './cli/cli.ts';
+import { exitWithError } from '../shared/program.ts';
 
 /** How long handles that are still open may keep a finished command, in milliseconds. */
 const LINGER_MS = 2_000;
@@ -22,4 +22,4 @@ async function main(): Promise<void> {
   setTimeout(() => process.exit(), LINGER_MS).unref();
 }
 
-main().catch((error: unknown) => exitWith('rustory-peer', error));
+main().catch((error: unknown) => exitWithError('rustory-peer', error));

@@ -2,7 +2,7 @@
 // circuits. A paused stream may still receive its whole window, so when much waits, reading stops on the connections
 // of those that wait, and TCP holds their devices back.
 import type { Stream } from '@libp2p/interface';
-import { holdReading, releaseReading } from '../swarm/muxers.ts';
+import { holdReading, releaseReading } from '../private-network/muxers.ts';
 
 /** How often what waits is counted again while anything does, in milliseconds. */
 const CHECK_INTERVAL_MS = 10;

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { acceptAndNeverRead, acceptBareCircuits, openBareCircuit } from '../../e2e/load/devices.ts';
+import { acceptAndNeverRead, acceptBareCircuits, openBareCircuit } from '../../testing/load-devices.ts';
 import type { Stream } from '@libp2p/interface';
-import { until } from '../shared/testing.ts';
-import { startProxy } from './proxy.testing.ts';
+import { until } from '../../testing/wait.ts';
+import { startProxy } from '../../testing/proxy.ts';
 import {
   closeAll,
   connectTo,
@@ -14,7 +14,7 @@ import {
   startPeer,
   startRelay,
   type Relay,
-} from './testing.ts';
+} from '../../testing/relay.ts';
 
 afterEach(closeAll);
 

@@ -1,6 +1,6 @@
 // A circuit: two streams joined by their events, so that a byte is passed on as it comes and none is kept.
 import type { Stream } from '@libp2p/interface';
-import type { Bucket } from './bucket.ts';
+import type { Bucket } from './token-bucket.ts';
 import type { Buffers, Waiting } from './buffers.ts';
 import type { Limit } from './messages.ts';
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
-import { createSwarmKeyFile } from '../swarm/key.ts';
+import { createSwarmKeyFile } from '../private-network/key.ts';
 import { readIdentityConfig, readRelayConfig } from './config.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'relay-config-'));

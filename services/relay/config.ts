@@ -1,21 +1,25 @@
-// The relay's configuration: the one place that reads its environment.
+// The relay's configuration: the only file that reads its environment. `docs/environment.md`, `--help` and the
+// schema of the chart are made from the table.
 import type { PrivateKey } from '@libp2p/interface';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import type { Multiaddr } from '@multiformats/multiaddr';
+import { readEnvironment, unknownVariableWarnings } from '../shared/env.ts';
+import { ConfigError, describeError } from '../shared/errors.ts';
+import type { Program } from '../shared/program.ts';
 import {
   boolean,
   integer,
   list,
+  type ListenAddress,
   listenAddress,
   logLevel,
   parsed,
-  readEnvironment,
+  text,
   type Values,
   type Variable,
-} from '../shared/env.ts';
-import { allConfigured, ConfigError, describeError } from '../shared/errors.ts';
-import { identityFromSeed, readOrCreateIdentity, readSeed } from '../swarm/identity.ts';
-import { readSwarmKey } from '../swarm/key.ts';
+} from '../shared/variables.ts';
+import { identityFromSeed, readOrCreateIdentity, readSeed } from '../private-network/identity.ts';
+import { readSwarmKey, type SwarmKey } from '../private-network/key.ts';
 import {
   announcedBytes,
   expandAnnounced,
@@ -26,215 +30,305 @@ import {
   parseListen,
 } from './announce.ts';
 
-/** Addresses a relay listens on: IPv4 and IPv6, perhaps on a few networks. */
+/** Maximum addresses to listen on: IPv4 and IPv6 on a few networks. */
 const MAX_LISTEN = 8;
 
-const asText = (text: string): string => text;
-
-/** Every variable of the relay; `docs/environment.md` is made from this table. */
+/** Every variable of the relay. */
 export const variables = {
-  RELAY_LISTEN: list(
-    parseListen,
-    MAX_LISTEN,
-    '/ip4/0.0.0.0/tcp/4001',
-    'Multiaddrs to listen on, comma-separated.',
-  ),
-  RELAY_ANNOUNCE: list(
-    asText,
-    MAX_ANNOUNCED,
-    '',
-    'Multiaddrs at which devices reach this relay, comma-separated; {ordinal}, {podName}, {podIP} and {hostIP} are put in. Absent: those of the network interfaces it listens on.',
-  ),
-  RELAY_LOCAL: boolean(
-    'false',
-    'Whether all devices run on this machine, so that loopback addresses may be announced.',
-  ),
-  RELAY_SWARM_KEY_FILE: parsed(
-    readSwarmKey,
-    '/run/secrets/swarm.key',
-    'File with the swarm key of the private network.',
-  ),
-  RELAY_IDENTITY_KEY_FILE: parsed(
-    asText,
-    undefined,
-    'File with the private key that the peer id is made from; created where there is none.',
-  ),
-  RELAY_IDENTITY_SEED_FILE: parsed(
-    readSeed,
-    undefined,
-    'File with a secret of at least 32 bytes, from which the private keys of all replicas are derived.',
-  ),
-  RELAY_IDENTITY_ORDINAL: integer(
-    0,
-    65_535,
-    undefined,
-    'Which replica this is, for its identity and {ordinal}. Absent: the number at the end of RELAY_POD_NAME, or 0.',
-  ),
-  RELAY_POD_NAME: parsed(asText, undefined, 'Name of the pod, for {podName} and the ordinal.'),
-  RELAY_POD_IP: parsed(asText, undefined, 'IP address of the pod, for {podIP}.'),
-  RELAY_HOST_IP: parsed(asText, undefined, 'IP address of the node, for {hostIP}.'),
-  RELAY_OPS_LISTEN: listenAddress('0.0.0.0:9091', 'Where /livez, /readyz and /metrics are served.'),
+  RELAY_LISTEN: list(parseListen, MAX_LISTEN, {
+    fallback: '/ip4/0.0.0.0/tcp/4001',
+    doc: 'Multiaddrs to listen on, comma-separated.',
+    audience: 'set',
+  }),
+  RELAY_ANNOUNCE: list((template) => template, MAX_ANNOUNCED, {
+    fallback: '',
+    doc: 'Multiaddrs at which devices reach this relay, comma-separated. {ordinal}, {podName}, {podIP} and {hostIP} are replaced. Empty: the addresses of the network interfaces it listens on.',
+    audience: 'set',
+  }),
+  RELAY_LOCAL: boolean({
+    fallback: 'false',
+    doc: 'Whether all devices run on this machine; only then are loopback addresses announced.',
+    audience: 'set',
+  }),
+  RELAY_SWARM_KEY_FILE: parsed(readSwarmKey, {
+    fallback: '/run/secrets/swarm.key',
+    doc: 'File with the swarm key of the private network.',
+    audience: 'set',
+  }),
+  RELAY_IDENTITY_KEY_FILE: text({
+    fallback: undefined,
+    doc: 'File with the private key that the peer id is derived from; created when it does not exist.',
+    audience: 'set',
+  }),
+  RELAY_IDENTITY_SEED_FILE: parsed(readSeed, {
+    fallback: undefined,
+    doc: 'File with a secret of at least 32 bytes, from which the private keys of all replicas are derived.',
+    audience: 'set',
+  }),
+  RELAY_IDENTITY_ORDINAL: integer(0, 65_535, {
+    fallback: undefined,
+    doc: 'Number of this replica, for its identity and {ordinal}. Default: the number at the end of RELAY_POD_NAME, or 0.',
+    audience: 'rarely',
+  }),
+  RELAY_POD_NAME: text({
+    fallback: undefined,
+    doc: 'Name of the pod, for {podName} and the ordinal.',
+    audience: 'rarely',
+  }),
+  RELAY_POD_IP: text({ fallback: undefined, doc: 'IP address of the pod, for {podIP}.', audience: 'rarely' }),
+  RELAY_HOST_IP: text({
+    fallback: undefined,
+    doc: 'IP address of the node, for {hostIP}.',
+    audience: 'rarely',
+  }),
+  RELAY_OPS_LISTEN: listenAddress({
+    fallback: '0.0.0.0:9091',
+    doc: 'Address and port of /livez, /readyz and /metrics; keep it private.',
+    audience: 'set',
+  }),
 
-  RELAY_MAX_CONNECTIONS: integer(
-    1,
-    100_000,
-    '2048',
-    'Connections at the same time; further ones are refused.',
-  ),
-  RELAY_MAX_CONNECTIONS_PER_PEER: integer(1, 1024, '8', 'Connections of one peer at the same time.'),
-  RELAY_MAX_PENDING_CONNECTIONS: integer(
-    1,
-    10_000,
-    '512',
-    'Connections at the same time that have not yet proved the swarm key and who they are.',
-  ),
-  RELAY_HANDSHAKE_SECONDS: integer(1, 60, '10', 'How long a connection may take to prove that.'),
-  RELAY_IDLE_SECONDS: integer(
-    5,
-    86_400,
-    '120',
-    'How long a connection with neither a reservation nor a stream may stay.',
-  ),
-  RELAY_ADDRESSES_ARE_REAL: boolean(
-    'false',
-    'Whether source addresses are those of the devices, not of a load balancer; only then are there limits for each address.',
-  ),
-  RELAY_MAX_CONNECTIONS_PER_ADDRESS: integer(
-    1,
-    100_000,
-    '256',
-    'Connections from one address, where RELAY_ADDRESSES_ARE_REAL.',
-  ),
-  RELAY_MAX_RESERVATIONS_PER_ADDRESS: integer(
-    1,
-    100_000,
-    '128',
-    'Reservations from one address, where RELAY_ADDRESSES_ARE_REAL.',
-  ),
+  RELAY_MAX_CONNECTIONS: integer(1, 100_000, {
+    fallback: '2048',
+    doc: 'Maximum open connections. Further ones are refused.',
+  }),
+  RELAY_MAX_CONNECTIONS_PER_PEER: integer(1, 1024, {
+    fallback: '8',
+    doc: 'Maximum open connections of one peer. Further ones are refused.',
+  }),
+  RELAY_MAX_PENDING_CONNECTIONS: integer(1, 10_000, {
+    fallback: '512',
+    doc: 'Maximum connections whose handshake is not finished. Above this limit the oldest one is evicted.',
+  }),
+  RELAY_HANDSHAKE_SECONDS: integer(1, 60, {
+    fallback: '10',
+    doc: 'Longest handshake of a connection: swarm key, identity and muxer. It is closed after this time.',
+    audience: 'rarely',
+  }),
+  RELAY_IDLE_SECONDS: integer(5, 86_400, {
+    fallback: '120',
+    doc: 'Idle timeout of a connection that has neither a reservation nor a stream.',
+    audience: 'rarely',
+  }),
+  RELAY_ADDRESSES_ARE_REAL: boolean({
+    fallback: 'false',
+    doc: 'Whether source addresses are those of the devices and not of a load balancer. Only then do limits per address apply.',
+    audience: 'set',
+  }),
+  RELAY_MAX_CONNECTIONS_PER_ADDRESS: integer(1, 100_000, {
+    fallback: '256',
+    doc: 'Maximum connections from one address, with RELAY_ADDRESSES_ARE_REAL. Further ones are refused.',
+  }),
+  RELAY_MAX_RESERVATIONS_PER_ADDRESS: integer(1, 100_000, {
+    fallback: '128',
+    doc: 'Maximum reservations from one address, with RELAY_ADDRESSES_ARE_REAL. Further ones are refused.',
+  }),
 
-  RELAY_MAX_RESERVATIONS: integer(1, 100_000, '512', 'Reservations at the same time.'),
-  RELAY_RESERVATIONS_PER_MINUTE: integer(
-    1,
-    60_000,
-    '30',
-    'Requests of one peer for a reservation, refreshes included; as many at once.',
-  ),
-  RELAY_MAX_CIRCUITS: integer(1, 100_000, '256', 'Circuits at the same time.'),
-  RELAY_MAX_CIRCUITS_PER_PEER: integer(
-    1,
-    4096,
-    '64',
-    'Circuits of one peer at the same time; as source and as target counted apart.',
-  ),
-  RELAY_CIRCUITS_PER_MINUTE: integer(
-    1,
-    60_000,
-    '240',
-    'Requests of one peer for a circuit; as many at once.',
-  ),
-  RELAY_CIRCUIT_SECONDS: integer(1, 604_800, '900', 'How long one circuit may run.'),
-  RELAY_CIRCUIT_IDLE_SECONDS: integer(1, 604_800, '300', 'How long one circuit may carry nothing.'),
-  RELAY_CIRCUIT_BYTES: integer(
-    1024,
-    Number.MAX_SAFE_INTEGER,
-    '67108864',
-    'How many bytes one circuit may carry in each direction.',
-  ),
-  RELAY_CIRCUIT_BYTES_PER_SECOND: integer(
-    0,
-    Number.MAX_SAFE_INTEGER,
-    '0',
-    'Rate of one circuit, both directions together; 0 is no limit.',
-  ),
-  RELAY_PEER_BYTES_PER_SECOND: integer(
-    0,
-    Number.MAX_SAFE_INTEGER,
-    '0',
-    'Rate of all circuits together that one peer opened; 0 is no limit.',
-  ),
-  RELAY_CIRCUIT_BUFFER_BYTES: integer(
-    256 * 1024,
-    64 * 1024 * 1024,
-    '1048576',
-    'Bytes of one circuit and direction that may wait for a slower receiver, and as many that have yet to be sent. A circuit carries at most this much in the time a byte takes to its device and back.',
-  ),
-  RELAY_BUFFER_BYTES: integer(
-    1024 * 1024,
-    Number.MAX_SAFE_INTEGER,
-    '33554432',
-    'Bytes that may wait in the relay for slower receivers before it reads no more from their senders.',
-  ),
-  RELAY_DRAIN_SECONDS: integer(0, 3600, '30', 'How long running circuits may go on after SIGTERM.'),
+  RELAY_MAX_RESERVATIONS: integer(1, 100_000, {
+    fallback: '512',
+    doc: 'Maximum reservations. Further devices are refused and cannot be reached through this relay.',
+  }),
+  RELAY_RESERVATIONS_PER_MINUTE: integer(1, 60_000, {
+    fallback: '30',
+    doc: 'Maximum reservation requests of one peer per minute, refreshes included; also the burst.',
+    audience: 'rarely',
+  }),
+  RELAY_MAX_CIRCUITS: integer(1, 100_000, {
+    fallback: '256',
+    doc: 'Maximum circuits. Further ones are refused; devices try again.',
+  }),
+  RELAY_MAX_CIRCUITS_PER_PEER: integer(1, 4096, {
+    fallback: '64',
+    doc: 'Maximum circuits of one peer, counted separately as source and as target.',
+  }),
+  RELAY_CIRCUITS_PER_MINUTE: integer(1, 60_000, {
+    fallback: '240',
+    doc: 'Maximum circuit requests of one peer per minute; also the burst.',
+  }),
+  RELAY_CIRCUIT_SECONDS: integer(1, 604_800, {
+    fallback: '900',
+    doc: 'Longest duration of one circuit. It is reset after this time; a sync goes on with a new one.',
+  }),
+  RELAY_CIRCUIT_IDLE_SECONDS: integer(1, 604_800, {
+    fallback: '300',
+    doc: 'Idle timeout of one circuit. It is reset when no byte passed for this time.',
+  }),
+  RELAY_CIRCUIT_BYTES: integer(1024, Number.MAX_SAFE_INTEGER, {
+    fallback: '67108864',
+    doc: 'Maximum bytes of one circuit in each direction. It is reset above this limit; a sync goes on with a new one.',
+  }),
+  RELAY_CIRCUIT_BYTES_PER_SECOND: integer(0, Number.MAX_SAFE_INTEGER, {
+    fallback: '0',
+    doc: 'Rate limit of one circuit, both directions together, in bytes per second; 0 means no limit.',
+  }),
+  RELAY_PEER_BYTES_PER_SECOND: integer(0, Number.MAX_SAFE_INTEGER, {
+    fallback: '0',
+    doc: 'Rate limit of all circuits that one peer opened together, in bytes per second; 0 means no limit.',
+  }),
+  RELAY_CIRCUIT_BUFFER_BYTES: integer(256 * 1024, 64 * 1024 * 1024, {
+    fallback: '1048576',
+    doc: 'Maximum bytes of one circuit and direction that wait for a slower receiver, and again as many that are not sent yet. One circuit carries at most this much per round trip.',
+    audience: 'rarely',
+  }),
+  RELAY_BUFFER_BYTES: integer(1024 * 1024, Number.MAX_SAFE_INTEGER, {
+    fallback: '33554432',
+    doc: 'Maximum bytes of all circuits that wait for slower receivers. Above this limit the relay stops reading from their senders.',
+  }),
+  RELAY_DRAIN_SECONDS: integer(0, 3600, {
+    fallback: '30',
+    doc: 'Longest time that running circuits may go on after SIGTERM.',
+  }),
   LOG_LEVEL: logLevel,
 } satisfies Record<string, Variable<unknown>>;
 
-export interface RelayConfig extends Omit<Values<typeof variables>, 'RELAY_ANNOUNCE'> {
-  readonly RELAY_ANNOUNCE: readonly Multiaddr[];
+export const PROGRAM: Program = {
+  name: 'rustory-relay',
+  purpose: `a circuit-relay-v2 server for one private network: devices that cannot reach each other directly connect through it.
+
+"rustory-relay peer-id" prints the peer id of the configured identity and exits.`,
+  variables,
+};
+
+type RelayValues = Values<typeof variables>;
+
+/** Every limit of the relay; each is also a series of the metric `rustory_relay_limit`. */
+export type RelayLimits = ReturnType<typeof readLimits>;
+
+export interface RelayConfig {
+  readonly listen: readonly Multiaddr[];
+  /** Empty: the addresses of the network interfaces. */
+  readonly announce: readonly Multiaddr[];
+  /** Whether all devices are on this machine. */
+  readonly isLocal: boolean;
+  readonly swarmKey: SwarmKey;
   readonly identity: PrivateKey;
+  readonly opsListen: ListenAddress;
+  readonly limits: RelayLimits;
+  readonly drainMs: number;
+  readonly logLevel: string;
+  /** Whole sentences about what has no effect; for the log. */
+  readonly warnings: readonly string[];
 }
 
-/** Reads the whole configuration. @throws ConfigError with all problems at once. */
+/** Reads the whole configuration. @throws ConfigError with all problems at once */
 export async function readRelayConfig(environment: NodeJS.ProcessEnv): Promise<RelayConfig> {
-  const [values, identity] = await allConfigured(
-    (async () => readEnvironment(variables, environment))(),
-    readIdentityConfig(environment),
-  );
+  const { values, problems, complete } = readEnvironment(variables, environment);
+  const identity = await readIdentity(values, problems);
+  const announce = readAnnounce(values, identity, problems);
+  const all = complete();
+  if (identity === undefined) throw new ConfigError(problems);
   return {
-    ...values,
+    listen: all.RELAY_LISTEN,
+    announce,
+    isLocal: all.RELAY_LOCAL,
+    swarmKey: all.RELAY_SWARM_KEY_FILE,
     identity,
-    RELAY_ANNOUNCE: readAnnounced(values, peerIdFromPrivateKey(identity).toString()),
+    opsListen: all.RELAY_OPS_LISTEN,
+    limits: readLimits(all),
+    drainMs: all.RELAY_DRAIN_SECONDS * 1000,
+    logLevel: all.LOG_LEVEL,
+    warnings: unknownVariableWarnings(variables, 'RELAY_', environment),
   };
 }
 
-function readAnnounced(values: Values<typeof variables>, peerId: string): Multiaddr[] {
+/** The identity alone, for which nothing else needs to be configured. @throws ConfigError */
+export async function readIdentityConfig(environment: NodeJS.ProcessEnv): Promise<PrivateKey> {
+  const { RELAY_IDENTITY_KEY_FILE, RELAY_IDENTITY_SEED_FILE, RELAY_IDENTITY_ORDINAL, RELAY_POD_NAME } =
+    variables;
+  const { values, problems } = readEnvironment(
+    { RELAY_IDENTITY_KEY_FILE, RELAY_IDENTITY_SEED_FILE, RELAY_IDENTITY_ORDINAL, RELAY_POD_NAME },
+    environment,
+  );
+  const identity = await readIdentity(values, problems);
+  if (identity === undefined || problems.length > 0) throw new ConfigError(problems);
+  return identity;
+}
+
+function readLimits(values: RelayValues) {
+  const isPerAddress = values.RELAY_ADDRESSES_ARE_REAL;
+  return {
+    connections: values.RELAY_MAX_CONNECTIONS,
+    connectionsPerPeer: values.RELAY_MAX_CONNECTIONS_PER_PEER,
+    /** `undefined` when source addresses are not those of the devices. */
+    connectionsPerAddress: isPerAddress ? values.RELAY_MAX_CONNECTIONS_PER_ADDRESS : undefined,
+    pendingConnections: values.RELAY_MAX_PENDING_CONNECTIONS,
+    handshakeSeconds: values.RELAY_HANDSHAKE_SECONDS,
+    /** Of a connection with neither a reservation nor a stream. */
+    idleSeconds: values.RELAY_IDLE_SECONDS,
+    reservations: values.RELAY_MAX_RESERVATIONS,
+    /** `undefined` when source addresses are not those of the devices. */
+    reservationsPerAddress: isPerAddress ? values.RELAY_MAX_RESERVATIONS_PER_ADDRESS : undefined,
+    /** Requests of one peer, refreshes included. */
+    reservationsPerMinute: values.RELAY_RESERVATIONS_PER_MINUTE,
+    circuits: values.RELAY_MAX_CIRCUITS,
+    /** Counted separately as source and as target. */
+    circuitsPerPeer: values.RELAY_MAX_CIRCUITS_PER_PEER,
+    /** Requests of one peer. */
+    circuitsPerMinute: values.RELAY_CIRCUITS_PER_MINUTE,
+    circuitSeconds: values.RELAY_CIRCUIT_SECONDS,
+    circuitIdleSeconds: values.RELAY_CIRCUIT_IDLE_SECONDS,
+    /** In each direction. */
+    circuitBytes: values.RELAY_CIRCUIT_BYTES,
+    /** Both directions together; `undefined` means no limit. */
+    circuitBytesPerSecond: values.RELAY_CIRCUIT_BYTES_PER_SECOND || undefined,
+    /** All circuits that one peer opened; `undefined` means no limit. */
+    peerBytesPerSecond: values.RELAY_PEER_BYTES_PER_SECOND || undefined,
+    /** Of one circuit and direction. */
+    circuitBufferBytes: values.RELAY_CIRCUIT_BUFFER_BYTES,
+    /** Of all circuits. */
+    bufferedBytes: values.RELAY_BUFFER_BYTES,
+  };
+}
+
+function readAnnounce(
+  values: Partial<RelayValues>,
+  identity: PrivateKey | undefined,
+  problems: string[],
+): Multiaddr[] {
   const placeholders = {
     ordinal: (values.RELAY_IDENTITY_ORDINAL ?? ordinalOf(values.RELAY_POD_NAME))?.toString(),
     podName: values.RELAY_POD_NAME,
     podIP: values.RELAY_POD_IP,
     hostIP: values.RELAY_HOST_IP,
   };
-  const problems: string[] = [];
+  const peerId = identity === undefined ? undefined : peerIdFromPrivateKey(identity).toString();
   const announced: Multiaddr[] = [];
-  for (const template of values.RELAY_ANNOUNCE) {
+  for (const template of values.RELAY_ANNOUNCE ?? []) {
     try {
       const address = expandAnnounced(template, placeholders);
-      if (namesOtherPeer(address, peerId))
-        throw new Error(`has ${address.toString()}, but the peer id of this relay is ${peerId}`);
+      if (peerId !== undefined && namesOtherPeer(address, peerId))
+        throw new Error(`${address.toString()} names another peer; the peer id of this relay is ${peerId}.`);
       announced.push(address);
     } catch (error) {
-      problems.push(`RELAY_ANNOUNCE ${describeError(error)}`);
+      problems.push(`RELAY_ANNOUNCE: ${describeError(error)}.`);
     }
   }
-  const size = announcedBytes(announced);
-  if (size > MAX_ANNOUNCED_BYTES)
+  const bytes = announcedBytes(announced);
+  if (bytes > MAX_ANNOUNCED_BYTES)
     problems.push(
-      `RELAY_ANNOUNCE has addresses of ${size} bytes together, and a reservation has room for ${MAX_ANNOUNCED_BYTES}: name fewer or shorter ones`,
+      `RELAY_ANNOUNCE: the addresses take ${bytes} bytes and a reservation has room for ${MAX_ANNOUNCED_BYTES}; announce fewer or shorter ones.`,
     );
-  if (problems.length > 0) throw new ConfigError(problems);
   return announced;
 }
 
-/** The identity alone, for which nothing else of the configuration needs to be right. @throws ConfigError */
-export async function readIdentityConfig(environment: NodeJS.ProcessEnv): Promise<PrivateKey> {
-  const { RELAY_IDENTITY_KEY_FILE, RELAY_IDENTITY_SEED_FILE, RELAY_IDENTITY_ORDINAL, RELAY_POD_NAME } =
-    variables;
-  const values = readEnvironment(
-    { RELAY_IDENTITY_KEY_FILE, RELAY_IDENTITY_SEED_FILE, RELAY_IDENTITY_ORDINAL, RELAY_POD_NAME },
-    environment,
-  );
+async function readIdentity(
+  values: Partial<RelayValues>,
+  problems: string[],
+): Promise<PrivateKey | undefined> {
   const { RELAY_IDENTITY_KEY_FILE: keyFile, RELAY_IDENTITY_SEED_FILE: seed } = values;
-  const ordinal = values.RELAY_IDENTITY_ORDINAL ?? ordinalOf(values.RELAY_POD_NAME) ?? 0;
-  if (keyFile !== undefined && seed === undefined) return readKeyFile(keyFile);
-  if (seed !== undefined && keyFile === undefined) return identityFromSeed(seed, ordinal);
-  throw new ConfigError([
-    'RELAY_IDENTITY_KEY_FILE or RELAY_IDENTITY_SEED_FILE must be set, and only one of them: a relay whose peer id changes is lost to its devices',
-  ]);
-}
-
-async function readKeyFile(path: string): Promise<PrivateKey> {
+  // A file that could not be read is reported already.
+  if (problems.some((problem) => problem.startsWith('RELAY_IDENTITY_'))) return undefined;
+  if ((keyFile === undefined) === (seed === undefined)) {
+    problems.push(
+      'RELAY_IDENTITY_KEY_FILE, RELAY_IDENTITY_SEED_FILE: set exactly one of them; devices lose a relay whose peer id changes.',
+    );
+    return undefined;
+  }
   try {
-    return await readOrCreateIdentity(path);
+    if (keyFile !== undefined) return await readOrCreateIdentity(keyFile);
+    const ordinal = values.RELAY_IDENTITY_ORDINAL ?? ordinalOf(values.RELAY_POD_NAME) ?? 0;
+    return seed === undefined ? undefined : await identityFromSeed(seed, ordinal);
   } catch (error) {
-    throw new ConfigError([`RELAY_IDENTITY_KEY_FILE ${describeError(error)}`]);
+    problems.push(`RELAY_IDENTITY_KEY_FILE: ${describeError(error)}.`);
+    return undefined;
   }
 }

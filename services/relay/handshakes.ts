@@ -3,7 +3,7 @@
 // keep every device out. Those who have shown the swarm key are a group of their own, and the larger group gives way: a
 // flood of strangers costs no member its handshake, nor members that stall a device its chance to show the key.
 import type { MultiaddrConnection } from '@libp2p/interface';
-import type { ProtectionOutcome } from '../swarm/psk.ts';
+import type { ProtectionOutcome } from '../private-network/psk.ts';
 import type { RelayMetrics } from './metrics.ts';
 
 export interface Handshakes {

@@ -2,10 +2,10 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { pbStream } from '@libp2p/utils';
 import { HopMessage } from '../../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
-import { until } from '../shared/testing.ts';
+import { until } from '../../testing/wait.ts';
 import { createBuffers } from './buffers.ts';
 import { createHop, type HopOptions } from './hop.ts';
-import { createLedger } from './limits.ts';
+import { createLedger } from './admission.ts';
 import { HOP_PROTOCOL } from './messages.ts';
 import { createRelayMetrics } from './metrics.ts';
 import {
@@ -20,7 +20,7 @@ import {
   RESERVE,
   startPeer,
   startRelay,
-} from './testing.ts';
+} from '../../testing/relay.ts';
 
 afterEach(closeAll);
 

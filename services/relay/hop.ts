@@ -8,11 +8,11 @@ import type { Multiaddr } from '@multiformats/multiaddr';
 import { decode as decodeMultihash } from 'multiformats/hashes/digest';
 import { describeError, errorCode, toError } from '../shared/errors.ts';
 import type { Logger } from '../shared/log.ts';
-import type { Bucket } from './bucket.ts';
+import type { Bucket } from './token-bucket.ts';
 import type { Buffers } from './buffers.ts';
 import { joinStreams } from './circuit.ts';
-import { addressOf } from './gate.ts';
-import type { Ledger, Refusal } from './limits.ts';
+import { addressOf } from './connection-limiter.ts';
+import type { Ledger, Refusal } from './admission.ts';
 import {
   decodeHopRequest,
   encodeHopAnswer,

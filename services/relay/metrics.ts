@@ -1,9 +1,9 @@
 // Every metric of the relay. No peer id is ever a label: their number has no bound.
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { collectMemoryLimit, memoryLimitBytes } from '../shared/memory.ts';
-import type { ProtectionOutcome } from '../swarm/psk.ts';
+import type { ProtectionOutcome } from '../private-network/psk.ts';
 import type { CircuitSummary, Direction } from './circuit.ts';
-import type { Refusal } from './limits.ts';
+import type { Refusal } from './admission.ts';
 
 /** How a request for a reservation went. */
 export type ReservationOutcome = 'ok' | 'relayed' | 'no_address' | Refusal;

@@ -12,19 +12,19 @@ import { ping } from '@libp2p/ping';
 import type { Multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import { ConfigError, describeError } from '../shared/errors.ts';
-import type { Part } from '../shared/lifecycle.ts';
+import type { Component } from '../shared/lifecycle.ts';
 import type { Logger } from '../shared/log.ts';
-import type { Cipher } from '../swarm/cipher.ts';
-import type { ProtectorOptions } from '../swarm/psk.ts';
-import { swarmStack } from '../swarm/stack.ts';
+import type { Cipher } from '../private-network/cipher.ts';
+import type { ProtectorOptions } from '../private-network/psk.ts';
+import { swarmStack } from '../private-network/stack.ts';
 import { dialable } from './announce.ts';
-import { createBucket } from './bucket.ts';
+import { createBucket } from './token-bucket.ts';
 import { createBuffers } from './buffers.ts';
 import type { RelayConfig } from './config.ts';
-import { createGate } from './gate.ts';
+import { createGate } from './connection-limiter.ts';
 import { createHandshakes } from './handshakes.ts';
 import { createHop } from './hop.ts';
-import { createLedger } from './limits.ts';
+import { createLedger } from './admission.ts';
 import { HOP_PROTOCOL } from './messages.ts';
 import type { RelayMetrics } from './metrics.ts';
 
@@ -67,7 +67,7 @@ export interface RelayNodeDeps {
   readonly log: Logger;
 }
 
-export interface RelayNode extends Part {
+export interface RelayNode extends Component {
   /** What reservations hand out; known once started. */
   addresses(): Multiaddr[];
 }

@@ -3,9 +3,9 @@ import { publicKeyFromProtobuf } from '@libp2p/crypto/keys';
 import { RecordEnvelope } from '@libp2p/peer-record';
 import { multiaddr } from '@multiformats/multiaddr';
 import { ReservationVoucher } from '../../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
-import { until } from '../shared/testing.ts';
+import { until } from '../../testing/wait.ts';
 import { RESERVATION_SECONDS } from './node.ts';
-import { closeAll, hop, RESERVE, startPeer, startRelay } from './testing.ts';
+import { closeAll, hop, RESERVE, startPeer, startRelay } from '../../testing/relay.ts';
 
 afterEach(closeAll);
 

@@ -9,7 +9,7 @@ import { multiaddr } from '@multiformats/multiaddr';
 import { HopMessage } from '../../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
 import { sealVoucher } from './hop.ts';
 import { encodeHopAnswer, HOP_PROTOCOL, Status, STOP_PROTOCOL } from './messages.ts';
-import { closeAll, type Relay, startPeer, startRelay } from './testing.ts';
+import { closeAll, type Relay, startPeer, startRelay } from '../../testing/relay.ts';
 
 interface Transcripts {
   readonly seeds: Record<'relay' | 'source' | 'target', string>;

@@ -1,15 +1,19 @@
-// Errors that cross rooms. A refusal that is part of a protocol is a value, not one of these.
+// Errors that cross modules, and how an error becomes text. An expected refusal is a value (`result.ts`), not an error.
 
 /** Exit code for a configuration that cannot be used (`EX_CONFIG` of sysexits.h). */
 export const EXIT_CONFIG = 78;
 
-/** Exit code for everything else that stops a program. */
+/** Exit code for everything else that ends a program. */
 export const EXIT_FAILURE = 1;
 
-/** Thrown when a configuration cannot be used; carries every problem found, so that one restart mends all. */
+/** Causes of one error that are described; a longer chain is cut. */
+const MAX_CAUSES = 5;
+
+/** A configuration that cannot be used. It carries every problem found, so that one restart can fix all of them. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   readonly code = 'CONFIG_INVALID';
+  /** Whole sentences, each naming the setting it is about. */
   readonly problems: readonly string[];
 
   constructor(problems: readonly string[]) {
@@ -18,18 +22,21 @@ export class ConfigError extends Error {
   }
 }
 
-/** The message of anything that was thrown, followed by the messages of its causes (at most five). */
+/**
+ * The message of anything that was thrown, followed by the messages of its causes (at most five), without the period
+ * at the end. A cause whose message is already part of an earlier one is left out.
+ */
 export function describeError(error: unknown): string {
   const messages: string[] = [];
-  for (let at = error; at !== undefined && at !== null && messages.length < 5; at = causeOf(at)) {
-    const message = messageOf(at);
-    if (!messages.some((said) => said.includes(message))) messages.push(message);
+  for (let next = error; next !== undefined && next !== null && messages.length < MAX_CAUSES; next = causeOf(next)) {
+    const message = messageOf(next).replace(/\.$/, '');
+    if (!messages.some((earlier) => earlier.includes(message))) messages.push(message);
   }
   return messages.join(': ');
 }
 
-// By shape and not by class: an error may come from another realm (a worker, a test's virtual machine), and
-// no field but the message is shown, because others may hold what was parsed.
+// By shape and not by class: an error may come from another realm (a worker, a virtual machine of a test), and no
+// field but the message is shown, because others may hold the text that was parsed.
 function messageOf(thrown: unknown): string {
   if (typeof thrown === 'string') return thrown;
   if (typeof thrown !== 'object' || thrown === null) return String(thrown);
@@ -42,24 +49,7 @@ function causeOf(thrown: unknown): unknown {
   return typeof thrown === 'object' && thrown !== null && 'cause' in thrown ? thrown.cause : undefined;
 }
 
-/**
- * Waits for parts of a configuration that are read independently of each other.
- *
- * @throws ConfigError with the problems of all of them, each once; any other error as it is.
- */
-export async function allConfigured<A, B>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
-  const results = await Promise.allSettled([a, b]);
-  const problems = new Set<string>();
-  for (const result of results) {
-    if (result.status === 'fulfilled') continue;
-    if (!(result.reason instanceof ConfigError)) throw result.reason;
-    for (const problem of result.reason.problems) problems.add(problem);
-  }
-  if (problems.size > 0) throw new ConfigError([...problems]);
-  return [await a, await b];
-}
-
-/** What was thrown, as an Error: some libraries want one to pass on. */
+/** The thrown value as an Error: some libraries require one to pass on. */
 export function toError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(describeError(thrown), { cause: thrown });
 }

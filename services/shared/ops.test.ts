@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { Counter, Registry } from 'prom-client';
 import { createHealth } from './lifecycle.ts';
 import { createLogger } from './log.ts';
-import { until } from './testing.ts';
+import { until } from '../../testing/wait.ts';
 import { createOpsApp, createOpsServer } from './ops.ts';
 
 describe('the ops port', () => {

@@ -10,10 +10,10 @@ import {
   REGISTER,
   refusal,
   UNREGISTER,
-} from './app.testing.ts';
+} from '../../testing/tracker-app.ts';
 import { createRateLimits } from './rate-limits.ts';
-import { createMemoryRegistry } from './registry.memory.ts';
-import { RegistryUnavailableError } from './registry.ts';
+import { createMemoryRegistry } from './registry/memory-registry.ts';
+import { RegistryUnavailableError } from './registry/registry.ts';
 
 async function away(): Promise<never> {
   throw new RegistryUnavailableError('no answer from redis at 10.0.0.1');

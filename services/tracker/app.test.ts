@@ -10,8 +10,8 @@ import {
   REGISTER,
   refusal,
   UNREGISTER,
-} from './app.testing.ts';
-import { createMemoryRegistry } from './registry.memory.ts';
+} from '../../testing/tracker-app.ts';
+import { createMemoryRegistry } from './registry/memory-registry.ts';
 
 describe('what released clients send', () => {
   test('a ping is answered with ok', async () => {

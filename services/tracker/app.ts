@@ -7,7 +7,7 @@ import { getPath } from 'hono/utils/url';
 import { unregisterRequestSchema } from '../shared/contract.ts';
 import { describeError } from '../shared/errors.ts';
 import type { Logger } from '../shared/log.ts';
-import { VERSION } from '../shared/usage.ts';
+import { VERSION } from '../shared/program.ts';
 import { type Auth, reaches } from './auth.ts';
 import { readJson, readText } from './body.ts';
 import { listingBody, listingTag, matchesTag, readListQuery, staleHeaders } from './listing.ts';
@@ -18,7 +18,7 @@ import { type ProblemCode, problemResponse, retryAfter } from './problems.ts';
 import type { ClientAddress } from './proxies.ts';
 import type { RateLimited, RateLimits } from './rate-limits.ts';
 import { createRegistrationReader } from './registration.ts';
-import { type Registry, RegistryUnavailableError } from './registry.ts';
+import { type Registry, RegistryUnavailableError } from './registry/registry.ts';
 import {
   documentInfo,
   listRoute,

@@ -1,4 +1,8 @@
-// The tracker's configuration: the only file that reads its environment. docs/environment.md is made from the table.
+// The tracker's configuration: the only file that reads its environment. `docs/environment.md`, `--help` and the
+// schema of the chart are made from the table.
+import { readEnvironment, unknownVariableWarnings } from '../shared/env.ts';
+import { readSmallFile } from '../shared/files.ts';
+import type { Program } from '../shared/program.ts';
 import {
   boolean,
   integer,
@@ -7,192 +11,216 @@ import {
   listenAddress,
   logLevel,
   parsed,
-  readEnvironment,
-  readSmallFile,
   secret,
-  unknownVariables,
-} from '../shared/env.ts';
-import { ConfigError, describeError } from '../shared/errors.ts';
+  text,
+  type Values,
+  type Variable,
+} from '../shared/variables.ts';
 import { type Network, parseNetwork } from './proxies.ts';
-import type { RateLimitsConfig } from './rate-limits.ts';
-import { parseRedisUrl, type RedisAddress } from './redis-url.ts';
+import { parseRedisUrl, type RedisAddress } from './registry/redis-url.ts';
 
-/** What `--help` says first. */
-export const PURPOSE = 'registers rustory devices and lists them to each other over HTTP.';
+/** Largest file with a URL or a password, in bytes. */
+const MAX_SECRET_BYTES = 4_096;
 
+/** Maximum trusted proxies or networks of proxies. */
+const MAX_PROXIES = 64;
+
+/** Highest rate limit, in requests per minute. */
+const MAX_REQUESTS_PER_MINUTE = 1_000_000_000;
+
+/** Every variable of the tracker. */
 export const variables = {
-  TRACKER_LISTEN: listenAddress('0.0.0.0:8850', 'Address and port of the API.'),
-  TRACKER_OPS_LISTEN: listenAddress(
-    '0.0.0.0:9090',
-    'Address and port of /livez, /readyz and /metrics; keep it private.',
-  ),
-  TRACKER_TTL_SECONDS: integer(
-    1,
-    86_400,
-    '60',
-    'How long a registration is listed. Clients register every 30 seconds, so anything near or below that makes devices come and go.',
-  ),
-  TRACKER_MAX_PEERS: integer(
-    1,
-    1_000_000,
-    '10000',
-    'Most registered peers; new ones are then refused with 429. A peer takes about 1 KB of memory, at most 33 KB.',
-  ),
-  TRACKER_REDIS_URL: secret(
-    parseRedisUrl,
-    undefined,
-    'Redis that several replicas share: redis://, redis+sentinel:// or redis+cluster:// (rediss… for TLS; NODE_EXTRA_CA_CERTS names the file of an own authority). Absent: this process remembers alone.',
-  ),
-  TRACKER_REDIS_URL_FILE: parsed(
-    readRedisUrl,
-    undefined,
-    'File that holds such a URL, instead of TRACKER_REDIS_URL.',
-  ),
-  TRACKER_REDIS_PASSWORD_FILE: parsed(
-    readText,
-    undefined,
-    'File that holds the password of Redis, when it is not in the URL.',
-  ),
-  TRACKER_STALE_SECONDS: integer(
-    0,
-    3_600,
-    '60',
-    'While Redis is away, a listing up to this old is shown again, marked with X-Rustory-Stale; 0 shows none.',
-  ),
-  TRACKER_TOKENS_FILE: parsed(
-    (text) => text,
-    undefined,
-    'File of tokens, one a line, or a directory of such files; read again when it changes. A token may be followed by user=ID and read-only.',
-  ),
-  TRACKER_ALLOW_UNAUTHENTICATED: boolean(
-    'false',
-    'Start without tokens although the API listens on more than loopback.',
-  ),
-  TRACKER_DROP_PRIVATE_ADDRS: boolean(
-    'false',
-    'Drop private and loopback addresses from registrations. They are kept by default because devices in one LAN need them.',
-  ),
-  TRACKER_TOKEN_REQUESTS_PER_MINUTE: integer(
-    0,
-    1_000_000_000,
-    '600000',
-    'Most requests a minute with one token, in this process; 0 is no limit. Many devices may share a token.',
-  ),
-  TRACKER_PEER_REQUESTS_PER_MINUTE: integer(
-    0,
-    1_000_000_000,
-    '6000',
-    'Most registrations and unregistrations a minute of one peer id, in this process; 0 is no limit. A device needs two.',
-  ),
-  TRACKER_ADDRESS_REQUESTS_PER_MINUTE: integer(
-    0,
-    1_000_000_000,
-    '60000',
-    'Most requests a minute from one client address (in IPv6 one /64), in this process; 0 is no limit. Counted only with TRACKER_TRUSTED_PROXIES.',
-  ),
-  TRACKER_TRUSTED_PROXIES: list(
-    parseNetwork,
-    64,
-    '',
-    'Addresses and networks of the proxies before the tracker, whose X-Forwarded-For is believed. Without it client addresses are not known and not limited.',
-  ),
-  TRACKER_DRAIN_SECONDS: integer(0, 3_600, '10', 'How long connections may take to end after SIGTERM.'),
+  TRACKER_LISTEN: listenAddress({
+    fallback: '0.0.0.0:8850',
+    doc: 'Address and port of the API.',
+    audience: 'set',
+  }),
+  TRACKER_OPS_LISTEN: listenAddress({
+    fallback: '0.0.0.0:9090',
+    doc: 'Address and port of /livez, /readyz and /metrics; keep it private.',
+    audience: 'set',
+  }),
+  TRACKER_TTL_SECONDS: integer(1, 86_400, {
+    fallback: '60',
+    doc: 'Time that a registration stays listed. Clients register every 30 seconds; with a value close to that or lower, devices disappear between two heartbeats.',
+    audience: 'rarely',
+  }),
+  TRACKER_MAX_PEERS: integer(1, 1_000_000, {
+    fallback: '10000',
+    doc: 'Maximum registered peers. Further ones are refused with 429. A peer uses about 1 KB of memory, at most 33 KB.',
+  }),
+  TRACKER_REDIS_URL: secret(parseRedisUrl, {
+    fallback: undefined,
+    doc: 'Redis that several replicas share: redis://, redis+sentinel:// or redis+cluster:// (rediss://, rediss+sentinel://, rediss+cluster:// for TLS; NODE_EXTRA_CA_CERTS is the file of a private certificate authority). Absent: registrations are kept in this process only.',
+    audience: 'set',
+  }),
+  TRACKER_REDIS_URL_FILE: parsed(readRedisUrlFile, {
+    fallback: undefined,
+    doc: 'File with such a URL, instead of TRACKER_REDIS_URL.',
+    audience: 'set',
+  }),
+  TRACKER_REDIS_PASSWORD_FILE: parsed(readSecretFile, {
+    fallback: undefined,
+    doc: 'File with the password of Redis, when the URL has none.',
+    audience: 'set',
+  }),
+  TRACKER_STALE_SECONDS: integer(0, 3_600, {
+    fallback: '60',
+    doc: 'Maximum age of a listing that is sent again while Redis does not answer, marked with X-Rustory-Stale; 0 sends none.',
+    audience: 'rarely',
+  }),
+  TRACKER_TOKENS_FILE: text({
+    fallback: undefined,
+    doc: 'File of tokens, one per line, or a directory of such files; read again when it changes. user=ID and read-only may follow a token.',
+    audience: 'set',
+  }),
+  TRACKER_ALLOW_UNAUTHENTICATED: boolean({
+    fallback: 'false',
+    doc: 'Start without tokens although the API listens on more than loopback.',
+    audience: 'set',
+  }),
+  TRACKER_DROP_PRIVATE_ADDRS: boolean({
+    fallback: 'false',
+    doc: 'Drop private and loopback addresses from registrations. By default they are kept, because devices on the same LAN need them.',
+    audience: 'rarely',
+  }),
+  TRACKER_TOKEN_REQUESTS_PER_MINUTE: integer(0, MAX_REQUESTS_PER_MINUTE, {
+    fallback: '600000',
+    doc: 'Maximum requests per minute with one token, per replica; 0 means no limit. Further ones are refused with 429. Many devices may share a token.',
+  }),
+  TRACKER_PEER_REQUESTS_PER_MINUTE: integer(0, MAX_REQUESTS_PER_MINUTE, {
+    fallback: '6000',
+    doc: 'Maximum registrations and unregistrations per minute of one peer id, per replica; 0 means no limit. Further ones are refused with 429. A device needs two.',
+  }),
+  TRACKER_ADDRESS_REQUESTS_PER_MINUTE: integer(0, MAX_REQUESTS_PER_MINUTE, {
+    fallback: '60000',
+    doc: 'Maximum requests per minute from one client address (IPv6: one /64), per replica; 0 means no limit. Further ones are refused with 429. Applies only with TRACKER_TRUSTED_PROXIES.',
+  }),
+  TRACKER_TRUSTED_PROXIES: list(parseNetwork, MAX_PROXIES, {
+    fallback: '',
+    doc: 'Addresses and networks of the proxies in front of the tracker, whose X-Forwarded-For is trusted. Empty: client addresses are unknown and not limited.',
+    audience: 'set',
+  }),
+  TRACKER_DRAIN_SECONDS: integer(0, 3_600, {
+    fallback: '10',
+    doc: 'Longest time for connections to end after SIGTERM.',
+    audience: 'rarely',
+  }),
   LOG_LEVEL: logLevel,
+} satisfies Record<string, Variable<unknown>>;
+
+export const PROGRAM: Program = {
+  name: 'rustory-tracker',
+  purpose: 'registers rustory devices and lists them to each other over HTTP.',
+  variables,
 };
 
-export interface TrackerConfig extends RateLimitsConfig {
+type TrackerValues = Values<typeof variables>;
+
+/** Every limit of the tracker. */
+export type TrackerLimits = ReturnType<typeof readLimits>;
+
+export interface TrackerConfig {
   readonly listen: ListenAddress;
   readonly opsListen: ListenAddress;
   readonly ttlSeconds: number;
-  readonly maxPeers: number;
+  /** `undefined`: registrations are kept in this process. */
   readonly redis: RedisAddress | undefined;
   readonly staleSeconds: number;
   readonly tokensFile: string | undefined;
   readonly dropPrivateAddrs: boolean;
   readonly trustedProxies: readonly Network[];
+  readonly limits: TrackerLimits;
   readonly drainMs: number;
   readonly logLevel: string;
-  /** What is odd but works, as lines for the log. */
+  /** Whole sentences about what has no effect; for the log. */
   readonly warnings: readonly string[];
 }
 
-/** @throws ConfigError with every problem at once. */
-export function readConfig(environment: NodeJS.ProcessEnv): TrackerConfig {
-  const values = readEnvironment(variables, environment);
-  const listen = values.TRACKER_LISTEN;
-  if (
-    values.TRACKER_TOKENS_FILE === undefined &&
-    !isLoopback(listen.host) &&
-    !values.TRACKER_ALLOW_UNAUTHENTICATED
-  )
-    throw new ConfigError([
-      `TRACKER_TOKENS_FILE is not set, so everybody who reaches ${listen.host} could register and list devices; ` +
-        'set it, listen on 127.0.0.1, or set TRACKER_ALLOW_UNAUTHENTICATED=true',
-    ]);
+/** Reads the whole configuration. @throws ConfigError with all problems at once */
+export function readTrackerConfig(environment: NodeJS.ProcessEnv): TrackerConfig {
+  const { values, problems, complete } = readEnvironment(variables, environment);
+  const redis = readRedis(values, problems);
+  checkTokens(values, environment, problems);
+  const all = complete();
   return {
-    listen,
-    opsListen: values.TRACKER_OPS_LISTEN,
-    ttlSeconds: values.TRACKER_TTL_SECONDS,
-    maxPeers: values.TRACKER_MAX_PEERS,
-    redis: withPassword(
-      oneOfBoth(values.TRACKER_REDIS_URL, values.TRACKER_REDIS_URL_FILE),
-      values.TRACKER_REDIS_PASSWORD_FILE,
-    ),
-    staleSeconds: values.TRACKER_STALE_SECONDS,
-    tokensFile: values.TRACKER_TOKENS_FILE,
-    dropPrivateAddrs: values.TRACKER_DROP_PRIVATE_ADDRS,
-    tokenRequestsPerMinute: values.TRACKER_TOKEN_REQUESTS_PER_MINUTE,
-    peerRequestsPerMinute: values.TRACKER_PEER_REQUESTS_PER_MINUTE,
-    addressRequestsPerMinute: values.TRACKER_ADDRESS_REQUESTS_PER_MINUTE,
-    trustedProxies: values.TRACKER_TRUSTED_PROXIES,
-    drainMs: values.TRACKER_DRAIN_SECONDS * 1_000,
-    logLevel: values.LOG_LEVEL,
-    warnings: unknownVariables(variables, 'TRACKER_', environment).map(
-      (name) => `${name} is no variable of the tracker`,
-    ),
+    listen: all.TRACKER_LISTEN,
+    opsListen: all.TRACKER_OPS_LISTEN,
+    ttlSeconds: all.TRACKER_TTL_SECONDS,
+    redis,
+    staleSeconds: all.TRACKER_STALE_SECONDS,
+    tokensFile: all.TRACKER_TOKENS_FILE,
+    dropPrivateAddrs: all.TRACKER_DROP_PRIVATE_ADDRS,
+    trustedProxies: all.TRACKER_TRUSTED_PROXIES,
+    limits: readLimits(all),
+    drainMs: all.TRACKER_DRAIN_SECONDS * 1_000,
+    logLevel: all.LOG_LEVEL,
+    warnings: unknownVariableWarnings(variables, 'TRACKER_', environment),
   };
+}
+
+function readLimits(values: TrackerValues) {
+  return {
+    peers: values.TRACKER_MAX_PEERS,
+    /** `undefined` means no limit, in this and the next two. */
+    tokenRequestsPerMinute: values.TRACKER_TOKEN_REQUESTS_PER_MINUTE || undefined,
+    peerRequestsPerMinute: values.TRACKER_PEER_REQUESTS_PER_MINUTE || undefined,
+    addressRequestsPerMinute: values.TRACKER_ADDRESS_REQUESTS_PER_MINUTE || undefined,
+  };
+}
+
+function readRedis(values: Partial<TrackerValues>, problems: string[]): RedisAddress | undefined {
+  const {
+    TRACKER_REDIS_URL: url,
+    TRACKER_REDIS_URL_FILE: urlFile,
+    TRACKER_REDIS_PASSWORD_FILE: password,
+  } = values;
+  if (url !== undefined && urlFile !== undefined)
+    problems.push('TRACKER_REDIS_URL, TRACKER_REDIS_URL_FILE: both are set; set only one of them.');
+  const redis = url ?? urlFile;
+  if (password === undefined) return redis;
+  const isUrlUnreadable = problems.some((problem) => problem.startsWith('TRACKER_REDIS_URL'));
+  if (redis === undefined && !isUrlUnreadable)
+    problems.push(
+      'TRACKER_REDIS_PASSWORD_FILE: set without TRACKER_REDIS_URL or TRACKER_REDIS_URL_FILE; set one of them too.',
+    );
+  if (redis?.password !== undefined)
+    problems.push('TRACKER_REDIS_PASSWORD_FILE: the URL of Redis has a password already; remove one of them.');
+  return redis && { ...redis, password };
+}
+
+/** An API that anyone can reach needs tokens, or the operator's word that it does not. */
+function checkTokens(
+  values: Partial<TrackerValues>,
+  environment: NodeJS.ProcessEnv,
+  problems: string[],
+): void {
+  const listen = values.TRACKER_LISTEN;
+  // A value that could not be read is a problem of its own, and must not hide or fake this one.
+  const isAllowed = values.TRACKER_ALLOW_UNAUTHENTICATED ?? true;
+  if (listen === undefined || isLoopback(listen.host) || isAllowed) return;
+  if (values.TRACKER_TOKENS_FILE !== undefined || environment['TRACKER_TOKENS_FILE']?.trim()) return;
+  problems.push(
+    `TRACKER_TOKENS_FILE: not set, so everyone who reaches ${listen.host} could register and list devices; ` +
+      'set it, listen on 127.0.0.1, or set TRACKER_ALLOW_UNAUTHENTICATED=true.',
+  );
 }
 
 function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
 }
 
-/** Longest file with a URL or a password, in bytes. */
-const MAX_SECRET_BYTES = 4_096;
-
-function readText(path: string): string {
-  const text = readSmallFile(path, MAX_SECRET_BYTES).toString('utf8').trim();
-  if (text === '') throw new Error(`names ${path}, which is empty`);
-  return text;
+function readSecretFile(path: string): string {
+  const content = readSmallFile(path, MAX_SECRET_BYTES).toString('utf8').trim();
+  if (content === '') throw new Error(`${path}: the file is empty.`);
+  return content;
 }
 
-function readRedisUrl(path: string): RedisAddress {
-  const url = readText(path);
+function readRedisUrlFile(path: string): RedisAddress {
+  const url = readSecretFile(path);
   try {
     return parseRedisUrl(url);
   } catch (error) {
-    throw new Error(`names ${path}, whose URL ${describeError(error)}`, { cause: error });
+    throw new Error(`${path}: not a usable URL of Redis`, { cause: error });
   }
-}
-
-function oneOfBoth(url: RedisAddress | undefined, file: RedisAddress | undefined): RedisAddress | undefined {
-  if (url !== undefined && file !== undefined)
-    throw new ConfigError(['TRACKER_REDIS_URL and TRACKER_REDIS_URL_FILE exclude each other']);
-  return url ?? file;
-}
-
-function withPassword(
-  redis: RedisAddress | undefined,
-  password: string | undefined,
-): RedisAddress | undefined {
-  if (password === undefined) return redis;
-  if (redis === undefined)
-    throw new ConfigError([
-      'TRACKER_REDIS_PASSWORD_FILE is set without TRACKER_REDIS_URL or TRACKER_REDIS_URL_FILE; set one of them too',
-    ]);
-  if (redis.password !== undefined)
-    throw new ConfigError([
-      'TRACKER_REDIS_PASSWORD_FILE and a password in the URL of Redis exclude each other',
-    ]);
-  return { ...redis, password };
 }

@@ -1,7 +1,7 @@
 // How a listing is asked for and written: the JSON clients parse, in pieces when it is long, its ETag, and the cursors of pages.
 import { hash } from 'node:crypto';
 import { boundedString } from '../shared/contract.ts';
-import type { ListedPeer, ListQuery, Page, Position } from './registry.ts';
+import type { ListedPeer, ListQuery, Page, Position } from './registry/registry.ts';
 import { DEFAULT_PAGE, MAX_PAGE } from './routes.ts';
 
 /** Peers written in one piece; longer listings are streamed, so that a slow reader holds no whole copy. */

@@ -1,23 +1,24 @@
 // Starts the tracker: reads the configuration, builds the parts, runs them until a signal.
-import { createHealth, createLifecycle, exitWith, runService } from '../shared/lifecycle.ts';
+import { createHealth, createLifecycle, runService } from '../shared/lifecycle.ts';
 import { createLogger } from '../shared/log.ts';
-import { createHttpServer, createOpsServer } from '../shared/ops.ts';
-import { exitIfAsked } from '../shared/usage.ts';
+import { createHttpServer } from '../shared/http-server.ts';
+import { createOpsServer } from '../shared/ops.ts';
+import { exitIfAnswered, exitWithError } from '../shared/program.ts';
 import { createApp } from './app.ts';
 import { createAuth } from './auth.ts';
-import { PURPOSE, readConfig, variables } from './config.ts';
+import { PROGRAM, readTrackerConfig } from './config.ts';
 import { HTTP_LIMITS } from './limits.ts';
 import { createTrackerMetrics } from './metrics.ts';
 import { createClientAddress } from './proxies.ts';
 import { createRateLimits } from './rate-limits.ts';
-import { createRegistry } from './registry.choice.ts';
+import { createRegistry } from './registry/create-registry.ts';
 import { createTokens } from './tokens.ts';
 
 try {
-  exitIfAsked('tracker', PURPOSE, variables, process.argv.slice(2));
-  const config = readConfig(process.env);
+  exitIfAnswered(PROGRAM, process.argv.slice(2));
+  const config = readTrackerConfig(process.env);
   const log = createLogger('tracker', config.logLevel);
-  for (const warning of config.warnings) log.warn(warning);
+  for (const warning of config.warnings) log.warn({ warning }, 'configuration');
   const health = createHealth();
   const metrics = createTrackerMetrics(() => registry.live(), config.redis !== undefined, config.maxPeers);
   const registry = createRegistry(config, log, metrics.redisProbe);
@@ -40,5 +41,5 @@ try {
   const options = { log, health, drainMs: config.drainMs, deadlineMs: 5_000 };
   await runService(createLifecycle([ops, registry, ...tokens, api], options), options);
 } catch (error) {
-  exitWith('tracker', error);
+  exitWithError(PROGRAM.name, error);
 }

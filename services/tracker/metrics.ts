@@ -1,7 +1,7 @@
 // Every metric of the tracker; docs/metrics.md says what each means. Peer and user ids are never labels.
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { collectMemoryLimit, memoryLimitBytes } from '../shared/memory.ts';
-import { VERSION } from '../shared/usage.ts';
+import { VERSION } from '../shared/program.ts';
 import { PROBLEM_CODES, type ProblemCode } from './problems.ts';
 
 /** What became of registrations; those refused before they reached the registry are counted by reason instead. */

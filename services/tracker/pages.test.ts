@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
-import { ADDR, createTestApp, OTHER_PEER, PEER } from './app.testing.ts';
-import { createMemoryRegistry } from './registry.memory.ts';
-import { RegistryUnavailableError } from './registry.ts';
+import { ADDR, createTestApp, OTHER_PEER, PEER } from '../../testing/tracker-app.ts';
+import { createMemoryRegistry } from './registry/memory-registry.ts';
+import { RegistryUnavailableError } from './registry/registry.ts';
 
 const REGISTER = '/api/v1/peers/register';
 

@@ -1,7 +1,7 @@
 // The pages people read: who is registered, and the API. Plain HTML without scripts; every text from a device is escaped.
 import { createHash } from 'node:crypto';
 import type { Peer } from '../shared/contract.ts';
-import type { Page } from './registry.ts';
+import type { Page } from './registry/registry.ts';
 
 const STYLE = `
 :root { color-scheme: light dark; --line: light-dark(#d8dee4, #3d444d); --soft: light-dark(#59636e, #9198a1); --back: light-dark(#f6f8fa, #151b23) }

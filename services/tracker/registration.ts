@@ -3,7 +3,7 @@ import { registerRequestSchema } from '../shared/contract.ts';
 import { judgeAddrs } from './addrs.ts';
 import { type BodyRefusal, readJson } from './body.ts';
 import { canonicalPeerId } from './peerid.ts';
-import type { Registration } from './registry.ts';
+import type { Registration } from './registry/registry.ts';
 
 /** A valid registration, and how many of its addresses were dropped. */
 export interface ReadRegistration extends Registration {

@@ -5,7 +5,7 @@ import { afterAll, describe, expect, test } from '@jest/globals';
 import { pino } from 'pino';
 import { ConfigError } from '../shared/errors.ts';
 import { createLogger } from '../shared/log.ts';
-import { until } from '../shared/testing.ts';
+import { until } from '../../testing/wait.ts';
 import { createTokens } from './tokens.ts';
 
 const log = createLogger('test', 'silent');

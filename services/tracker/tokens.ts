@@ -3,9 +3,9 @@
 import { hash, randomBytes } from 'node:crypto';
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { readSmallFile } from '../shared/env.ts';
+import { readSmallFile } from '../shared/files.ts';
 import { ConfigError, describeError } from '../shared/errors.ts';
-import type { Part } from '../shared/lifecycle.ts';
+import type { Component } from '../shared/lifecycle.ts';
 import type { Logger } from '../shared/log.ts';
 
 /** What a token allows. */
@@ -18,7 +18,7 @@ export interface Grant {
   readonly readOnly: boolean;
 }
 
-export interface Tokens extends Part {
+export interface Tokens extends Component {
   /** The grant of a token, in a time that tells nothing about other tokens. */
   find(token: string): Grant | undefined;
 }

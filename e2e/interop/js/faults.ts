@@ -9,7 +9,7 @@ import { yamux } from '@libp2p/yamux';
 import type { AbstractStream } from '@libp2p/utils';
 import { createLibp2p } from 'libp2p';
 import { Uint8ArrayList } from 'uint8arraylist';
-import { until } from '../../../services/shared/testing.ts';
+import { until } from '../../../testing/wait.ts';
 
 const PROTOCOL = '/faults/1.0.0';
 

@@ -8,9 +8,9 @@ import { ping } from '@libp2p/ping';
 import { tcp } from '@libp2p/tcp';
 import { yamux } from '@libp2p/yamux';
 import { createLibp2p } from 'libp2p';
-import { loadCipher } from '../../../services/swarm/cipher.ts';
-import { readSwarmKey } from '../../../services/swarm/key.ts';
-import { createProtector } from '../../../services/swarm/psk.ts';
+import { loadCipher } from '../../../services/private-network/cipher.ts';
+import { readSwarmKey } from '../../../services/private-network/key.ts';
+import { createProtector } from '../../../services/private-network/psk.ts';
 import { type Options, say } from './options.ts';
 
 export type Node = Libp2p<{ identify: Identify }>;

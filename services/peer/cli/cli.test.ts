@@ -1,0 +1,217 @@
+import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { parse } from 'smol-toml';
+import { createTestHome, type TestHome } from '../../../testing/cli.ts';
+import { EXIT_CODES } from './exit-codes.ts';
+import { cleanUp } from '../../../testing/peer.ts';
+
+let device: TestHome;
+
+beforeEach(() => {
+  device = createTestHome();
+});
+
+afterEach(cleanUp);
+
+const run: TestHome['run'] = async (...args) => device.run(...args);
+const inConfig = (name: string): string => device.inConfig(name);
+const COMMANDS = [
+  'init',
+  'import',
+  'record',
+  'entries',
+  'serve',
+  'sync',
+  'daemon',
+  'peers',
+  'sync-status',
+  'swarm-key',
+  'doctor',
+];
+
+describe('help', () => {
+  test('names every command and every exit code', async () => {
+    const { code, stdout } = await run(['--help']);
+    expect(code).toBe(0);
+    for (const command of COMMANDS) expect(stdout).toContain(`\n  ${command} `);
+    for (const exit of [0, 1, 2, 3, 4, 5, 78]) expect(stdout).toMatch(new RegExp(`^  ${exit} +\\w`, 'm'));
+  });
+
+  test.each([...COMMANDS, 'settings'])('of %s fits into 80 columns and has an example', async (command) => {
+    const { code, stdout } = await run([command, '--help']);
+    expect(code).toBe(0);
+    expect(stdout).toContain('rustory-peer');
+    const longest = Math.max(...stdout.split('\n').map((line) => line.replaceAll(device.home, '~').length));
+    expect(longest).toBeLessThanOrEqual(80);
+    expect(await run(['help', command])).toMatchObject({ code: 0, stdout });
+  });
+
+  test('says the same as docs/peer.md: every command and every exit code', () => {
+    const page = readFileSync(join(import.meta.dirname, '../../docs/peer.md'), 'utf8');
+    for (const command of COMMANDS) expect(page).toMatch(new RegExp(`^\\| \`${command}[ \`]`, 'm'));
+    for (const { code, meaning } of Object.values(EXIT_CODES))
+      expect(page).toContain(`| ${code} | ${meaning} |`);
+  });
+
+  test('is where a wrong command line points to', async () => {
+    expect(await run([])).toMatchObject({ code: 2, stderr: expect.stringContaining('rustory-peer --help') });
+    expect(await run(['snyc'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('there is no command "snyc"'),
+    });
+    expect(await run(['sync', '--fast'])).toMatchObject({
+      code: 2,
+      stderr: "rustory-peer: Unknown option '--fast'\n  see rustory-peer sync --help\n",
+    });
+    for (const wrong of [
+      ['help', 'snyc'],
+      ['snyc', '--help'],
+    ])
+      expect(await run(wrong)).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining('there is no command "snyc"'),
+      });
+    expect(await run(['entries', 'all'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('unexpected argument "all"'),
+    });
+    expect(await run(['entries', '--limit', 'many'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--limit must be a whole number'),
+    });
+  });
+});
+
+describe('init', () => {
+  test('makes configuration and keys, for the owner only, and a file that works', async () => {
+    const { code, stdout } = await run(
+      ['init', '--trackers', 'http://tracker.lan:8850', '--user-id', 'ada'],
+      {
+        RUSTORY_TRACKER_TOKEN: 'secret-token',
+      },
+    );
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/This device is 12D3KooW/);
+    expect(stdout).not.toContain('secret-token');
+    for (const name of ['config.toml', 'swarm.key', 'identity.key'])
+      expect(statSync(inConfig(name)).mode & 0o777).toBe(0o600);
+    const doctor = JSON.parse((await run(['doctor', '--json'])).stdout) as {
+      settings: Array<{ key: string; value: unknown; origin: string }>;
+    };
+    expect(doctor.settings).toContainEqual({ key: 'user_id', value: 'ada', origin: 'file' });
+    expect(doctor.settings).toContainEqual({
+      key: 'trackers',
+      value: 'http://tracker.lan:8850',
+      origin: 'file',
+    });
+    expect(doctor.settings).toContainEqual({ key: 'tracker_token', value: '[set]', origin: 'file' });
+  });
+
+  test('changes nothing when there is a configuration, and with --force replaces it but no key', async () => {
+    await run(['init', '--user-id', 'ada', '--trackers', 'http://tracker.lan:8850']);
+    appendFileSync(inConfig('config.toml'), 'async_upload = true\n\n[future]\nof_rr = [1, "two"]\n');
+    const keys = ['swarm.key', 'identity.key'].map((name) => readFileSync(inConfig(name), 'hex'));
+    expect(await run(['init', '--user-id', 'bob'])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('--force'),
+    });
+    expect(readFileSync(inConfig('config.toml'), 'utf8')).toContain('user_id = "ada"');
+    expect((await run(['init', '--user-id', 'bob', '--force'])).code).toBe(0);
+    expect(readFileSync(inConfig('config.toml'), 'utf8')).toContain('user_id = "bob"');
+    const written = readFileSync(inConfig('config.toml'), 'utf8');
+    expect(written).toContain('tracker.lan:8850');
+    expect(parse(written)).toMatchObject({ async_upload: true, future: { of_rr: [1, 'two'] } });
+    expect(['swarm.key', 'identity.key'].map((name) => readFileSync(inConfig(name), 'hex'))).toEqual(keys);
+  });
+
+  test('writes every setting with its documentation, so that taking the comment sign away is all there is to do', async () => {
+    await run(['init']);
+    const text = readFileSync(inConfig('config.toml'), 'utf8');
+    const relay = '/dns4/relay.lan/tcp/4001/p2p/12D3KooWSCufgHzV4fCwRijfH2k3abrpAJxTKxEvN1FDuRXA2U9x';
+    writeFileSync(
+      inConfig('config.toml'),
+      text
+        .replace(/^# (relay_addr = )""$/m, `$1"${relay}"`)
+        .replace(/^# (p2p_request_attempts|dial_strategy|listen) = /gm, '$1 = '),
+    );
+    const { stdout } = await run(['doctor', '--json']);
+    expect(stdout).toContain(`{"key":"relay_addr","value":"${relay}","origin":"file"}`);
+    expect(stdout).toContain('{"key":"p2p_request_attempts","value":"3","origin":"file"}');
+  });
+});
+
+describe('sync', () => {
+  test('without a swarm key says where it belongs and ends with 78', async () => {
+    const { code, stderr } = await run(['sync']);
+    expect(code).toBe(78);
+    expect(stderr).toContain(inConfig('swarm.key'));
+    expect(stderr).toContain('rustory-peer init');
+    expect(existsSync(inConfig('swarm.key'))).toBe(false);
+  });
+
+  test('without anyone to sync with says what to set', async () => {
+    await run(['init']);
+    expect(await run(['sync'])).toMatchObject({
+      code: 3,
+      stderr: expect.stringContaining('set trackers in config.toml'),
+    });
+    expect(await run(['sync', '--peers', 'laptop'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('neither a peer id nor a multiaddr'),
+    });
+  });
+
+  test('whose options cannot be meant so is refused before anything is asked', async () => {
+    await run(['init']);
+    expect(await run(['sync', '--interval-sec', '5'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--interval-sec is for --watch'),
+    });
+    for (const limit of ['0', '10001', 'all'])
+      expect(await run(['sync', '--limit', limit])).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining('--limit must be a whole number from 1 to 10000'),
+      });
+  });
+
+  test('with a malformed configuration names line and column', async () => {
+    await run(['init']);
+    writeFileSync(inConfig('config.toml'), 'user_id = "ada"\ntrackers = [\n');
+    expect(await run(['sync'])).toMatchObject({
+      code: 78,
+      stderr: expect.stringMatching(/config\.toml:\d+:\d+: /),
+    });
+  });
+});
+
+test.each(['serve', 'daemon'])(
+  '%s that nobody could reach is refused and says what to set',
+  async (command) => {
+    await run(['init']);
+    expect(await run([command, '--listen', 'none'])).toMatchObject({
+      code: 78,
+      stderr: expect.stringContaining('set relay_addr or listen in'),
+    });
+  },
+);
+
+test('a terminal gets colours and progress, and neither where it must not', async () => {
+  const file = join(device.home, '.bash_history');
+  writeFileSync(file, Array.from({ length: 10_000 }, (_, line) => `echo ${line}\n`).join(''));
+  const terminal = await run(['import', file], {}, true);
+  expect(terminal.stderr).toContain('5,000 of 10,000 commands');
+  expect((await run(['import', file])).stderr).toBe('');
+  const colour = '\u001B[';
+  expect((await run(['doctor'], {}, true)).stdout).toContain(colour);
+  for (const environment of [{ NO_COLOR: '1' }, { TERM: 'dumb' }])
+    expect((await run(['doctor'], environment, true)).stdout).not.toContain(colour);
+  expect((await run(['doctor'])).stdout).not.toContain(colour);
+});
+
+test('sync-status and peers tell what the database knows', async () => {
+  await run(['init']);
+  expect((await run(['sync-status'])).stdout).toContain('0 entries of 0 devices');
+  expect(JSON.parse((await run(['sync-status', '--json'])).stdout)).toMatchObject({ entries: 0, peers: [] });
+  expect(await run(['peers', '--json'])).toMatchObject({ code: 3, stdout: '' });
+});

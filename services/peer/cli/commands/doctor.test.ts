@@ -1,0 +1,60 @@
+import { chmodSync, writeFileSync } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { formatSwarmKey, generateSwarmKey } from '../../../private-network/key.ts';
+import { createTestHome, type TestHome } from '../../../../testing/cli.ts';
+import { cleanUp, startTestRelay, testSwarmKey } from '../../../../testing/peer.ts';
+
+let device: TestHome;
+
+beforeEach(() => {
+  device = createTestHome();
+});
+
+afterEach(cleanUp);
+
+const run: TestHome['run'] = async (...args) => device.run(...args);
+const inConfig = (name: string): string => device.inConfig(name);
+
+describe('doctor', () => {
+  test('finds a grid that works', async () => {
+    const { address } = await startTestRelay();
+    await run(['init', '--relay-addr', address]);
+    writeFileSync(inConfig('swarm.key'), formatSwarmKey(testSwarmKey));
+    const { stdout } = await run(['doctor', '--json']);
+    const { findings } = JSON.parse(stdout) as { findings: Array<{ subject: string; state: string }> };
+    expect(findings.map(({ subject, state }) => `${subject} ${state}`)).toEqual([
+      'config ok',
+      'swarm key ok',
+      'identity ok',
+      'database ok',
+      'trackers warning',
+      'relay ok',
+    ]);
+  });
+
+  test('names the swarm key when the relay has another one', async () => {
+    const { address } = await startTestRelay({ swarmKey: generateSwarmKey() });
+    await run(['init', '--relay-addr', address]);
+    const { code, stdout } = await run(['doctor']);
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/^FAIL {2}relay .*swarm key/ms);
+    const fingerprint = (await run(['swarm-key', '--json'])).stdout;
+    expect(stdout).toContain((JSON.parse(fingerprint) as { fingerprint: string }).fingerprint);
+  });
+
+  test('tells a peer that is no relay', async () => {
+    const { address } = await startTestRelay({ hop: false });
+    await run(['init', '--relay-addr', address]);
+    writeFileSync(inConfig('swarm.key'), formatSwarmKey(testSwarmKey));
+    expect((await run(['doctor'])).stdout).toContain('is no relay');
+  });
+
+  test('warns of keys that others can read, and of typing errors', async () => {
+    await run(['init']);
+    chmodSync(inConfig('swarm.key'), 0o644);
+    const { code, stdout } = await run(['doctor'], { RUSTORY_TRACKER: 'http://tracker.lan' });
+    expect(code).toBe(0);
+    expect(stdout).toContain('chmod 600');
+    expect(stdout).toContain('RUSTORY_TRACKER');
+  });
+});

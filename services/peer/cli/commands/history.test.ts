@@ -1,0 +1,124 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { createTestHome, type TestHome } from '../../../../testing/cli.ts';
+import { cleanUp } from '../../../../testing/peer.ts';
+
+let device: TestHome;
+
+beforeEach(() => {
+  device = createTestHome();
+});
+
+afterEach(cleanUp);
+
+const run: TestHome['run'] = async (...args) => device.run(...args);
+
+describe('the history', () => {
+  test('is imported once, whatever is imported twice', async () => {
+    const file = join(device.home, '.bash_history');
+    writeFileSync(file, '#1700000000\nls\n#1700000001\nexport TOKEN=1\nls\n');
+    const environment = { RUSTORY_RECORD_IGNORE_REGEX: '(?i)nothing' };
+    expect(JSON.parse((await run(['import', file, '--json'], environment)).stdout)).toEqual({
+      shell: 'bash',
+      commands: 2,
+      imported: 2,
+      skipped: 0,
+    });
+    expect((await run(['import', file])).stdout).toContain('imported 0 commands, skipped 2');
+  });
+
+  test('leaves out what must not be recorded', async () => {
+    const environment = { RUSTORY_RECORD_IGNORE_REGEX: '(?i)token' };
+    const file = join(device.home, 'history.txt');
+    writeFileSync(file, 'ls\nexport TOKEN=1\n');
+    expect(await run(['import', file], environment)).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('--shell'),
+    });
+    expect((await run(['import', '--shell', 'zsh', file], environment)).stdout).toContain(
+      'imported 1 commands, skipped 1',
+    );
+    await run(['record', '--cmd', 'echo $token'], environment);
+    await run(
+      [
+        'record',
+        '--cmd',
+        'make',
+        '--exit-code',
+        '2',
+        '--cwd',
+        '/src',
+        '--shell',
+        'zsh',
+        '--duration-ms',
+        '12',
+      ],
+      environment,
+    );
+    const lines = (await run(['entries', '--json'])).stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as object);
+    expect(lines).toMatchObject([
+      { cmd: 'ls' },
+      { cmd: 'make', exit_code: 2, cwd: '/src', shell: 'zsh', duration_ms: 12 },
+    ]);
+    expect((await run(['entries', '--limit', '1'])).stdout).toMatch(
+      /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d {2}\S+ {2}make\n$/,
+    );
+  });
+
+  test('that cannot be read says why', async () => {
+    expect(await run(['import', '--shell', 'bash', join(device.home, 'missing')])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('ENOENT'),
+    });
+    expect(await run(['import'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('path of a history file'),
+    });
+    expect(await run(['import', '--shell', 'tcsh'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('bash, zsh, fish'),
+    });
+  });
+
+  test.each([
+    ['bash', '.bash_history', '#1700000000\nls\n'],
+    ['zsh', '.zsh_history', ': 1700000000:5;ls\n'],
+    ['fish', '.local/share/fish/fish_history', '- cmd: ls\n  when: 1700000000\n'],
+  ])(
+    'of %s is found where the shell keeps it, with its times, and again adds nothing',
+    async (shell, name, text) => {
+      mkdirSync(dirname(join(device.home, name)), { recursive: true });
+      writeFileSync(join(device.home, name), text);
+      expect((await run(['import', '--shell', shell])).stdout).toContain('imported 1 commands');
+      expect((await run(['import', '--shell', shell])).stdout).toContain('imported 0 commands, skipped 1');
+      expect(JSON.parse((await run(['entries', '--json'])).stdout)).toMatchObject({
+        cmd: 'ls',
+        ts: 1_700_000_000,
+        shell,
+      });
+    },
+  );
+
+  test('is recorded by a shell hook whose variables are empty as if they were not given', async () => {
+    const empty = ['--cwd', '', '--shell', '', '--hostname', ''];
+    const { code, stdout } = await run(['record', '--cmd', 'ls', ...empty, '--print-id']);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringMatching(/^[0-9a-f-]{36}\n$/) });
+    const entry = JSON.parse((await run(['entries', '--json'])).stdout) as Record<string, unknown>;
+    expect(entry).toMatchObject({ entry_id: stdout.trim(), cwd: process.cwd(), shell: 'sh' });
+    expect(entry['hostname']).not.toBe('');
+  });
+
+  test('in a database that cannot be used ends with 5 and says what to do', async () => {
+    const path = join(device.home, 'letter.txt');
+    writeFileSync(path, 'Dear Ada, '.repeat(500));
+    expect(await run(['entries', '--db-path', path])).toMatchObject({
+      code: 5,
+      stderr: expect.stringContaining('set db_path to another file'),
+    });
+    expect(readFileSync(path, 'utf8')).toBe('Dear Ada, '.repeat(500));
+  });
+});

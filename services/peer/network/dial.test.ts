@@ -1,0 +1,170 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { generateKeyPair } from '@libp2p/crypto/keys';
+import { createLibp2p } from 'libp2p';
+import { loadCipher } from '../../private-network/cipher.ts';
+import { generateSwarmKey } from '../../private-network/key.ts';
+import { swarmStack } from '../../private-network/stack.ts';
+import { peerIdOf } from './addresses.ts';
+import { createDialer, DialFailedError } from './dial.ts';
+import type { DialAttempt } from './dial-report.ts';
+import type { DialStrategy } from '../config/settings.ts';
+import { cleanUp, onCleanup, startDevice, startTestRelay, type TestDevice, testSwarmKey } from '../../../testing/peer.ts';
+
+afterEach(cleanUp);
+
+const LOOPBACK = ['/ip4/127.0.0.1/tcp/0'];
+const DEAD_RELAY = '/ip4/127.0.0.1/tcp/9/p2p/12D3KooWSCufgHzV4fCwRijfH2k3abrpAJxTKxEvN1FDuRXA2U9x';
+
+function createTestDialer(
+  { node }: TestDevice,
+  relays: readonly string[],
+  strategy: DialStrategy = 'relay-first',
+) {
+  const time = { now: 0 };
+  return { dialer: createDialer({ libp2p: node.libp2p, relays, strategy, clock: () => time.now }), time };
+}
+
+function targetOf({ node, peerId }: TestDevice) {
+  return { peerId, addresses: node.libp2p.getMultiaddrs().map(String) };
+}
+
+async function attemptsOf(promise: Promise<unknown>): Promise<readonly DialAttempt[]> {
+  const error: unknown = await promise.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  if (error instanceof DialFailedError) return error.attempts;
+  throw new Error('it did not fail as expected', { cause: error });
+}
+
+describe('a device', () => {
+  test('uses a connection that is open instead of making another', async () => {
+    const [client, server] = [await startDevice(), await startDevice(LOOPBACK)];
+    const { dialer } = createTestDialer(client, []);
+    const first = await dialer.connect(targetOf(server), 5_000);
+    const second = await dialer.connect({ peerId: server.peerId, addresses: [] }, 5_000);
+    expect(second.connection).toBe(first.connection);
+    await first.connection.close();
+    expect((await dialer.connect(targetOf(server), 5_000)).connection).not.toBe(first.connection);
+  });
+
+  test('with nowhere to go says what to set', async () => {
+    const { dialer } = createTestDialer(await startDevice(), []);
+    const { peerId } = await startDevice();
+    await expect(dialer.connect({ peerId, addresses: [] }, 5_000)).rejects.toThrow('set relay_addr');
+  });
+
+  test('tries a relay that failed last, for a while', async () => {
+    const client = await startDevice();
+    const { peerId } = await startDevice();
+    const relay = await startTestRelay();
+    const { dialer, time } = createTestDialer(client, [DEAD_RELAY, relay.address]);
+    const connect = async () => attemptsOf(dialer.connect({ peerId, addresses: [] }, 5_000));
+    const stages = async () => (await connect()).map(({ stage }) => stage);
+    expect(await stages()).toEqual(['tcp', 'reservation']);
+    expect(await stages()).toEqual(['reservation', 'tcp']);
+    time.now += 60_000;
+    expect(await stages()).toEqual(['tcp', 'reservation']);
+  });
+
+  test('that may only use relays does not go direct', async () => {
+    const [client, server] = [await startDevice(), await startDevice(LOOPBACK)];
+    const { dialer } = createTestDialer(client, [DEAD_RELAY], 'relay-only');
+    expect(await attemptsOf(dialer.connect(targetOf(server), 5_000))).toHaveLength(1);
+  });
+
+  test('that goes direct first tells what failed before it got through', async () => {
+    const [client, server] = [await startDevice(), await startDevice(LOOPBACK)];
+    const { dialer } = createTestDialer(client, [DEAD_RELAY], 'direct-first');
+    const { peerId, addresses } = targetOf(server);
+    const dialed = await dialer.connect({ peerId, addresses: ['/ip4/127.0.0.1/tcp/9', ...addresses] }, 5_000);
+    expect(dialed.address).toBe(addresses[0]);
+    expect(dialed.failed).toMatchObject([{ address: `/ip4/127.0.0.1/tcp/9/p2p/${peerId}`, stage: 'tcp' }]);
+  });
+
+  test('stops trying when it is asked to', async () => {
+    const client = await startDevice();
+    const { peerId } = await startDevice();
+    const { dialer } = createTestDialer(client, [DEAD_RELAY]);
+    const signal = AbortSignal.abort(new Error('enough'));
+    await expect(dialer.connect({ peerId, addresses: [] }, 5_000, signal)).rejects.toThrow('enough');
+  });
+});
+
+/** A server that takes connections, and does with them what the test says. */
+async function startSocket(onConnection: (socket: Socket) => void): Promise<string> {
+  const server = createServer((socket) => {
+    socket.on('error', () => {});
+    onCleanup(() => void socket.destroy());
+    onConnection(socket);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onCleanup(() => void server.close());
+  return `/ip4/127.0.0.1/tcp/${(server.address() as AddressInfo).port}`;
+}
+
+/** A node of the grid without the muxers that devices speak. */
+async function startWithoutMuxers(): Promise<string> {
+  const limits = { maxConnections: 8, maxPendingInbound: 8, maxStreamsPerConnection: 8, maxParallelDials: 8 };
+  const identity = await generateKeyPair('Ed25519');
+  const node = await createLibp2p({
+    ...swarmStack({ identity, key: testSwarmKey, cipher: loadCipher(), limits }),
+    streamMuxers: [],
+    addresses: { listen: LOOPBACK },
+  });
+  onCleanup(async () => node.stop());
+  return node.getMultiaddrs().map(String)[0] ?? '';
+}
+
+/** What the first attempt to connect comes to, as `stage: reason`. */
+async function failingAt(address: string, relays: readonly string[] = []): Promise<string> {
+  const client = await startDevice();
+  const peerId = peerIdOf(address) ?? (await startDevice()).peerId;
+  const { dialer } = createTestDialer(client, relays);
+  const addresses = address === '' ? [] : [address];
+  const [attempt] = await attemptsOf(dialer.connect({ peerId, addresses }, 1_000));
+  return `${attempt?.stage}: ${attempt?.reason}`;
+}
+
+describe('an attempt that fails tells how far it got', () => {
+  test('tcp: nothing listens there', async () => {
+    expect(await failingAt('/ip4/127.0.0.1/tcp/9')).toMatch(/^tcp: .*ECONNREFUSED/);
+  });
+
+  test('swarm key: the other side speaks something else, or says nothing', async () => {
+    const web = await startSocket(
+      (socket) => void socket.on('data', () => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')),
+    );
+    expect(await failingAt(web)).toMatch(/^swarm key: /);
+    expect(await failingAt(await startSocket(() => {}))).toMatch(/^swarm key: no answer within 1000 ms/);
+  });
+
+  test('swarm key: the other side has another one', async () => {
+    const { address } = await startTestRelay({ swarmKey: generateSwarmKey() });
+    expect(await failingAt(address)).toMatch(/^swarm key: /);
+  });
+
+  test('noise: another device answers at that address', async () => {
+    const [other, expected] = [await startDevice(LOOPBACK), await startDevice()];
+    const address =
+      other.node.libp2p.getMultiaddrs().map(String)[0]?.replace(other.peerId, expected.peerId) ?? '';
+    expect(await failingAt(address)).toMatch(/^noise: /);
+  });
+
+  test('muxer: the other side has none in common with us', async () => {
+    expect(await failingAt(await startWithoutMuxers())).toMatch(/^muxer: /);
+  });
+
+  test('reservation: the peer holds none on the relay', async () => {
+    const { address } = await startTestRelay();
+    expect(await failingAt('', [address])).toMatch(/^reservation: the peer holds no reservation/);
+  });
+
+  test('circuit: the relay does not relay', async () => {
+    const { address } = await startTestRelay({ hop: false });
+    expect(await failingAt('', [address])).toMatch(/^circuit: .*hop/);
+  });
+});

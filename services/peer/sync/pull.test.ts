@@ -1,0 +1,111 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import type { Stream } from '@libp2p/interface';
+import { createDialer } from '../network/dial.ts';
+import { toWire } from '../history/entry.ts';
+import { pull, type PullReport } from './pull.ts';
+import { readToEnd, writeAndClose } from './stream-io.ts';
+import { MAX_RESPONSE_BYTES, PULL_PROTOCOLS } from './sync-protocol.ts';
+import { cleanUp, makeEntries, readEntries, startDevice, type TestDevice } from '../../../testing/peer.ts';
+
+afterEach(cleanUp);
+
+const LOOPBACK = ['/ip4/127.0.0.1/tcp/0'];
+const PLAIN = PULL_PROTOCOLS[1] ?? '';
+const patience = { silenceMs: 5_000 };
+const clock = (): number => performance.now();
+
+async function write(stream: Stream, value: unknown): Promise<void> {
+  await writeAndClose(stream, Buffer.from(JSON.stringify(value)), patience);
+}
+
+describe('a pull from a peer', () => {
+  type Answer = (stream: Stream, request: { cursor: number; limit: number }) => Promise<void>;
+
+  /** A peer that answers as the test says, and a device that pulls from it. */
+  async function pullFrom(
+    answer: Answer,
+    limit = 100,
+    silenceMs = 20_000,
+  ): Promise<{ report: PullReport; client: TestDevice; limits: number[] }> {
+    const server = await startDevice(LOOPBACK);
+    const limits: number[] = [];
+    await server.node.libp2p.handle(PLAIN, async (stream) => {
+      try {
+        const request = JSON.parse((await readToEnd(stream, 1000, patience)).toString()) as {
+          cursor: number;
+          limit: number;
+        };
+        limits.push(request.limit);
+        await answer(stream, request);
+      } catch (error) {
+        stream.abort(error as Error);
+      }
+    });
+    const client = await startDevice();
+    const dialer = createDialer({ libp2p: client.node.libp2p, relays: [], strategy: 'relay-first', clock });
+    const retry = { attempts: 3, timeoutBaseMs: silenceMs / 2, timeoutCapMs: silenceMs, backoffBaseMs: 1 };
+    const target = { peerId: server.peerId, addresses: server.node.libp2p.getMultiaddrs().map(String) };
+    const deps = { dialer, store: client.store, retry, clock, sleep: async (ms: number) => sleep(ms) };
+    return { report: await pull(target, deps, { limit }), client, limits };
+  }
+
+  const history = makeEntries(300);
+  const page: Answer = async (stream, { cursor, limit }) => {
+    const entries = history.slice(cursor, cursor + limit).map(toWire);
+    await write(stream, { entries, next_cursor: entries.length === 0 ? null : cursor + entries.length });
+  };
+
+  test('that only speaks version 1.0.0 works', async () => {
+    const { report, client } = await pullFrom(page);
+    expect(report).toMatchObject({ entries: 300, error: undefined });
+    expect(readEntries(client.store)).toEqual(history);
+  });
+
+  test('with a bad entry names it, and leaves cursor and rows as they were before that page', async () => {
+    const { report, client, limits } = await pullFrom(async (stream, request) => {
+      if (request.cursor < 200) return page(stream, request);
+      const entries = history.slice(200).map(toWire);
+      return write(stream, {
+        entries: [...entries.slice(0, 7), { ...entries[7], exit_code: 'x' }],
+        next_cursor: 208,
+      });
+    });
+    expect(report.error).toMatch(/^entry 7 of the batch has no whole number/);
+    expect(report).toMatchObject({ entries: 200, nextCursor: 200 });
+    expect(client.store.summary().entries).toBe(200);
+    expect(limits).toHaveLength(3);
+  });
+
+  test('whose answers are too large asks for half as much, until they fit', async () => {
+    const { report, limits } = await pullFrom(async (stream, request) => {
+      if (request.limit <= 25) return page(stream, request);
+      return writeAndClose(stream, Buffer.alloc(MAX_RESPONSE_BYTES + 1, 32), patience);
+    });
+    expect(report).toMatchObject({ entries: 300, error: undefined });
+    expect(limits.slice(0, 4)).toEqual([100, 50, 25, 25]);
+  }, 60_000);
+
+  test('one of whose entries is too large for any answer says so', async () => {
+    const { report } = await pullFrom(
+      async (stream) => writeAndClose(stream, Buffer.alloc(MAX_RESPONSE_BYTES + 1, 32), patience),
+      2,
+    );
+    expect(report.error).toMatch(/message too large: \d+ > 33554432 bytes/);
+  }, 60_000);
+
+  test('that breaks off goes on where it stood, and gives up after three tries without progress', async () => {
+    const { report, limits } = await pullFrom(async (stream, request) => {
+      if (request.cursor < 200) return page(stream, request);
+      stream.send(Buffer.from('{"entries":['));
+      return stream.abort(new Error('gone'));
+    });
+    expect(report).toMatchObject({ entries: 200, nextCursor: 200, error: expect.stringContaining('closed') });
+    expect(limits).toEqual([100, 100, 100, 100, 50]);
+  });
+
+  test('that falls silent is given up when its time is up', async () => {
+    const { report } = await pullFrom(async () => new Promise(() => {}), 100, 1_000);
+    expect(report.error).toContain('silent for 1000 ms');
+  });
+});

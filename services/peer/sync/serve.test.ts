@@ -1,0 +1,204 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { generateKeyPair } from '@libp2p/crypto/keys';
+import type { Libp2p, Stream } from '@libp2p/interface';
+import { createLibp2p } from 'libp2p';
+import { until } from '../../../testing/wait.ts';
+import { loadCipher } from '../../private-network/cipher.ts';
+import { createMuxers } from '../../private-network/muxers.ts';
+import { swarmStack } from '../../private-network/stack.ts';
+import { createDialer } from '../network/dial.ts';
+import { toWire } from '../history/entry.ts';
+import { pull } from './pull.ts';
+import { servePulls } from './serve.ts';
+import { readToEnd, writeAndClose } from './stream-io.ts';
+import { decodeAnswer, MAX_RESPONSE_BYTES, PULL_PROTOCOLS } from './sync-protocol.ts';
+import {
+  cleanUp,
+  createTestLog,
+  makeEntries,
+  onCleanup,
+  startDevice,
+  testSwarmKey,
+  type TestDevice,
+} from '../../../testing/peer.ts';
+
+afterEach(cleanUp);
+
+const LOOPBACK = ['/ip4/127.0.0.1/tcp/0'];
+const PLAIN = PULL_PROTOCOLS[1] ?? '';
+const patience = { silenceMs: 5_000 };
+const clock = (): number => performance.now();
+
+async function startServer(silenceMs = 5_000) {
+  const device = await startDevice(LOOPBACK);
+  const { log, lines } = createTestLog();
+  const { libp2p } = device.node;
+  onCleanup(await servePulls({ libp2p, store: device.store, log, clock, silenceMs }));
+  return { ...device, lines };
+}
+
+/** Opens a stream as a requester would, and leaves the rest to the test. */
+async function openStream(server: TestDevice, protocol = PLAIN): Promise<Stream> {
+  const client = await startDevice();
+  const [address] = server.node.libp2p.getMultiaddrs();
+  if (address === undefined) throw new Error('the server does not listen');
+  const connection = await client.node.libp2p.dial(address);
+  return connection.newStream(protocol);
+}
+
+async function askProperly(server: TestDevice, limit = 1000) {
+  const stream = await openStream(server);
+  const request = { cursor: 0, limit };
+  await writeAndClose(stream, Buffer.from(JSON.stringify(request)), patience);
+  return decodeAnswer(PLAIN, await readToEnd(stream, MAX_RESPONSE_BYTES, patience), request);
+}
+
+const hasEnded = (stream: Stream) => (): boolean => stream.status !== 'open';
+
+const write = async (stream: Stream, value: unknown): Promise<void> =>
+  writeAndClose(stream, Buffer.from(JSON.stringify(value)), patience);
+
+describe('a requester', () => {
+  test.each([
+    ['nonsense', 'nonsense', /no JSON/],
+    [
+      'a request of 65 KiB',
+      `{"cursor":0,"limit":1,"x":"${'x'.repeat(65 * 1024)}"}`,
+      /too large: \d+ > 65536/,
+    ],
+    ['a limit that is no number', '{"cursor":0,"limit":"all"}', /limit/],
+  ])('that sends %s is cut off, the log says why, and others are served', async (_, text, reason) => {
+    const server = await startServer();
+    server.store.insert(makeEntries(3));
+    const stream = await openStream(server);
+    await writeAndClose(stream, Buffer.from(text), patience).catch(() => {});
+    await until(hasEnded(stream), 'the stream has ended');
+    expect(server.lines).toContainEqual({
+      peer: expect.any(String),
+      error: expect.stringMatching(reason),
+      message: 'pull failed',
+    });
+    expect((await askProperly(server)).entries).toHaveLength(3);
+  });
+
+  test('that never finishes its request is cut off when its time is up', async () => {
+    const server = await startServer(100);
+    const stream = await openStream(server);
+    stream.send(Buffer.from('{"cursor":'));
+    await until(hasEnded(stream), 'the stream has ended');
+    expect(server.lines).toContainEqual(
+      expect.objectContaining({ error: expect.stringContaining('silent for 100 ms') }),
+    );
+  });
+
+  test('that sends its request byte by byte is served all the same', async () => {
+    const server = await startServer();
+    server.store.insert(makeEntries(3));
+    const stream = await openStream(server);
+    const request = { cursor: 0, limit: 10 };
+    for (const byte of Buffer.from(JSON.stringify({ ...request, padding: 'x'.repeat(2_000) })))
+      stream.send(Uint8Array.of(byte));
+    await stream.close();
+    const answer = await readToEnd(stream, MAX_RESPONSE_BYTES, patience);
+    expect((await decodeAnswer(PLAIN, answer, request)).entries).toHaveLength(3);
+  });
+
+  test('that never reads its answer is cut off, and meanwhile the history can be written', async () => {
+    const server = await startServer(300);
+    server.store.insert(makeEntries(2_000, 'laptop', 4_000));
+    const stream = await openStream(server);
+    stream.pause();
+    stream.send(Buffer.from('{"cursor":0,"limit":2000}'));
+    await stream.close();
+    server.store.insert(makeEntries(10, 'desktop'));
+    await until(() => server.lines.some(({ message }) => message === 'pull failed'), 'it was cut off');
+    expect(server.store.summary().entries).toBe(2_010);
+  });
+
+  test('that asks for all at once gets a bounded answer, and the rest by asking on', async () => {
+    const server = await startServer();
+    server.store.insert(makeEntries(3_000, 'laptop', 4_000));
+    const { entries, nextCursor } = await askProperly(server, 3_000);
+    expect(entries.length).toBeLessThan(1_100);
+    expect(nextCursor).toBe(entries.length);
+  });
+
+  test('that opens too many pulls at once has the further ones refused, and is served again later', async () => {
+    const server = await startServer();
+    const client = await startDevice();
+    const streams: Stream[] = [];
+    for (let connections = 0; connections < 2; connections += 1) {
+      const connection = await client.node.libp2p.dial(server.node.libp2p.getMultiaddrs(), { force: true });
+      for (let count = 0; count < 4; count += 1) streams.push(await connection.newStream(PLAIN));
+    }
+    await until(() => streams.filter((stream) => stream.status !== 'open').length === 4, 'four are refused');
+    expect(server.lines.filter(({ message }) => message === 'pull refused')).toHaveLength(4);
+    for (const stream of streams) stream.abort(new Error('enough'));
+    await until(
+      async () =>
+        askProperly(server).then(
+          () => true,
+          () => false,
+        ),
+      'it is served again',
+    );
+  });
+
+  test('that asks for anything but pulls is told that the protocol is not supported', async () => {
+    const server = await startServer();
+    await expect(openStream(server, '/rustory/entries-push/1.0.0')).rejects.toThrow(
+      expect.objectContaining({ name: 'UnsupportedProtocolError' }),
+    );
+  });
+});
+
+async function startOldNode(): Promise<Libp2p> {
+  const limits = {
+    maxConnections: 8,
+    maxPendingInbound: 8,
+    maxStreamsPerConnection: 8,
+    maxParallelDials: 8,
+  };
+  const identity = await generateKeyPair('Ed25519');
+  const [, mplex] = createMuxers(limits.maxStreamsPerConnection);
+  const node = await createLibp2p({
+    ...swarmStack({ identity, key: testSwarmKey, cipher: loadCipher(), limits }),
+    streamMuxers: mplex === undefined ? [] : [mplex],
+    addresses: { listen: LOOPBACK },
+  });
+  onCleanup(async () => node.stop());
+  return node;
+}
+
+describe('a device of a release that speaks only mplex', () => {
+  test('pulls from us', async () => {
+    const server = await startServer();
+    server.store.insert(makeEntries(1_000, 'laptop', 3_000));
+    const old = await startOldNode();
+    const stream = await old.dialProtocol(server.node.libp2p.getMultiaddrs(), PLAIN);
+    const request = { cursor: 0, limit: 1_000 };
+    await writeAndClose(stream, Buffer.from(JSON.stringify(request)), patience);
+    const message = await readToEnd(stream, MAX_RESPONSE_BYTES, patience);
+    expect(message.length).toBeGreaterThan(3_000_000);
+    expect((await decodeAnswer(PLAIN, message, request)).entries).toHaveLength(1_000);
+  });
+
+  test('is pulled from', async () => {
+    const old = await startOldNode();
+    const history = makeEntries(1_000, 'laptop', 3_000);
+    await old.handle(PLAIN, async (stream) => {
+      const { cursor } = JSON.parse((await readToEnd(stream, 1_000, patience)).toString()) as {
+        cursor: number;
+      };
+      const entries = history.slice(cursor).map(toWire);
+      await write(stream, { entries, next_cursor: entries.length === 0 ? null : 1_000 });
+    });
+    const client = await startDevice();
+    const dialer = createDialer({ libp2p: client.node.libp2p, relays: [], strategy: 'relay-first', clock });
+    const retry = { attempts: 1, timeoutBaseMs: 5_000, timeoutCapMs: 5_000, backoffBaseMs: 1 };
+    const target = { peerId: old.peerId.toString(), addresses: old.getMultiaddrs().map(String) };
+    const deps = { dialer, store: client.store, retry, clock, sleep: async (ms: number) => sleep(ms) };
+    expect(await pull(target, deps, { limit: 1_000 })).toMatchObject({ entries: 1_000, error: undefined });
+  });
+});

@@ -1,0 +1,40 @@
+import { afterEach, expect, test } from '@jest/globals';
+import type { Stream } from '@libp2p/interface';
+import { readToEnd, writeAndClose } from './stream-io.ts';
+import { cleanUp, startDevice } from '../../../testing/peer.ts';
+
+afterEach(cleanUp);
+
+const PROTOCOL = '/test/1.0.0';
+
+async function openStream(): Promise<Stream> {
+  const [server, client] = [await startDevice(['/ip4/127.0.0.1/tcp/0']), await startDevice()];
+  await server.node.libp2p.handle(PROTOCOL, () => {});
+  return client.node.libp2p.dialProtocol(server.node.libp2p.getMultiaddrs(), PROTOCOL);
+}
+
+// An error that nobody waits for ends the process, and with it whatever else it was serving.
+test.each([
+  [
+    'read',
+    async (stream: Stream, signal: AbortSignal) => readToEnd(stream, 10, { silenceMs: 5_000, signal }),
+  ],
+  [
+    'written',
+    async (stream: Stream, signal: AbortSignal) =>
+      writeAndClose(stream, Buffer.from('x'), { silenceMs: 5_000, signal }),
+  ],
+])('a message that is %s when all is over already ends with the reason, once', async (_, use) => {
+  const unheard: unknown[] = [];
+  const listen = (reason: unknown): void => void unheard.push(reason);
+  process.on('unhandledRejection', listen);
+  try {
+    const stream = await openStream();
+    await expect(use(stream, AbortSignal.abort(new Error('stopping')))).rejects.toThrow('stopping');
+    expect(stream.status).toBe('aborted');
+    await new Promise(setImmediate);
+    expect(unheard).toEqual([]);
+  } finally {
+    process.off('unhandledRejection', listen);
+  }
+});

@@ -1,0 +1,116 @@
+import { zstdCompressSync, constants } from 'node:zlib';
+import { describe, expect, test } from '@jest/globals';
+import { toWire } from '../history/entry.ts';
+import { MessageTooLargeError, StreamCutError } from './stream-io.ts';
+import {
+  BadMessageError,
+  decodeAnswer,
+  decodeRequest,
+  encodeAnswer,
+  encodeRequest,
+  MAX_LIMIT,
+  MAX_REQUEST_BYTES,
+  MAX_RESPONSE_BYTES,
+} from './sync-protocol.ts';
+import { makeEntries } from '../../../testing/peer.ts';
+
+const PLAIN = '/rustory/sync-pull/1.0.0';
+const ZSTD = '/rustory/sync-pull/1.0.1';
+const request = { cursor: 5, limit: 100 };
+
+const pack = (protocol: string, json: string): Uint8Array =>
+  protocol === ZSTD ? zstdCompressSync(json) : Buffer.from(json);
+
+const unpack = async (protocol: string, json: string) => decodeRequest(protocol, pack(protocol, json));
+
+describe.each([PLAIN, ZSTD])('version %s', (protocol) => {
+  test('carries a request', async () => {
+    expect(await decodeRequest(protocol, await encodeRequest(protocol, request))).toEqual(request);
+  });
+
+  test('carries an answer, and one with nothing in it', async () => {
+    const entries = makeEntries(3);
+    const message = await encodeAnswer(
+      protocol,
+      entries.map((entry) => JSON.stringify(toWire(entry))),
+      8,
+    );
+    expect(await decodeAnswer(protocol, message, request)).toEqual({ entries, nextCursor: 8 });
+    const nothing = await encodeAnswer(protocol, [], undefined);
+    expect(await decodeAnswer(protocol, nothing, request)).toEqual({ entries: [], nextCursor: undefined });
+  });
+
+  test('reads what rr sends: more fields, no cursor, a limit beyond ours', async () => {
+    expect(await unpack(protocol, '{"cursor":3,"limit":10,"delete_cursor":0}')).toEqual({
+      cursor: 3,
+      limit: 10,
+    });
+    expect(await unpack(protocol, '{"cursor":null,"limit":10}')).toEqual({ cursor: 0, limit: 10 });
+    expect(await unpack(protocol, '{"cursor":0,"limit":18446744073709}')).toEqual({
+      cursor: 0,
+      limit: MAX_LIMIT,
+    });
+  });
+
+  test.each([
+    '',
+    'null',
+    '[]',
+    '{"cursor":0}',
+    '{"cursor":-1,"limit":1}',
+    '{"cursor":0.5,"limit":1}',
+    '{"cursor":0,"limit":0}',
+    '{"cursor":"1","limit":1}',
+  ])('refuses the request %j', async (json) => {
+    await expect(decodeRequest(protocol, pack(protocol, json))).rejects.toThrow(BadMessageError);
+  });
+
+  test.each([
+    ['no list', '{"entries":{},"next_cursor":1}'],
+    ['a cursor that stands still', JSON.stringify({ entries: makeEntries(1).map(toWire), next_cursor: 5 })],
+    ['entries without a cursor', JSON.stringify({ entries: makeEntries(1).map(toWire), next_cursor: null })],
+    [
+      'more entries than were asked for',
+      JSON.stringify({ entries: makeEntries(101).map(toWire), next_cursor: 200 }),
+    ],
+    ['half a message', '{"entries":['],
+  ])('refuses an answer with %s', async (_, json) => {
+    await expect(decodeAnswer(protocol, pack(protocol, json), request)).rejects.toThrow(BadMessageError);
+  });
+
+  test('names both numbers when a message is too large', async () => {
+    const large = pack(PLAIN, `{"cursor":0,"limit":1,"x":"${'x'.repeat(MAX_REQUEST_BYTES * 4)}"}`);
+    const message = protocol === ZSTD ? zstdCompressSync(large) : large;
+    await expect(decodeRequest(protocol, message)).rejects.toThrow(MessageTooLargeError);
+    await expect(decodeRequest(protocol, message)).rejects.toThrow(/request too large: \d+ > \d+ bytes/);
+  });
+});
+
+describe('a compressed message', () => {
+  test('that is cut short may be asked for again', async () => {
+    const message = zstdCompressSync(JSON.stringify({ entries: [], next_cursor: null, x: 'y'.repeat(1000) }));
+    await expect(decodeAnswer(ZSTD, message.subarray(0, -5), request)).rejects.toThrow(StreamCutError);
+  });
+
+  test('that is none is refused', async () => {
+    await expect(decodeAnswer(ZSTD, Buffer.from('{"entries":[]}'), request)).rejects.toThrow(BadMessageError);
+  });
+
+  test('that would grow without bound is refused after the bound', async () => {
+    const bomb = zstdCompressSync(Buffer.alloc(MAX_RESPONSE_BYTES * 4 + 1));
+    expect(bomb.length).toBeLessThan(100_000);
+    const before = process.memoryUsage().rss;
+    await expect(decodeAnswer(ZSTD, bomb, request)).rejects.toThrow(MessageTooLargeError);
+    expect(process.memoryUsage().rss - before).toBeLessThan(3 * MAX_RESPONSE_BYTES * 4);
+  });
+
+  test('that asks for a window of a gigabyte is refused before it gets one', async () => {
+    const greedy = zstdCompressSync(Buffer.alloc(1024 * 1024), {
+      params: { [constants.ZSTD_c_windowLog]: 27, [constants.ZSTD_c_contentSizeFlag]: 0 },
+    });
+    // The frame header's window descriptor, set to the largest window there is.
+    const withLargestWindow = Buffer.from(greedy);
+    withLargestWindow[5] = 0xa8;
+    await expect(decodeAnswer(ZSTD, withLargestWindow, request)).rejects.toThrow(/too much memory/);
+  });
+});

@@ -1,0 +1,157 @@
+// The pull protocol (DESIGN 3.3): its two versions, their bounds, and how request and answer are written and read.
+// Version 1.0.1 is 1.0.0 with each message compressed by zstd.
+import { promisify } from 'node:util';
+import zlib from 'node:zlib';
+import { describeError, errorCode } from '../../shared/errors.ts';
+import { type Entry, fromWire } from '../history/entry.ts';
+import { MessageTooLargeError, StreamCutError } from './stream-io.ts';
+
+const PLAIN_PROTOCOL = '/rustory/sync-pull/1.0.0';
+const ZSTD_PROTOCOL = '/rustory/sync-pull/1.0.1';
+
+/** Both versions, the preferred one first. */
+export const PULL_PROTOCOLS: readonly string[] = [ZSTD_PROTOCOL, PLAIN_PROTOCOL];
+
+/** Largest messages on the wire, in bytes. */
+export const MAX_REQUEST_BYTES = 64 * 1024;
+export const MAX_RESPONSE_BYTES = 32 * 1024 * 1024;
+
+/** How much larger a message may be once it is decompressed. */
+const DECOMPRESSED_FACTOR = 4;
+
+/** Most entries one answer carries, whatever was asked for: reading more would keep the process busy for too long. */
+export const MAX_LIMIT = 10_000;
+
+/** Fast rather than small, as `rr` does it: shell history shrinks to a sixth already. */
+const ZSTD_LEVEL = 1;
+
+/**
+ * Largest window that a compressed message may ask for, as a power of two: 8 MiB, what the highest normal level
+ * uses. A frame may demand up to 2 GiB, and the memory is taken before the first byte comes out.
+ */
+const MAX_WINDOW_LOG = 23;
+
+const compress = promisify(zlib.zstdCompress);
+const decompress = promisify(zlib.zstdDecompress);
+
+export interface PullRequest {
+  /** Entries after this `ingest_seq` of the responder are wanted; 0 for all. */
+  readonly cursor: number;
+  readonly limit: number;
+}
+
+export interface PullAnswer {
+  readonly entries: readonly Entry[];
+  /** The responder's `ingest_seq` of the last entry, or `undefined` when there is none. */
+  readonly nextCursor: number | undefined;
+}
+
+/** A message that is not what the protocol says; asking again would bring the same. */
+export class BadMessageError extends Error {
+  override readonly name = 'BadMessageError';
+  readonly code = 'BAD_MESSAGE';
+}
+
+export async function encodeRequest(protocol: string, request: PullRequest): Promise<Uint8Array> {
+  return encode(protocol, JSON.stringify(request), MAX_REQUEST_BYTES, 'request');
+}
+
+/** @throws BadMessageError, MessageTooLargeError, StreamCutError */
+export async function decodeRequest(protocol: string, message: Uint8Array): Promise<PullRequest> {
+  const fields = await decode(protocol, message, MAX_REQUEST_BYTES, 'request');
+  const cursor = fields['cursor'] ?? 0;
+  const limit = fields['limit'];
+  if (!isCursor(cursor)) throw new BadMessageError('the request has no whole number from 0 in cursor');
+  if (!isCursor(limit) || limit === 0)
+    throw new BadMessageError('the request has no whole number from 1 in limit');
+  return { cursor, limit: Math.min(limit, MAX_LIMIT) };
+}
+
+/**
+ * Writes an answer from entries that are JSON already, so that their size was known while they were collected.
+ *
+ * @throws MessageTooLargeError
+ */
+export async function encodeAnswer(
+  protocol: string,
+  entries: readonly string[],
+  nextCursor: number | undefined,
+): Promise<Uint8Array> {
+  const json = `{"entries":[${entries.join(',')}],"next_cursor":${nextCursor ?? 'null'}}`;
+  return encode(protocol, json, MAX_RESPONSE_BYTES, 'response');
+}
+
+/** @throws BadMessageError, BadEntryError, MessageTooLargeError, StreamCutError */
+export async function decodeAnswer(
+  protocol: string,
+  message: Uint8Array,
+  request: PullRequest,
+): Promise<PullAnswer> {
+  const { entries, next_cursor: nextCursor } = await decode(
+    protocol,
+    message,
+    MAX_RESPONSE_BYTES,
+    'response',
+  );
+  if (!Array.isArray(entries)) throw new BadMessageError('the response has no list in entries');
+  if (entries.length === 0) return { entries: [], nextCursor: undefined };
+  if (entries.length > request.limit)
+    throw new BadMessageError(
+      `the response has ${entries.length} entries where ${request.limit} were asked for`,
+    );
+  if (!isCursor(nextCursor) || nextCursor <= request.cursor)
+    throw new BadMessageError(`the response has no next_cursor beyond ${request.cursor}`);
+  return { entries: fromWire(entries), nextCursor };
+}
+
+async function encode(protocol: string, json: string, maxBytes: number, what: string): Promise<Uint8Array> {
+  const plain = Buffer.from(json);
+  if (protocol !== ZSTD_PROTOCOL) return bounded(plain, maxBytes, what);
+  bounded(plain, maxBytes * DECOMPRESSED_FACTOR, `decompressed ${what}`);
+  const params = { [zlib.constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL };
+  return bounded(await compress(plain, { params }), maxBytes, what);
+}
+
+async function decode(
+  protocol: string,
+  message: Uint8Array,
+  maxBytes: number,
+  what: string,
+): Promise<Record<string, unknown>> {
+  const plain =
+    protocol === ZSTD_PROTOCOL
+      ? await expand(message, maxBytes * DECOMPRESSED_FACTOR, what)
+      : bounded(Buffer.from(message.buffer, message.byteOffset, message.byteLength), maxBytes, what);
+  let value: unknown;
+  try {
+    value = JSON.parse(plain.toString('utf8'));
+  } catch (error) {
+    throw new BadMessageError(`the ${what} is no JSON`, { cause: error });
+  }
+  if (typeof value !== 'object' || value === null) throw new BadMessageError(`the ${what} is no JSON object`);
+  return value as Record<string, unknown>;
+}
+
+async function expand(message: Uint8Array, maxBytes: number, what: string): Promise<Buffer> {
+  const params = { [zlib.constants.ZSTD_d_windowLogMax]: MAX_WINDOW_LOG };
+  try {
+    return await decompress(message, { maxOutputLength: maxBytes, params });
+  } catch (error) {
+    if (errorCode(error) === 'ERR_BUFFER_TOO_LARGE')
+      throw new MessageTooLargeError(`decompressed ${what}`, maxBytes + 1, maxBytes);
+    if (errorCode(error) === 'Z_BUF_ERROR')
+      throw new StreamCutError(`the ${what} is cut short`, { cause: error });
+    throw new BadMessageError(`the ${what} cannot be decompressed: ${describeError(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+function bounded<T extends Uint8Array>(bytes: T, maxBytes: number, what: string): T {
+  if (bytes.length > maxBytes) throw new MessageTooLargeError(what, bytes.length, maxBytes);
+  return bytes;
+}
+
+function isCursor(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}

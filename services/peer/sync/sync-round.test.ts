@@ -1,0 +1,88 @@
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { DatabaseError, openDatabase } from '../history/database.ts';
+import { toWire } from '../history/entry.ts';
+import { createPeerBook } from '../discovery/peer-book.ts';
+import type { Store } from '../history/store.ts';
+import { readToEnd, writeAndClose } from './stream-io.ts';
+import { MAX_REQUEST_BYTES, PULL_PROTOCOLS } from './sync-protocol.ts';
+import { syncRound } from './sync-round.ts';
+import {
+  cleanUp,
+  createTestPullDeps,
+  makeDirectory,
+  makeEntries,
+  onCleanup,
+  startDevice,
+} from '../../../testing/peer.ts';
+
+afterEach(cleanUp);
+
+const LOOPBACK = ['/ip4/127.0.0.1/tcp/0'];
+const PLAIN = PULL_PROTOCOLS[1] ?? '';
+const PATIENCE = { silenceMs: 5_000 };
+
+/** Devices that each have one entry, and how many of them are asked at the same time. */
+async function startServers(count: number) {
+  const counts = { now: 0, most: 0 };
+  const addresses: string[] = [];
+  for (let server = 0; server < count; server += 1) {
+    const { libp2p } = (await startDevice(LOOPBACK)).node;
+    await libp2p.handle(PLAIN, async (stream) => {
+      counts.now += 1;
+      counts.most = Math.max(counts.most, counts.now);
+      const { cursor } = JSON.parse((await readToEnd(stream, MAX_REQUEST_BYTES, PATIENCE)).toString()) as {
+        cursor: number;
+      };
+      const entries = cursor === 0 ? makeEntries(1, `device-${server}`).map(toWire) : [];
+      const answer = JSON.stringify({ entries, next_cursor: entries.length === 0 ? null : 1 });
+      await writeAndClose(stream, Buffer.from(answer), PATIENCE);
+      counts.now -= 1;
+    });
+    addresses.push(String(libp2p.getMultiaddrs()[0]));
+  }
+  return { addresses, counts };
+}
+
+async function runRound(peers: readonly string[], change: (store: Store) => Store = (store) => store) {
+  const client = await startDevice();
+  const database = openDatabase(`${makeDirectory()}/book.db`);
+  onCleanup(() => database.close());
+  const discovery = {
+    trackers: [],
+    peerBook: createPeerBook(database),
+    userId: 'ada',
+    ownPeerId: client.peerId,
+    now: () => 0,
+  };
+  const { signal } = new AbortController();
+  const pulls = { ...createTestPullDeps(client), store: change(client.store) };
+  return { client, round: syncRound({ discovery, pulls }, { limit: 100, peers, signal }) };
+}
+
+describe('a round', () => {
+  test('pulls from all peers, four at a time at most, and one that fails keeps none of the others', async () => {
+    const { addresses, counts } = await startServers(7);
+    const away = '/ip4/127.0.0.1/tcp/9/p2p/12D3KooWSCufgHzV4fCwRijfH2k3abrpAJxTKxEvN1FDuRXA2U9x';
+    const { client, round } = await runRound([away, ...addresses]);
+    const { reports } = await round;
+    expect(reports).toHaveLength(8);
+    expect(reports.filter(({ error }) => error !== undefined).map(({ peerId }) => peerId)).toEqual([
+      away.split('/').at(-1),
+    ]);
+    expect(client.store.summary().entries).toBe(7);
+    expect(counts.most).toBeGreaterThan(1);
+    expect(counts.most).toBeLessThanOrEqual(4);
+  });
+
+  test('ends for all peers when the database can take no more', async () => {
+    const { addresses } = await startServers(6);
+    const { client, round } = await runRound(addresses, (store) => ({
+      ...store,
+      insert: () => {
+        throw new DatabaseError('history.db', new Error('the disk is gone'));
+      },
+    }));
+    await expect(round).rejects.toThrow(DatabaseError);
+    expect(client.node.libp2p.getConnections()).toEqual([]);
+  });
+});

@@ -1,0 +1,78 @@
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { until } from '../../../testing/wait.ts';
+import type { PullReport } from './pull.ts';
+import type { Round } from './sync-round.ts';
+import { cleanUp, createTestLog, onCleanup } from '../../../testing/peer.ts';
+import { createWatch } from './watch.ts';
+
+afterEach(cleanUp);
+
+const synced = { error: undefined } as PullReport;
+const failed = { error: 'no address led to the peer' } as PullReport;
+const roundOf = (...reports: PullReport[]): Round => ({ reports, problems: [] });
+
+/** A watch whose pauses end as soon as they begin, and are written down. */
+async function startWatch(rounds: ReadonlyArray<Round | Error>, intervalMs = 60_000) {
+  const pauses: number[] = [];
+  const shown: Round[] = [];
+  const { log, lines } = createTestLog();
+  let next = 0;
+  const watch = createWatch({
+    async round() {
+      const round = rounds[next];
+      next += 1;
+      if (round instanceof Error) throw round;
+      return round ?? roundOf();
+    },
+    onRound: async (round) => void shown.push(round),
+    intervalMs,
+    startJitterMs: 1_000,
+    log,
+    clock: () => 0,
+    random: () => 0.5,
+    async sleep(milliseconds, signal) {
+      pauses.push(milliseconds);
+      if (next < rounds.length) return;
+      await new Promise((_, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+      });
+    },
+  });
+  await watch.start();
+  onCleanup(async () => watch.stop());
+  await until(() => next >= rounds.length && pauses.length > rounds.length, 'all rounds have run');
+  return { watch, pauses, shown, lines };
+}
+
+describe('a watch', () => {
+  test('begins after a random pause, then syncs at its interval', async () => {
+    const { pauses, shown } = await startWatch([roundOf(synced), roundOf(synced)]);
+    expect(pauses).toEqual([500, 60_000, 60_000]);
+    expect(shown).toHaveLength(2);
+  });
+
+  test('tries again sooner after a peer or a tracker failed', async () => {
+    const { pauses } = await startWatch([
+      roundOf(synced, failed),
+      { reports: [synced], problems: ['tracker away'] },
+      roundOf(synced),
+    ]);
+    expect(pauses.slice(1)).toEqual([10_000, 10_000, 60_000]);
+  });
+
+  test('never waits longer than its interval', async () => {
+    const { pauses } = await startWatch([roundOf(failed)], 2_000);
+    expect(pauses).toEqual([500, 2_000]);
+  });
+
+  test('goes on after a round that could not be run, and says why', async () => {
+    const { shown, lines } = await startWatch([new Error('the database is locked'), roundOf(synced)]);
+    expect(lines).toEqual([{ error: 'the database is locked', message: 'round failed' }]);
+    expect(shown).toHaveLength(1);
+  });
+
+  test('stops in the middle of a pause', async () => {
+    const { watch } = await startWatch([roundOf(synced)]);
+    await expect(watch.stop()).resolves.toBeUndefined();
+  });
+});

@@ -1,0 +1,166 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { generateKeyPair } from '@libp2p/crypto/keys';
+import type { Connection, Libp2p, Stream, StreamMuxerFactory } from '@libp2p/interface';
+import type { AbstractStream } from '@libp2p/utils';
+import { createLibp2p } from 'libp2p';
+import { Uint8ArrayList } from 'uint8arraylist';
+import { until } from '../../testing/wait.ts';
+import { loadCipher } from './cipher.ts';
+import { generateSwarmKey, type SwarmKey } from './key.ts';
+import { createMuxers, MAX_STREAM_BUFFER_BYTES } from './muxers.ts';
+import { swarmStack } from './stack.ts';
+
+const PROTOCOL = '/test/1.0.0';
+const swarmKey = generateSwarmKey();
+const limits = { maxConnections: 16, maxPendingInbound: 8, maxStreamsPerConnection: 16, maxParallelDials: 8 };
+const [yamux, mplex] = createMuxers(limits.maxStreamsPerConnection);
+
+const nodes: Libp2p[] = [];
+afterEach(stopNodes);
+
+type Muxers = Array<() => StreamMuxerFactory>;
+
+async function stopNodes(): Promise<void> {
+  await Promise.all(nodes.splice(0).map(async (node) => node.stop()));
+}
+
+async function startNode(muxers: Muxers, key: SwarmKey = swarmKey): Promise<Libp2p> {
+  const identity = await generateKeyPair('Ed25519');
+  const node = await createLibp2p({
+    ...swarmStack({ identity, key, cipher: loadCipher(), limits }),
+    streamMuxers: muxers,
+    addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
+  });
+  nodes.push(node);
+  return node;
+}
+
+async function openStream(
+  muxers: Muxers,
+): Promise<{ sender: Stream; receiver: Stream; dialled: Connection; accepted: Connection }> {
+  const [a, b] = await Promise.all([startNode(muxers), startNode(muxers)]);
+  const received = Promise.withResolvers<Stream>();
+  await b.handle(PROTOCOL, (stream) => {
+    stream.pause();
+    received.resolve(stream);
+  });
+  await a.handle(PROTOCOL, () => {});
+  const dialled = await a.dial(b.getMultiaddrs());
+  const sender = await dialled.newStream(PROTOCOL);
+  const receiver = await received.promise;
+  const [accepted] = b.getConnections();
+  if (accepted === undefined) throw new Error('not accepted');
+  return { sender, receiver, dialled, accepted };
+}
+
+describe.each([
+  { muxer: 'yamux', muxers: [yamux] as Muxers },
+  { muxer: 'mplex', muxers: [mplex] as Muxers },
+])('a $muxer stream between two nodes of a swarm', ({ muxers }) => {
+  test('whose reader pauses slows the sender down, and loses nothing', async () => {
+    const { sender, receiver } = await openStream(muxers);
+    const chunk = randomBytes(64 * 1024);
+    const sent = createHash('sha256');
+    const received = createHash('sha256');
+    let bytes = 0;
+    let largest = 0;
+    receiver.addEventListener('message', ({ data }) => {
+      received.update(data.subarray());
+      bytes += data.byteLength;
+      largest = Math.max(largest, data.byteLength);
+    });
+
+    const total = 32 * MAX_STREAM_BUFFER_BYTES;
+    let waits = 0;
+    for (let at = 0; at < total; at += chunk.length) {
+      sent.update(chunk);
+      if (sender.send(chunk)) continue;
+      waits += 1;
+      const drained = new Promise<void>((resolve) => {
+        sender.addEventListener('drain', () => resolve(), { once: true });
+      });
+      // The sender has been told to wait for the first time: from now on the reader reads.
+      if (waits === 1) receiver.resume();
+      await drained;
+    }
+    await until(() => bytes === total, 'all arrived');
+    expect(received.digest('hex')).toBe(sent.digest('hex'));
+    expect(waits).toBeGreaterThan(0);
+  });
+
+  test('that its reader resets leaves its connection as it was, however much is under way', async () => {
+    const { sender, receiver, accepted } = await openStream(muxers);
+    // Each in a frame of its own, whatever the stream would join.
+    for (let at = 0; at < 5_000; at += 1)
+      (sender as AbstractStream).sendData(new Uint8ArrayList(randomBytes(16)));
+    receiver.abort(new Error('the reader has enough'));
+    await until(() => sender.status !== 'open', 'the sender knows');
+    expect((await accepted.newStream(PROTOCOL)).status).toBe('open');
+  });
+});
+
+test('a mplex connection whose peer opens streams without end is ended, not left half open', async () => {
+  const [a, b] = await Promise.all([startNode([mplex] as Muxers), startNode([mplex] as Muxers)]);
+  await b.handle(PROTOCOL, () => {});
+  const dialled = await a.dial(b.getMultiaddrs());
+  const options = { maxOutboundStreams: 1_000 };
+  const opened = await Promise.allSettled(
+    Array.from({ length: 500 }, async () => dialled.newStream(PROTOCOL, options)),
+  );
+  expect(new Set(opened.map(({ status }) => status))).toEqual(new Set(['rejected']));
+  await until(() => b.getConnections().length === 0, 'the connection is ended');
+});
+
+test.each([
+  { muxer: 'yamux', at: 0 },
+  { muxer: 'mplex', at: 1 },
+])('a peer that opens more $muxer streams than it may has the rest reset', async ({ at }) => {
+  const generous = createMuxers(4 * limits.maxStreamsPerConnection).slice(at, at + 1);
+  const [a, b] = await Promise.all([startNode(generous), startNode([yamux, mplex] as Muxers)]);
+  const options = { maxInboundStreams: 64, maxOutboundStreams: 64 };
+  await b.handle(PROTOCOL, () => {}, options);
+  await a.dial(b.getMultiaddrs());
+  const streams = Array.from({ length: limits.maxStreamsPerConnection + 4 }, async () =>
+    a.dialProtocol(b.getMultiaddrs(), PROTOCOL, options),
+  );
+  const refused = (await Promise.allSettled(streams)).filter(({ status }) => status === 'rejected');
+  expect(refused).toHaveLength(4);
+  expect(b.getConnections()[0]?.streams).toHaveLength(limits.maxStreamsPerConnection);
+});
+
+test('a yamux stream sends frames that rust-libp2p accepts, whatever the window', async () => {
+  const { sender, receiver } = await openStream([yamux] as Muxers);
+  const frames: number[] = [];
+  receiver.resume();
+  receiver.addEventListener('message', ({ data }) => frames.push(data.byteLength));
+  sender.send(randomBytes(200_000));
+  await until(() => frames.reduce((sum, bytes) => sum + bytes, 0) === 200_000, 'all arrived');
+  expect(Math.max(...frames)).toBeLessThanOrEqual(65_507);
+});
+
+test('nodes that share a muxer besides another one speak it', async () => {
+  const [a, b] = await Promise.all([startNode([yamux, mplex] as Muxers), startNode([mplex] as Muxers)]);
+  expect((await a.dial(b.getMultiaddrs())).multiplexer).toBe('/mplex/6.7.0');
+  const c = await startNode([yamux, mplex] as Muxers);
+  expect((await a.dial(c.getMultiaddrs())).multiplexer).toBe('/yamux/1.0.0');
+});
+
+test('a node with another swarm key cannot connect, and the error says why', async () => {
+  const [a, b] = await Promise.all([
+    startNode([yamux] as Muxers, generateSwarmKey()),
+    startNode([yamux] as Muxers),
+  ]);
+  await expect(a.dial(b.getMultiaddrs())).rejects.toThrow('most likely it has another swarm key');
+  expect(b.getConnections()).toHaveLength(0);
+});
+
+test('a node that stops leaves no socket open', async () => {
+  const [a, b] = await Promise.all([startNode([yamux] as Muxers), startNode([yamux] as Muxers)]);
+  await a.dial(b.getMultiaddrs());
+  await stopNodes();
+  await until(
+    () => !process.getActiveResourcesInfo().some((name) => name.startsWith('TCP')),
+    'all sockets are closed',
+  );
+});

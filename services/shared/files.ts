@@ -1,0 +1,19 @@
+// Small files that a configuration names: keys, tokens, mounted Secrets.
+import { readFileSync } from 'node:fs';
+import { describeError } from './errors.ts';
+
+/**
+ * Reads a file of at most `maxBytes` bytes.
+ *
+ * @throws Error that names the path and the reason, never the content.
+ */
+export function readSmallFile(path: string, maxBytes: number): Buffer {
+  let content: Buffer;
+  try {
+    content = readFileSync(path);
+  } catch (error) {
+    throw new Error(`${path}: cannot be read: ${describeError(error)}.`, { cause: error });
+  }
+  if (content.length > maxBytes) throw new Error(`${path}: larger than ${maxBytes} bytes.`);
+  return content;
+}

@@ -1,0 +1,120 @@
+// A Hono app on a socket, as a component with a drain and limits on what clients may use.
+import type { Server, ServerOptions } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { serve } from '@hono/node-server';
+import { errorCode } from './errors.ts';
+import type { Component } from './lifecycle.ts';
+import type { ListenAddress } from './variables.ts';
+
+/** Time in which an idle kept-alive connection may still send a request after a drain began, in milliseconds. */
+const IDLE_GRACE_MS = 1_000;
+
+/** Interval at which a drain counts the connections that are left, in milliseconds. */
+const DRAIN_POLL_MS = 50;
+
+/** Time that running requests get after `stop`, in milliseconds; a drain before it has a deadline of its own. */
+const STOP_GRACE_MS = 1_000;
+
+/** Limits on what clients may use. Times are in milliseconds, sizes in bytes. */
+export interface HttpLimits extends Pick<
+  ServerOptions,
+  'requestTimeout' | 'headersTimeout' | 'keepAliveTimeout' | 'maxHeaderSize' | 'connectionsCheckingInterval'
+> {
+  /** Maximum open connections; further ones are closed at once. */
+  readonly maxConnections: number;
+  /** A connection on which no byte moves for this time is closed, also one whose reader stopped reading. */
+  readonly idleTimeout?: number;
+}
+
+/** A component that knows the address it listens on: with port 0 only after `start`. */
+export interface HttpServer extends Component {
+  address(): ListenAddress | undefined;
+}
+
+/**
+ * Serves an app. During a drain answers carry `Connection: close`, and idle connections are closed after a grace
+ * period, so that clients behind a load balancer leave without losing a request. `start` rejects when the address
+ * cannot be bound.
+ *
+ * @param onListening called with `host:port` once bound
+ */
+export function createHttpServer(
+  name: string,
+  { host, port }: ListenAddress,
+  app: Pick<Parameters<typeof serve>[0], 'fetch'>,
+  limits: HttpLimits,
+  onListening: (address: string) => void,
+): HttpServer & Required<Component> {
+  let server: Server | undefined;
+  let isDraining = false;
+
+  return {
+    name,
+    async start() {
+      const listening = Promise.withResolvers<void>();
+      const options = { fetch: app.fetch, hostname: host, port, serverOptions: { ...limits, noDelay: true } };
+      server = serve(options, () => listening.resolve()) as Server;
+      server.once('error', (error) => listening.reject(error));
+      server.maxConnections = limits.maxConnections;
+      if (limits.idleTimeout !== undefined) server.setTimeout(limits.idleTimeout);
+      server.on('clientError', rejectBroken);
+      server.prependListener('request', (_request, response) => {
+        if (isDraining) response.setHeader('Connection', 'close');
+      });
+      await listening.promise;
+      const bound = this.address();
+      if (bound !== undefined) onListening(formatAddress(bound));
+    },
+    async drain(signal) {
+      isDraining = true;
+      const serving = server;
+      if (serving === undefined) return;
+      const idleEnd = performance.now() + IDLE_GRACE_MS;
+      while (!signal.aborted && (await countConnections(serving)) > 0) {
+        if (performance.now() > idleEnd) serving.closeIdleConnections();
+        await new Promise((resolve) => {
+          setTimeout(resolve, DRAIN_POLL_MS);
+        });
+      }
+    },
+    async stop() {
+      const stopping = server;
+      if (stopping === undefined || !stopping.listening) return;
+      const closed = new Promise<void>((resolve) => {
+        stopping.close(() => resolve());
+      });
+      stopping.closeIdleConnections();
+      const timer = setTimeout(() => stopping.closeAllConnections(), STOP_GRACE_MS);
+      await closed;
+      clearTimeout(timer);
+    },
+    address() {
+      const bound = server?.address();
+      return typeof bound === 'object' && bound !== null
+        ? { host: bound.address, port: bound.port }
+        : undefined;
+    },
+  };
+}
+
+/** Answers bytes that are not a request, and requests that did not arrive in time; then the connection is closed. */
+function rejectBroken(error: Error, socket: Duplex): void {
+  const code = errorCode(error);
+  const [status, extraHeaders] =
+    code === 'ERR_HTTP_REQUEST_TIMEOUT'
+      ? ['408 Request Timeout', 'Retry-After: 1\r\n']
+      : [code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request', ''];
+  if (socket.writable && code !== 'ECONNRESET')
+    socket.write(`HTTP/1.1 ${status}\r\n${extraHeaders}Connection: close\r\nContent-Length: 0\r\n\r\n`);
+  socket.destroy();
+}
+
+function formatAddress({ host, port }: ListenAddress): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+async function countConnections(server: Server): Promise<number> {
+  return new Promise((resolve) => {
+    server.getConnections((error, count) => resolve(error === null ? count : 0));
+  });
+}

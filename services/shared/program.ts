@@ -1,0 +1,62 @@
+// What every program does before and after its work: `--help`, `--version`, unknown arguments, and the last error.
+import manifest from '../../package.json' with { type: 'json' };
+import { ConfigError, describeError, EXIT_CONFIG, EXIT_FAILURE } from './errors.ts';
+import { quote, type Variable } from './variables.ts';
+
+/** The version of this build. */
+export const VERSION: string = manifest.version;
+
+/** What a service says about itself. */
+export interface Program {
+  /** Such as `rustory-relay`. */
+  readonly name: string;
+  /** What it does; follows the name in `--help`. */
+  readonly purpose: string;
+  readonly variables: Record<string, Variable<unknown>>;
+}
+
+/**
+ * The answer to a service's command line: text and exit code, or `undefined` when there are no arguments and the
+ * service is to start. Services are configured by their environment alone.
+ */
+export function answerArguments(
+  program: Program,
+  args: readonly string[],
+): { readonly text: string; readonly exitCode: number } | undefined {
+  const [first] = args;
+  if (first === undefined) return undefined;
+  if (first === '--version') return { text: `${program.name} ${VERSION}\n`, exitCode: 0 };
+  if (first === '--help') return { text: formatHelp(program), exitCode: 0 };
+  const text = `${program.name}: unknown argument ${quote(first)}. Use --help or --version, or no argument to start.\n`;
+  return { text, exitCode: EXIT_CONFIG };
+}
+
+/** Prints the answer to the command line and ends the process, when there is one. */
+export function exitIfAnswered(program: Program, args: readonly string[]): void {
+  const answer = answerArguments(program, args);
+  if (answer === undefined) return;
+  (answer.exitCode === 0 ? process.stdout : process.stderr).write(answer.text);
+  process.exit(answer.exitCode);
+}
+
+/**
+ * Prints the error that ends a program and exits: with code 78 when the configuration cannot be used, otherwise 1.
+ * The lines are plain text, not JSON, because the reader is whoever just started the program.
+ */
+export function exitWithError(name: string, error: unknown): never {
+  if (error instanceof ConfigError) {
+    process.stderr.write(`${name}: the configuration cannot be used:\n`);
+    for (const problem of error.problems) process.stderr.write(`  - ${problem}\n`);
+    process.exit(EXIT_CONFIG);
+  }
+  process.stderr.write(`${name}: ${describeError(error)}.\n`);
+  process.exit(EXIT_FAILURE);
+}
+
+function formatHelp({ name, purpose, variables }: Program): string {
+  const lines = Object.entries(variables).map(
+    ([variable, { fallback, doc }]) =>
+      `  ${variable}${fallback === undefined || fallback === '' ? '' : `=${fallback}`}\n      ${doc}\n`,
+  );
+  return `${name}: ${purpose}\n\nConfiguration is by environment variables, shown with their defaults:\n\n${lines.join('')}`;
+}

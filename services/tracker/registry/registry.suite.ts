@@ -1,0 +1,189 @@
+// What every registry is held to. Each implementation's test file runs this suite.
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { until } from '../../../testing/wait.ts';
+import type { ListQuery, Page, Registration, Registry } from './registry.ts';
+
+/** Two views of one registry: two replicas where there can be two, else the same one twice. */
+export interface Subject {
+  readonly registry: Registry;
+  readonly replica: Registry;
+  close(): Promise<void>;
+}
+
+export interface SubjectOptions {
+  readonly ttlSeconds: number;
+  readonly maxPeers: number;
+}
+
+export function device(peerId: string, userId: string | null = 'alice', extra = ''): Registration {
+  return {
+    peerId,
+    userId,
+    json: JSON.stringify({ peer_id: peerId, addrs: [], meta: { user_id: userId, extra } }),
+  };
+}
+
+async function ids(registry: Registry, query: ListQuery = {}): Promise<string[]> {
+  return (await registry.list(query)).peers.map(({ peerId }) => peerId);
+}
+
+export function suiteOfRegistry(name: string, open: (options: SubjectOptions) => Promise<Subject>): void {
+  describe(name, () => {
+    let subject: Subject;
+    const use = async (options: Partial<SubjectOptions> = {}): Promise<Subject> => {
+      await subject.close();
+      subject = await open({ ttlSeconds: 60, maxPeers: 1_000, ...options });
+      return subject;
+    };
+    beforeEach(async () => {
+      subject = await open({ ttlSeconds: 60, maxPeers: 1_000 });
+    });
+    afterEach(() => subject.close());
+
+    test('lists nothing before anything is registered', async () => {
+      expect(await subject.registry.list({})).toEqual({ peers: [] });
+      expect(await subject.registry.list({ userId: 'alice' })).toEqual({ peers: [] });
+    });
+
+    test('shows a registration on every replica at once, word for word', async () => {
+      const given = device('p1', 'alice', 'ünïcødé \n "quoted"');
+      expect(await subject.registry.register(given)).toBe('registered');
+      const { peers } = await subject.replica.list({ userId: 'alice' });
+      expect(peers).toMatchObject([{ peerId: 'p1', json: given.json }]);
+    });
+
+    test('says when a peer was seen last', async () => {
+      const before = Date.now() - 1_000;
+      await subject.registry.register(device('p1'));
+      const seen = (await subject.registry.list({})).peers[0]?.seen ?? 0;
+      expect(Number.isSafeInteger(seen)).toBe(true);
+      expect(seen / 1_000).toBeGreaterThan(before);
+      expect(seen / 1_000).toBeLessThan(Date.now() + 1_000);
+    });
+
+    test('lists the newest registration first, and moves a peer to the front when it registers again', async () => {
+      for (const id of ['p1', 'p2', 'p3', 'p1']) await subject.registry.register(device(id));
+      expect(await ids(subject.registry)).toEqual(['p1', 'p3', 'p2']);
+      expect(await ids(subject.registry, { userId: 'alice' })).toEqual(['p1', 'p3', 'p2']);
+    });
+
+    test('keeps users apart, and devices of no user out of every listing but the whole', async () => {
+      await subject.registry.register(device('a', 'alice'));
+      await subject.registry.register(device('b', 'bob'));
+      await subject.registry.register(device('e', ''));
+      await subject.registry.register(device('n', null));
+      expect(await ids(subject.registry, { userId: 'alice' })).toEqual(['a']);
+      expect(await ids(subject.registry, { userId: '' })).toEqual(['e']);
+      expect(await ids(subject.registry, { userId: 'null' })).toEqual([]);
+      expect(await ids(subject.registry)).toEqual(['n', 'e', 'b', 'a']);
+    });
+
+    test('replaces the whole record, and the old user loses the peer at once', async () => {
+      await subject.registry.register(device('p1', 'alice', 'old'));
+      await subject.replica.register(device('p1', 'bob', 'new'));
+      expect(await ids(subject.registry, { userId: 'alice' })).toEqual([]);
+      expect((await subject.registry.list({ userId: 'bob' })).peers[0]?.json).toContain('new');
+      expect(await ids(subject.registry)).toEqual(['p1']);
+    });
+
+    test('gives a peer back to its first user when it returns', async () => {
+      for (const user of ['alice', 'bob', 'alice']) await subject.registry.register(device('p1', user));
+      expect(await ids(subject.registry, { userId: 'alice' })).toEqual(['p1']);
+      expect(await ids(subject.registry, { userId: 'bob' })).toEqual([]);
+    });
+
+    test('removes an unregistered peer from every listing, and says whether there was one', async () => {
+      await subject.registry.register(device('p1'));
+      expect(await subject.replica.unregister('p1')).toBe(true);
+      expect(await ids(subject.registry)).toEqual([]);
+      expect(await ids(subject.registry, { userId: 'alice' })).toEqual([]);
+      expect(await subject.registry.unregister('p1')).toBe(false);
+    });
+
+    test('takes a peer again after it unregistered', async () => {
+      await subject.registry.register(device('p1'));
+      await subject.registry.unregister('p1');
+      await subject.registry.register(device('p1'));
+      expect(await ids(subject.registry, { userId: 'alice' })).toEqual(['p1']);
+    });
+
+    test('lets an owner neither replace nor remove the live record of another user', async () => {
+      await subject.registry.register(device('p1', 'alice', 'original'));
+      expect(await subject.registry.register(device('p1', 'bob'), 'bob')).toBe('foreign');
+      expect(await subject.registry.unregister('p1', 'bob')).toBe(false);
+      expect((await subject.registry.list({ userId: 'alice' })).peers[0]?.json).toContain('original');
+      expect(await ids(subject.registry, { userId: 'bob' })).toEqual([]);
+    });
+
+    test('lets an owner register, renew and remove what is its own', async () => {
+      expect(await subject.registry.register(device('p1', 'bob'), 'bob')).toBe('registered');
+      expect(await subject.registry.register(device('p1', 'bob'), 'bob')).toBe('registered');
+      expect(await subject.registry.unregister('p1', 'bo')).toBe(false);
+      expect(await subject.registry.unregister('p1', 'bob')).toBe(true);
+    });
+
+    test('forgets a peer that does not register again within its time to live', async () => {
+      const { registry } = await use({ ttlSeconds: 1 });
+      await registry.register(device('p1'));
+      await registry.register(device('p2', 'bob'));
+      expect(await ids(registry)).toEqual(['p2', 'p1']);
+      await until(async () => (await ids(registry)).length === 0, 'both peers are forgotten');
+      expect(await ids(registry, { userId: 'alice' })).toEqual([]);
+      await until(() => registry.live() === 0, 'nobody is counted');
+    });
+
+    test('holds no more than the most peers, however many arrive together', async () => {
+      const { registry, replica } = await use({ maxPeers: 50 });
+      const answers = await Promise.all(
+        Array.from({ length: 200 }, (_, n) => (n % 2 === 0 ? registry : replica).register(device(`p${n}`))),
+      );
+      expect(answers.filter((answer) => answer === 'registered')).toHaveLength(50);
+      expect(answers.filter((answer) => answer === 'full')).toHaveLength(150);
+      expect(await ids(registry)).toHaveLength(50);
+      expect(await ids(replica, { userId: 'alice' })).toHaveLength(50);
+    });
+
+    test('renews peers when it is full, and has room again after one left', async () => {
+      const { registry } = await use({ maxPeers: 2 });
+      for (const id of ['p1', 'p2', 'p1']) expect(await registry.register(device(id))).toBe('registered');
+      expect(await registry.register(device('p3'))).toBe('full');
+      await registry.unregister('p1');
+      expect(await registry.register(device('p3'))).toBe('registered');
+      expect(await ids(registry)).toEqual(['p3', 'p2']);
+    });
+
+    test('has room again after one expired', async () => {
+      const { registry } = await use({ maxPeers: 1, ttlSeconds: 1 });
+      await registry.register(device('p1'));
+      expect(await registry.register(device('p2'))).toBe('full');
+      await until(async () => (await registry.register(device('p2'))) === 'registered', 'there is room');
+      expect(await ids(registry)).toEqual(['p2']);
+    });
+
+    test('counts live peers', async () => {
+      for (const id of ['p1', 'p2', 'p3', 'p1']) await subject.registry.register(device(id, null));
+      await until(() => subject.registry.live() === 3, 'three peers are counted');
+    });
+
+    test.each([undefined, 'alice'])('reads page by page what one listing shows (user %s)', async (userId) => {
+      const { registry } = subject;
+      await Promise.all(Array.from({ length: 95 }, (_, n) => registry.register(device(`p${n}`))));
+      await Promise.all(Array.from({ length: 5 }, (_, n) => registry.register(device(`other${n}`, 'bob'))));
+      const pages: string[] = [];
+      let page: Page | undefined;
+      do {
+        page = await registry.list({ userId, limit: 10, after: page?.next });
+        expect(page.peers.length).toBeLessThanOrEqual(10);
+        pages.push(...page.peers.map(({ peerId }) => peerId));
+      } while (page.next !== undefined);
+      expect(pages).toEqual(await ids(registry, { userId }));
+    });
+
+    test('lists thousands whole', async () => {
+      const { registry, replica } = await use({ maxPeers: 5_000 });
+      for (let from = 0; from < 3_000; from += 500)
+        await Promise.all(Array.from({ length: 500 }, (_, n) => registry.register(device(`p${from + n}`))));
+      expect(new Set(await ids(replica, { userId: 'alice' })).size).toBe(3_000);
+    });
+  });
+}

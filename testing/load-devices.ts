@@ -1,0 +1,133 @@
+// Devices for load: real libp2p nodes, many in one process, that speak to a relay with the stock client's messages.
+import { readFileSync } from 'node:fs';
+import { circuitRelayTransport } from '@libp2p/circuit-relay-v2';
+import { generateKeyPair } from '@libp2p/crypto/keys';
+import { identify } from '@libp2p/identify';
+import type { Libp2p, Stream } from '@libp2p/interface';
+import { pbStream } from '@libp2p/utils';
+import { multiaddr } from '@multiformats/multiaddr';
+import { createLibp2p } from 'libp2p';
+import {
+  HopMessage,
+  Status,
+  StopMessage,
+} from '../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
+import { until } from './wait.ts';
+import { loadCipher } from '../services/private-network/cipher.ts';
+import type { SwarmKey } from '../services/private-network/key.ts';
+import { swarmStack } from '../services/private-network/stack.ts';
+import type { Relay } from '../scripts/local-network.ts';
+
+const HOP = '/libp2p/circuit/relay/0.2.0/hop';
+const STOP = '/libp2p/circuit/relay/0.2.0/stop';
+const LIMITS = {
+  maxConnections: 1024,
+  maxPendingInbound: 64,
+  maxStreamsPerConnection: 1024,
+  maxParallelDials: 64,
+};
+const cipher = loadCipher();
+
+/** How long one step of a device may take, in milliseconds: the machine is busy with many. */
+const PATIENCE_MS = 60_000;
+
+/** A device; with `on` it can be reached through circuits of that relay. */
+export async function startDevice(key: SwarmKey, on?: Pick<Relay, 'address'>): Promise<Libp2p> {
+  const stack = swarmStack({ identity: await generateKeyPair('Ed25519'), key, cipher, limits: LIMITS });
+  const node = await createLibp2p({
+    ...stack,
+    transports: [...stack.transports, circuitRelayTransport()],
+    addresses: { listen: on === undefined ? [] : [`${on.address}/p2p-circuit`] },
+    services: { identify: identify({ runOnConnectionOpen: false }) },
+  });
+  if (on !== undefined)
+    await until(() => node.getMultiaddrs().length > 0, 'the device has reserved', PATIENCE_MS);
+  return node;
+}
+
+/** Asks for a reservation and answers the status. */
+export async function reserve(device: Libp2p, relay: Pick<Relay, 'address'>): Promise<string | undefined> {
+  const signal = AbortSignal.timeout(PATIENCE_MS);
+  const stream = await device.dialProtocol(multiaddr(relay.address), HOP, { signal });
+  const messages = pbStream(stream).pb(HopMessage);
+  await messages.write({ type: HopMessage.Type.RESERVE }, { signal });
+  const { status } = await messages.read({ signal });
+  await stream.close({ signal });
+  return status;
+}
+
+/** A stream to a device, or to a peer id, through the relay. */
+export async function dialThrough(
+  relay: Pick<Relay, 'address'>,
+  from: Libp2p,
+  to: Libp2p | string,
+  protocol: string,
+): Promise<Stream> {
+  const peerId = typeof to === 'string' ? to : to.peerId.toString();
+  const address = multiaddr(`${relay.address}/p2p-circuit/p2p/${peerId}`);
+  const signal = AbortSignal.timeout(PATIENCE_MS);
+  return from.dialProtocol(address, protocol, { signal, runOnLimitedConnection: true });
+}
+
+/** A circuit by its bare messages: a stream to the target, with nothing spoken inside it yet. */
+export async function openBareCircuit(
+  relay: Pick<Relay, 'address'>,
+  from: Libp2p,
+  to: Libp2p,
+): Promise<Stream> {
+  const signal = AbortSignal.timeout(PATIENCE_MS);
+  const stream = await from.dialProtocol(multiaddr(relay.address), HOP, { signal, maxOutboundStreams: 1024 });
+  const messages = pbStream(stream).pb(HopMessage);
+  const peer = { id: to.peerId.toMultihash().bytes, addrs: [] };
+  await messages.write({ type: HopMessage.Type.CONNECT, peer }, { signal });
+  const { status } = await messages.read({ signal });
+  if (status !== Status.OK) throw new Error(`a circuit was answered ${status}`);
+  return messages.unwrap().unwrap();
+}
+
+/** Makes a device accept every circuit by its bare messages, and never read from it. */
+export async function acceptAndNeverRead(device: Libp2p): Promise<void> {
+  await acceptBareCircuits(device, (stream) => stream.pause());
+}
+
+/** Makes a device accept every circuit by its bare messages: what comes through is not spoken, only bytes. */
+export async function acceptBareCircuits(device: Libp2p, take: (stream: Stream) => void): Promise<void> {
+  const accept = async (stream: Stream): Promise<void> => {
+    const messages = pbStream(stream).pb(StopMessage);
+    await messages.read();
+    await messages.write({ type: StopMessage.Type.STATUS, status: Status.OK });
+    take(messages.unwrap().unwrap());
+  };
+  await device.unhandle(STOP).catch(() => {});
+  await device.handle(STOP, accept, { maxInboundStreams: 1024, runOnLimitedConnection: true });
+}
+
+/** Sends as fast as the stream takes it; answers when all is handed over. */
+export async function sendBytes(stream: Stream, chunk: Uint8Array, total: number): Promise<void> {
+  for (let sent = 0; sent < total; sent += chunk.length) {
+    if (stream.send(chunk)) continue;
+    await new Promise<void>((resolve, reject) => {
+      stream.addEventListener('drain', () => resolve(), { once: true });
+      stream.addEventListener('close', ({ error }) => reject(error ?? new Error('closed')), { once: true });
+    });
+  }
+}
+
+/** Resident memory of a process, in MiB. */
+export function residentMiB({ pid }: { readonly pid: number }): number {
+  return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+}
+
+/** CPU time a process has used, in seconds. */
+export function cpuSeconds({ pid }: { readonly pid: number }): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+  // Clock ticks of 10 ms, on every Linux that Node runs on.
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
+/** The value of one series of a relay. */
+export async function metric(relay: Pick<Relay, 'ops'>, series: string): Promise<number> {
+  const text = await (await fetch(`http://${relay.ops}/metrics`)).text();
+  const line = text.split('\n').find((candidate) => candidate.startsWith(`${series} `));
+  return line === undefined ? Number.NaN : Number(line.slice(series.length));
+}

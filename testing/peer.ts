@@ -1,0 +1,197 @@
+// What the peer's network tests start: real nodes on loopback, a stock relay, and devices with a database each.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { circuitRelayServer } from '@libp2p/circuit-relay-v2';
+import { generateKeyPair } from '@libp2p/crypto/keys';
+import { identify } from '@libp2p/identify';
+import type { Libp2p, PrivateKey } from '@libp2p/interface';
+import { ping } from '@libp2p/ping';
+import { createLibp2p } from 'libp2p';
+import type { Logger } from '../services/shared/log.ts';
+import { until } from './wait.ts';
+import { loadCipher } from '../services/private-network/cipher.ts';
+import { generateSwarmKey, type SwarmKey } from '../services/private-network/key.ts';
+import { swarmStack } from '../services/private-network/stack.ts';
+import { openDatabase } from '../services/peer/history/database.ts';
+import { createDialer } from '../services/peer/network/dial.ts';
+import type { Entry } from '../services/peer/history/entry.ts';
+import { createPeerNode, type PeerNode } from '../services/peer/network/node.ts';
+import type { PullDeps } from '../services/peer/sync/pull.ts';
+import { createReservations } from '../services/peer/network/reservation.ts';
+import { servePulls } from '../services/peer/sync/serve.ts';
+import { createStore, type Store } from '../services/peer/history/store.ts';
+
+/** The swarm key that all nodes of a test share unless they are given another. */
+export const testSwarmKey = generateSwarmKey();
+
+const cleanups: Array<() => Promise<void> | void> = [];
+
+/** Runs after the test, last come first served. */
+export function onCleanup(cleanup: () => Promise<void> | void): void {
+  cleanups.push(cleanup);
+}
+
+/** Stops and removes all that the test started; for `afterEach`. */
+export async function cleanUp(): Promise<void> {
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
+}
+
+export function makeDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'rustory-peer-'));
+  onCleanup(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+export function makeEntries(count: number, device = 'laptop', commandLength = 10): Entry[] {
+  return Array.from({ length: count }, (_, position) => ({
+    entry_id: `${device}-${position}`,
+    device_id: device,
+    user_id: 'ada',
+    ts: 1_700_000_000 + position,
+    cmd: `echo ${position} `.padEnd(commandLength, 'x'),
+    cwd: '/home/ada',
+    exit_code: position % 3,
+    duration_ms: position,
+    shell: 'bash',
+    hostname: `${device}.lan`,
+    version: '0.1.0',
+  }));
+}
+
+export function readEntries(store: Store): Entry[] {
+  const entries: Entry[] = [];
+  store.readAfter(0, Number.MAX_SAFE_INTEGER, ({ entry }) => entries.push(entry) > 0);
+  return entries;
+}
+
+export interface TestRelayOptions {
+  readonly identity?: PrivateKey;
+  readonly port?: number;
+  /** How long a reservation lasts, in milliseconds. */
+  readonly reservationMs?: number;
+  /** Bytes per circuit and direction; unlimited when absent. */
+  readonly circuitBytes?: number;
+  readonly swarmKey?: SwarmKey;
+  /** False for a node that is no relay. */
+  readonly hop?: boolean;
+}
+
+export interface TestRelay {
+  readonly libp2p: Libp2p;
+  readonly identity: PrivateKey;
+  readonly address: string;
+  readonly port: number;
+}
+
+/** The library's own relay server, which is the reference for the wire. */
+export async function startTestRelay(options: TestRelayOptions = {}): Promise<TestRelay> {
+  const identity = options.identity ?? (await generateKeyPair('Ed25519'));
+  const limits = {
+    maxConnections: 64,
+    maxPendingInbound: 32,
+    maxStreamsPerConnection: 256,
+    maxParallelDials: 16,
+  };
+  const limit = options.circuitBytes;
+  const { reservationMs } = options;
+  const reservations =
+    limit === undefined
+      ? { applyDefaultLimit: false }
+      : { defaultDataLimit: BigInt(limit), defaultDurationLimit: 900_000 };
+  const libp2p = await createLibp2p({
+    ...swarmStack({ identity, key: options.swarmKey ?? testSwarmKey, cipher: loadCipher(), limits }),
+    addresses: { listen: [`/ip4/127.0.0.1/tcp/${options.port ?? 0}`] },
+    services: {
+      identify: identify(),
+      ping: ping(),
+      ...(options.hop === false
+        ? {}
+        : {
+            relay: circuitRelayServer({
+              reservations: {
+                maxReservations: 64,
+                ...(reservationMs !== undefined && { reservationTtl: reservationMs }),
+                ...reservations,
+              },
+            }),
+          }),
+    },
+  });
+  onCleanup(async () => libp2p.stop());
+  const address = libp2p.getMultiaddrs()[0]?.toString() ?? '';
+  return { libp2p, identity, address, port: Number(address.split('/')[4]) };
+}
+
+export interface TestDevice {
+  readonly node: PeerNode;
+  readonly store: Store;
+  readonly peerId: string;
+}
+
+/** A started node with a database of its own. */
+export async function startDevice(
+  listen: readonly string[] = [],
+  swarmKey: SwarmKey = testSwarmKey,
+): Promise<TestDevice> {
+  const identity = await generateKeyPair('Ed25519');
+  const node = await createPeerNode({ identity, swarmKey, listen, version: '0.0.0' });
+  const database = openDatabase(join(makeDirectory(), 'history.db'));
+  onCleanup(() => database.close());
+  await node.start();
+  onCleanup(async () => node.libp2p.stop());
+  return { node, store: createStore(database), peerId: node.libp2p.peerId.toString() };
+}
+
+/** A logger that keeps its lines, for tests that look at what was logged. */
+export function createTestLog(): {
+  log: Logger;
+  lines: Array<{ message: string } & Record<string, unknown>>;
+} {
+  const lines: Array<{ message: string } & Record<string, unknown>> = [];
+  const write = (...[fields, message]: [fields: object, message: string] | [message: string]): void =>
+    void lines.push(typeof fields === 'string' ? { message: fields } : { ...fields, message: message ?? '' });
+  const log = { debug: write, info: write, warn: write, error: write, trace: write, fatal: write };
+  return { log: log as unknown as Logger, lines };
+}
+
+const clock = (): number => performance.now();
+
+/** A device that answers pulls and holds a reservation on each of the relays, which it makes again by itself. */
+export async function startServingDevice(
+  relays: readonly string[],
+  listen: readonly string[] = [],
+  network?: () => string,
+) {
+  const device = await startDevice(listen);
+  const { log, lines } = createTestLog();
+  onCleanup(await servePulls({ libp2p: device.node.libp2p, store: device.store, log, clock }));
+  const reservations = createReservations({
+    node: device.node,
+    relays,
+    log,
+    onChange: () => {},
+    clock,
+    now: () => Date.now() / 1000,
+    random: () => 0.5,
+    ...(network && { network }),
+  });
+  reservations.start();
+  onCleanup(async () => reservations.stop());
+  await until(() => reservations.addresses().length >= relays.length, 'the reservations are held');
+  return { ...device, reservations, lines };
+}
+
+/** What a pull of the device needs, with little patience. */
+export function createTestPullDeps({ node, store }: TestDevice, relays: readonly string[] = []): PullDeps {
+  const dialer = createDialer({ libp2p: node.libp2p, relays, strategy: 'relay-first', clock });
+  const retry = { attempts: 3, timeoutBaseMs: 5_000, timeoutCapMs: 10_000, backoffBaseMs: 10 };
+  return {
+    dialer,
+    store,
+    retry,
+    clock,
+    sleep: async (ms, signal) => sleep(ms, undefined, { ...(signal && { signal }) }),
+  };
+}

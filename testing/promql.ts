@@ -1,0 +1,71 @@
+// What a PromQL expression reads: the metrics it names, the values it asks of their labels, the labels it groups by.
+import { parser } from '@prometheus-io/lezer-promql';
+import { metricsOf } from './series.ts';
+
+type Node = NonNullable<ReturnType<typeof parser.parse>['topNode']['firstChild']>;
+
+/** Labels that Prometheus gives every series of a target. */
+const TARGET_LABELS = new Set(['job', 'namespace', 'pod', 'instance']);
+/** What Prometheus adds by itself. */
+const SERIES_OF_PROMETHEUS = new Set(['up']);
+
+interface Selector {
+  readonly metric: string;
+  readonly matchers: ReadonlyArray<{
+    readonly label: string;
+    readonly equals: boolean;
+    readonly value: string;
+  }>;
+}
+
+/** @throws where the expression is no PromQL, naming the place */
+function read(expression: string): { selectors: Selector[]; grouping: string[] } {
+  const text = (node: Node | null): string => (node === null ? '' : expression.slice(node.from, node.to));
+  const selectors: Selector[] = [];
+  const grouping: string[] = [];
+  const visit = (node: Node): void => {
+    if (node.type.isError)
+      throw new Error(`not PromQL at «${expression.slice(node.from, node.from + 40)}»: ${expression}`);
+    if (node.name === 'GroupingLabels') grouping.push(...node.getChildren('LabelName').map(text));
+    if (node.name === 'VectorSelector') {
+      const matchers = (node.getChild('LabelMatchers')?.getChildren('UnquotedLabelMatcher') ?? []).map(
+        (matcher) => ({
+          label: text(matcher.getChild('LabelName')),
+          equals: text(matcher.getChild('MatchOp')) === '=',
+          value: text(matcher.getChild('StringLiteral')).slice(1, -1),
+        }),
+      );
+      selectors.push({ metric: text(node.getChild('Identifier')), matchers });
+    }
+    for (let child = node.firstChild; child !== null; child = child.nextSibling) visit(child);
+  };
+  visit(parser.parse(expression).topNode);
+  return { selectors, grouping };
+}
+
+/** What the expression reads that no service shows: metrics, labels, values of labels. Empty when all is there. */
+export async function missingOf(expression: string): Promise<string[]> {
+  const known = await metricsOf();
+  const { selectors, grouping } = read(expression);
+  const missing: string[] = [];
+  const labels = new Set(TARGET_LABELS);
+  for (const { metric, matchers } of selectors) {
+    const series = known.get(metric);
+    if (series === undefined && !SERIES_OF_PROMETHEUS.has(metric)) missing.push(metric);
+    for (const name of series?.keys() ?? []) labels.add(name);
+    for (const { label, equals, value } of matchers) {
+      if (TARGET_LABELS.has(label)) continue;
+      const values = series?.get(label);
+      // The value of an information is what runs here; of everything else all values are there from the start.
+      const isKnown = values !== undefined && (!equals || metric.endsWith('_info') || values.has(value));
+      if (!isKnown) missing.push(`${metric}{${label}="${value}"}`);
+    }
+    if (
+      !matchers.some(({ label }) => label === 'job') ||
+      !matchers.some(({ label }) => label === 'namespace')
+    )
+      missing.push(`job and namespace of ${metric}`);
+  }
+  for (const label of grouping) if (!labels.has(label)) missing.push(`label ${label}`);
+  return missing;
+}

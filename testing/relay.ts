@@ -1,0 +1,220 @@
+// What the tests of this room stand on: a relay as operators run it, devices with the stock client, and one exchange of
+// raw hop messages with the codec of the stock implementation.
+import { createHash, randomBytes } from 'node:crypto';
+import { circuitRelayTransport } from '@libp2p/circuit-relay-v2';
+import { generateKeyPair } from '@libp2p/crypto/keys';
+import { identify } from '@libp2p/identify';
+import type { Libp2p, PrivateKey, Stream, StreamMuxerFactory } from '@libp2p/interface';
+import { peerIdFromPrivateKey } from '@libp2p/peer-id';
+import { pbStream } from '@libp2p/utils';
+import { multiaddr, type Multiaddr } from '@multiformats/multiaddr';
+import { createLibp2p } from 'libp2p';
+import { HopMessage } from '../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
+import { createLogger } from '../services/shared/log.ts';
+import { until } from './wait.ts';
+import { loadCipher } from '../services/private-network/cipher.ts';
+import { generateSwarmKey, type SwarmKey } from '../services/private-network/key.ts';
+import { createMuxers } from '../services/private-network/muxers.ts';
+import { swarmStack } from '../services/private-network/stack.ts';
+import { parseListen } from '../services/relay/announce.ts';
+import type { RelayConfig } from '../services/relay/config.ts';
+import { HOP_PROTOCOL } from '../services/relay/messages.ts';
+import { createRelayMetrics } from '../services/relay/metrics.ts';
+import { createRelayNode } from '../services/relay/node.ts';
+
+const ECHO = '/test/echo/1.0.0';
+export const swarmKey = generateSwarmKey();
+export const cipher = loadCipher();
+export const log = createLogger('test', 'silent');
+const limits = {
+  maxConnections: 64,
+  maxPendingInbound: 32,
+  maxStreamsPerConnection: 256,
+  maxParallelDials: 16,
+};
+export const muxers = createMuxers(limits.maxStreamsPerConnection);
+
+const closers: Array<() => Promise<void>> = [];
+
+/** Stops all that a test started; for `afterEach`. */
+export async function closeAll(): Promise<void> {
+  await Promise.all(closers.splice(0).map(async (close) => close()));
+}
+
+/** Keeps for the end of the test what closes something it started. */
+export function onClose(close: () => Promise<void>): void {
+  closers.push(close);
+}
+
+/** A relay as operators run it, on a port of its own, and what its metrics say. */
+export async function startRelay(overrides: Partial<RelayConfig> = {}) {
+  const identity = await generateKeyPair('Ed25519');
+  const metrics = createRelayMetrics(cipher.name);
+  const node = createRelayNode(
+    {
+      RELAY_LISTEN: [parseListen('/ip4/127.0.0.1/tcp/0')],
+      RELAY_ANNOUNCE: [],
+      RELAY_LOCAL: true,
+      RELAY_SWARM_KEY_FILE: swarmKey,
+      RELAY_IDENTITY_KEY_FILE: undefined,
+      RELAY_IDENTITY_SEED_FILE: undefined,
+      RELAY_IDENTITY_ORDINAL: 0,
+      RELAY_OPS_LISTEN: { host: '127.0.0.1', port: 0 },
+      RELAY_MAX_CONNECTIONS: 128,
+      RELAY_MAX_RESERVATIONS: 16,
+      RELAY_MAX_CIRCUITS: 16,
+      RELAY_MAX_CIRCUITS_PER_PEER: 8,
+      RELAY_CIRCUIT_SECONDS: 900,
+      RELAY_CIRCUIT_BYTES: 64 * 1024 * 1024,
+      RELAY_DRAIN_SECONDS: 30,
+      RELAY_POD_NAME: undefined,
+      RELAY_POD_IP: undefined,
+      RELAY_HOST_IP: undefined,
+      RELAY_MAX_CONNECTIONS_PER_PEER: 8,
+      RELAY_MAX_PENDING_CONNECTIONS: 64,
+      RELAY_HANDSHAKE_SECONDS: 10,
+      RELAY_IDLE_SECONDS: 120,
+      RELAY_ADDRESSES_ARE_REAL: false,
+      RELAY_MAX_CONNECTIONS_PER_ADDRESS: 64,
+      RELAY_MAX_RESERVATIONS_PER_ADDRESS: 64,
+      RELAY_RESERVATIONS_PER_MINUTE: 60,
+      RELAY_CIRCUITS_PER_MINUTE: 600,
+      RELAY_CIRCUIT_IDLE_SECONDS: 300,
+      RELAY_CIRCUIT_BYTES_PER_SECOND: 0,
+      RELAY_PEER_BYTES_PER_SECOND: 0,
+      RELAY_CIRCUIT_BUFFER_BYTES: 1024 * 1024,
+      RELAY_BUFFER_BYTES: 64 * 1024 * 1024,
+      LOG_LEVEL: 'silent',
+      identity,
+      ...overrides,
+    },
+    { cipher, metrics, log },
+  );
+  closers.push(node.stop);
+  await node.start();
+  const [address] = node.addresses();
+  if (address === undefined) throw new Error('the relay has no address');
+  return {
+    ...node,
+    address,
+    peerId: peerIdFromPrivateKey(identity),
+    /** The value of one series, such as `rustory_relay_circuits`. */
+    async metric(series: string): Promise<number> {
+      const line = (await metrics.registry.metrics())
+        .split('\n')
+        .find((text) => text.startsWith(`${series} `));
+      return line === undefined ? Number.NaN : Number(line.slice(series.length));
+    },
+  };
+}
+
+export type Relay = Awaited<ReturnType<typeof startRelay>>;
+
+/** A device with the stock client of circuit-relay-v2; `on` makes it reserve there. */
+export async function startPeer(
+  on?: Pick<Relay, 'address'>,
+  options: {
+    key?: SwarmKey;
+    muxers?: Array<() => StreamMuxerFactory>;
+    identity?: PrivateKey;
+    listen?: string[];
+  } = {},
+) {
+  const identity = options.identity ?? (await generateKeyPair('Ed25519'));
+  const stack = swarmStack({ identity, key: options.key ?? swarmKey, cipher, limits });
+  const node = await createLibp2p({
+    ...stack,
+    ...(options.muxers === undefined ? {} : { streamMuxers: options.muxers }),
+    transports: [...stack.transports, circuitRelayTransport()],
+    addresses: {
+      listen: [
+        ...(options.listen ?? []),
+        ...(on === undefined ? [] : [`${on.address.toString()}/p2p-circuit`]),
+      ],
+    },
+    services: { identify: identify() },
+    start: false,
+  });
+  await node.handle(
+    ECHO,
+    (stream) => {
+      stream.addEventListener('message', ({ data }) => {
+        if (!stream.send(data)) stream.pause();
+      });
+      stream.addEventListener('drain', () =>
+        queueMicrotask(() => stream.readStatus === 'paused' && stream.resume()),
+      );
+      stream.addEventListener('end', () => void stream.close().catch(() => {}));
+    },
+    { runOnLimitedConnection: true },
+  );
+  await node.start();
+  closers.push(async () => node.stop());
+  if (on !== undefined) await until(() => circuitAddress(node) !== undefined, 'the peer has reserved');
+  return node;
+}
+
+export function circuitAddress(node: Libp2p): Multiaddr | undefined {
+  return node.getMultiaddrs().find((address) => address.toString().includes('/p2p-circuit/'));
+}
+
+export async function dialEcho(from: Libp2p, relay: Pick<Relay, 'address'>, to: Libp2p): Promise<Stream> {
+  const address = multiaddr(`${relay.address.toString()}/p2p-circuit/p2p/${to.peerId.toString()}`);
+  return from.dialProtocol(address, ECHO, {
+    runOnLimitedConnection: true,
+    signal: AbortSignal.timeout(10_000),
+  });
+}
+
+/** Sends bytes and closes the writing side; answers the digests of what went and what came back. */
+export async function exchange(
+  stream: Stream,
+  bytes: number,
+): Promise<{ sent: string; received: string; bytes: number }> {
+  const sent = createHash('sha256');
+  const received = createHash('sha256');
+  let count = 0;
+  const ended = new Promise<void>((resolve, reject) => {
+    stream.addEventListener('message', ({ data }) => {
+      received.update(data.subarray());
+      count += data.byteLength;
+    });
+    stream.addEventListener('end', () => resolve());
+    stream.addEventListener('close', ({ error }) => error && reject(error));
+  });
+  ended.catch(() => {});
+  for (let at = 0; at < bytes;) {
+    const chunk = randomBytes(Math.min(60_000, bytes - at));
+    at += chunk.length;
+    sent.update(chunk);
+    if (stream.send(chunk)) continue;
+    await Promise.race([
+      ended,
+      new Promise<void>((resolve) => {
+        stream.addEventListener('drain', () => resolve(), { once: true });
+      }),
+    ]);
+  }
+  await stream.close();
+  await ended;
+  return { sent: sent.digest('hex'), received: received.digest('hex'), bytes: count };
+}
+
+/** One exchange of raw hop messages, with the codec of the stock implementation. */
+export async function hop(
+  peer: Libp2p,
+  relay: Pick<Relay, 'address'>,
+  request: Parameters<typeof HopMessage.encode>[0],
+) {
+  const stream = await peer.dialProtocol(relay.address, HOP_PROTOCOL, { runOnLimitedConnection: true });
+  const messages = pbStream(stream).pb(HopMessage);
+  const signal = AbortSignal.timeout(10_000);
+  await messages.write(request, { signal });
+  return messages.read({ signal });
+}
+
+export const RESERVE = { type: HopMessage.Type.RESERVE };
+export const connectTo = (target: Libp2p) => ({
+  type: HopMessage.Type.CONNECT,
+  peer: { id: target.peerId.toMultihash().bytes, addrs: [] },
+});

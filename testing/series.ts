@@ -1,0 +1,68 @@
+// The series that real services show at /metrics: a tracker on a real Redis, and a relay.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Registry } from 'prom-client';
+import { startRelay, startTracker } from '../scripts/local-network.ts';
+import { collectMemoryLimit } from '../services/shared/memory.ts';
+import { until } from './wait.ts';
+import { startRedis } from './redis.ts';
+
+/** By metric, and by label, the values that are there. */
+export type Metrics = ReadonlyMap<string, ReadonlyMap<string, ReadonlySet<string>>>;
+
+/** The time of garbage collections is shown after the first one: with a small young generation that is soon. */
+const COLLECTS_SOON = { NODE_OPTIONS: '--max-semi-space-size=1' };
+
+let metrics: Promise<Metrics> | undefined;
+
+/** What the services show; they are started once for all that ask. */
+export async function metricsOf(): Promise<Metrics> {
+  metrics ??= collect();
+  return metrics;
+}
+
+async function collect(): Promise<Metrics> {
+  const folder = mkdtempSync(join(tmpdir(), 'rustory-metrics-'));
+  const redis = await startRedis();
+  const tracker = await startTracker({ env: { TRACKER_REDIS_URL: redis.url, ...COLLECTS_SOON } });
+  const relay = await startRelay(folder, { env: COLLECTS_SOON });
+  try {
+    // Requests have labels only once there was one.
+    await fetch(`${tracker.url}/api/v1/ping`);
+    const { address } = await tracker.waitFor('ops listening');
+    const texts = await Promise.all([String(address), relay.ops].map(show));
+    return parse([...texts, await limitOfContainer()].join('\n'));
+  } finally {
+    await Promise.all([tracker.stop(), relay.stop()]);
+    await redis.stop();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function show(ops: string): Promise<string> {
+  let text = '';
+  await until(async () => {
+    text = await (await fetch(`http://${ops}/metrics`)).text();
+    return text.includes('nodejs_gc_duration_seconds_count');
+  }, 'the first garbage was collected');
+  return text;
+}
+
+/** This machine may have no limit of memory, as a container has. */
+async function limitOfContainer(): Promise<string> {
+  const registry = new Registry();
+  collectMemoryLimit(registry, 1);
+  return registry.metrics();
+}
+
+function parse(text: string): Metrics {
+  const found = new Map<string, Map<string, Set<string>>>();
+  for (const [, name = '', labels = ''] of text.matchAll(/^([a-z]\w*)(?:\{(.*)\})? \S+$/gim)) {
+    const series = found.get(name) ?? new Map<string, Set<string>>();
+    found.set(name, series);
+    for (const [, label = '', value = ''] of labels.matchAll(/(\w+)="((?:[^"\\]|\\.)*)"/g))
+      series.set(label, (series.get(label) ?? new Set()).add(value));
+  }
+  return found;
+}
