@@ -1,7 +1,7 @@
 const common = {
   testEnvironment: 'node',
   extensionsToTreatAsEsm: ['.ts'],
-  setupFilesAfterEnv: ['<rootDir>/scripts/jest-setup.ts'],
+  setupFilesAfterEnv: ['<rootDir>/testing/jest/setup.ts'],
   transform: { '\\.ts$': './testing/jest/typescript.mjs' },
   modulePathIgnorePatterns: ['<rootDir>/dist'],
 };

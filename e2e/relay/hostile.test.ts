@@ -66,7 +66,7 @@ afterAll(async () => {
 async function startAndCut(cuttable: Namespace): Promise<Running> {
   const { addresses } = await relay.waitFor('listening');
   const address = (addresses as string[]).find((each) => each.includes(cuttable.host)) ?? '';
-  const device = startProgram('device', join(import.meta.dirname, 'device.testing.ts'), {
+  const device = startProgram('device', join(import.meta.dirname, '../../testing/programs/stalled-device.ts'), {
     under: cuttable.under,
     args: [join(folder, 'swarm.key'), address],
   });
