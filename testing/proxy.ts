@@ -2,7 +2,8 @@
 // without closing, as a line does that is cut.
 import { connect, createServer, type Socket } from 'node:net';
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
-import { onClose, type Relay } from './relay.ts';
+import { onCleanup } from './cleanup.ts';
+import type { Relay } from './relay.ts';
 
 export interface Proxy {
   /** Where the relay is reached through it. */
@@ -31,7 +32,7 @@ export async function startProxy(relay: Pick<Relay, 'address'>, delayMs = 0): Pr
   const { promise: listening, resolve } = Promise.withResolvers<void>();
   server.listen(0, '127.0.0.1', resolve);
   await listening;
-  onClose(async () => {
+  onCleanup(() => {
     server.close();
     for (const socket of sockets) socket.destroy();
   });

@@ -1,6 +1,9 @@
-// What the tests of this room stand on: a relay as operators run it, devices with the stock client, and one exchange of
-// raw hop messages with the codec of the stock implementation.
+// Test support for the relay: a relay as operators run it, devices with the stock client, and exchanges of raw hop
+// messages with the codec of the stock implementation.
 import { createHash, randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2';
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { identify } from '@libp2p/identify';
@@ -11,19 +14,18 @@ import { multiaddr, type Multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import { HopMessage } from '../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
 import { createLogger } from '../services/shared/log.ts';
+import { onCleanup } from './cleanup.ts';
 import { until } from './wait.ts';
 import { loadCipher } from '../services/private-network/cipher.ts';
-import { generateSwarmKey, type SwarmKey } from '../services/private-network/key.ts';
+import { createSwarmKeyFile, type SwarmKey } from '../services/private-network/key.ts';
 import { createMuxers } from '../services/private-network/muxers.ts';
 import { swarmStack } from '../services/private-network/stack.ts';
-import { parseListen } from '../services/relay/announce.ts';
-import type { RelayConfig } from '../services/relay/config.ts';
+import { type RelayConfig, type RelayLimits, readRelayConfig } from '../services/relay/config.ts';
 import { HOP_PROTOCOL } from '../services/relay/messages.ts';
 import { createRelayMetrics } from '../services/relay/metrics.ts';
 import { createRelayNode } from '../services/relay/node.ts';
 
 const ECHO = '/test/echo/1.0.0';
-export const swarmKey = generateSwarmKey();
 export const cipher = loadCipher();
 export const log = createLogger('test', 'silent');
 const limits = {
@@ -34,70 +36,46 @@ const limits = {
 };
 export const muxers = createMuxers(limits.maxStreamsPerConnection);
 
-const closers: Array<() => Promise<void>> = [];
+const folder = mkdtempSync(join(tmpdir(), 'rustory-relay-'));
+const swarmKeyFile = join(folder, 'swarm.key');
+export const swarmKey = createSwarmKeyFile(swarmKeyFile);
+const seedFile = join(folder, 'seed');
+writeFileSync(seedFile, randomBytes(32).toString('hex'));
+// The defaults are read once, so that nothing has to be removed when the tests are over.
+const defaults = await readRelayConfig({
+  RELAY_LISTEN: '/ip4/127.0.0.1/tcp/0',
+  RELAY_LOCAL: 'true',
+  RELAY_SWARM_KEY_FILE: swarmKeyFile,
+  RELAY_IDENTITY_SEED_FILE: seedFile,
+  RELAY_OPS_LISTEN: '127.0.0.1:0',
+  LOG_LEVEL: 'silent',
+});
+rmSync(folder, { recursive: true });
 
-/** Stops all that a test started; for `afterEach`. */
-export async function closeAll(): Promise<void> {
-  await Promise.all(closers.splice(0).map(async (close) => close()));
+/** What a test changes of the default configuration: single fields and single limits. */
+export interface RelayOverrides extends Partial<Omit<RelayConfig, 'limits'>> {
+  readonly limits?: Partial<RelayLimits>;
 }
 
-/** Keeps for the end of the test what closes something it started. */
-export function onClose(close: () => Promise<void>): void {
-  closers.push(close);
-}
-
-/** A relay as operators run it, on a port of its own, and what its metrics say. */
-export async function startRelay(overrides: Partial<RelayConfig> = {}) {
+/** The default configuration of a relay on a free loopback port, with a fresh identity. */
+export async function relayConfig({ limits, ...overrides }: RelayOverrides = {}): Promise<RelayConfig> {
   const identity = await generateKeyPair('Ed25519');
-  const metrics = createRelayMetrics(cipher.name);
-  const node = createRelayNode(
-    {
-      RELAY_LISTEN: [parseListen('/ip4/127.0.0.1/tcp/0')],
-      RELAY_ANNOUNCE: [],
-      RELAY_LOCAL: true,
-      RELAY_SWARM_KEY_FILE: swarmKey,
-      RELAY_IDENTITY_KEY_FILE: undefined,
-      RELAY_IDENTITY_SEED_FILE: undefined,
-      RELAY_IDENTITY_ORDINAL: 0,
-      RELAY_OPS_LISTEN: { host: '127.0.0.1', port: 0 },
-      RELAY_MAX_CONNECTIONS: 128,
-      RELAY_MAX_RESERVATIONS: 16,
-      RELAY_MAX_CIRCUITS: 16,
-      RELAY_MAX_CIRCUITS_PER_PEER: 8,
-      RELAY_CIRCUIT_SECONDS: 900,
-      RELAY_CIRCUIT_BYTES: 64 * 1024 * 1024,
-      RELAY_DRAIN_SECONDS: 30,
-      RELAY_POD_NAME: undefined,
-      RELAY_POD_IP: undefined,
-      RELAY_HOST_IP: undefined,
-      RELAY_MAX_CONNECTIONS_PER_PEER: 8,
-      RELAY_MAX_PENDING_CONNECTIONS: 64,
-      RELAY_HANDSHAKE_SECONDS: 10,
-      RELAY_IDLE_SECONDS: 120,
-      RELAY_ADDRESSES_ARE_REAL: false,
-      RELAY_MAX_CONNECTIONS_PER_ADDRESS: 64,
-      RELAY_MAX_RESERVATIONS_PER_ADDRESS: 64,
-      RELAY_RESERVATIONS_PER_MINUTE: 60,
-      RELAY_CIRCUITS_PER_MINUTE: 600,
-      RELAY_CIRCUIT_IDLE_SECONDS: 300,
-      RELAY_CIRCUIT_BYTES_PER_SECOND: 0,
-      RELAY_PEER_BYTES_PER_SECOND: 0,
-      RELAY_CIRCUIT_BUFFER_BYTES: 1024 * 1024,
-      RELAY_BUFFER_BYTES: 64 * 1024 * 1024,
-      LOG_LEVEL: 'silent',
-      identity,
-      ...overrides,
-    },
-    { cipher, metrics, log },
-  );
-  closers.push(node.stop);
+  return { ...defaults, identity, ...overrides, limits: { ...defaults.limits, ...limits } };
+}
+
+/** A relay as operators run it, on a free port, with access to its metrics. */
+export async function startRelay(overrides: RelayOverrides = {}) {
+  const config = await relayConfig(overrides);
+  const metrics = createRelayMetrics(config.limits, cipher.name);
+  const node = createRelayNode(config, { cipher, metrics, log });
+  onCleanup(node.stop);
   await node.start();
   const [address] = node.addresses();
   if (address === undefined) throw new Error('the relay has no address');
   return {
     ...node,
     address,
-    peerId: peerIdFromPrivateKey(identity),
+    peerId: peerIdFromPrivateKey(config.identity),
     /** The value of one series, such as `rustory_relay_circuits`. */
     async metric(series: string): Promise<number> {
       const line = (await metrics.registry.metrics())
@@ -149,7 +127,7 @@ export async function startPeer(
     { runOnLimitedConnection: true },
   );
   await node.start();
-  closers.push(async () => node.stop());
+  onCleanup(async () => node.stop());
   if (on !== undefined) await until(() => circuitAddress(node) !== undefined, 'the peer has reserved');
   return node;
 }

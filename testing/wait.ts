@@ -1,19 +1,23 @@
-// What tests of every room wait with: a condition and a deadline, never a pause.
+// How tests wait: for a condition with a deadline, never for a fixed time.
 
-/** How long a test waits for a condition before it fails, in milliseconds; generous, because machines are slow. */
-const PATIENCE_MS = 20_000;
+/** Default deadline of a condition, in milliseconds; generous, because machines are slow. */
+const TIMEOUT_MS = 20_000;
 
-/** Resolves as soon as the condition holds. @throws when it does not within the deadline, naming it. */
+/** Interval at which a condition is checked, in milliseconds. */
+const CHECK_INTERVAL_MS = 10;
+
+/** Resolves as soon as the condition holds. @throws when it does not hold within the deadline */
 export async function until(
   condition: () => boolean | Promise<boolean>,
-  what: string,
-  patienceMs: number = PATIENCE_MS,
+  description: string,
+  timeoutMs: number = TIMEOUT_MS,
 ): Promise<void> {
-  const deadline = performance.now() + patienceMs;
+  const deadlineMs = performance.now() + timeoutMs;
   while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`waited ${patienceMs} ms in vain until ${what}`);
+    if (performance.now() > deadlineMs)
+      throw new Error(`waited ${timeoutMs} ms until ${description}: condition not met`);
     await new Promise((resolve) => {
-      setTimeout(resolve, 10);
+      setTimeout(resolve, CHECK_INTERVAL_MS);
     });
   }
 }

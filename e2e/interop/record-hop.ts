@@ -13,10 +13,12 @@ import { loadCipher } from '../../services/private-network/cipher.ts';
 import type { SwarmKey } from '../../services/private-network/key.ts';
 import { MAX_STREAM_BUFFER_BYTES } from '../../services/private-network/muxers.ts';
 import { swarmStack } from '../../services/private-network/stack.ts';
+import { relayConfig } from '../../testing/relay.ts';
 import type { Cell } from './cell.ts';
 import { reach } from './steps.ts';
 
 const MANY = 16;
+const { limits } = await relayConfig();
 const cipher = loadCipher();
 
 /** One message each way, with the length before it. */
@@ -95,7 +97,7 @@ function hopOptions(): Omit<HopOptions, 'identity' | 'addresses' | 'connectionsT
     reservationSeconds: 3600,
     idleSeconds: 60,
     buffers: createBuffers(64 * 1024 * 1024, MAX_STREAM_BUFFER_BYTES),
-    metrics: createRelayMetrics(cipher.name),
+    metrics: createRelayMetrics(limits, cipher.name),
     log: createLogger('record', 'silent'),
     createCircuitRate: () => undefined,
   };

@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Libp2p, Stream } from '@libp2p/interface';
 import { multiaddr } from '@multiformats/multiaddr';
+import { cleanUp } from '../../testing/cleanup.ts';
 import { startProxy } from '../../testing/proxy.ts';
-import { closeAll } from '../../testing/relay.ts';
 import { until } from '../../testing/wait.ts';
 import { readSwarmKey, type SwarmKey } from '../../services/private-network/key.ts';
 import { type Relay, startRelay } from '../../scripts/local-network.ts';
@@ -57,7 +57,7 @@ beforeAll(async () => {
 }, TEST_TIMEOUT_MS);
 
 afterAll(async () => {
-  await Promise.all([closeAll(), source.stop(), target.stop(), relay.stop(), vanished?.stop()]);
+  await Promise.all([cleanUp(), source.stop(), target.stop(), relay.stop(), vanished?.stop()]);
   namespace?.remove();
   rmSync(folder, { recursive: true, force: true });
 }, TEST_TIMEOUT_MS);
@@ -66,10 +66,14 @@ afterAll(async () => {
 async function startAndCut(cuttable: Namespace): Promise<Running> {
   const { addresses } = await relay.waitFor('listening');
   const address = (addresses as string[]).find((each) => each.includes(cuttable.host)) ?? '';
-  const device = startProgram('device', join(import.meta.dirname, '../../testing/programs/stalled-device.ts'), {
-    under: cuttable.under,
-    args: [join(folder, 'swarm.key'), address],
-  });
+  const device = startProgram(
+    'device',
+    join(import.meta.dirname, '../../testing/programs/stalled-device.ts'),
+    {
+      under: cuttable.under,
+      args: [join(folder, 'swarm.key'), address],
+    },
+  );
   await device.waitFor('reserved');
   cuttable.cut();
   return device;

@@ -1,40 +1,36 @@
-// Which addresses the relay hands out: a reservation carries exactly these, so a wrong one makes every device
-// that reserved here unreachable.
+// The addresses that the relay announces. A reservation carries exactly these, so with a wrong one no device that
+// reserved here can be reached.
 import { CODE_P2P, CODE_P2P_CIRCUIT, CODE_TCP, type Multiaddr, multiaddr } from '@multiformats/multiaddr';
 import { describeError } from '../shared/errors.ts';
+import { quote } from '../shared/variables.ts';
 
-/** Most addresses a relay announces; each goes into every reservation, which has 4 KiB. */
+/** Maximum announced addresses; every reservation message carries all of them and has at most 4 KiB. */
 export const MAX_ANNOUNCED = 16;
 
-/** Most bytes of all of them together, with the peer id behind each: the rest of a reservation takes some 300. */
+/** Maximum bytes of all announced addresses, peer ids included; the rest of a reservation message needs about 300. */
 export const MAX_ANNOUNCED_BYTES = 3 * 1024;
 
-/** What a peer id takes at the end of an address, in bytes: the longest, of an Ed25519 key. */
+/** Bytes of a peer id at the end of an address: the size for an Ed25519 key, which is the largest. */
 const PEER_ID_BYTES = 41;
 
-/** Names and addresses that a device can dial a relay by. */
+/** Kinds of host that a device can dial. */
 const HOSTS = new Set(['ip4', 'ip6', 'dns', 'dns4', 'dns6', 'dnsaddr']);
 
-/**
- * Reads one address for devices to dial: a host and a TCP port, with or without the relay's peer id behind them.
- *
- * @throws Error that completes the sentence «RELAY_ANNOUNCE …».
- */
+/** Reads one address for devices to dial: a host and a TCP port, optionally followed by the relay's peer id. */
 export function parseAnnounced(text: string): Multiaddr {
   const address = parseMultiaddr(text);
   const [host, port] = address.getComponents();
   if (host === undefined || !HOSTS.has(host.name) || port?.code !== CODE_TCP)
-    throw new Error(
-      `has ${text}, which must be a host and a TCP port such as /dns4/relay.example.org/tcp/4001`,
-    );
-  if (port.value === '0') throw new Error(`has ${text}, whose port 0 nobody can dial`);
-  if (isUnspecified(address)) throw new Error(`has ${text}, which is every address and none: name one`);
+    throw new Error(`${quote(text)} is not a host and a TCP port, such as /dns4/relay.example.org/tcp/4001.`);
+  if (port.value === '0') throw new Error(`${quote(text)} has port 0, which cannot be dialed.`);
+  if (isUnspecified(address))
+    throw new Error(`${quote(text)} has an unspecified address, which cannot be dialed; give one address.`);
   if (address.getComponents().some(({ code }) => code === CODE_P2P_CIRCUIT))
-    throw new Error(`has ${text}, which leads through another relay`);
+    throw new Error(`${quote(text)} is the address of a circuit through another relay.`);
   return address;
 }
 
-/** What a template for an address may name: where this replica runs. */
+/** The values of the placeholders in a template; `undefined` when the environment does not set them. */
 export interface Placeholders {
   readonly ordinal: string | undefined;
   readonly podName: string | undefined;
@@ -42,21 +38,17 @@ export interface Placeholders {
   readonly hostIP: string | undefined;
 }
 
-/**
- * Puts in what a template names, such as `/dns4/relay-{ordinal}.example.org/tcp/4001`, and reads the address.
- *
- * @throws Error that completes the sentence «RELAY_ANNOUNCE …».
- */
+/** Replaces the placeholders of a template, such as `/dns4/relay-{ordinal}.example.org/tcp/4001`, and reads the address. */
 export function expandAnnounced(template: string, placeholders: Placeholders): Multiaddr {
   const text = template.replaceAll(/\{([^{}]*)\}/g, (_, name: string) => {
     if (!Object.hasOwn(placeholders, name))
       throw new Error(
-        `has ${template}, which names {${name}}; known are {${Object.keys(placeholders).join('}, {')}}`,
+        `${quote(template)} has the unknown placeholder {${name}}; known placeholders are {${Object.keys(placeholders).join('}, {')}}.`,
       );
     const value = placeholders[name as keyof Placeholders];
     if (value === undefined)
       throw new Error(
-        `has ${template}, but what {${name}} stands for is not known: set ${PLACEHOLDER_VARIABLES[name as keyof Placeholders]}`,
+        `${quote(template)} uses {${name}}, which has no value; set ${PLACEHOLDER_VARIABLES[name as keyof Placeholders]}.`,
       );
     return value;
   });
@@ -70,38 +62,38 @@ const PLACEHOLDER_VARIABLES: Record<keyof Placeholders, string> = {
   hostIP: 'RELAY_HOST_IP',
 };
 
-/** The number a StatefulSet gives its pod: `relay-2` is 2. */
+/** The ordinal of a StatefulSet's pod: 2 for `relay-2`. */
 export function ordinalOf(podName: string | undefined): number | undefined {
   const digits = /-(\d{1,5})$/.exec(podName ?? '')?.[1];
   return digits === undefined ? undefined : Number(digits);
 }
 
-/** Reads an address to listen on. @throws Error that completes the sentence «RELAY_LISTEN …». */
+/** Reads an address to listen on: an IP address and a TCP port. */
 export function parseListen(text: string): Multiaddr {
   const address = parseMultiaddr(text);
   const [host, port, ...rest] = address.getComponents();
   if ((host?.name !== 'ip4' && host?.name !== 'ip6') || port?.code !== CODE_TCP || rest.length > 0)
-    throw new Error(`has ${text}, which must be an IP address and a TCP port such as /ip4/0.0.0.0/tcp/4001`);
+    throw new Error(`${quote(text)} is not an IP address and a TCP port, such as /ip4/0.0.0.0/tcp/4001.`);
   return address;
 }
 
 /**
- * The addresses of a relay that was told none: those it listens on that another device could dial.
+ * The announced addresses when none are configured: the listen addresses that other devices can dial.
  *
- * @param local whether the devices are on this machine, so that loopback addresses count.
+ * @param isLocal whether all devices are on this machine and can dial loopback addresses
  */
-export function dialable(addresses: readonly Multiaddr[], local: boolean): Multiaddr[] {
+export function dialable(addresses: readonly Multiaddr[], isLocal: boolean): Multiaddr[] {
   return addresses
-    .filter((address) => !isUnspecified(address) && (local || !isLoopback(address)))
+    .filter((address) => !isUnspecified(address) && (isLocal || !isLoopback(address)))
     .slice(0, MAX_ANNOUNCED);
 }
 
-/** How much of a reservation these addresses take, in bytes, each with the peer id behind it. */
+/** Bytes of these addresses in a reservation message, each followed by the peer id. */
 export function announcedBytes(addresses: readonly Multiaddr[]): number {
   return addresses.reduce((sum, { bytes }) => sum + bytes.length + PEER_ID_BYTES, 0);
 }
 
-/** Whether an announced address names another peer than the relay itself. */
+/** Whether an announced address ends in the peer id of another peer. */
 export function namesOtherPeer(address: Multiaddr, peerId: string): boolean {
   const named = address.getComponents().findLast(({ code }) => code === CODE_P2P)?.value;
   return named !== undefined && named !== peerId;
@@ -111,7 +103,7 @@ function parseMultiaddr(text: string): Multiaddr {
   try {
     return multiaddr(text);
   } catch (error) {
-    throw new Error(`has ${text}, which is no multiaddr: ${describeError(error)}`, { cause: error });
+    throw new Error(`${quote(text)} is not a multiaddr: ${describeError(error)}.`, { cause: error });
   }
 }
 

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { cleanUp } from '../../testing/cleanup.ts';
 import { acceptAndNeverRead, acceptBareCircuits, openBareCircuit } from '../../testing/load-devices.ts';
 import type { Stream } from '@libp2p/interface';
 import { until } from '../../testing/wait.ts';
 import { startProxy } from '../../testing/proxy.ts';
 import {
-  closeAll,
   connectTo,
   dialEcho,
   exchange,
@@ -16,14 +16,14 @@ import {
   type Relay,
 } from '../../testing/relay.ts';
 
-afterEach(closeAll);
+afterEach(cleanUp);
 
 const CHUNK = randomBytes(64 * 1024);
 
 /** Sends without end, as fast as the stream takes it. */
 function flood(stream: Stream): void {
   const pour = (): void => {
-    while (stream.status === 'open' && stream.send(CHUNK));
+    while (stream.writeStatus === 'writable' && stream.send(CHUNK));
   };
   stream.addEventListener('drain', pour);
   pour();
@@ -59,7 +59,7 @@ describe('a circuit', () => {
   });
 
   test('to a peer that does not answer STOP fails, and frees its place', async () => {
-    const relay = await startRelay({ RELAY_MAX_CIRCUITS: 1 });
+    const relay = await startRelay({ limits: { circuits: 1 } });
     const [source, target] = [await startPeer(), await startPeer(relay)];
     await target.unhandle('/libp2p/circuit/relay/0.2.0/stop');
     for (let at = 0; at < 3; at += 1) {
@@ -69,10 +69,10 @@ describe('a circuit', () => {
   });
 
   test.each([
-    { limit: { RELAY_MAX_CIRCUITS: 1 }, reason: 'circuits' },
-    { limit: { RELAY_MAX_CIRCUITS_PER_PEER: 1 }, reason: 'source' },
+    { limit: { circuits: 1 }, reason: 'circuits' },
+    { limit: { circuitsPerPeer: 1 }, reason: 'source' },
   ])('beyond the limit is refused, while running ones go on ($reason)', async ({ limit, reason }) => {
-    const relay = await startRelay(limit);
+    const relay = await startRelay({ limits: limit });
     const [source, target, other] = [await startPeer(), await startPeer(relay), await startPeer(relay)];
     const stream = await dialEcho(source, relay, target);
     expect((await hop(source, relay, connectTo(other))).status).toBe('RESOURCE_LIMIT_EXCEEDED');
@@ -82,7 +82,7 @@ describe('a circuit', () => {
   });
 
   test('to a target that has as many as it may is refused, whoever asks', async () => {
-    const relay = await startRelay({ RELAY_MAX_CIRCUITS_PER_PEER: 1 });
+    const relay = await startRelay({ limits: { circuitsPerPeer: 1 } });
     const [source, other, target] = [await startPeer(), await startPeer(), await startPeer(relay)];
     const stream = await dialEcho(source, relay, target);
     expect((await hop(other, relay, connectTo(target))).status).toBe('RESOURCE_LIMIT_EXCEEDED');
@@ -91,7 +91,7 @@ describe('a circuit', () => {
   });
 
   test('ends when it has carried its bytes', async () => {
-    const relay = await startRelay({ RELAY_CIRCUIT_BYTES: 1024 * 1024 });
+    const relay = await startRelay({ limits: { circuitBytes: 1024 * 1024 } });
     const [source, target] = [await startPeer(), await startPeer(relay)];
     await expect(exchange(await dialEcho(source, relay, target), 2 * 1024 * 1024)).rejects.toThrow();
     await until(
@@ -102,7 +102,7 @@ describe('a circuit', () => {
   });
 
   test('ends when its time is over', async () => {
-    const relay = await startRelay({ RELAY_CIRCUIT_SECONDS: 1 });
+    const relay = await startRelay({ limits: { circuitSeconds: 1 } });
     const [source, target] = [await startPeer(), await startPeer(relay)];
     const stream = await dialEcho(source, relay, target);
     await until(() => stream.status !== 'open', 'the stream is gone');
@@ -113,7 +113,7 @@ describe('a circuit', () => {
   });
 
   test('ends when it has carried nothing for too long', async () => {
-    const relay = await startRelay({ RELAY_CIRCUIT_IDLE_SECONDS: 1 });
+    const relay = await startRelay({ limits: { circuitIdleSeconds: 1 } });
     const [source, target] = [await startPeer(), await startPeer(relay)];
     const stream = await dialEcho(source, relay, target);
     await until(() => stream.status !== 'open', 'the stream is gone');
@@ -124,21 +124,21 @@ describe('a circuit', () => {
   });
 
   test.each([
-    { of: 'the circuit', limit: { RELAY_CIRCUIT_BYTES_PER_SECOND: 1024 * 1024 } },
-    { of: 'the peer', limit: { RELAY_PEER_BYTES_PER_SECOND: 1024 * 1024 } },
+    { of: 'the circuit', limit: { circuitBytesPerSecond: 1024 * 1024 } },
+    { of: 'the peer', limit: { peerBytesPerSecond: 1024 * 1024 } },
   ])('that keeps to a rate of $of carries everything all the same', async ({ limit }) => {
-    const relay = await startRelay(limit);
+    const relay = await startRelay({ limits: limit });
     const [source, target] = [await startPeer(), await startPeer(relay)];
     const { sent, received, bytes } = await exchange(await dialEcho(source, relay, target), 1024 * 1024);
     expect([bytes, received]).toEqual([1024 * 1024, sent]);
   });
 
   test.each([
-    { of: 'a circuit', limit: 'RELAY_CIRCUIT_BYTES_PER_SECOND', circuits: 1 },
-    { of: 'a peer, all its circuits together,', limit: 'RELAY_PEER_BYTES_PER_SECOND', circuits: 3 },
+    { of: 'a circuit', limit: 'circuitBytesPerSecond', circuits: 1 },
+    { of: 'a peer, all its circuits together,', limit: 'peerBytesPerSecond', circuits: 3 },
   ])('the rate of $of is kept to, and nothing is closed for it', async ({ limit, circuits }) => {
     const [rate, buffer] = [64 * 1024, 256 * 1024];
-    const relay = await startRelay({ [limit]: rate, RELAY_CIRCUIT_BUFFER_BYTES: buffer });
+    const relay = await startRelay({ limits: { [limit]: rate, circuitBufferBytes: buffer } });
     const [source, target] = [await startPeer(), await startPeer(relay)];
     await acceptBareCircuits(target, (stream) => stream.addEventListener('message', () => {}));
     const began = performance.now();
@@ -189,7 +189,7 @@ describe('a circuit', () => {
 });
 
 test('receivers that never read hold back their senders, not the relay or others', async () => {
-  const relay = await startRelay({ RELAY_BUFFER_BYTES: 1024 * 1024, RELAY_CIRCUIT_BUFFER_BYTES: 256 * 1024 });
+  const relay = await startRelay({ limits: { bufferedBytes: 1024 * 1024, circuitBufferBytes: 256 * 1024 } });
   const [target, other] = [await startPeer(relay), await startPeer(relay)];
   await acceptAndNeverRead(target);
   const senders = await Promise.all(

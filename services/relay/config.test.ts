@@ -27,16 +27,23 @@ async function problems(environment: NodeJS.ProcessEnv): Promise<unknown> {
 describe('the configuration of a relay', () => {
   test('needs a swarm key and an identity, and has the limits that clients were built against', async () => {
     const config = await readRelayConfig(MINIMAL);
-    expect(config.RELAY_SWARM_KEY_FILE.fingerprint).toBe(swarmKey.fingerprint);
-    expect(config).toMatchObject({
-      RELAY_MAX_RESERVATIONS: 512,
-      RELAY_MAX_CIRCUITS: 256,
-      RELAY_MAX_CIRCUITS_PER_PEER: 64,
-      RELAY_CIRCUIT_SECONDS: 900,
-      RELAY_CIRCUIT_BYTES: 67_108_864,
-      RELAY_OPS_LISTEN: { host: '0.0.0.0', port: 9091 },
+    expect(config.swarmKey.fingerprint).toBe(swarmKey.fingerprint);
+    expect(config.limits).toMatchObject({
+      reservations: 512,
+      circuits: 256,
+      circuitsPerPeer: 64,
+      circuitSeconds: 900,
+      circuitBytes: 67_108_864,
     });
-    expect(config.RELAY_LISTEN.map(String)).toEqual(['/ip4/0.0.0.0/tcp/4001']);
+    expect(config.opsListen).toEqual({ host: '0.0.0.0', port: 9091 });
+    expect(config.listen.map(String)).toEqual(['/ip4/0.0.0.0/tcp/4001']);
+  });
+
+  test('has limits per address only when source addresses are those of the devices', async () => {
+    const { limits } = await readRelayConfig(MINIMAL);
+    expect([limits.connectionsPerAddress, limits.reservationsPerAddress]).toEqual([undefined, undefined]);
+    const real = await readRelayConfig({ ...MINIMAL, RELAY_ADDRESSES_ARE_REAL: 'true' });
+    expect(real.limits).toMatchObject({ connectionsPerAddress: 256, reservationsPerAddress: 128 });
   });
 
   test('creates the key file where there is none, for its owner only, and keeps the peer id', async () => {
@@ -58,11 +65,11 @@ describe('the configuration of a relay', () => {
     const seed = { RELAY_SWARM_KEY_FILE: swarmKeyFile, RELAY_IDENTITY_SEED_FILE: seedFile };
     const pod = {
       ...seed,
-      RELAY_POD_NAME: 'grid-relay-3',
+      RELAY_POD_NAME: 'my-relay-3',
       RELAY_ANNOUNCE: '/dns4/relay-{ordinal}.example.org/tcp/4001',
     };
     const config = await readRelayConfig(pod);
-    expect(config.RELAY_ANNOUNCE.map(String)).toEqual(['/dns4/relay-3.example.org/tcp/4001']);
+    expect(config.announce.map(String)).toEqual(['/dns4/relay-3.example.org/tcp/4001']);
     expect(config.identity.equals(await readIdentityConfig({ ...seed, RELAY_IDENTITY_ORDINAL: '3' }))).toBe(
       true,
     );
@@ -79,17 +86,17 @@ describe('the configuration of a relay', () => {
         RELAY_LOCAL: 'yes',
       }),
     ).toEqual([
-      expect.stringContaining('RELAY_LISTEN has 4001, which is no multiaddr'),
-      'RELAY_LOCAL must be one of true, false, got "yes"',
-      `RELAY_SWARM_KEY_FILE names ${wrong}, which is no swarm key: the first line must be /key/swarm/psk/1.0.0/`,
-      'RELAY_MAX_CIRCUITS must be a whole number from 1 to 100000, got "0"',
-      expect.stringContaining('RELAY_IDENTITY_KEY_FILE or RELAY_IDENTITY_SEED_FILE must be set'),
+      expect.stringContaining('RELAY_LISTEN: "4001" is not a multiaddr'),
+      'RELAY_LOCAL: "yes" is neither true nor false.',
+      expect.stringMatching(/^RELAY_SWARM_KEY_FILE: .*wrong\.key.* swarm key.*\/key\/swarm\/psk\/1\.0\.0\//),
+      'RELAY_MAX_CIRCUITS: "0" is not a whole number from 1 to 100000.',
+      expect.stringMatching(/^RELAY_IDENTITY_KEY_FILE, RELAY_IDENTITY_SEED_FILE: set exactly one of them/),
     ]);
   });
 
   test('with two identities is refused', async () => {
     expect(await problems({ ...MINIMAL, RELAY_IDENTITY_SEED_FILE: seedFile })).toEqual([
-      expect.stringContaining('only one of them'),
+      expect.stringContaining('set exactly one of them'),
     ]);
   });
 
@@ -101,7 +108,7 @@ describe('the configuration of a relay', () => {
     ).toString();
     const announce = `/dns4/a.example/tcp/1/p2p/${own},/dns4/b.example/tcp/1/p2p/${other}`;
     expect(await problems({ ...MINIMAL, RELAY_ANNOUNCE: announce })).toEqual([
-      `RELAY_ANNOUNCE has /dns4/b.example/tcp/1/p2p/${other}, but the peer id of this relay is ${own}`,
+      `RELAY_ANNOUNCE: /dns4/b.example/tcp/1/p2p/${other} names another peer; the peer id of this relay is ${own}.`,
     ]);
   });
 
@@ -111,7 +118,7 @@ describe('the configuration of a relay', () => {
       Array.from({ length: count }, (_, at) => `/dns4/${name}/tcp/${4001 + at}`).join(',');
     expect(await problems({ ...MINIMAL, RELAY_ANNOUNCE: announced(11) })).toEqual([]);
     expect(await problems({ ...MINIMAL, RELAY_ANNOUNCE: announced(13) })).toEqual([
-      expect.stringMatching(/^RELAY_ANNOUNCE has addresses of \d+ bytes together, and .* room for 3072/),
+      expect.stringMatching(/^RELAY_ANNOUNCE: the addresses take \d+ bytes and .* 3072/),
     ]);
   });
 });

@@ -3,17 +3,16 @@ import type { Socket } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import type { Connection } from '@libp2p/interface';
+import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
 import { asMember, connectRaw, GREETING } from '../../testing/attacks.ts';
 import { until } from '../../testing/wait.ts';
 import { generateSwarmKey } from '../private-network/key.ts';
 import { startProxy } from '../../testing/proxy.ts';
 import {
-  closeAll,
   dialEcho,
   exchange,
   hop,
   muxers,
-  onClose,
   type Relay,
   RESERVE,
   startPeer,
@@ -21,12 +20,12 @@ import {
   swarmKey,
 } from '../../testing/relay.ts';
 
-afterEach(closeAll);
+afterEach(cleanUp);
 
 /** A bare TCP connection to the relay, closed after the test. */
 function open({ address }: Pick<Relay, 'address'>): Socket {
   const socket = connectRaw({ address: address.toString() });
-  onClose(async () => void socket.destroy());
+  onCleanup(() => socket.destroy());
   return socket;
 }
 
@@ -53,10 +52,11 @@ test('a peer with another swarm key gets nowhere and is counted, and others noti
 
 test('connections and reservations of one peer and one address have limits of their own', async () => {
   const relay = await startRelay({
-    RELAY_MAX_CONNECTIONS_PER_PEER: 1,
-    RELAY_ADDRESSES_ARE_REAL: true,
-    RELAY_MAX_RESERVATIONS_PER_ADDRESS: 1,
-    RELAY_MAX_CONNECTIONS_PER_ADDRESS: 3,
+    limits: {
+      connectionsPerPeer: 1,
+      reservationsPerAddress: 1,
+      connectionsPerAddress: 3,
+    },
   });
   const [first, second, third, fourth] = [
     await startPeer(relay),
@@ -82,7 +82,7 @@ test('connections and reservations of one peer and one address have limits of th
 });
 
 test('a relay with as many connections as it may have refuses the next and counts it', async () => {
-  const relay = await startRelay({ RELAY_MAX_CONNECTIONS: 1 });
+  const relay = await startRelay({ limits: { connections: 1 } });
   const [first, second] = [await startPeer(relay), await startPeer()];
   await expect(second.dial(relay.address)).rejects.toThrow();
   expect(await relay.metric('rustory_relay_connections_refused_total{reason="all"}')).toBe(1);
@@ -96,7 +96,7 @@ test('a relay with as many connections as it may have refuses the next and count
 
 describe('connections that have not proved who they are', () => {
   test('have so many places, and whoever fills them keeps no device out', async () => {
-    const relay = await startRelay({ RELAY_MAX_PENDING_CONNECTIONS: 4 });
+    const relay = await startRelay({ limits: { pendingConnections: 4 } });
     const silent = Array.from({ length: 12 }, () => open(relay));
     await until(
       async () => (await relay.metric(`${REFUSED}{reason="pending"}`)) === 8,
@@ -111,7 +111,7 @@ describe('connections that have not proved who they are', () => {
   });
 
   test('and have the swarm key give way only while they are the more', async () => {
-    const relay = await startRelay({ RELAY_MAX_PENDING_CONNECTIONS: 2 });
+    const relay = await startRelay({ limits: { pendingConnections: 2 } });
     const members = [open(relay), open(relay)];
     for (const member of members) member.write(asMember(swarmKey, GREETING));
     await until(() => members.every(({ bytesRead }) => bytesRead > 24), 'both have shown the swarm key');
@@ -123,7 +123,7 @@ describe('connections that have not proved who they are', () => {
   });
 
   test('are counted when they had the swarm key and went no further', async () => {
-    const relay = await startRelay({ RELAY_HANDSHAKE_SECONDS: 1 });
+    const relay = await startRelay({ limits: { handshakeSeconds: 1 } });
     const [gone, slow] = [open(relay), open(relay)];
     gone.end(asMember(swarmKey, GREETING));
     slow.write(asMember(swarmKey, GREETING));
@@ -138,7 +138,7 @@ describe('connections that have not proved who they are', () => {
 
 describe('a limit on connections holds also for those that come at once', () => {
   test('in all', async () => {
-    const relay = await startRelay({ RELAY_MAX_CONNECTIONS: 2 });
+    const relay = await startRelay({ limits: { connections: 2 } });
     const peers = await Promise.all(Array.from({ length: 6 }, async () => startPeer()));
     await Promise.allSettled(peers.map(async (peer) => peer.dial(relay.address)));
     await until(async () => (await relay.metric(`${REFUSED}{reason="all"}`)) === 4, 'four are refused');
@@ -146,7 +146,7 @@ describe('a limit on connections holds also for those that come at once', () => 
   });
 
   test('of one peer', async () => {
-    const relay = await startRelay({ RELAY_MAX_CONNECTIONS_PER_PEER: 2 });
+    const relay = await startRelay({ limits: { connectionsPerPeer: 2 } });
     const identity = await generateKeyPair('Ed25519');
     const peers = await Promise.all(
       Array.from({ length: 6 }, async () => startPeer(undefined, { identity })),
@@ -157,7 +157,7 @@ describe('a limit on connections holds also for those that come at once', () => 
   });
 
   test('of one address, those in their handshake included', async () => {
-    const relay = await startRelay({ RELAY_ADDRESSES_ARE_REAL: true, RELAY_MAX_CONNECTIONS_PER_ADDRESS: 2 });
+    const relay = await startRelay({ limits: { connectionsPerAddress: 2 } });
     const sockets = Array.from({ length: 6 }, () => open(relay));
     await until(async () => (await relay.metric(`${REFUSED}{reason="address"}`)) === 4, 'four are refused');
     for (const socket of sockets) socket.destroy();
@@ -171,7 +171,7 @@ describe('a limit on connections holds also for those that come at once', () => 
 
 describe('a connection', () => {
   test('with neither a reservation nor a stream is closed after a while', async () => {
-    const relay = await startRelay({ RELAY_IDLE_SECONDS: 1 });
+    const relay = await startRelay({ limits: { idleSeconds: 1 } });
     const [reserved, idle] = [await startPeer(relay), await startPeer()];
     const connection = await idle.dial(relay.address);
     await until(() => connection.status !== 'open', 'the idle one is closed');
@@ -180,7 +180,7 @@ describe('a connection', () => {
   });
 
   test('on which nothing arrives any more is closed, although its keepalive waits behind what was sent', async () => {
-    const relay = await startRelay({ RELAY_CIRCUIT_IDLE_SECONDS: 1 });
+    const relay = await startRelay({ limits: { circuitIdleSeconds: 1 } });
     const proxy = await startProxy(relay);
     // mplex has no window that would hold the sender back before the socket does.
     const target = await startPeer(proxy, { muxers: muxers.slice(1) });
@@ -189,7 +189,7 @@ describe('a connection', () => {
     proxy.cut();
     const chunk = randomBytes(64 * 1024);
     const pour = (): void => {
-      while (stream.status === 'open' && stream.send(chunk));
+      while (stream.writeStatus === 'writable' && stream.send(chunk));
     };
     stream.addEventListener('drain', pour);
     pour();

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { pbStream } from '@libp2p/utils';
 import { HopMessage } from '../../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
+import { cleanUp } from '../../testing/cleanup.ts';
 import { until } from '../../testing/wait.ts';
 import { createBuffers } from './buffers.ts';
 import { createHop, type HopOptions } from './hop.ts';
@@ -11,22 +12,22 @@ import { createRelayMetrics } from './metrics.ts';
 import {
   cipher,
   circuitAddress,
-  closeAll,
   connectTo,
   dialEcho,
   exchange,
   hop,
   log,
+  relayConfig,
   RESERVE,
   startPeer,
   startRelay,
 } from '../../testing/relay.ts';
 
-afterEach(closeAll);
+afterEach(cleanUp);
 
 /** The hop side by itself, for a node that is no relay otherwise. */
 async function createBareHop(overrides: Partial<HopOptions>) {
-  const metrics = createRelayMetrics(cipher.name);
+  const metrics = createRelayMetrics((await relayConfig()).limits, cipher.name);
   const hopSide = createHop({
     identity: await generateKeyPair('Ed25519'),
     ledger: createLedger({
@@ -109,7 +110,7 @@ describe('a hop stream', () => {
 });
 
 test('a peer that asks too often is refused, for reservations as rust clients understand it, and counted', async () => {
-  const relay = await startRelay({ RELAY_RESERVATIONS_PER_MINUTE: 1, RELAY_CIRCUITS_PER_MINUTE: 1 });
+  const relay = await startRelay({ limits: { reservationsPerMinute: 1, circuitsPerMinute: 1 } });
   const [peer, other] = [await startPeer(), await startPeer()];
   expect((await hop(peer, relay, RESERVE)).status).toBe('OK');
   expect(await hop(peer, relay, RESERVE)).toEqual(REFUSED);
@@ -135,5 +136,5 @@ test('a relay that drains refuses what is new and lets circuits finish', async (
 });
 
 test('a relay without a dialable address refuses to start, and says what to do', async () => {
-  await expect(startRelay({ RELAY_LOCAL: false })).rejects.toThrow('RELAY_ANNOUNCE is not set');
+  await expect(startRelay({ isLocal: false })).rejects.toThrow('RELAY_ANNOUNCE is not set');
 });

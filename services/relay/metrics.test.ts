@@ -1,5 +1,8 @@
 import { expect, test } from '@jest/globals';
+import { relayConfig } from '../../testing/relay.ts';
 import { createRelayMetrics } from './metrics.ts';
+
+const { limits } = await relayConfig();
 
 const GAUGES = {
   reservations: () => 3,
@@ -9,20 +12,21 @@ const GAUGES = {
   bufferedBytes: () => 0,
 };
 
-test('the metrics of a relay tell each limit beside what it bounds', async () => {
-  const metrics = createRelayMetrics('noble');
+test('every limit that is set is a series, in snake case', async () => {
+  const metrics = createRelayMetrics({ ...limits, peerBytesPerSecond: undefined }, 'noble');
   metrics.observe(GAUGES);
-  metrics.limits({ reservations: 512, circuits: 256, connections: 2048, buffered_bytes: 1024 });
   const text = await metrics.registry.metrics();
   expect(text).toContain('rustory_relay_reservations 3');
   expect(text).toContain('rustory_relay_limit{resource="reservations"} 512');
   expect(text).toContain('rustory_relay_limit{resource="circuits"} 256');
   expect(text).toContain('rustory_relay_limit{resource="connections"} 2048');
-  expect(text).toContain('rustory_relay_limit{resource="buffered_bytes"} 1024');
+  expect(text).toContain('rustory_relay_limit{resource="buffered_bytes"} 33554432');
+  expect(text).toContain('rustory_relay_limit{resource="reservations_per_minute"} 30');
+  expect(text).not.toContain('peer_bytes_per_second');
 });
 
 test('the series of every counter of a relay are there before anything happened', async () => {
-  const text = await createRelayMetrics('noble').registry.metrics();
+  const text = await createRelayMetrics(limits, 'noble').registry.metrics();
   const counters = [...text.matchAll(/^# TYPE (rustory_relay_\w+) counter$/gm)].map(([, name = '']) => name);
   expect(counters.length).toBeGreaterThan(6);
   for (const name of counters) expect(text).toMatch(new RegExp(`^${name}(\\{.*\\})? 0$`, 'm'));

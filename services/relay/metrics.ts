@@ -4,6 +4,7 @@ import { collectMemoryLimit, memoryLimitBytes } from '../shared/memory.ts';
 import type { ProtectionOutcome } from '../private-network/psk.ts';
 import type { CircuitSummary, Direction } from './circuit.ts';
 import type { Refusal } from './admission.ts';
+import type { RelayLimits } from './config.ts';
 
 /** How a request for a reservation went. */
 export type ReservationOutcome = 'ok' | 'relayed' | 'no_address' | Refusal;
@@ -67,9 +68,6 @@ const SIZE_BUCKETS_BYTES = [
   64 * 1024 ** 2,
 ];
 
-/** What has a limit that is configured; the label of the limit's metric. */
-export type LimitedResource = 'reservations' | 'circuits' | 'connections' | 'buffered_bytes';
-
 /** What is counted where it happens. */
 export interface RelayMetrics {
   readonly registry: Registry;
@@ -82,13 +80,11 @@ export interface RelayMetrics {
   connectionRefused(reason: ConnectionRefusal): void;
   idleClosed(): void;
   stuckClosed(): void;
-  /** Says how much of each there may be, which alerts and dashboards measure by. */
-  limits(limits: Readonly<Record<LimitedResource, number>>): void;
   /** Says what is read when the metrics are. */
   observe(gauges: RelayGauges): void;
 }
 
-export function createRelayMetrics(cipher: string): RelayMetrics {
+export function createRelayMetrics(limits: RelayLimits, cipher: string): RelayMetrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -157,12 +153,15 @@ export function createRelayMetrics(cipher: string): RelayMetrics {
     help: 'Connections closed because they took nothing of what was sent for too long.',
     registers,
   });
-  const limits = new Gauge({
+  const limit = new Gauge({
     name: 'rustory_relay_limit',
-    help: 'How much of a resource there may be, as configured.',
+    help: 'Configured limits, by resource; a limit that is not set has no series.',
     labelNames: ['resource'],
     registers,
   });
+  for (const [name, value] of Object.entries(limits)) {
+    if (value !== undefined) limit.set({ resource: toSnakeCase(name) }, value);
+  }
   new Gauge({
     name: 'rustory_relay_cipher_info',
     help: 'Always 1; the label says which cipher protects the connections.',
@@ -195,9 +194,6 @@ export function createRelayMetrics(cipher: string): RelayMetrics {
     connectionRefused: (reason) => refused.inc({ reason }),
     idleClosed: () => idle.inc(),
     stuckClosed: () => stuck.inc(),
-    limits(values) {
-      for (const [resource, limit] of Object.entries(values)) limits.set({ resource }, limit);
-    },
     observe(gauges) {
       gauge(registry, 'rustory_relay_reservations', 'Reservations that hold now.', gauges.reservations);
       gauge(
@@ -245,4 +241,8 @@ function gauge(registry: Registry, name: string, help: string, read: () => numbe
       this.set(read());
     },
   });
+}
+
+function toSnakeCase(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

@@ -73,29 +73,29 @@ export interface RelayNode extends Component {
 }
 
 export function createRelayNode(config: RelayConfig, { cipher, metrics, log }: RelayNodeDeps): RelayNode {
-  const isReal = config.RELAY_ADDRESSES_ARE_REAL;
+  const { limits } = config;
   const ledger = createLedger({
-    maxReservations: config.RELAY_MAX_RESERVATIONS,
-    maxReservationsPerAddress: isReal ? config.RELAY_MAX_RESERVATIONS_PER_ADDRESS : undefined,
-    maxCircuits: config.RELAY_MAX_CIRCUITS,
-    maxCircuitsPerPeer: config.RELAY_MAX_CIRCUITS_PER_PEER,
-    reservationsPerMinute: config.RELAY_RESERVATIONS_PER_MINUTE,
-    circuitsPerMinute: config.RELAY_CIRCUITS_PER_MINUTE,
-    bytesPerSecondPerPeer: orNone(config.RELAY_PEER_BYTES_PER_SECOND),
+    maxReservations: limits.reservations,
+    maxReservationsPerAddress: limits.reservationsPerAddress,
+    maxCircuits: limits.circuits,
+    maxCircuitsPerPeer: limits.circuitsPerPeer,
+    reservationsPerMinute: limits.reservationsPerMinute,
+    circuitsPerMinute: limits.circuitsPerMinute,
+    bytesPerSecondPerPeer: limits.peerBytesPerSecond,
     reservationSeconds: RESERVATION_SECONDS,
   });
-  const buffers = createBuffers(config.RELAY_BUFFER_BYTES, config.RELAY_CIRCUIT_BUFFER_BYTES);
-  const circuitRate = orNone(config.RELAY_CIRCUIT_BYTES_PER_SECOND);
+  const buffers = createBuffers(limits.bufferedBytes, limits.circuitBufferBytes);
+  const circuitRate = limits.circuitBytesPerSecond;
   const connections = (): Connection[] => node?.getConnections() ?? [];
   const connectionsTo = (peer: PeerId): Connection[] => node?.getConnections(peer) ?? [];
   const addresses = (): Multiaddr[] => node?.getMultiaddrs() ?? [];
   const hop = createHop({
     identity: config.identity,
     ledger,
-    limit: { seconds: config.RELAY_CIRCUIT_SECONDS, bytes: config.RELAY_CIRCUIT_BYTES },
-    maxCircuitsPerPeer: config.RELAY_MAX_CIRCUITS_PER_PEER,
+    limit: { seconds: limits.circuitSeconds, bytes: limits.circuitBytes },
+    maxCircuitsPerPeer: limits.circuitsPerPeer,
     reservationSeconds: RESERVATION_SECONDS,
-    idleSeconds: config.RELAY_CIRCUIT_IDLE_SECONDS,
+    idleSeconds: limits.circuitIdleSeconds,
     buffers,
     metrics,
     log,
@@ -106,13 +106,13 @@ export function createRelayNode(config: RelayConfig, { cipher, metrics, log }: R
         ? undefined
         : createBucket({ perSecond: circuitRate, burst: circuitRate }, () => performance.now()),
   });
-  const handshakes = createHandshakes(config.RELAY_MAX_PENDING_CONNECTIONS, metrics);
+  const handshakes = createHandshakes(limits.pendingConnections, metrics);
   const gate = createGate({
-    maxConnections: config.RELAY_MAX_CONNECTIONS,
-    maxConnectionsPerPeer: config.RELAY_MAX_CONNECTIONS_PER_PEER,
-    maxConnectionsPerAddress: isReal ? config.RELAY_MAX_CONNECTIONS_PER_ADDRESS : undefined,
-    idleSeconds: config.RELAY_IDLE_SECONDS,
-    stuckSeconds: config.RELAY_CIRCUIT_IDLE_SECONDS,
+    maxConnections: limits.connections,
+    maxConnectionsPerPeer: limits.connectionsPerPeer,
+    maxConnectionsPerAddress: limits.connectionsPerAddress,
+    idleSeconds: limits.idleSeconds,
+    stuckSeconds: limits.circuitIdleSeconds,
     handshakes,
     metrics,
     connections,
@@ -131,7 +131,7 @@ export function createRelayNode(config: RelayConfig, { cipher, metrics, log }: R
         forget(peer);
       });
       await node.handle(HOP_PROTOCOL, hop.handle, {
-        maxInboundStreams: config.RELAY_MAX_CIRCUITS_PER_PEER + STREAMS_ABOVE_CIRCUITS,
+        maxInboundStreams: limits.circuitsPerPeer + STREAMS_ABOVE_CIRCUITS,
         maxOutboundStreams: 1,
         runOnLimitedConnection: true,
       });
@@ -142,7 +142,7 @@ export function createRelayNode(config: RelayConfig, { cipher, metrics, log }: R
         pending: handshakes.pending,
         bufferedBytes: buffers.bytes,
       });
-      const shortest = Math.min(config.RELAY_IDLE_SECONDS, config.RELAY_CIRCUIT_IDLE_SECONDS) * 1000;
+      const shortest = Math.min(limits.idleSeconds, limits.circuitIdleSeconds) * 1000;
       uselessTimer = setInterval(() => void gate.closeUseless(), Math.min(USELESS_CHECK_MS, shortest / 4));
       await node.start();
       if (addresses().length === 0)
@@ -178,16 +178,12 @@ export function createRelayNode(config: RelayConfig, { cipher, metrics, log }: R
   }
 }
 
-/** 0 stands for no limit in the environment. */
-function orNone(rate: number): number | undefined {
-  return rate === 0 ? undefined : rate;
-}
-
 interface Entrance extends Pick<ProtectorOptions, 'cipher' | 'onOutcome'> {
   readonly gater: ConnectionGater;
 }
 
 async function createNode(config: RelayConfig, { gater, ...protection }: Entrance): Promise<Libp2p> {
+  const { limits } = config;
   const small = {
     maxInboundStreams: MAX_SMALL_STREAMS,
     maxOutboundStreams: MAX_SMALL_STREAMS,
@@ -196,27 +192,26 @@ async function createNode(config: RelayConfig, { gater, ...protection }: Entranc
   return createLibp2p({
     ...swarmStack({
       identity: config.identity,
-      key: config.RELAY_SWARM_KEY_FILE,
+      key: config.swarmKey,
       ...protection,
       limits: {
         isGated: true,
-        maxConnections: config.RELAY_MAX_CONNECTIONS,
-        maxPendingInbound: config.RELAY_MAX_PENDING_CONNECTIONS,
-        handshakeMs: config.RELAY_HANDSHAKE_SECONDS * 1000,
-        maxStreamsPerConnection: 2 * config.RELAY_MAX_CIRCUITS_PER_PEER + STREAMS_ABOVE_CIRCUITS,
-        maxStreamBufferBytes: config.RELAY_CIRCUIT_BUFFER_BYTES,
-        maxUnsentBytes: MAX_UNSENT_BYTES + config.RELAY_CIRCUIT_BUFFER_BYTES,
+        maxConnections: limits.connections,
+        maxPendingInbound: limits.pendingConnections,
+        handshakeMs: limits.handshakeSeconds * 1000,
+        maxStreamsPerConnection: 2 * limits.circuitsPerPeer + STREAMS_ABOVE_CIRCUITS,
+        maxStreamBufferBytes: limits.circuitBufferBytes,
+        maxUnsentBytes: MAX_UNSENT_BYTES + limits.circuitBufferBytes,
         maxParallelDials: MAX_PARALLEL_DIALS,
       },
     }),
     start: false,
-    ...(config.LOG_LEVEL === 'trace' ? {} : { logger: SILENT_LOGGER }),
+    ...(config.logLevel === 'trace' ? {} : { logger: SILENT_LOGGER }),
     connectionGater: gater,
     addresses: {
-      listen: config.RELAY_LISTEN.map(String),
-      announce: config.RELAY_ANNOUNCE.map(String),
-      announceFilter: (found) =>
-        config.RELAY_ANNOUNCE.length > 0 ? found : dialable(found, config.RELAY_LOCAL),
+      listen: config.listen.map(String),
+      announce: config.announce.map(String),
+      announceFilter: (found) => (config.announce.length > 0 ? found : dialable(found, config.isLocal)),
     },
     services: {
       // A relay answers identify and does not ask: it has no use for the answer.

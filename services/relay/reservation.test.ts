@@ -3,11 +3,12 @@ import { publicKeyFromProtobuf } from '@libp2p/crypto/keys';
 import { RecordEnvelope } from '@libp2p/peer-record';
 import { multiaddr } from '@multiformats/multiaddr';
 import { ReservationVoucher } from '../../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
+import { cleanUp } from '../../testing/cleanup.ts';
 import { until } from '../../testing/wait.ts';
 import { RESERVATION_SECONDS } from './node.ts';
-import { closeAll, hop, RESERVE, startPeer, startRelay } from '../../testing/relay.ts';
+import { hop, RESERVE, startPeer, startRelay } from '../../testing/relay.ts';
 
-afterEach(closeAll);
+afterEach(cleanUp);
 
 describe('a reservation', () => {
   test('carries addresses, an expiry, the limits in seconds and bytes, and a signed voucher', async () => {
@@ -55,7 +56,7 @@ describe('a reservation', () => {
   });
 
   test('is freed at once when the last connection of its peer closes', async () => {
-    const relay = await startRelay({ RELAY_MAX_RESERVATIONS: 1 });
+    const relay = await startRelay({ limits: { reservations: 1 } });
     const peer = await startPeer(relay);
     expect(await relay.metric('rustory_relay_reservations')).toBe(1);
     await peer.stop();
@@ -67,7 +68,7 @@ describe('a reservation', () => {
   });
 
   test('is refused as rust clients understand it when the relay is full, while those inside refresh', async () => {
-    const relay = await startRelay({ RELAY_MAX_RESERVATIONS: 1 });
+    const relay = await startRelay({ limits: { reservations: 1 } });
     const [inside, outside] = [await startPeer(relay), await startPeer()];
     expect(await hop(outside, relay, RESERVE)).toEqual({ type: 'STATUS', status: 'RESERVATION_REFUSED' });
     expect((await hop(inside, relay, RESERVE)).status).toBe('OK');

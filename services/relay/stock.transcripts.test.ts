@@ -9,7 +9,8 @@ import { multiaddr } from '@multiformats/multiaddr';
 import { HopMessage } from '../../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
 import { sealVoucher } from './hop.ts';
 import { encodeHopAnswer, HOP_PROTOCOL, Status, STOP_PROTOCOL } from './messages.ts';
-import { closeAll, type Relay, startPeer, startRelay } from '../../testing/relay.ts';
+import { cleanUp } from '../../testing/cleanup.ts';
+import { type Relay, startPeer, startRelay } from '../../testing/relay.ts';
 
 interface Transcripts {
   readonly seeds: Record<'relay' | 'source' | 'target', string>;
@@ -39,7 +40,7 @@ beforeAll(async () => {
   for (const name of ['relay', 'source', 'target'] as const)
     keys[name] = await generateKeyPairFromSeed('Ed25519', Buffer.from(recorded.seeds[name], 'hex'));
 });
-afterEach(closeAll);
+afterEach(cleanUp);
 
 /** Reads one message, of less than 16 KiB, with its length before it. */
 async function readMessage(stream: Stream): Promise<Buffer> {
@@ -61,13 +62,13 @@ async function replay(peer: Libp2p, relay: Relay, name: string): Promise<Buffer>
 }
 
 const LIMITS = {
-  RELAY_CIRCUIT_SECONDS: recorded.limit.seconds,
-  RELAY_CIRCUIT_BYTES: recorded.limit.bytes,
+  circuitSeconds: recorded.limit.seconds,
+  circuitBytes: recorded.limit.bytes,
 };
 
 describe('what the stock client asks, sent again as it was recorded,', () => {
   test('is answered as the stock server did, and the target is asked with the same bytes', async () => {
-    const relay = await startRelay({ ...LIMITS, identity: keys.relay });
+    const relay = await startRelay({ limits: LIMITS, identity: keys.relay });
     const target = await startPeer(undefined, { identity: keys.target });
     const source = await startPeer(undefined, { identity: keys.source });
     const asked: Buffer[] = [];
@@ -83,14 +84,14 @@ describe('what the stock client asks, sent again as it was recorded,', () => {
   });
 
   test('is refused with the same bytes when the relay is full', async () => {
-    const relay = await startRelay({ ...LIMITS, RELAY_MAX_RESERVATIONS: 1 });
+    const relay = await startRelay({ limits: { ...LIMITS, reservations: 1 } });
     const [target, source] = [await startPeer(), await startPeer()];
     await replay(target, relay, 'reserve');
     expect(await replay(source, relay, 'reserve when full')).toEqual(exchange('reserve when full').answer);
   });
 
   test('gets a reservation that differs from the recorded one in nothing but time and place', async () => {
-    const relay = await startRelay({ ...LIMITS, identity: keys.relay });
+    const relay = await startRelay({ limits: LIMITS, identity: keys.relay });
     const answer = await replay(await startPeer(undefined, { identity: keys.target }), relay, 'reserve');
     const [ours, theirs] = [answer, exchange('reserve').answer].map((bytes) =>
       HopMessage.decode(bytes.subarray(2)),
