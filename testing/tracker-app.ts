@@ -42,9 +42,9 @@ export function createTestApp(overrides: Partial<AppDeps> = {}, grants?: Record<
     random: () => 0.5,
     clientAddress: () => undefined,
     rateLimits: createRateLimits({
-      tokenRequestsPerMinute: 0,
-      peerRequestsPerMinute: 0,
-      addressRequestsPerMinute: 0,
+      tokenRequestsPerMinute: undefined,
+      peerRequestsPerMinute: undefined,
+      addressRequestsPerMinute: undefined,
     }),
     ...overrides,
   });

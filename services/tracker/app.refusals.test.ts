@@ -230,7 +230,11 @@ describe('a token', () => {
 });
 
 describe('too many requests', () => {
-  const none = { tokenRequestsPerMinute: 0, peerRequestsPerMinute: 0, addressRequestsPerMinute: 0 };
+  const none = {
+    tokenRequestsPerMinute: undefined,
+    peerRequestsPerMinute: undefined,
+    addressRequestsPerMinute: undefined,
+  };
   const good = { peer_id: PEER, addrs: [] };
 
   test('of one peer are refused with a time to wait, and other peers notice nothing', async () => {

@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { ConfigError } from '../shared/errors.ts';
-import { readConfig } from './config.ts';
+import { readTrackerConfig } from './config.ts';
 
 function problems(environment: NodeJS.ProcessEnv): readonly string[] {
   try {
-    readConfig(environment);
+    readTrackerConfig(environment);
   } catch (error) {
     if (error instanceof ConfigError) return error.problems;
     throw error;
@@ -17,11 +17,11 @@ function problems(environment: NodeJS.ProcessEnv): readonly string[] {
 
 describe('the configuration of the tracker', () => {
   test('needs nothing but leave to be open', () => {
-    expect(readConfig({ TRACKER_ALLOW_UNAUTHENTICATED: 'true' })).toMatchObject({
+    expect(readTrackerConfig({ TRACKER_ALLOW_UNAUTHENTICATED: 'true' })).toMatchObject({
       listen: { host: '0.0.0.0', port: 8850 },
       opsListen: { host: '0.0.0.0', port: 9090 },
       ttlSeconds: 60,
-      maxPeers: 10_000,
+      limits: { peers: 10_000 },
       redis: undefined,
       warnings: [],
     });
@@ -42,7 +42,7 @@ describe('the configuration of the tracker', () => {
   );
 
   test('is closed by a tokens file', () => {
-    expect(readConfig({ TRACKER_TOKENS_FILE: '/run/secrets/tokens' })).toMatchObject({
+    expect(readTrackerConfig({ TRACKER_TOKENS_FILE: '/run/secrets/tokens' })).toMatchObject({
       tokensFile: '/run/secrets/tokens',
     });
   });
@@ -53,7 +53,7 @@ describe('the configuration of the tracker', () => {
       TRACKER_MAX_PEERS: '0',
       TRACKER_REDIS_URL: 'redis://:hunter2@',
     });
-    expect(found).toHaveLength(3);
+    expect(found).toHaveLength(4);
     expect(found.join()).not.toContain('hunter2');
   });
 
@@ -62,10 +62,12 @@ describe('the configuration of the tracker', () => {
     const file = join(directory, 'password');
     writeFileSync(file, 'from-a-file\n');
     const given = { TRACKER_LISTEN: '127.0.0.1:1', TRACKER_REDIS_PASSWORD_FILE: file };
-    expect(readConfig({ ...given, TRACKER_REDIS_URL: 'redis://r' }).redis?.password).toBe('from-a-file');
+    expect(readTrackerConfig({ ...given, TRACKER_REDIS_URL: 'redis://r' }).redis?.password).toBe(
+      'from-a-file',
+    );
     expect(problems(given).join()).toContain('without TRACKER_REDIS_URL');
     expect(problems({ ...given, TRACKER_REDIS_URL: 'redis://:other@r' }).join()).toContain(
-      'exclude each other',
+      'has a password already',
     );
     writeFileSync(file, '\n');
     expect(problems({ ...given, TRACKER_REDIS_URL: 'redis://r' }).join()).toContain('is empty');
@@ -77,24 +79,22 @@ describe('the configuration of the tracker', () => {
     const file = join(directory, 'url');
     const given = { TRACKER_LISTEN: '127.0.0.1:1', TRACKER_REDIS_URL_FILE: file };
     writeFileSync(file, 'redis+sentinel://:hunter2@s-0,s-1/mymaster\n');
-    expect(readConfig(given).redis).toMatchObject({
+    expect(readTrackerConfig(given).redis).toMatchObject({
       kind: 'sentinel',
       password: 'hunter2',
       masterName: 'mymaster',
     });
     expect(problems({ ...given, TRACKER_REDIS_URL: 'redis://r' })).toEqual([
-      'TRACKER_REDIS_URL and TRACKER_REDIS_URL_FILE exclude each other',
+      'TRACKER_REDIS_URL, TRACKER_REDIS_URL_FILE: both are set; set only one of them.',
     ]);
     writeFileSync(file, 'http://:hunter2@r');
-    expect(problems(given).join()).toContain(
-      `TRACKER_REDIS_URL_FILE names ${file}, whose URL must be redis://`,
-    );
+    expect(problems(given).join()).toContain(`TRACKER_REDIS_URL_FILE: ${file}: not a usable URL`);
     expect(problems(given).join()).not.toContain('hunter2');
     rmSync(directory, { recursive: true });
   });
 
   test('knows its proxies', () => {
-    const { trustedProxies } = readConfig({
+    const { trustedProxies } = readTrackerConfig({
       TRACKER_LISTEN: '127.0.0.1:1',
       TRACKER_TRUSTED_PROXIES: '10.0.0.0/8, ::1',
     });
@@ -102,17 +102,17 @@ describe('the configuration of the tracker', () => {
       { address: '10.0.0.0', prefix: 8 },
       { address: '::1', prefix: 128 },
     ]);
-    expect(problems({ TRACKER_TRUSTED_PROXIES: 'ingress' }).join()).toContain(
-      'TRACKER_TRUSTED_PROXIES must be',
-    );
+    expect(problems({ TRACKER_TRUSTED_PROXIES: 'ingress' }).join()).toContain('TRACKER_TRUSTED_PROXIES: ');
   });
 
   test('warns of variables nobody reads', () => {
-    const { warnings } = readConfig({
+    const { warnings } = readTrackerConfig({
       TRACKER_LISTEN: '127.0.0.1:1',
       TRACKER_TTL: '1',
       TRACKER_SERVICE_HOST: 'x',
     });
-    expect(warnings).toEqual(['TRACKER_TTL is no variable of the tracker']);
+    expect(warnings).toEqual([
+      'TRACKER_TTL is not a known variable and has no effect; --help lists the variables.',
+    ]);
   });
 });

@@ -185,7 +185,9 @@ function readRedis(values: Partial<TrackerValues>, problems: string[]): RedisAdd
       'TRACKER_REDIS_PASSWORD_FILE: set without TRACKER_REDIS_URL or TRACKER_REDIS_URL_FILE; set one of them too.',
     );
   if (redis?.password !== undefined)
-    problems.push('TRACKER_REDIS_PASSWORD_FILE: the URL of Redis has a password already; remove one of them.');
+    problems.push(
+      'TRACKER_REDIS_PASSWORD_FILE: the URL of Redis has a password already; remove one of them.',
+    );
   return redis && { ...redis, password };
 }
 

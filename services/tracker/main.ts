@@ -7,7 +7,7 @@ import { exitIfAnswered, exitWithError } from '../shared/program.ts';
 import { createApp } from './app.ts';
 import { createAuth } from './auth.ts';
 import { PROGRAM, readTrackerConfig } from './config.ts';
-import { HTTP_LIMITS } from './limits.ts';
+import { HTTP_LIMITS } from './http-limits.ts';
 import { createTrackerMetrics } from './metrics.ts';
 import { createClientAddress } from './proxies.ts';
 import { createRateLimits } from './rate-limits.ts';
@@ -20,7 +20,11 @@ try {
   const log = createLogger('tracker', config.logLevel);
   for (const warning of config.warnings) log.warn({ warning }, 'configuration');
   const health = createHealth();
-  const metrics = createTrackerMetrics(() => registry.live(), config.redis !== undefined, config.maxPeers);
+  const metrics = createTrackerMetrics(
+    () => registry.live(),
+    config.redis !== undefined,
+    config.limits.peers,
+  );
   const registry = createRegistry(config, log, metrics.redisProbe);
   health.addCheck('registry', () => registry.problem());
   const tokens = config.tokensFile === undefined ? [] : [createTokens(config.tokensFile, log)];
@@ -30,7 +34,7 @@ try {
     auth: createAuth(tokens[0]),
     metrics,
     log,
-    rateLimits: createRateLimits(config),
+    rateLimits: createRateLimits(config.limits),
     clientAddress: createClientAddress(config.trustedProxies),
     now: Date.now,
     random: Math.random,

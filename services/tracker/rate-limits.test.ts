@@ -5,7 +5,7 @@ describe('a limit on requests', () => {
   const limits = createRateLimits({
     tokenRequestsPerMinute: 2,
     peerRequestsPerMinute: 1,
-    addressRequestsPerMinute: 0,
+    addressRequestsPerMinute: undefined,
   });
 
   test('refuses what is too much, with the seconds to wait', async () => {

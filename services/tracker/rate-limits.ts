@@ -2,11 +2,11 @@
 import { randomInt } from 'node:crypto';
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 
-/** Requests a minute; 0 is no limit. */
+/** Maximum requests per minute; `undefined` means no limit. */
 export interface RateLimitsConfig {
-  readonly tokenRequestsPerMinute: number;
-  readonly peerRequestsPerMinute: number;
-  readonly addressRequestsPerMinute: number;
+  readonly tokenRequestsPerMinute: number | undefined;
+  readonly peerRequestsPerMinute: number | undefined;
+  readonly addressRequestsPerMinute: number | undefined;
 }
 
 export type RateLimited = 'token' | 'peer' | 'address';
@@ -47,8 +47,8 @@ export function createRateLimits(config: RateLimitsConfig): RateLimits {
   };
 }
 
-function createLimiter(points: number): RateLimiterMemory | undefined {
-  return points === 0 ? undefined : new RateLimiterMemory({ points, duration: WINDOW_SECONDS });
+function createLimiter(points: number | undefined): RateLimiterMemory | undefined {
+  return points === undefined ? undefined : new RateLimiterMemory({ points, duration: WINDOW_SECONDS });
 }
 
 /** FNV-1a with a seed. */

@@ -9,7 +9,7 @@ import type { Registry } from './registry.ts';
 export interface RegistryConfig {
   readonly redis: RedisAddress | undefined;
   readonly ttlSeconds: number;
-  readonly maxPeers: number;
+  readonly limits: { readonly peers: number };
   readonly staleSeconds: number;
 }
 
@@ -19,7 +19,11 @@ export function createRegistry(
   log: Logger,
   onProbe: (seconds: number | undefined) => void,
 ): Registry {
-  if (config.redis === undefined) return createMemoryRegistry({ ...config, now: Date.now });
-  const redis = createRedisRegistry(config.redis, { ...config, log, onProbe });
+  const {
+    ttlSeconds,
+    limits: { peers: maxPeers },
+  } = config;
+  if (config.redis === undefined) return createMemoryRegistry({ ttlSeconds, maxPeers, now: Date.now });
+  const redis = createRedisRegistry(config.redis, { ttlSeconds, maxPeers, log, onProbe });
   return withStaleListings(redis, { ...config, now: () => performance.now() });
 }

@@ -1,5 +1,5 @@
 // What one client may take of the tracker's HTTP server: connections, header bytes and time.
-import type { HttpLimits } from '../shared/ops.ts';
+import type { HttpLimits } from '../shared/http-server.ts';
 
 /** For the API's socket. Requests are at most 64 KiB and answers start at once, so a slow client is a broken one. */
 export const HTTP_LIMITS: HttpLimits = {
