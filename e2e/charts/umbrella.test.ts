@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { parse as parseToml } from 'smol-toml';
 import { multiaddr } from '@multiformats/multiaddr';
-import { describeSettings } from '../../services/peer/config/config.ts';
+import { listSettings } from '../../services/peer/config/config.ts';
 import { at, podSpec, RELAY, type Release, render, TRACKER, UMBRELLA } from '../../testing/charts.ts';
 
 const REDIS_KINDS = ['StatefulSet', 'Service', 'ConfigMap', 'Secret', 'NetworkPolicy'];
@@ -121,7 +121,7 @@ describe('NOTES.txt', () => {
         },
       }),
     );
-    const keys = new Set(describeSettings({ HOME: '/' }).map(({ key }) => key));
+    const keys = new Set(listSettings({ HOME: '/' }).map(({ key }) => key));
     expect(Object.keys(config).filter((key) => !keys.has(key))).toEqual([]);
     expect(config).toMatchObject({
       trackers: ['https://tracker.example.org'],

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { parse } from 'smol-toml';
 import { createTestHome, type TestHome } from '../../../testing/cli.ts';
-import { EXIT_CODES } from './exit-codes.ts';
 import { cleanUp } from '../../../testing/peer.ts';
+import { COMMANDS } from './cli.ts';
 
 let device: TestHome;
 
@@ -16,53 +16,45 @@ afterEach(cleanUp);
 
 const run: TestHome['run'] = async (...args) => device.run(...args);
 const inConfig = (name: string): string => device.inConfig(name);
-const COMMANDS = [
-  'init',
-  'import',
-  'record',
-  'entries',
-  'serve',
-  'sync',
-  'daemon',
-  'peers',
-  'sync-status',
-  'swarm-key',
-  'doctor',
-];
+const NAMES = COMMANDS.map(({ name }) => name);
 
 describe('help', () => {
-  test('names every command and every exit code', async () => {
+  test('lists every command and every exit code', async () => {
     const { code, stdout } = await run(['--help']);
     expect(code).toBe(0);
-    for (const command of COMMANDS) expect(stdout).toContain(`\n  ${command} `);
+    for (const command of NAMES) expect(stdout).toContain(`\n  ${command} `);
     for (const exit of [0, 1, 2, 3, 4, 5, 78]) expect(stdout).toMatch(new RegExp(`^  ${exit} +\\w`, 'm'));
   });
 
-  test.each([...COMMANDS, 'settings'])('of %s fits into 80 columns and has an example', async (command) => {
-    const { code, stdout } = await run([command, '--help']);
+  test.each([undefined, ...NAMES, 'settings'])('of %s fits 80 columns and has an example', async (topic) => {
+    const command = topic === undefined ? [] : [topic];
+    const { code, stdout } = await run([...command, '--help']);
     expect(code).toBe(0);
     expect(stdout).toContain('rustory-peer');
     const longest = Math.max(...stdout.split('\n').map((line) => line.replaceAll(device.home, '~').length));
     expect(longest).toBeLessThanOrEqual(80);
-    expect(await run(['help', command])).toMatchObject({ code: 0, stdout });
+    expect(await run(['help', ...command])).toMatchObject({ code: 0, stdout });
   });
 
-  test('says the same as docs/peer.md: every command and every exit code', () => {
-    const page = readFileSync(join(import.meta.dirname, '../../docs/peer.md'), 'utf8');
-    for (const command of COMMANDS) expect(page).toMatch(new RegExp(`^\\| \`${command}[ \`]`, 'm'));
-    for (const { code, meaning } of Object.values(EXIT_CODES))
-      expect(page).toContain(`| ${code} | ${meaning} |`);
+  test('is the same under the former name of a command, which the list omits', async () => {
+    const { stdout } = await run(['network-test', '--help']);
+    expect(await run(['grid-test', '--help'])).toMatchObject({ code: 0, stdout });
+    expect(stdout).toContain('"grid-test" is another name of this command.');
+    expect((await run(['--help'])).stdout).not.toContain('grid-test');
   });
 
-  test('is where a wrong command line points to', async () => {
-    expect(await run([])).toMatchObject({ code: 2, stderr: expect.stringContaining('rustory-peer --help') });
+  test('is named by the error about an invalid command line', async () => {
+    expect(await run([])).toMatchObject({
+      code: 2,
+      stderr: 'rustory-peer: The command is missing.\n  See rustory-peer --help.\n',
+    });
     expect(await run(['snyc'])).toMatchObject({
       code: 2,
-      stderr: expect.stringContaining('there is no command "snyc"'),
+      stderr: expect.stringContaining('"snyc" is not a command.'),
     });
     expect(await run(['sync', '--fast'])).toMatchObject({
       code: 2,
-      stderr: "rustory-peer: Unknown option '--fast'\n  see rustory-peer sync --help\n",
+      stderr: 'rustory-peer: --fast: Unknown option.\n  See rustory-peer sync --help.\n',
     });
     for (const wrong of [
       ['help', 'snyc'],
@@ -70,21 +62,30 @@ describe('help', () => {
     ])
       expect(await run(wrong)).toMatchObject({
         code: 2,
-        stderr: expect.stringContaining('there is no command "snyc"'),
+        stderr: expect.stringContaining('"snyc" is not a command.'),
       });
     expect(await run(['entries', 'all'])).toMatchObject({
       code: 2,
-      stderr: expect.stringContaining('unexpected argument "all"'),
+      stderr: expect.stringContaining('Unexpected argument "all".'),
     });
     expect(await run(['entries', '--limit', 'many'])).toMatchObject({
       code: 2,
-      stderr: expect.stringContaining('--limit must be a whole number'),
+      stderr: expect.stringContaining('--limit: "many" is not a whole number from 1'),
     });
   });
 });
 
+test.each([
+  [['-x'], '-x: Unknown option.'],
+  [['--json=yes'], '--json: The option has no value.'],
+  [['--peers'], '--peers: The value is missing.'],
+  [['--limit', '-5'], '--limit: "-5" looks like an option. To use it as the value, write --limit=-5.'],
+])('the arguments %j are rejected', async (args, problem) => {
+  expect(await run(['sync', ...args])).toMatchObject({ code: 2, stderr: expect.stringContaining(problem) });
+});
+
 describe('init', () => {
-  test('makes configuration and keys, for the owner only, and a file that works', async () => {
+  test('creates a configuration that works and keys, readable by the owner only', async () => {
     const { code, stdout } = await run(
       ['init', '--trackers', 'http://tracker.lan:8850', '--user-id', 'ada'],
       {
@@ -108,7 +109,7 @@ describe('init', () => {
     expect(doctor.settings).toContainEqual({ key: 'tracker_token', value: '[set]', origin: 'file' });
   });
 
-  test('changes nothing when there is a configuration, and with --force replaces it but no key', async () => {
+  test('changes nothing when a configuration exists, and with --force replaces it but no key', async () => {
     await run(['init', '--user-id', 'ada', '--trackers', 'http://tracker.lan:8850']);
     appendFileSync(inConfig('config.toml'), 'async_upload = true\n\n[future]\nof_rr = [1, "two"]\n');
     const keys = ['swarm.key', 'identity.key'].map((name) => readFileSync(inConfig(name), 'hex'));
@@ -125,7 +126,7 @@ describe('init', () => {
     expect(['swarm.key', 'identity.key'].map((name) => readFileSync(inConfig(name), 'hex'))).toEqual(keys);
   });
 
-  test('writes every setting with its documentation, so that taking the comment sign away is all there is to do', async () => {
+  test('writes every setting with its documentation, commented out', async () => {
     await run(['init']);
     const text = readFileSync(inConfig('config.toml'), 'utf8');
     const relay = '/dns4/relay.lan/tcp/4001/p2p/12D3KooWSCufgHzV4fCwRijfH2k3abrpAJxTKxEvN1FDuRXA2U9x';
@@ -142,7 +143,7 @@ describe('init', () => {
 });
 
 describe('sync', () => {
-  test('without a swarm key says where it belongs and ends with 78', async () => {
+  test('without a swarm key names its path and exits with 78', async () => {
     const { code, stderr } = await run(['sync']);
     expect(code).toBe(78);
     expect(stderr).toContain(inConfig('swarm.key'));
@@ -150,32 +151,32 @@ describe('sync', () => {
     expect(existsSync(inConfig('swarm.key'))).toBe(false);
   });
 
-  test('without anyone to sync with says what to set', async () => {
+  test('without trackers says what to set', async () => {
     await run(['init']);
     expect(await run(['sync'])).toMatchObject({
       code: 3,
-      stderr: expect.stringContaining('set trackers in config.toml'),
+      stderr: expect.stringContaining('Set trackers in config.toml'),
     });
     expect(await run(['sync', '--peers', 'laptop'])).toMatchObject({
       code: 2,
-      stderr: expect.stringContaining('neither a peer id nor a multiaddr'),
+      stderr: expect.stringMatching(/neither a peer id nor a\s+multiaddr/),
     });
   });
 
-  test('whose options cannot be meant so is refused before anything is asked', async () => {
+  test('rejects invalid options before it connects', async () => {
     await run(['init']);
     expect(await run(['sync', '--interval-sec', '5'])).toMatchObject({
       code: 2,
-      stderr: expect.stringContaining('--interval-sec is for --watch'),
+      stderr: expect.stringContaining('--interval-sec: The option requires --watch.'),
     });
     for (const limit of ['0', '10001', 'all'])
       expect(await run(['sync', '--limit', limit])).toMatchObject({
         code: 2,
-        stderr: expect.stringContaining('--limit must be a whole number from 1 to 10000'),
+        stderr: expect.stringContaining(`--limit: "${limit}" is not a whole number from 1 to 10000.`),
       });
   });
 
-  test('with a malformed configuration names line and column', async () => {
+  test('with a malformed configuration reports line and column', async () => {
     await run(['init']);
     writeFileSync(inConfig('config.toml'), 'user_id = "ada"\ntrackers = [\n');
     expect(await run(['sync'])).toMatchObject({
@@ -186,30 +187,30 @@ describe('sync', () => {
 });
 
 test.each(['serve', 'daemon'])(
-  '%s that nobody could reach is refused and says what to set',
+  '%s without a relay and a listen address says what to set',
   async (command) => {
     await run(['init']);
     expect(await run([command, '--listen', 'none'])).toMatchObject({
       code: 78,
-      stderr: expect.stringContaining('set relay_addr or listen in'),
+      stderr: expect.stringContaining('Set relay_addr or listen in'),
     });
   },
 );
 
-test('a terminal gets colours and progress, and neither where it must not', async () => {
+test('colors and progress are used on a terminal only, and no colors with NO_COLOR', async () => {
   const file = join(device.home, '.bash_history');
   writeFileSync(file, Array.from({ length: 10_000 }, (_, line) => `echo ${line}\n`).join(''));
   const terminal = await run(['import', file], {}, true);
   expect(terminal.stderr).toContain('5,000 of 10,000 commands');
   expect((await run(['import', file])).stderr).toBe('');
-  const colour = '\u001B[';
-  expect((await run(['doctor'], {}, true)).stdout).toContain(colour);
+  const color = '\u001B[';
+  expect((await run(['doctor'], {}, true)).stdout).toContain(color);
   for (const environment of [{ NO_COLOR: '1' }, { TERM: 'dumb' }])
-    expect((await run(['doctor'], environment, true)).stdout).not.toContain(colour);
-  expect((await run(['doctor'])).stdout).not.toContain(colour);
+    expect((await run(['doctor'], environment, true)).stdout).not.toContain(color);
+  expect((await run(['doctor'])).stdout).not.toContain(color);
 });
 
-test('sync-status and peers tell what the database knows', async () => {
+test('sync-status and peers show the content of the database', async () => {
   await run(['init']);
   expect((await run(['sync-status'])).stdout).toContain('0 entries of 0 devices');
   expect(JSON.parse((await run(['sync-status', '--json'])).stdout)).toMatchObject({ entries: 0, peers: [] });

@@ -1,24 +1,26 @@
-// The command line of `rustory-peer`: finds the command, reads its options and the configuration, runs it, and
-// turns whatever it throws into a message and an exit code.
-import { parseArgs } from 'node:util';
-import { ConfigError, describeError } from '../../shared/errors.ts';
+// The command line of `rustory-peer`: finds the command, reads its arguments and the configuration, runs it, and turns
+// what it throws into a message and an exit code.
+import { describeError, ConfigError } from '../../shared/errors.ts';
 import { createLogger } from '../../shared/log.ts';
 import { VERSION } from '../../shared/program.ts';
-import type { Command, OptionValues } from './commands/command.ts';
+import { quote } from '../../shared/variables.ts';
+import { listSettings, PROGRAM, readPeerConfig, wantsColor } from '../config/config.ts';
+import { readArguments } from './arguments.ts';
+import type { Command } from './commands/command.ts';
 import { doctor } from './commands/doctor.ts';
-import { gridTest } from './commands/network-test.ts';
 import { entries, importHistory, record } from './commands/history.ts';
 import { init } from './commands/init.ts';
+import { networkTest } from './commands/network-test.ts';
 import { peers } from './commands/peers.ts';
 import { daemon, serve } from './commands/serve.ts';
 import { swarmKey, syncStatus } from './commands/status.ts';
 import { sync } from './commands/sync.ts';
-import { describeSettings, loadConfig, wantsColour } from '../config/config.ts';
-import { CommandError, EXIT_CODES } from './exit-codes.ts';
-import { formatCommandHelp, formatProgramHelp, formatSettingsHelp, PROGRAM } from './help.ts';
+import { adviceOf, CommandError, EXIT_CODES, exitOf, SIGNAL_EXIT_CODES } from './exit-codes.ts';
+import { formatCommandHelp, formatProgramHelp, formatSettingsHelp } from './help.ts';
 import { createScreen, type Output, type Screen } from './screen.ts';
 
-const COMMANDS: readonly Command[] = [
+/** Every command, in the order of the help. */
+export const COMMANDS: readonly Command[] = [
   init,
   importHistory,
   record,
@@ -30,11 +32,11 @@ const COMMANDS: readonly Command[] = [
   syncStatus,
   swarmKey,
   doctor,
-  gridTest,
+  networkTest,
 ];
 
-/** What a shell calls the end by a signal: 128 and the signal's number. */
-const SIGNAL_EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
+/** The help topic that lists all settings. */
+const SETTINGS_TOPIC = 'settings';
 
 export interface CliOptions {
   readonly environment: NodeJS.ProcessEnv;
@@ -48,14 +50,14 @@ export async function runCli(args: readonly string[], options: CliOptions): Prom
   const screen = createScreen({
     stdout,
     stderr,
-    colour: wantsColour(environment),
+    useColor: wantsColor(environment),
     clock: () => performance.now(),
   });
   try {
     return await dispatch(args, screen, environment);
   } catch (error) {
     screen.endProgress();
-    return explain(error, screen);
+    return showError(error, screen);
   }
 }
 
@@ -65,36 +67,38 @@ async function dispatch(
   environment: NodeJS.ProcessEnv,
 ): Promise<number> {
   const [name, ...rest] = args;
-  const page = answerHelp(name, rest, environment);
+  const page = findHelp(name, rest, environment);
   if (page !== undefined) {
     await screen.out(page.trimEnd());
     return EXIT_CODES.ok.code;
   }
-  const command = COMMANDS.find((one) => one.name === name);
+  const command = findCommand(name);
   if (command === undefined) {
-    const asked = name === 'help' ? rest[0] : name;
-    throw new CommandError(
-      'usage',
-      asked === undefined ? 'which command?' : `there is no command ${JSON.stringify(asked)}`,
-      { advice: `see ${PROGRAM} --help` },
-    );
+    const unknown = name === 'help' ? rest[0] : name;
+    const problem = unknown === undefined ? 'The command is missing.' : `${quote(unknown)} is not a command.`;
+    throw new CommandError('usage', problem, { advice: `See ${PROGRAM.name} --help.` });
   }
   return runCommand(command, rest, screen, environment);
 }
 
-function answerHelp(
+function findCommand(given: string | undefined): Command | undefined {
+  return COMMANDS.find(({ name, alias }) => given !== undefined && (name === given || alias === given));
+}
+
+/** The page that the arguments ask for, if they ask for help or the version. */
+function findHelp(
   name: string | undefined,
   rest: readonly string[],
   environment: NodeJS.ProcessEnv,
 ): string | undefined {
-  if (name === '--version') return `${PROGRAM} ${VERSION}`;
+  if (name === '--version') return `${PROGRAM.name} ${VERSION}`;
   if (name === '--help' || name === '-h' || (name === 'help' && rest.length === 0))
     return formatProgramHelp(COMMANDS);
   const asksHelp = name === 'help' || rest.some((arg) => arg === '--help' || arg === '-h');
   if (!asksHelp) return undefined;
   const topic = name === 'help' ? rest[0] : name;
-  if (topic === 'settings') return formatSettingsHelp(describeSettings(environment));
-  const command = COMMANDS.find((one) => one.name === topic);
+  if (topic === SETTINGS_TOPIC) return formatSettingsHelp(listSettings(environment));
+  const command = findCommand(topic);
   return command === undefined ? undefined : formatCommandHelp(command);
 }
 
@@ -104,25 +108,26 @@ async function runCommand(
   screen: Screen,
   environment: NodeJS.ProcessEnv,
 ): Promise<number> {
-  const { options, flags, path, positionals } = readArguments(command, args, environment);
-  const config = loadConfig({ flags, path, environment });
-  const log = createLogger('peer', config.settings.logLevel, 2);
+  const { options, flags, path, positionals } = readArguments(command, args, listSettings(environment));
+  const config = readPeerConfig({ flags, path, environment });
+  const log = createLogger('peer', config.logLevel, 2);
   const isService = command.isService?.(options) === true;
   for (const warning of config.warnings) {
     if (isService) log.warn({ warning }, 'configuration');
     else screen.note(`warning: ${warning}`);
   }
-  const stop = new AbortController();
+  const stopping = new AbortController();
   let stoppedBy: keyof typeof SIGNAL_EXIT_CODES | undefined;
   const onSignal = (signal: keyof typeof SIGNAL_EXIT_CODES): void => {
-    // Who asks twice does not want to wait for a clean end.
+    // A second signal ends the process at once.
     if (stoppedBy !== undefined) process.exit(SIGNAL_EXIT_CODES[signal]);
     stoppedBy = signal;
-    stop.abort(new Error(`stopped by ${signal}`));
+    stopping.abort(new Error(`Stopped by ${signal}.`));
   };
+  // A service handles signals itself.
   if (!isService) process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   try {
-    const exit = await command.run({ config, options, positionals, screen, log, signal: stop.signal });
+    const exit = await command.run({ config, options, positionals, screen, log, signal: stopping.signal });
     return stoppedBy === undefined ? EXIT_CODES[exit].code : SIGNAL_EXIT_CODES[stoppedBy];
   } catch (error) {
     if (stoppedBy === undefined) throw error;
@@ -132,61 +137,20 @@ async function runCommand(
   }
 }
 
-function readArguments(command: Command, args: readonly string[], environment: NodeJS.ProcessEnv) {
-  const settings = describeSettings(environment).flatMap((info) =>
-    info.flag === undefined ? [] : [{ ...info, flag: info.flag }],
-  );
-  const own = Object.entries(command.options).map(
-    ([name, { value }]) =>
-      [name, { type: value === undefined ? ('boolean' as const) : ('string' as const) }] as const,
-  );
-  const known = Object.fromEntries([
-    ...settings.map(({ flag }) => [flag, { type: 'string' as const }] as const),
-    ['config', { type: 'string' as const }] as const,
-    ...own,
-  ]);
-  try {
-    const { values, positionals } = parseArgs({
-      args: [...args],
-      options: known,
-      allowPositionals: true,
-      strict: true,
-    });
-    if (positionals.length > command.maxPositionals)
-      throw new Error(`unexpected argument ${JSON.stringify(positionals[command.maxPositionals])}`);
-    const options = values as OptionValues;
-    const flags = Object.fromEntries(
-      settings.flatMap(({ name, flag }) =>
-        typeof options[flag] === 'string' ? [[name, options[flag]]] : [],
-      ),
-    );
-    return {
-      options,
-      flags,
-      path: typeof options['config'] === 'string' ? options['config'] : undefined,
-      positionals,
-    };
-  } catch (error) {
-    // What Node goes on to say is about arguments that begin with a dash, and no command takes any.
-    const [problem = ''] = describeError(error).split('. To specify a positional', 1);
-    throw new CommandError('usage', problem, {
-      advice: `see ${PROGRAM} ${command.name} --help`,
-    });
-  }
-}
-
-/** Says what went wrong and what to do next; answers the exit code. */
-function explain(error: unknown, screen: Screen): number {
+/** Shows what is wrong and what to do, and returns the exit code. */
+function showError(error: unknown, screen: Screen): number {
+  const exit = exitOf(error);
+  const { code } = EXIT_CODES[exit];
+  if (exit === 'ok') return code;
   if (error instanceof ConfigError) {
-    screen.note(`${PROGRAM}: the configuration cannot be used:`);
+    screen.note(`${PROGRAM.name}: the configuration cannot be used:`);
     for (const problem of error.problems) screen.note(`  - ${problem}`);
-    return EXIT_CODES.config.code;
+    return code;
   }
-  // The reader of a pipe has enough, as `head` does: no failure of ours.
-  if (typeof error === 'object' && error !== null && 'code' in error && error.code === 'EPIPE')
-    return EXIT_CODES.ok.code;
-  const exit = error instanceof CommandError ? error.exit : 'failure';
-  screen.note(`${PROGRAM}: ${error instanceof CommandError ? error.message : describeError(error)}`);
-  if (error instanceof CommandError && error.advice !== undefined) screen.note(`  ${error.advice}`);
-  return EXIT_CODES[exit].code;
+  // The message of an error with an exit of its own is complete; other errors are described by their causes too.
+  const text = error instanceof Error && exit !== 'failure' ? error.message : `${describeError(error)}.`;
+  screen.note(`${PROGRAM.name}: ${text}`);
+  const advice = adviceOf(error);
+  if (advice !== undefined) screen.note(`  ${advice}`);
+  return code;
 }

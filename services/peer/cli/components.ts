@@ -1,28 +1,30 @@
-// The parts that the long-running commands are made of, and how such a command runs: in order up, on a signal down.
+// The components of the commands that run until a signal, and how these commands run.
 import { hostname } from 'node:os';
 import { createHealth, createLifecycle, type Component, runService } from '../../shared/lifecycle.ts';
 import type { Logger } from '../../shared/log.ts';
 import { VERSION } from '../../shared/program.ts';
-import { isLoopback } from '../network/addresses.ts';
-import type { Config } from '../config/config.ts';
-import { clock, createTrackers, type History, now } from './context.ts';
-import type { PeerNode } from '../network/node.ts';
+import type { PeerConfig } from '../config/config.ts';
 import { createHeartbeat } from '../discovery/heartbeat.ts';
+import { isLoopback } from '../network/addresses.ts';
+import type { PeerNode } from '../network/node.ts';
 import { createReservations } from '../network/reservation.ts';
 import { servePulls } from '../sync/serve.ts';
+import { clock, createTrackers, type History, now } from './context.ts';
 
-/** How long starting or stopping may take, in milliseconds; a pull that is cut off goes on by its cursor. */
+/** Longest time for one component to start or to stop, in milliseconds. */
 const DEADLINE_MS = 10_000;
+
+/** Drain deadline, in milliseconds. It is short because a pull that is cut off continues from its cursor. */
 const DRAIN_MS = 1_000;
 
-/** Runs the parts until SIGTERM or SIGINT, then ends the process. */
-export async function runParts(parts: readonly Component[], log: Logger): Promise<void> {
+/** Runs the components until SIGTERM or SIGINT, then ends the process. */
+export async function runComponents(components: readonly Component[], log: Logger): Promise<void> {
   const options = { log, health: createHealth(), drainMs: DRAIN_MS, deadlineMs: DEADLINE_MS };
-  await runService(createLifecycle(parts, options), options);
+  await runService(createLifecycle(components, options), options);
 }
 
-/** The database, closed last, and the node. */
-export function createBaseParts({ database }: History, node: PeerNode, log: Logger): Component[] {
+/** The database, which is closed last, and the node. */
+export function createBaseComponents({ database }: History, node: PeerNode, log: Logger): Component[] {
   const { libp2p, cipher } = node;
   return [
     { name: 'database', start: async () => {}, stop: async () => database.close() },
@@ -40,10 +42,15 @@ export function createBaseParts({ database }: History, node: PeerNode, log: Logg
   ];
 }
 
-/** What makes a device one that others can sync with: answers, reservations, registration. */
-export function createServingParts(config: Config, { store }: History, node: PeerNode, log: Logger): Component[] {
+/** The components with which other devices can sync with this one: answers, reservations, registration. */
+export function createServingComponents(
+  config: PeerConfig,
+  { store }: History,
+  node: PeerNode,
+  log: Logger,
+): Component[] {
   const { libp2p } = node;
-  const { userId, deviceId, relayAddr: relays = [] } = config.settings;
+  const { userId, deviceId, relays } = config;
   const reservations = createReservations({
     node,
     relays,
@@ -76,10 +83,10 @@ export function createServingParts(config: Config, { store }: History, node: Pee
   ];
 }
 
-/** Where the node listens. Addresses that only this machine can reach are told only when it has no others at all. */
-function directAddresses({ libp2p }: PeerNode, isOnlyWay: boolean): string[] {
+/** The addresses that the node listens on. Loopback addresses are included only when the device has no other address. */
+function directAddresses({ libp2p }: PeerNode, hasNoCircuit: boolean): string[] {
   const all = libp2p.getMultiaddrs().map((address) => address.toString());
   const direct = all.filter((address) => !address.includes('/p2p-circuit'));
   const reachable = direct.filter((address) => !isLoopback(address));
-  return reachable.length > 0 || !isOnlyWay ? reachable : direct;
+  return reachable.length > 0 || !hasNoCircuit ? reachable : direct;
 }

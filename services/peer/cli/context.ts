@@ -1,5 +1,5 @@
-// Opens what commands need from the configuration: the database, the keys, the node, the trackers. Each is opened
-// only by the commands that use it, and closed by whoever opened it.
+// Opens what commands need from the configuration: the database, the keys, the node, the trackers. Each command opens
+// only what it uses, and closes what it opened.
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,17 +8,16 @@ import { ConfigError, describeError } from '../../shared/errors.ts';
 import { VERSION } from '../../shared/program.ts';
 import { readOrCreateIdentity } from '../../private-network/identity.ts';
 import { readSwarmKey, type SwarmKey } from '../../private-network/key.ts';
-import type { Config } from '../config/config.ts';
+import { type PeerConfig, PROGRAM } from '../config/config.ts';
+import { createPeerBook, type PeerBook } from '../discovery/peer-book.ts';
+import { createTrackerClient, type TrackerClient } from '../discovery/tracker-client.ts';
 import { type Database, openDatabase } from '../history/database.ts';
+import { createStore, type Store } from '../history/store.ts';
 import { createDialer } from '../network/dial.ts';
 import { createPeerNode, type PeerNode } from '../network/node.ts';
-import { createPeerBook, type PeerBook } from '../discovery/peer-book.ts';
 import type { PullDeps } from '../sync/pull.ts';
-import { toRetryPolicy } from '../sync/retry.ts';
-import { createStore, type Store } from '../history/store.ts';
-import { createTrackerClient, type TrackerClient } from '../discovery/tracker-client.ts';
 
-/** Milliseconds that only grow. */
+/** Milliseconds from an arbitrary start; they only grow. */
 export const clock = (): number => performance.now();
 
 /** Unix seconds. */
@@ -30,57 +29,61 @@ export interface History {
   readonly peerBook: PeerBook;
 }
 
-/** Opens the database of the configuration. @throws DatabaseError */
-export function openHistory({ settings }: Config): History {
-  const database = openDatabase(settings.dbPath);
+/** Opens the database. @throws DatabaseError */
+export function openHistory({ databasePath }: PeerConfig): History {
+  const database = openDatabase(databasePath);
   return { database, store: createStore(database), peerBook: createPeerBook(database) };
 }
 
-/** @throws ConfigError that says how to get a swarm key. */
-export function loadSwarmKey({ settings: { swarmKeyPath } }: Config): SwarmKey {
+/** Reads the swarm key. @throws ConfigError */
+export function loadSwarmKey({ swarmKeyPath }: PeerConfig): SwarmKey {
   if (!existsSync(swarmKeyPath))
     throw new ConfigError([
-      `there is no swarm key at ${swarmKeyPath}: copy the one of your other devices there, or make the first with: rustory-peer init`,
+      `swarm_key_path: ${swarmKeyPath} does not exist. Copy the swarm key of another device there, or create a new one with "${PROGRAM.name} init".`,
     ]);
   try {
     return readSwarmKey(swarmKeyPath);
   } catch (error) {
-    throw new ConfigError([`swarm_key_path ${describeError(error)}`]);
+    throw new ConfigError([`swarm_key_path: ${describeError(error)}.`]);
   }
 }
 
-/** The identity of this device, made at its first use. @throws ConfigError */
-export async function loadIdentity({ settings: { p2pIdentityKeyPath } }: Config): Promise<PrivateKey> {
+/** The identity of this device, created at its first use. @throws ConfigError */
+export async function loadIdentity({ identityPath }: PeerConfig): Promise<PrivateKey> {
   try {
-    mkdirSync(dirname(p2pIdentityKeyPath), { recursive: true, mode: 0o700 });
-    return await readOrCreateIdentity(p2pIdentityKeyPath);
+    mkdirSync(dirname(identityPath), { recursive: true, mode: 0o700 });
+    return await readOrCreateIdentity(identityPath);
   } catch (error) {
-    throw new ConfigError([`p2p_identity_key_path ${describeError(error)}`]);
+    throw new ConfigError([`p2p_identity_key_path: ${describeError(error)}.`]);
   }
 }
 
-export function createTrackers({ settings }: Config): TrackerClient[] {
-  return (settings.trackers ?? []).map((url) => createTrackerClient({ url, token: settings.trackerToken }));
+export function createTrackers({ trackers, trackerToken }: PeerConfig): TrackerClient[] {
+  return trackers.map((url) => createTrackerClient({ url, token: trackerToken }));
 }
 
-/** The node of this device, not started; without `listen` for a command that only asks others. */
-export async function createNode(config: Config, listen?: readonly string[]): Promise<PeerNode> {
+/** The node of this device, not started. Without `listen` it accepts neither connections nor circuits. */
+export async function createNode(config: PeerConfig, listen?: readonly string[]): Promise<PeerNode> {
   const swarmKey = loadSwarmKey(config);
   return createPeerNode({ identity: await loadIdentity(config), swarmKey, listen, version: VERSION });
 }
 
-/** What a pull over the node needs. */
-export function createPullDeps({ settings }: Config, { libp2p }: PeerNode, store: Store): PullDeps {
-  const dialer = createDialer({
-    libp2p,
-    relays: settings.relayAddr ?? [],
-    strategy: settings.dialStrategy,
+/** The dependencies of a pull over the node. */
+export function createPullDeps(
+  { relays, dialStrategy, retry }: PeerConfig,
+  { libp2p }: PeerNode,
+  store: Store,
+): PullDeps {
+  return {
+    dialer: createDialer({ libp2p, relays, strategy: dialStrategy, clock }),
+    store,
+    retry,
     clock,
-  });
-  return { dialer, store, retry: toRetryPolicy(settings), clock, sleep: pause };
+    sleep: pause,
+  };
 }
 
-/** Resolves after that many milliseconds; rejects when the signal aborts. */
+/** Resolves after a time in milliseconds; rejects when the signal aborts. */
 export async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
   await sleep(milliseconds, undefined, signal === undefined ? {} : { signal });
 }

@@ -1,70 +1,76 @@
-// The checks of `doctor`: each looks at one thing a device needs and answers in words, with what to do about it.
-import { statSync } from 'node:fs';
+// The checks of `doctor`. Each looks at one thing that a sync depends on and returns what it found.
+import { existsSync, statSync } from 'node:fs';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
-import { describeError } from '../../shared/errors.ts';
+import { ConfigError, describeError } from '../../shared/errors.ts';
 import { readIdentity } from '../../private-network/identity.ts';
-import type { Config } from '../config/config.ts';
-import { DatabaseError } from '../history/database.ts';
+import { type PeerConfig, PROGRAM } from '../config/config.ts';
 import { openRelay } from '../network/dial.ts';
 import { explainFailure, followStages, type Stage } from '../network/dial-report.ts';
-import { clock, createTrackers, loadSwarmKey, openHistory } from './context.ts';
 import type { PeerNode } from '../network/node.ts';
+import { clock, createTrackers, loadSwarmKey, openHistory } from './context.ts';
+import { adviceOf } from './exit-codes.ts';
 import { formatAmount } from './screen.ts';
 
-/** How long a relay may take, in milliseconds. */
+/** Longest time for one relay to answer, in milliseconds. */
 const RELAY_TIMEOUT_MS = 6_000;
 
 /** The circuit-relay-v2 protocol that a relay answers on. */
 const HOP_PROTOCOL = '/libp2p/circuit/relay/0.2.0/hop';
 
-/** What was found out about one thing. */
+/** The result of one check. */
 export interface Finding {
+  /** What was looked at; also a value in the JSON of `doctor`. */
   readonly subject: string;
   readonly state: 'ok' | 'warning' | 'failed';
+  /** What was found: a name, or a whole sentence. */
   readonly detail: string;
+  /** What to do, as a whole sentence. */
   readonly advice?: string;
 }
 
-export function checkConfig({ path, fileExists, warnings }: Config): Finding[] {
-  const file: Finding = fileExists
+export function checkConfig({ file: { path, exists }, warnings }: PeerConfig): Finding[] {
+  const file: Finding = exists
     ? { subject: 'config', state: 'ok', detail: path }
     : {
         subject: 'config',
         state: 'warning',
-        detail: `${path} is not there`,
-        advice: 'make it with: rustory-peer init',
+        detail: `${path} does not exist.`,
+        advice: `Create it with ${PROGRAM.name} init.`,
       };
   return [file, ...warnings.map((detail): Finding => ({ subject: 'config', state: 'warning', detail }))];
 }
 
-export function checkSwarmKey(config: Config): Finding {
-  const path = config.settings.swarmKeyPath;
+export function checkSwarmKey(config: PeerConfig): Finding {
   try {
     const { fingerprint } = loadSwarmKey(config);
-    return checkMode('swarm key', path, `fingerprint ${fingerprint}, ${path}`);
+    return checkMode('swarm key', config.swarmKeyPath, `fingerprint ${fingerprint}`);
   } catch (error) {
-    return { subject: 'swarm key', state: 'failed', detail: describeError(error) };
+    return { subject: 'swarm key', state: 'failed', detail: sentencesOf(error) };
   }
 }
 
-/** Looks at the identity without making one. */
-export function checkIdentity({ settings: { p2pIdentityKeyPath: path } }: Config): Finding {
+/** Reads the identity, and does not create it. */
+export function checkIdentity({ identityPath: path }: PeerConfig): Finding {
+  if (!existsSync(path))
+    return {
+      subject: 'identity',
+      state: 'warning',
+      detail: `${path} does not exist.`,
+      advice: 'The first serve or sync creates it.',
+    };
   try {
-    return checkMode('identity', path, `${peerIdFromPrivateKey(readIdentity(path)).toString()}, ${path}`);
+    return checkMode('identity', path, peerIdFromPrivateKey(readIdentity(path)).toString());
   } catch (error) {
-    if (describeError(error).includes('ENOENT'))
-      return {
-        subject: 'identity',
-        state: 'warning',
-        detail: `${path} is not there`,
-        advice: 'the first serve or sync makes it',
-      };
-    return { subject: 'identity', state: 'failed', detail: `p2p_identity_key_path ${describeError(error)}` };
+    return {
+      subject: 'identity',
+      state: 'failed',
+      detail: `p2p_identity_key_path: ${describeError(error)}.`,
+    };
   }
 }
 
-/** Opens the database (and so makes it), counts, and has SQLite look for damage. */
-export function checkDatabase(config: Config): Finding {
+/** Opens the database, which creates a missing one, counts its entries and has SQLite look for damage. */
+export function checkDatabase(config: PeerConfig): Finding {
   try {
     const { database, store } = openHistory(config);
     try {
@@ -77,49 +83,58 @@ export function checkDatabase(config: Config): Finding {
       return {
         subject: 'database',
         state: 'failed',
-        detail: `${database.path} is damaged: ${String(result)}`,
-        advice: 'restore a copy, or set db_path to a new file and sync again from another device',
+        detail: `${database.path} is damaged: ${String(result)}.`,
+        advice: 'Restore a copy, or set db_path to a new file and sync again from another device.',
       };
     } finally {
       database.close();
     }
   } catch (error) {
-    const advice = error instanceof DatabaseError ? error.advice : undefined;
-    return { subject: 'database', state: 'failed', detail: describeError(error), ...(advice && { advice }) };
+    const advice = adviceOf(error);
+    return { subject: 'database', state: 'failed', detail: sentencesOf(error), ...(advice && { advice }) };
   }
 }
 
-export async function checkTrackers(config: Config, signal: AbortSignal): Promise<Finding[]> {
+export async function checkTrackers(config: PeerConfig, signal: AbortSignal): Promise<Finding[]> {
   const trackers = createTrackers(config);
   if (trackers.length === 0)
     return [
-      { subject: 'trackers', state: 'warning', detail: 'none', advice: `set trackers in ${config.path}` },
+      {
+        subject: 'trackers',
+        state: 'warning',
+        detail: 'No tracker is configured.',
+        advice: `Set trackers in ${config.file.path}.`,
+      },
     ];
   return Promise.all(
     trackers.map(async (tracker): Promise<Finding> => {
-      const startedAt = clock();
+      const startMs = clock();
       try {
-        const { length } = await tracker.list(config.settings.userId, signal);
-        const detail = `${tracker.url} answered in ${Math.round(clock() - startedAt)} ms, lists ${formatAmount(length, 'device', 'devices')} of this user`;
+        const { length } = await tracker.list(config.userId, signal);
+        const detail = `${tracker.url} answered in ${Math.round(clock() - startMs)} ms and lists ${formatAmount(length, 'device', 'devices')} of this user.`;
         return { subject: 'tracker', state: 'ok', detail };
       } catch (error) {
-        return { subject: 'tracker', state: 'failed', detail: describeError(error) };
+        return { subject: 'tracker', state: 'failed', detail: sentencesOf(error) };
       }
     }),
   );
 }
 
-/** Connects to each relay as a sync would, and asks whether it relays. */
+/** Connects to each relay as a sync does, and checks that it relays. */
 export async function checkRelays(
-  config: Config,
+  { relays, dialStrategy, file }: PeerConfig,
   { libp2p }: PeerNode,
   fingerprint: string,
 ): Promise<Finding[]> {
-  const { relayAddr: relays = [], dialStrategy } = config.settings;
-  if (relays.length === 0) {
-    const state = dialStrategy === 'relay-only' ? 'failed' : 'warning';
-    return [{ subject: 'relays', state, detail: 'none', advice: `set relay_addr in ${config.path}` }];
-  }
+  if (relays.length === 0)
+    return [
+      {
+        subject: 'relays',
+        state: dialStrategy === 'relay-only' ? 'failed' : 'warning',
+        detail: 'No relay is configured.',
+        advice: `Set relay_addr in ${file.path}.`,
+      },
+    ];
   const findings: Finding[] = [];
   for (const relay of relays) {
     const deadline = AbortSignal.timeout(RELAY_TIMEOUT_MS);
@@ -129,9 +144,9 @@ export async function checkRelays(
       const connection = await openRelay(libp2p, relay, { signal: deadline, onProgress });
       stage = 'protocol';
       const stream = await connection.newStream(HOP_PROTOCOL, { signal: deadline });
-      stream.abort(new Error('only asked whether it is there'));
-      const milliseconds = await libp2p.services.ping.ping(connection.remotePeer, { signal: deadline });
-      findings.push({ subject: 'relay', state: 'ok', detail: `${relay}, round trip ${milliseconds} ms` });
+      stream.abort(new Error('Only the protocol was checked.'));
+      const roundTripMs = await libp2p.services.ping.ping(connection.remotePeer, { signal: deadline });
+      findings.push({ subject: 'relay', state: 'ok', detail: `${relay}, round trip ${roundTripMs} ms` });
     } catch (error) {
       const failed = explainFailure(relay, stage, error, deadline.aborted ? RELAY_TIMEOUT_MS : undefined);
       findings.push({
@@ -147,19 +162,25 @@ export async function checkRelays(
 
 function adviceFor(stage: Stage, fingerprint: string): string {
   if (stage === 'swarm key')
-    return `the key here has the fingerprint ${fingerprint}; compare with a device that works: rustory-peer swarm-key`;
-  if (stage === 'protocol') return 'it belongs to the grid, but is no relay: check the address';
-  return 'check that the relay runs and that the address and its peer id are right';
+    return `The swarm key of this device has the fingerprint ${fingerprint}. Compare it with that of a device that works: ${PROGRAM.name} swarm-key.`;
+  if (stage === 'protocol')
+    return 'The address belongs to the network, but not to a relay. Check the address.';
+  return 'Check that the relay is running and that the address and its peer id are right.';
 }
 
-/** Keys that others can read are worth a word, not a refusal: a mounted Secret may have no other mode. */
-function checkMode(subject: string, path: string, detail: string): Finding {
-  const others = statSync(path).mode & 0o077;
-  if (others === 0) return { subject, state: 'ok', detail };
+/** A key that other users can read is a warning and not a failure: a mounted Secret may have no other mode. */
+function checkMode(subject: string, path: string, name: string): Finding {
+  const othersMode = statSync(path).mode & 0o077;
+  if (othersMode === 0) return { subject, state: 'ok', detail: `${name}, ${path}` };
   return {
     subject,
     state: 'warning',
-    detail: `${detail}; other users can read it`,
-    advice: `chmod 600 ${path}`,
+    detail: `${name}, ${path}. Other users can read the file.`,
+    advice: `Run chmod 600 ${path}.`,
   };
+}
+
+/** An error as whole sentences. */
+function sentencesOf(error: unknown): string {
+  return error instanceof ConfigError ? error.problems.join(' ') : `${describeError(error)}.`;
 }

@@ -1,31 +1,52 @@
-// How a command of `rustory-peer` ends: the exit codes, which are stable because scripts read them, and the error
-// that carries one together with what to do next.
-import { EXIT_CONFIG, EXIT_FAILURE } from '../../shared/errors.ts';
+// The exit codes of `rustory-peer`, which scripts depend on, and which error ends in which of them.
+import { errorCode, EXIT_CONFIG, EXIT_FAILURE } from '../../shared/errors.ts';
 
-/** Every exit code with its meaning; `rustory-peer --help` prints this table. */
+/** Every exit code with its meaning; `rustory-peer --help` and `docs/peer.md` have this table. */
 export const EXIT_CODES = {
-  ok: { code: 0, meaning: 'done' },
-  failure: { code: EXIT_FAILURE, meaning: 'something else went wrong; the message says what' },
-  usage: { code: 2, meaning: 'the command line was not understood' },
-  unreachable: { code: 3, meaning: 'no peer could be found or synced' },
-  partial: { code: 4, meaning: 'some peers were synced, some were not' },
-  database: { code: 5, meaning: 'the database could not be read or written; nothing was lost' },
+  ok: { code: 0, meaning: 'success' },
+  failure: { code: EXIT_FAILURE, meaning: 'another failure; the message describes it' },
+  usage: { code: 2, meaning: 'the command line is invalid' },
+  unreachable: { code: 3, meaning: 'no peer was found or synced; network-test: no relay works' },
+  partial: { code: 4, meaning: 'some peers failed; network-test: some relays failed' },
+  database: { code: 5, meaning: 'the database cannot be read or written; nothing was lost' },
   config: { code: EXIT_CONFIG, meaning: 'the configuration cannot be used' },
 } as const;
 
 export type ExitName = keyof typeof EXIT_CODES;
 
-/** Ends a command: the message says what went wrong, the advice what to do next. */
+/** Exit codes of a command that a signal ended: 128 and the number of the signal. A service exits with 0 instead. */
+export const SIGNAL_EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
+
+/** The exits of errors that do not come from a command, by the `code` of the error; all others are failures. */
+const EXITS_BY_ERROR_CODE: Readonly<Record<string, ExitName>> = {
+  CONFIG_INVALID: 'config',
+  DATABASE_UNUSABLE: 'database',
+  PEER_INVALID: 'usage',
+  // The reader of the output closed the pipe, as `head` does.
+  EPIPE: 'ok',
+};
+
+/** Ends a command. The message says what is wrong, the advice what to do; both are whole sentences. */
 export class CommandError extends Error {
   override readonly name = 'CommandError';
-  readonly code: string;
+  readonly code = 'COMMAND_FAILED';
   readonly exit: ExitName;
   readonly advice: string | undefined;
 
   constructor(exit: ExitName, message: string, options: { advice?: string; cause?: unknown } = {}) {
     super(message, options.cause === undefined ? {} : { cause: options.cause });
     this.exit = exit;
-    this.code = `EXIT_${exit.toUpperCase()}`;
     this.advice = options.advice;
   }
+}
+
+/** The exit that a thrown error ends the program with. */
+export function exitOf(error: unknown): ExitName {
+  return error instanceof CommandError ? error.exit : (EXITS_BY_ERROR_CODE[errorCode(error)] ?? 'failure');
+}
+
+/** What to do about an error, where it says so. */
+export function adviceOf(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null || !('advice' in error)) return undefined;
+  return typeof error.advice === 'string' ? error.advice : undefined;
 }

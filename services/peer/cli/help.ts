@@ -1,29 +1,33 @@
-// The texts of `--help`. They fit 80 columns and are made from the same tables that parse the command line.
+// The pages of `--help`. They fit 80 columns and are made from the tables by which the command line is read.
+import { PROGRAM, type Setting } from '../config/config.ts';
 import type { Command } from './commands/command.ts';
-import type { SettingInfo } from '../config/config.ts';
 import { EXIT_CODES } from './exit-codes.ts';
+import { wrap } from './screen.ts';
 
-export const PROGRAM = 'rustory-peer';
+/** Maximum length of a line. */
+const COLUMNS = 80;
 
-/** The page of the program itself. */
+const { name: NAME, purpose: PURPOSE } = PROGRAM;
+
+/** The page of the program. */
 export function formatProgramHelp(commands: readonly Command[]): string {
-  return `${PROGRAM}: keeps the shell history of your devices in sync, peer to peer.
+  return `${NAME}: ${PURPOSE}
 
-Usage: ${PROGRAM} COMMAND [options]
+Usage: ${NAME} COMMAND [options]
 
 Commands:
 ${alignLines(commands.map(({ name, summary }) => [name, summary]))}
 
-  ${PROGRAM} COMMAND --help     what a command does, with examples
-  ${PROGRAM} settings --help    all settings: flags, variables, config.toml
-  ${PROGRAM} --version
+  ${NAME} COMMAND --help     the options of a command, with examples
+  ${NAME} settings --help    all settings: flags, variables, config.toml
+  ${NAME} --version
 
-A first sync, on two devices that share a swarm key:
+A first sync between two devices that have the same swarm key:
 
-  ${PROGRAM} init --trackers http://tracker.lan:8850 --relay-addr /dns4/…
-  ${PROGRAM} import ~/.bash_history
-  ${PROGRAM} serve            # on the one device
-  ${PROGRAM} sync             # on the other
+  ${NAME} init --trackers http://tracker.lan:8850 --relay-addr /dns4/…
+  ${NAME} import ~/.bash_history
+  ${NAME} serve            # on one device
+  ${NAME} sync             # on the other device
 
 Exit codes:
 ${alignLines(Object.values(EXIT_CODES).map(({ code, meaning }) => [String(code), meaning]))}
@@ -31,46 +35,54 @@ ${alignLines(Object.values(EXIT_CODES).map(({ code, meaning }) => [String(code),
 }
 
 /** The page of one command. */
-export function formatCommandHelp({ usage, summary, help, options }: Command): string {
+export function formatCommandHelp({ usage, summary, help, options, alias }: Command): string {
   const rows = Object.entries(options).map(([name, { value, doc }]): [string, string] => [
     value === undefined ? `--${name}` : `--${name} ${value}`,
     doc,
   ]);
-  return `${PROGRAM} ${usage}
+  return `${NAME} ${usage}
 
-${capitalise(summary)}.
+${capitalize(summary)}.
 
 ${help}
-
+${alias === undefined ? '' : `\n"${alias}" is another name of this command.\n`}
 Options:
-${alignLines([...rows, ['--config FILE', 'read this instead of the usual config.toml']])}
+${alignLines([...rows, ['--config FILE', 'configuration file to read']])}
 
-Every setting is also an option: ${PROGRAM} settings --help
+Every setting is also an option: ${NAME} settings --help
 `;
 }
 
 /** The page of the settings. */
-export function formatSettingsHelp(infos: readonly SettingInfo[]): string {
-  const entries = infos.map(
-    ({ key, variable, flag, doc, fallback }) =>
-      `  ${key}\n    ${doc}\n    ${flag === undefined ? 'no flag' : `--${flag}`}, ${variable}${
-        fallback === undefined ? '' : `\n    default: ${fallback}`
-      }\n`,
+export function formatSettingsHelp(settings: readonly Setting[]): string {
+  const entries = settings.map(({ key, variable, flag, doc, fallback }) =>
+    [
+      `  ${key}`,
+      ...wrap(doc, COLUMNS, '    ', '    '),
+      `    ${flag === undefined ? 'no flag' : `--${flag}`}, ${variable}`,
+      ...(fallback === undefined ? [] : [`    default: ${fallback}`]),
+      '',
+    ].join('\n'),
   );
-  return `Settings are taken from flags, then from the environment, then from config.toml,
-then from their defaults. «${PROGRAM} doctor» shows what is in force and why.
+  return `A value is taken from the flag, else from the environment variable, else from
+config.toml, else from the default. "${NAME} doctor" shows each value
+and its source.
 
 ${entries.join('\n')}
-The file is the one of rr: ~/.config/rustory/config.toml, or what --config or
-RUSTORY_CONFIG names.
+The file is shared with rr: ~/.config/rustory/config.toml, or the one named by
+--config or RUSTORY_CONFIG.
 `;
 }
 
+/** Rows in two columns; a text that is too long continues on the next line. */
 function alignLines(rows: ReadonlyArray<readonly [string, string]>): string {
   const width = Math.max(...rows.map(([left]) => left.length));
-  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`).join('\n');
+  const indent = ' '.repeat(width + 4);
+  return rows
+    .flatMap(([left, right]) => wrap(right, COLUMNS, `  ${left.padEnd(width)}  `, indent))
+    .join('\n');
 }
 
-function capitalise(text: string): string {
+function capitalize(text: string): string {
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 }

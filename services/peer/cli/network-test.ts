@@ -1,5 +1,5 @@
-// Tries a grid with two throw-away devices: one reserves on a relay and registers, the other finds it through the
-// trackers and pulls its history through that relay. What `rustory-peer grid-test` and `helm test` run.
+// Tests a network with two temporary devices: one reserves on a relay and registers, the other finds it through the
+// trackers and pulls its history through that relay. `rustory-peer network-test` and `helm test` run this.
 import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,55 +8,60 @@ import { isDeepStrictEqual } from 'node:util';
 import { multiaddr } from '@multiformats/multiaddr';
 import type { Logger } from '../../shared/log.ts';
 import { VERSION } from '../../shared/program.ts';
-import { peerIdOf } from '../network/addresses.ts';
-import type { Config } from '../config/config.ts';
+import type { PeerConfig } from '../config/config.ts';
+import type { TrackerClient } from '../discovery/tracker-client.ts';
 import type { Entry } from '../history/entry.ts';
-import { clock, createNode, createPullDeps, createTrackers, now, openHistory } from './context.ts';
+import type { Store } from '../history/store.ts';
+import { peerIdOf } from '../network/addresses.ts';
 import type { PeerNode } from '../network/node.ts';
 import { reserveOn } from '../network/reservation.ts';
 import { servePulls } from '../sync/serve.ts';
-import type { Store } from '../history/store.ts';
 import { syncRound } from '../sync/sync-round.ts';
+import { clock, createNode, createPullDeps, createTrackers, now, openHistory } from './context.ts';
 
-/** What is synced through each relay: some hundred kilobytes. */
+/** Entries that are synced through each relay, some hundred kilobytes in total. */
 const ENTRIES = 1_000;
 const COMMAND_BYTES = 150;
 
-/** Entries asked for at once, so that a sync takes several answers. */
-const PAGE = 400;
+/** Entries per request, so that a sync has several responses. */
+const PAGE_ENTRIES = 400;
 
-/** How long the first connection to a relay may take, in milliseconds. */
+/** Longest time for the first connection to a relay, in milliseconds. */
 const CONNECT_TIMEOUT_MS = 10_000;
 
-export interface GridTestOptions {
+export interface NetworkTestOptions {
   readonly log: Logger;
   readonly signal: AbortSignal;
-  /** Told each thing that was found to work. */
+  /** Called with each thing that works. */
   readonly onStep: (step: string) => void;
 }
 
 /**
- * Tries all trackers of the configuration and one relay.
+ * Tests all trackers of the configuration with one relay.
  *
- * @param relay its multiaddr; without a peer id whoever answers with the swarm key is taken for it.
- * @throws Error that says what did not work.
+ * @param relay its multiaddr; without a peer id, the peer that answers and has the swarm key is used.
+ * @throws Error that describes what does not work.
  */
-export async function tryRelay(config: Config, relay: string, options: GridTestOptions): Promise<void> {
-  const directory = mkdtempSync(join(tmpdir(), 'rustory-grid-test-'));
+export async function testRelay(
+  config: PeerConfig,
+  relay: string,
+  options: NetworkTestOptions,
+): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), 'rustory-network-test-'));
   try {
-    const userId = `grid-test-${randomUUID().slice(0, 8)}`;
-    const device = (name: string): Config => deviceConfig(config, userId, directory, name);
-    await tryWith(device('serving'), device('asking'), relay, options);
+    const userId = `network-test-${randomUUID().slice(0, 8)}`;
+    const device = (name: string): PeerConfig => deviceConfig(config, userId, directory, name);
+    await testBetween(device('serving'), device('pulling'), relay, options);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
 }
 
-async function tryWith(
-  serving: Config,
-  asking: Config,
+async function testBetween(
+  serving: PeerConfig,
+  pulling: PeerConfig,
   relay: string,
-  options: GridTestOptions,
+  options: NetworkTestOptions,
 ): Promise<void> {
   const node = await createNode(serving, []);
   const history = openHistory(serving);
@@ -67,8 +72,8 @@ async function tryWith(
     stopServing = await servePulls({ libp2p: node.libp2p, store: history.store, log: options.log, clock });
     const reservation = await reserve(node, relay, options);
     const peerId = node.libp2p.peerId.toString();
-    await withRegistration(serving, peerId, reservation.addresses, options, async () =>
-      pullThrough(asking, reservation.relay, peerId, history.store, options),
+    await whileRegistered(serving, peerId, reservation.addresses, options, async () =>
+      pullThrough(pulling, reservation.relay, peerId, history.store, options),
     );
   } finally {
     await stopServing?.();
@@ -78,27 +83,28 @@ async function tryWith(
 }
 
 /**
- * The settings of a device that has everything of its own but the grid; the user too, or the real devices of that
- * user would pull what only the test needs.
+ * A device with its own files and user, and the network of the configuration. The user is a new one, so that no real
+ * device pulls the entries of the test.
  */
-function deviceConfig(config: Config, userId: string, directory: string, name: string): Config {
+function deviceConfig(config: PeerConfig, userId: string, directory: string, name: string): PeerConfig {
   const path = join(directory, name);
-  const own = {
+  return {
+    ...config,
     userId,
     deviceId: `${userId}-${name}`,
-    dbPath: `${path}.db`,
-    p2pIdentityKeyPath: `${path}.key`,
+    databasePath: `${path}.db`,
+    identityPath: `${path}.key`,
+    dialStrategy: 'relay-only',
   };
-  return { ...config, settings: { ...config.settings, ...own, dialStrategy: 'relay-only' } };
 }
 
-function makeEntries({ settings: { deviceId, userId } }: Config): Entry[] {
+function makeEntries({ deviceId, userId }: PeerConfig): Entry[] {
   return Array.from({ length: ENTRIES }, (_, position) => ({
     entry_id: `${deviceId}-${position}`,
     device_id: deviceId,
     user_id: userId,
     ts: now(),
-    // Nothing that compression would make small.
+    // Random, so that compression does not make it small.
     cmd: `echo ${randomBytes(COMMAND_BYTES).toString('base64')}`,
     cwd: '/',
     exit_code: 0,
@@ -110,18 +116,18 @@ function makeEntries({ settings: { deviceId, userId } }: Config): Entry[] {
 }
 
 /** A relay that granted a reservation. */
-interface Reservation {
+interface TestReservation {
   /** The address of the relay, with its peer id. */
   readonly relay: string;
-  /** The circuit addresses that lead to this device. */
+  /** The circuit addresses of this device. */
   readonly addresses: readonly string[];
 }
 
 async function reserve(
   node: PeerNode,
   given: string,
-  { signal, onStep }: GridTestOptions,
-): Promise<Reservation> {
+  { signal, onStep }: NetworkTestOptions,
+): Promise<TestReservation> {
   let relay = given;
   if (peerIdOf(given) === undefined) {
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(CONNECT_TIMEOUT_MS)]);
@@ -129,34 +135,34 @@ async function reserve(
     relay = `${given}/p2p/${connection.remotePeer.toString()}`;
   }
   const granted = await reserveOn(node, relay, signal);
-  if ('stage' in granted) throw new Error(`no reservation on ${relay}: ${granted.stage}: ${granted.reason}`);
+  if ('stage' in granted) throw new Error(`${relay}: no reservation: ${granted.stage}: ${granted.reason}`);
   const announced = granted.addrs.map((bytes) => multiaddr(bytes).toString());
   onStep(`reserved on ${relay}, which announces ${announced.join(', ')}`);
-  const fronts = [...new Set([relay, ...announced])];
+  const relayAddresses = [...new Set([relay, ...announced])];
   return {
     relay,
-    addresses: fronts.map((front) => `${front}/p2p-circuit/p2p/${node.libp2p.peerId.toString()}`),
+    addresses: relayAddresses.map((address) => `${address}/p2p-circuit/p2p/${node.libp2p.peerId.toString()}`),
   };
 }
 
-/** Registers with every tracker, does the work while it is listed by all, and unregisters. */
-async function withRegistration(
-  config: Config,
+/** Registers with every tracker, does the work while all of them list the device, and unregisters. */
+async function whileRegistered(
+  config: PeerConfig,
   peerId: string,
   addresses: readonly string[],
-  { signal, onStep }: GridTestOptions,
+  { signal, onStep }: NetworkTestOptions,
   work: () => Promise<void>,
 ): Promise<void> {
   const trackers = createTrackers(config);
-  const { userId, deviceId } = config.settings;
+  const { userId, deviceId } = config;
   const meta = { user_id: userId, device_id: deviceId, hostname: deviceId, version: VERSION };
-  const listed = async (tracker: (typeof trackers)[number]): Promise<string[] | undefined> =>
+  const listedAddresses = async (tracker: TrackerClient): Promise<string[] | undefined> =>
     (await tracker.list(userId, signal)).find((peer) => peer.peer_id === peerId)?.addrs;
   try {
     for (const tracker of trackers) {
       await tracker.register({ peerId, addresses, meta }, signal);
-      if (!isDeepStrictEqual(await listed(tracker), addresses))
-        throw new Error(`tracker ${tracker.url} took a registration and does not list it`);
+      if (!isDeepStrictEqual(await listedAddresses(tracker), addresses))
+        throw new Error(`${tracker.url}: the tracker accepted a registration and does not list it.`);
       onStep(`registered with ${tracker.url}, which lists it`);
     }
     await work();
@@ -164,41 +170,43 @@ async function withRegistration(
     await Promise.allSettled(trackers.map(async (tracker) => tracker.unregister(peerId)));
   }
   for (const tracker of trackers) {
-    if ((await listed(tracker)) !== undefined)
-      throw new Error(`tracker ${tracker.url} still lists what was unregistered`);
+    if ((await listedAddresses(tracker)) !== undefined)
+      throw new Error(`${tracker.url}: the tracker still lists a device that was unregistered.`);
     onStep(`unregistered from ${tracker.url}`);
   }
 }
 
-/** Finds the serving device through the trackers, pulls from it through the relay, and compares. */
+/** Finds the serving device through the trackers, pulls from it through the relay, and compares the entries. */
 async function pullThrough(
-  config: Config,
+  config: PeerConfig,
   relay: string,
   peerId: string,
   expected: Store,
-  { signal, onStep }: GridTestOptions,
+  { signal, onStep }: NetworkTestOptions,
 ): Promise<void> {
-  const asking: Config = { ...config, settings: { ...config.settings, relayAddr: [relay] } };
-  const { database, store, peerBook } = openHistory(asking);
-  const node = await createNode(asking);
+  const pulling: PeerConfig = { ...config, relays: [relay] };
+  const { database, store, peerBook } = openHistory(pulling);
+  const node = await createNode(pulling);
   try {
     await node.start();
     const discovery = {
-      trackers: createTrackers(asking),
+      trackers: createTrackers(pulling),
       peerBook,
-      userId: asking.settings.userId,
+      userId: pulling.userId,
       ownPeerId: node.libp2p.peerId.toString(),
       now,
     };
     const { reports } = await syncRound(
-      { discovery, pulls: createPullDeps(asking, node, store) },
-      { limit: PAGE, peers: [peerId], signal },
+      { discovery, pulls: createPullDeps(pulling, node, store) },
+      { limit: PAGE_ENTRIES, peers: [peerId], signal },
     );
     const [report] = reports;
-    if (report?.error !== undefined || report?.address?.startsWith(`${relay}/p2p-circuit/`) !== true)
-      throw new Error(`no sync through ${relay}: ${report?.error ?? `came by ${report?.address}`}`);
+    if (report === undefined) throw new Error(`${relay}: the serving device was not found.`);
+    if (report.error !== undefined) throw new Error(`${relay}: the sync failed: ${report.error}`);
+    if (report.address?.startsWith(`${relay}/p2p-circuit/`) !== true)
+      throw new Error(`${relay}: the sync used another address: ${report.address}.`);
     if (!isDeepStrictEqual(readAll(store), readAll(expected)))
-      throw new Error(`a sync through ${relay} brought other entries than there are`);
+      throw new Error(`${relay}: the synced entries differ from those that were served.`);
     onStep(`synced ${report.entries} entries through ${relay} in ${report.durationMs} ms`);
   } finally {
     await node.libp2p.stop();

@@ -24,14 +24,14 @@ function createOutput(isTTY: boolean): Output & { text(): string } {
   return Object.assign(stream, { text: () => text, isTTY, columns: 20 });
 }
 
-function createTestScreen(isTTY: boolean, colour = true) {
+function createTestScreen(isTTY: boolean, useColor = true) {
   const [stdout, stderr] = [createOutput(isTTY), createOutput(isTTY)];
   const time = { now: 0 };
-  return { screen: createScreen({ stdout, stderr, colour, clock: () => time.now }), stdout, stderr, time };
+  return { screen: createScreen({ stdout, stderr, useColor, clock: () => time.now }), stdout, stderr, time };
 }
 
 describe('progress', () => {
-  test('rewrites one line on a terminal, cut to its width, and leaves none behind', () => {
+  test('rewrites one line on a terminal, cut to its width, and erases it at the end', () => {
     const { screen, stderr, time } = createTestScreen(true);
     screen.progress('1,000 entries');
     time.now += 200;
@@ -40,7 +40,7 @@ describe('progress', () => {
     expect(stderr.text()).toBe('\r\u001B[2K1,000 entries\r\u001B[2K12,000 entries, muc\r\u001B[2Kdone\n');
   });
 
-  test('is plain lines every two seconds elsewhere, and none for what is quick', () => {
+  test('is a plain line every two seconds elsewhere, and none for short work', () => {
     const { screen, stderr, time } = createTestScreen(false);
     for (const entries of [1, 2, 3, 4, 5]) {
       time.now += 900;
@@ -50,20 +50,20 @@ describe('progress', () => {
   });
 });
 
-test('colours are for terminals that want them', () => {
+test('colors are used on a terminal that allows them', () => {
   expect(createTestScreen(true).screen.style('red', 'no')).toBe('\u001B[31mno\u001B[0m');
   expect(createTestScreen(true, false).screen.style('red', 'no')).toBe('no');
   expect(createTestScreen(false).screen.style('red', 'no')).toBe('no');
 });
 
-test('what others send cannot steer the terminal', () => {
+test('text from others cannot control the terminal', () => {
   expect(printable('ls\u001B[2J\u009B1mä\tb\nc\r\u0007')).toBe('ls\uFFFD[2J\uFFFD1mä\tb\nc\uFFFD\uFFFD');
   const { screen, stderr } = createTestScreen(true);
   screen.note('tracker said \u001B]0;owned\u0007');
   expect(stderr.text()).toBe('tracker said \uFFFD]0;owned\uFFFD\n');
 });
 
-test('results go to standard output, the rest to standard error', async () => {
+test('results go to standard output and notes to standard error', async () => {
   const { screen, stdout, stderr } = createTestScreen(false);
   await screen.out('result');
   screen.note('remark');
@@ -96,14 +96,14 @@ test.each([
   [400_000, '4 days'],
 ])('%i seconds ago are %s', (seconds, text) => expect(formatAge(seconds)).toBe(text));
 
-test('one entry, many entries', () => {
+test('an amount has the singular or the plural', () => {
   expect([formatAmount(1, 'entry', 'entries'), formatAmount(12_000, 'entry', 'entries')]).toEqual([
     '1 entry',
     '12,000 entries',
   ]);
 });
 
-test('a table has its columns under each other and no spaces at the end', () => {
+test('a table has aligned columns and no spaces at the end', () => {
   expect(formatTable(['A', 'LONG'], [['1234', 'x']])).toEqual(['A     LONG', '1234  x']);
 });
 
@@ -115,7 +115,7 @@ test('a long text is broken at spaces and indented', () => {
   ]);
 });
 
-test('peer ids are cut to the end that tells them apart', () => {
+test('peer ids are cut to their last eight characters', () => {
   expect(shortenPeerIds('/p2p/12D3KooWSCufgHzV4fCwRijfH2k3abrpAJxTKxEvN1FDuRXA2U9x/p2p-circuit')).toBe(
     '/p2p/…uRXA2U9x/p2p-circuit',
   );

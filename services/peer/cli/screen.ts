@@ -1,5 +1,5 @@
-// What a command shows: results on standard output, everything else on standard error; progress in one line that
-// rewrites itself on a terminal and in plain lines otherwise.
+// The output of a command: results on standard output, everything else on standard error. Progress is one line that is
+// rewritten on a terminal, and plain lines otherwise.
 import { once } from 'node:events';
 import type { WriteStream } from 'node:tty';
 
@@ -9,7 +9,7 @@ const PLAIN_PROGRESS_MS = 2_000;
 /** Pause between two drawings of the progress line, in milliseconds. */
 const DRAWN_PROGRESS_MS = 100;
 
-/** Columns where the terminal does not tell. */
+/** Columns when the terminal does not report them. */
 const DEFAULT_COLUMNS = 80;
 
 const ERASE_LINE = '\r\u001B[2K';
@@ -17,36 +17,37 @@ const ERASE_LINE = '\r\u001B[2K';
 const STYLES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33 } as const;
 export type Style = keyof typeof STYLES;
 
-/** A stream to write to: a terminal, a pipe, a file, or what a test reads from. */
+/** A stream to write to, which may be a terminal. */
 export type Output = NodeJS.WritableStream & Partial<Pick<WriteStream, 'isTTY' | 'columns'>>;
 
 export interface Screen {
-  /** Writes a line of the result; resolves when the reader can take more. */
+  /** Writes a line of the result; resolves when the stream accepts more. */
   out(line: string): Promise<void>;
-  /** Writes a line for people. */
+  /** Writes a line to standard error. */
   note(line: string): void;
-  /** Shows how far the work has come; each call replaces the one before. */
+  /** Shows the progress; each call replaces the text of the previous one. */
   progress(text: string): void;
   /** Ends the progress line, so that other lines can follow. */
   endProgress(): void;
-  /** How wide a line for people may be. */
+  /** Columns of a line on standard output. */
   readonly columns: number;
-  /** Colours text for standard output, where that is wanted. */
+  /** Colors text for standard output, if colors are used. */
   style(style: Style, text: string): string;
 }
 
 export interface ScreenOptions {
   readonly stdout: Output;
   readonly stderr: Output;
-  readonly colour: boolean;
-  /** Milliseconds that only grow. */
+  /** Whether colors are used on a terminal. */
+  readonly useColor: boolean;
+  /** Milliseconds from an arbitrary start; they only grow. */
   readonly clock: () => number;
 }
 
-export function createScreen({ stdout, stderr, colour, clock }: ScreenOptions): Screen {
+export function createScreen({ stdout, stderr, useColor, clock }: ScreenOptions): Screen {
   const isDrawn = stderr.isTTY === true;
-  // Work that is done before the first plain line was due needs none.
-  let shownAt = isDrawn ? -Infinity : clock();
+  // Work that ends before the first plain line is due shows no progress.
+  let shownMs = isDrawn ? -Infinity : clock();
   let shown = '';
 
   function endProgress(): void {
@@ -64,9 +65,9 @@ export function createScreen({ stdout, stderr, colour, clock }: ScreenOptions): 
       stderr.write(`${printable(line)}\n`);
     },
     progress(text) {
-      const now = clock();
-      if (text === shown || now - shownAt < (isDrawn ? DRAWN_PROGRESS_MS : PLAIN_PROGRESS_MS)) return;
-      shownAt = now;
+      const nowMs = clock();
+      if (text === shown || nowMs - shownMs < (isDrawn ? DRAWN_PROGRESS_MS : PLAIN_PROGRESS_MS)) return;
+      shownMs = nowMs;
       shown = text;
       stderr.write(
         isDrawn ? `${ERASE_LINE}${text.slice(0, (stderr.columns ?? DEFAULT_COLUMNS) - 1)}` : `${text}\n`,
@@ -75,25 +76,25 @@ export function createScreen({ stdout, stderr, colour, clock }: ScreenOptions): 
     endProgress,
     columns: stdout.columns ?? DEFAULT_COLUMNS,
     style: (style, text) =>
-      colour && stdout.isTTY === true ? `\u001B[${STYLES[style]}m${text}\u001B[0m` : text,
+      useColor && stdout.isTTY === true ? `\u001B[${STYLES[style]}m${text}\u001B[0m` : text,
   };
 }
 
 /**
- * A text without control characters but tabs and new lines: what other devices and trackers send must not be able
- * to move the cursor, change colours or retitle the terminal of who looks at it.
+ * A text whose control characters, except tabs and line feeds, are replaced: text from other devices and trackers must
+ * not move the cursor, change colors or set the title of the terminal.
  */
 export function printable(text: string): string {
   // eslint-disable-next-line no-control-regex
   return text.replaceAll(/[\u0000-\u0008\u000B-\u001F\u007F-\u009F]/g, '\uFFFD');
 }
 
-/** A whole number with its thousands apart: 12,000. */
+/** A whole number with separated thousands, such as `12,000`. */
 export function formatCount(count: number): string {
   return count.toLocaleString('en-US');
 }
 
-/** An amount of data: 3.1 MB. */
+/** An amount of data, such as `3.1 MB`. */
 export function formatBytes(bytes: number): string {
   if (bytes < 1000) return `${bytes} B`;
   const [unit, size]: readonly [string, number] =
@@ -101,14 +102,14 @@ export function formatBytes(bytes: number): string {
   return `${size.toFixed(size < 10 ? 1 : 0)} ${unit}`;
 }
 
-/** A duration: 850 ms, 4.2 s, 3 min 5 s. */
+/** A duration, such as `850 ms`, `4.2 s` or `3 min 5 s`. */
 export function formatDuration(milliseconds: number): string {
   if (milliseconds < 1000) return `${Math.round(milliseconds)} ms`;
   if (milliseconds < 60_000) return `${(milliseconds / 1000).toFixed(1)} s`;
   return `${Math.floor(milliseconds / 60_000)} min ${Math.round((milliseconds % 60_000) / 1000)} s`;
 }
 
-/** How long ago something was, in seconds: 5 s, 3 min, 2 h, 4 days. */
+/** An age in seconds, such as `5 s`, `3 min`, `2 h` or `4 days`. */
 export function formatAge(seconds: number): string {
   const units: ReadonlyArray<readonly [size: number, unit: string]> = [
     [86_400, 'days'],
@@ -116,17 +117,17 @@ export function formatAge(seconds: number): string {
     [60, 'min'],
     [1, 's'],
   ];
-  // Two of a unit before the smaller one gives way: 90 minutes tell more than one hour.
+  // A unit is used from two of it on, because 90 minutes is more precise than one hour.
   const [size, unit] = units.find(([each]) => seconds >= 2 * each) ?? [1, 's'];
   return `${Math.max(0, Math.floor(seconds / size))} ${unit}`;
 }
 
-/** A number of things: 1 entry, 12,000 entries. */
+/** A number with its noun, such as `1 entry` or `12,000 entries`. */
 export function formatAmount(count: number, one: string, many: string): string {
   return `${formatCount(count)} ${count === 1 ? one : many}`;
 }
 
-/** A text with the peer ids in it cut to their ends, which tell devices apart; their starts are the same for all. */
+/** A text with its peer ids cut to the last eight characters, because all peer ids begin alike. */
 export function shortenPeerIds(text: string): string {
   return text.replaceAll(
     /\b(?:12D3KooW|16Uiu2HA|Qm)[1-9A-HJ-NP-Za-km-z]{30,}(?=([1-9A-HJ-NP-Za-km-z]{8})\b)/g,
@@ -134,7 +135,7 @@ export function shortenPeerIds(text: string): string {
   );
 }
 
-/** A text as lines of at most `columns`, broken at spaces: `first` stands before the first line, `indent` before the others. */
+/** A text as lines of at most `columns`, broken at spaces. `first` precedes the first line, `indent` the others. */
 export function wrap(text: string, columns: number, first: string, indent: string): string[] {
   const lines: string[] = [];
   let line = first;
@@ -151,7 +152,7 @@ export function wrap(text: string, columns: number, first: string, indent: strin
   return [...lines, line];
 }
 
-/** Rows under headings, in columns two spaces apart; the last column is never padded. */
+/** Rows below headings, in columns two spaces apart. The last column is not padded. */
 export function formatTable(headings: readonly string[], rows: ReadonlyArray<readonly string[]>): string[] {
   const widths = headings.map((heading, column) =>
     Math.max(heading.length, ...rows.map((row) => row[column]?.length ?? 0)),

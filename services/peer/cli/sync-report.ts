@@ -1,6 +1,7 @@
-// What a round of syncing looks like: a table and the reasons of failures for people, JSON for scripts.
+// Prints rounds of syncing: a table and the reasons of failures, or JSON.
 import { formatAttempts } from '../network/dial-report.ts';
 import type { PullProgress, PullReport } from '../sync/pull.ts';
+import { type Round, sum } from '../sync/sync-round.ts';
 import {
   formatAmount,
   formatBytes,
@@ -11,14 +12,13 @@ import {
   shortenPeerIds,
   wrap,
 } from './screen.ts';
-import { type Round, sum } from '../sync/sync-round.ts';
 
-/** How far a pull has come: 12,000 entries, 3.1 MB. */
+/** The progress of a pull, such as `12,000 entries, 3.1 MB`. */
 export function formatProgress({ entries, bytes }: PullProgress): string {
   return `${formatAmount(entries, 'entry', 'entries')}, ${formatBytes(bytes)}`;
 }
 
-/** A report as scripts read it; its error also tells what became of each address. */
+/** A report as JSON. Its error includes the result of each address. */
 function toJson(report: PullReport) {
   const { peerId, address, entries, duplicates, bytes, durationMs, nextCursor, error, attempts } = report;
   return {
@@ -33,7 +33,7 @@ function toJson(report: PullReport) {
   };
 }
 
-/** Prints a round that was asked for once. */
+/** Prints the only round of a sync. */
 export async function showRound(
   { reports, problems }: Round,
   screen: Screen,
@@ -58,10 +58,10 @@ export async function showRound(
     await screen.out(line);
 }
 
-/** One line for each attempt to connect: the address, how far it got, why it ended. */
+/** Prints one line for each failed attempt: the address, the stage and the reason. */
 function showFailures(reports: readonly PullReport[], screen: Screen): void {
   for (const { peerId, attempts, error } of reports) {
-    // What failed on the way to a connection that worked in the end is of no interest.
+    // Failed attempts before a sync that worked are not shown.
     if (error === undefined) continue;
     screen.note(shortenPeerIds(`${peerId}: ${error}`));
     for (const attempt of formatAttempts(attempts))
@@ -69,8 +69,8 @@ function showFailures(reports: readonly PullReport[], screen: Screen): void {
   }
 }
 
-/** Prints a round of a watch, as one line. */
-export async function showWatched(
+/** Prints one round of a watch as one line. */
+export async function showWatchRound(
   round: Round,
   durationMs: number,
   screen: Screen,
@@ -80,9 +80,10 @@ export async function showWatched(
   const failed = reports.filter(({ error }) => error !== undefined);
   const total = sum(reports);
   if (isJson) {
-    const at = new Date().toISOString();
     const counts = { peers: reports.length, failed: failed.length, ...total, duration_ms: durationMs };
-    await screen.out(JSON.stringify({ at, ...counts, problems, reports: reports.map(toJson) }));
+    await screen.out(
+      JSON.stringify({ at: new Date().toISOString(), ...counts, problems, reports: reports.map(toJson) }),
+    );
     return;
   }
   const time = new Date().toISOString().slice(11, 19);

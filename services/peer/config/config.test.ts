@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { ConfigError } from '../../shared/errors.ts';
-import { type Config, type ConfigSources, describeSettings, loadConfig } from './config.ts';
+import { type ConfigSources, listSettings, type PeerConfig, readPeerConfig } from './config.ts';
 
 let home: string;
 let file: string;
@@ -16,13 +16,16 @@ beforeEach(() => {
 
 afterEach(() => rmSync(home, { recursive: true, force: true }));
 
-function load(sources: ConfigSources = {}): Config {
-  return loadConfig({ ...sources, environment: { HOME: home, ...sources.environment } });
+function read(sources: ConfigSources = {}): PeerConfig {
+  return readPeerConfig({ ...sources, environment: { HOME: home, ...sources.environment } });
 }
+
+const originsOf = ({ settings }: PeerConfig): Record<string, string> =>
+  Object.fromEntries(settings.map(({ key, origin }) => [key, origin]));
 
 function problemsOf(sources: ConfigSources = {}): readonly string[] {
   try {
-    load(sources);
+    read(sources);
   } catch (error) {
     if (error instanceof ConfigError) return error.problems;
     throw error;
@@ -31,43 +34,44 @@ function problemsOf(sources: ConfigSources = {}): readonly string[] {
 }
 
 describe('the configuration', () => {
-  test('has defaults for everything a device needs, and no file is fine', () => {
-    const { settings, origins, fileExists, path } = load();
-    expect(fileExists).toBe(false);
-    expect(path).toBe(file);
-    expect(settings).toMatchObject({
-      dbPath: join(home, '.rustory', 'history.db'),
+  test('has defaults for everything a device needs, and requires no file', () => {
+    const config = read();
+    expect(config).toMatchObject({
+      file: { path: file, exists: false, otherKeys: {} },
+      databasePath: join(home, '.rustory', 'history.db'),
       swarmKeyPath: join(home, '.config', 'rustory', 'swarm.key'),
-      p2pIdentityKeyPath: join(home, '.config', 'rustory', 'identity.key'),
+      identityPath: join(home, '.config', 'rustory', 'identity.key'),
       dialStrategy: 'relay-first',
-      p2pRequestAttempts: 3,
+      retry: { attempts: 3, timeoutBaseMs: 5_000, timeoutCapMs: 30_000, backoffBaseMs: 200 },
       listen: ['/ip4/0.0.0.0/tcp/0'],
+      trackers: [],
+      relays: [],
+      warnings: [],
     });
-    expect(settings.userId).not.toBe('');
-    expect(settings.trackers).toBeUndefined();
-    expect(origins.dbPath).toBe('default');
+    expect(config.userId).not.toBe('');
+    expect(originsOf(config)).toMatchObject({ db_path: 'default' });
   });
 
-  test('takes a flag over the environment, that over the file, that over the default, and tells which it was', () => {
+  test('prefers flags over the environment over the file over defaults, and reports the source', () => {
     writeFileSync(file, 'user_id = "file"\ndevice_id = "file"\ndb_path = "~/file.db"\n');
-    const { settings, origins } = load({
+    const config = read({
       flags: { userId: 'flag' },
       environment: { RUSTORY_USER_ID: 'environment', RUSTORY_DEVICE_ID: 'environment' },
     });
-    expect([settings.userId, settings.deviceId, settings.dbPath]).toEqual([
-      'flag',
-      'environment',
-      join(home, 'file.db'),
-    ]);
-    expect([origins.userId, origins.deviceId, origins.dbPath, origins.listen]).toEqual([
-      'flag',
-      'environment',
-      'file',
-      'default',
-    ]);
+    expect(config).toMatchObject({
+      userId: 'flag',
+      deviceId: 'environment',
+      databasePath: join(home, 'file.db'),
+    });
+    expect(originsOf(config)).toMatchObject({
+      user_id: 'flag',
+      device_id: 'environment',
+      db_path: 'file',
+      listen: 'default',
+    });
   });
 
-  test('reads a file as rr writes it, keys of rr alone included', () => {
+  test('reads a file of rr without warnings about keys that only rr has', () => {
     const peerId = '12D3KooWSCufgHzV4fCwRijfH2k3abrpAJxTKxEvN1FDuRXA2U9x';
     writeFileSync(
       file,
@@ -84,15 +88,15 @@ describe('the configuration', () => {
         'auto_prune_days = 90',
       ].join('\n'),
     );
-    const { settings, warnings } = load();
+    const { trackers, relays, retry, ignoredCommands, warnings } = read();
     expect(warnings).toEqual([]);
-    expect(settings.trackers).toEqual(['http://10.0.0.1:8850', 'https://tracker.example']);
-    expect(settings.relayAddr).toEqual([`/ip4/10.0.0.1/tcp/4001/p2p/${peerId}`]);
-    expect(settings.p2pRequestAttempts).toBe(4);
-    expect(settings.recordIgnoreRegex?.test('export TOKEN=1')).toBe(true);
+    expect(trackers).toEqual(['http://10.0.0.1:8850', 'https://tracker.example']);
+    expect(relays).toEqual([`/ip4/10.0.0.1/tcp/4001/p2p/${peerId}`]);
+    expect(retry.attempts).toBe(4);
+    expect(ignoredCommands?.test('export TOKEN=1')).toBe(true);
   });
 
-  test('reads the file that rr init writes, and shares its user and its variables without a word', () => {
+  test('reads the file of rr init and the variables of rr without warnings', () => {
     writeFileSync(
       file,
       [
@@ -117,23 +121,27 @@ describe('the configuration', () => {
         'require_device_membership = true',
       ].join('\n'),
     );
-    const ofRr = { RUSTORY_HOOK_INSTALLED: '1', RUSTORY_P2P_LOG: 'verbose', RUSTORY_ASYNC_UPLOAD: 'true' };
-    const { settings, warnings } = load({ environment: { USER: 'ada', ...ofRr } });
-    expect(warnings).toEqual([]);
-    expect(settings).toMatchObject({
+    const variablesOfRr = {
+      RUSTORY_HOOK_INSTALLED: '1',
+      RUSTORY_P2P_LOG: 'verbose',
+      RUSTORY_ASYNC_UPLOAD: 'true',
+    };
+    const config = read({ environment: { USER: 'ada', ...variablesOfRr } });
+    expect(config).toMatchObject({
+      warnings: [],
       userId: 'ada',
       swarmKeyPath: join(home, '.config', 'rustory', 'swarm.key'),
       trackers: ['http://127.0.0.1:8850'],
     });
-    expect(settings.recordIgnoreRegex?.test('curl -H "Authorization: Bearer x"')).toBe(true);
+    expect(config.ignoredCommands?.test('curl -H "Authorization: Bearer x"')).toBe(true);
   });
 
-  test('takes several relays as a list, in the order of the file', () => {
+  test('reads several relays in the order of the file', () => {
     const relays = [1, 2].map(
       (host) => `/ip4/10.0.0.${host}/tcp/4001/p2p/12D3KooWSCufgHzV4fCwRijfH2k3abrpAJxTKxEvN1FDuRXA2U9x`,
     );
     writeFileSync(file, `relay_addr = ${JSON.stringify(relays)}\n`);
-    expect(load().settings.relayAddr).toEqual(relays);
+    expect(read().relays).toEqual(relays);
   });
 
   test.each([
@@ -144,63 +152,94 @@ describe('the configuration', () => {
     [String.raw`^ls\.\*$`, 'ls.*', true],
   ])('reads the pattern %s as rr does', (pattern, command, expected) => {
     writeFileSync(file, `record_ignore_regex = '${pattern}'\n`);
-    expect(load().settings.recordIgnoreRegex?.test(command)).toBe(expected);
+    expect(read().ignoredCommands?.test(command)).toBe(expected);
   });
 
-  test('refuses a pattern that only rr can read, instead of recording what must not be', () => {
+  test('rejects a pattern that only rr can read, because it would not be applied', () => {
     writeFileSync(file, String.raw`record_ignore_regex = '\Asecret'`);
-    expect(problemsOf()).toEqual([expect.stringContaining('record_ignore_regex')]);
+    expect(problemsOf()).toEqual([
+      expect.stringMatching(/: record_ignore_regex: .* is not a regular expression/),
+    ]);
   });
 
-  test('names line and column of a malformed file, and nothing of its content', () => {
+  test('reports line and column of a malformed file without its content', () => {
     writeFileSync(file, 'tracker_token = "very secret"\nuser_id = \n');
     const [problem] = problemsOf();
     expect(problem).toMatch(/config\.toml:2:\d+: /);
     expect(problem).not.toContain('very secret');
   });
 
-  test('reports all problems at once, each under the name it was given by, never a token', () => {
+  test('reports the problems of flags and variables together with a malformed file', () => {
+    writeFileSync(file, 'user_id = \n');
+    expect(problemsOf({ environment: { RUSTORY_LISTEN: 'here' } })).toEqual([
+      expect.stringMatching(/config\.toml:1:\d+: /),
+      'RUSTORY_LISTEN: "here" is neither "none" nor a multiaddr such as /ip4/0.0.0.0/tcp/8845.',
+    ]);
+  });
+
+  test('reports all problems as sentences that begin with the flag, variable or key, without the token', () => {
     writeFileSync(file, 'p2p_request_attempts = "many"\ntrackers = [1, { a = 1 }]\n');
     const problems = problemsOf({
       flags: { dialStrategy: 'fastest' },
       environment: { RUSTORY_TRACKER_TOKEN: 'two words', RUSTORY_RELAY_ADDR: '/ip4/10.0.0.1/tcp/4001' },
     });
-    expect(problems).toHaveLength(5);
-    expect(problems.join('\n')).toContain('--dial-strategy must be one of');
-    expect(problems.join('\n')).toContain('RUSTORY_RELAY_ADDR must be multiaddrs that end in /p2p/');
-    expect(problems.join('\n')).toContain(`p2p_request_attempts in ${file} must be a whole number`);
-    expect(problems.join('\n')).not.toContain('two words');
-  });
-
-  test('warns of keys and variables that nobody knows', () => {
-    writeFileSync(file, 'treackers = []\n');
-    expect(load({ environment: { RUSTORY_DB: 'x' } }).warnings).toEqual([
-      expect.stringContaining('"treackers"'),
-      expect.stringContaining('RUSTORY_DB'),
+    expect(problems).toEqual([
+      `${file}: trackers: The value is neither a string, a number, a boolean nor a list of these.`,
+      'RUSTORY_TRACKER_TOKEN: The token contains a character that is not printable ASCII, or a space.',
+      'RUSTORY_RELAY_ADDR: "/ip4/10.0.0.1/tcp/4001" does not end in /p2p/ and the peer id of the relay.',
+      '--dial-strategy: "fastest" is not one of relay-first, relay-only, direct-first.',
+      `${file}: p2p_request_attempts: "many" is not a whole number from 1 to 20.`,
     ]);
   });
 
-  test('keeps keys beside the file that --config or RUSTORY_CONFIG names', () => {
-    const other = join(home, 'other', 'grid.toml');
-    expect(load({ path: other }).settings.swarmKeyPath).toBe(join(home, 'other', 'swarm.key'));
-    expect(load({ environment: { RUSTORY_CONFIG: '~/other/grid.toml' } }).path).toBe(other);
+  test.each([
+    'http://ada:pass-word@tracker.lan',
+    'http://tracker.lan/?token=pass-word',
+    'ftp://pass-word',
+    'pass-word',
+  ])('rejects %s as a tracker without repeating it', (url) => {
+    const [problem] = problemsOf({ environment: { RUSTORY_TRACKERS: url } });
+    expect(problem).toMatch(/^RUSTORY_TRACKERS: .*\.$/);
+    expect(problem).not.toContain('pass-word');
   });
 
-  test('uses the XDG directory only where it exists, because rr looks in ~/.config', () => {
+  test('warns when the first timeout is above the longest one', () => {
+    expect(read({ environment: { RUSTORY_P2P_REQUEST_TIMEOUT_BASE_SEC: '60' } }).warnings).toEqual([
+      'p2p_request_timeout_base_sec: 60 seconds is above p2p_request_timeout_cap_sec, so that every attempt waits 30 seconds.',
+    ]);
+  });
+
+  test('warns of unknown keys and variables', () => {
+    writeFileSync(file, 'treackers = []\n');
+    expect(read({ environment: { RUSTORY_DB: 'x' } }).warnings).toEqual([
+      `${file}: "treackers" is not a known key and has no effect; rustory-peer settings --help lists the keys.`,
+      'RUSTORY_DB is not a known variable and has no effect; rustory-peer settings --help lists the variables.',
+    ]);
+  });
+
+  test('expects the keys beside the file that --config or RUSTORY_CONFIG names', () => {
+    const other = join(home, 'other', 'peer.toml');
+    expect(read({ path: other }).swarmKeyPath).toBe(join(home, 'other', 'swarm.key'));
+    expect(read({ environment: { RUSTORY_CONFIG: '~/other/peer.toml' } }).file.path).toBe(other);
+  });
+
+  test('uses the XDG directory only when it exists, because rr uses ~/.config', () => {
     const xdg = join(home, 'xdg');
-    expect(load({ environment: { XDG_CONFIG_HOME: xdg } }).path).toBe(file);
+    expect(read({ environment: { XDG_CONFIG_HOME: xdg } }).file.path).toBe(file);
     mkdirSync(join(xdg, 'rustory'), { recursive: true });
-    expect(load({ environment: { XDG_CONFIG_HOME: xdg } }).path).toBe(join(xdg, 'rustory', 'config.toml'));
+    expect(read({ environment: { XDG_CONFIG_HOME: xdg } }).file.path).toBe(
+      join(xdg, 'rustory', 'config.toml'),
+    );
   });
 
-  test('takes no direct connections when listen is "none"', () => {
-    expect(load({ environment: { RUSTORY_LISTEN: 'none' } }).settings.listen).toEqual([]);
+  test('has no listen address when listen is "none"', () => {
+    expect(read({ environment: { RUSTORY_LISTEN: 'none' } }).listen).toEqual([]);
   });
 
-  test('offers no flag for the token, because arguments can be read by all', () => {
-    const infos = describeSettings({ HOME: home });
-    expect(infos.find(({ name }) => name === 'trackerToken')?.flag).toBeUndefined();
-    expect(infos.find(({ name }) => name === 'p2pIdentityKeyPath')).toMatchObject({
+  test('has no flag for the token, because other users can read arguments', () => {
+    const settings = listSettings({ HOME: home });
+    expect(settings.find(({ name }) => name === 'trackerToken')?.flag).toBeUndefined();
+    expect(settings.find(({ name }) => name === 'p2pIdentityKeyPath')).toMatchObject({
       key: 'p2p_identity_key_path',
       variable: 'RUSTORY_P2P_IDENTITY_KEY_PATH',
       flag: 'p2p-identity-key-path',

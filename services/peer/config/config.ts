@@ -1,11 +1,12 @@
-// Reads the peer's configuration: flags over environment over config.toml over defaults, and remembers where each
-// value came from. The only file of the peer that looks at the environment.
-import { existsSync, readFileSync } from 'node:fs';
+// Reads the peer's configuration: flags over environment over config.toml over defaults. The only file of the peer
+// that reads the environment.
+import { existsSync } from 'node:fs';
 import { homedir, userInfo } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
-import { parse as parseToml, TomlError } from 'smol-toml';
+import { parseBounded } from '../../shared/env.ts';
+import { ConfigError, describeError } from '../../shared/errors.ts';
 import type { Variable } from '../../shared/variables.ts';
-import { ConfigError, describeError, errorCode } from '../../shared/errors.ts';
+import { type ConfigFile, readConfigFile, toSettingText } from './config-file.ts';
 import {
   createSettings,
   expandHome,
@@ -14,145 +15,233 @@ import {
   type Surroundings,
 } from './settings.ts';
 
-/** Largest config.toml, in bytes; a full one has about 2 KiB. */
-const MAX_FILE_BYTES = 256 * 1024;
+export const PROGRAM = {
+  name: 'rustory-peer',
+  purpose: 'keeps the shell history of your devices in sync, peer to peer.',
+} as const;
 
-/** Longest text of one setting, in characters. */
-const MAX_TEXT_LENGTH = 8192;
-
-/**
- * What `rr` alone has, in the same file and as `RUSTORY_…` variables (its hook exports one in every shell): it means
- * nothing to this peer, and is no reason to warn.
- */
-const NAMES_OF_RR =
-  /^(search_limit(_default)?|relay_identity_key_path|require_device_membership|allow_remote_retirement|hook_\w+|p2p_log|(async_upload|auto_prune|auto_tombstone_gc)(_\w+)?)$/;
-
-/** What the name of every variable begins with. */
+/** Prefix of every variable except `LOG_LEVEL`. */
 const PREFIX = 'RUSTORY_';
 
+/** The variable that names the configuration file. */
+const FILE_VARIABLE = 'RUSTORY_CONFIG';
+
+/**
+ * Keys of config.toml, and in upper case variables, that only `rr` has. They have no effect on this peer and cause no
+ * warning, because both programs share the file and the hook of `rr` exports variables in every shell.
+ */
+const KEYS_OF_RR =
+  /^(search_limit(_default)?|relay_identity_key_path|require_device_membership|allow_remote_retirement|hook_\w+|p2p_log|(async_upload|auto_prune|auto_tombstone_gc)(_\w+)?)$/;
+
+/** The source of a value. */
 export type Origin = 'flag' | 'environment' | 'file' | 'default';
 
-/** One setting as help texts, flags and `doctor` name it. */
-export interface SettingInfo {
+/** One setting, with its names on the command line, in the environment and in config.toml. */
+export interface Setting {
   readonly name: SettingName;
   /** The key in config.toml, such as `db_path`. */
   readonly key: string;
   /** The environment variable, such as `RUSTORY_DB_PATH`. */
   readonly variable: string;
-  /** The flag without its dashes, such as `db-path`; a secret has none, because arguments can be read by all. */
+  /** The flag without its dashes, such as `db-path`. A secret has none, because other users can read arguments. */
   readonly flag: string | undefined;
   readonly doc: string;
   readonly fallback: string | undefined;
-  readonly secret: boolean;
+  readonly isSecret: boolean;
 }
 
-export interface Config {
-  readonly settings: Settings;
-  readonly origins: Readonly<Record<SettingName, Origin>>;
-  readonly path: string;
-  /** What `~` stands for. */
+/** One setting with its value, for `doctor` and for writing config.toml. */
+export interface SettingReading extends Setting {
+  readonly value: Settings[SettingName];
+  readonly origin: Origin;
+}
+
+export interface PeerConfig {
+  readonly databasePath: string;
+  /** User that this history belongs to. */
+  readonly userId: string;
+  /** Name of this device in the entries that it records. */
+  readonly deviceId: string;
+  /** URLs of trackers. */
+  readonly trackers: readonly string[];
+  readonly trackerToken: string | undefined;
+  /** Multiaddrs of relays, the preferred one first. */
+  readonly relays: readonly string[];
+  readonly swarmKeyPath: string;
+  readonly identityPath: string;
+  /** Multiaddrs to listen on. Empty: no direct connections. */
+  readonly listen: readonly string[];
+  readonly dialStrategy: Settings['dialStrategy'];
+  /** When a request is retried, and when a pull fails. */
+  readonly retry: {
+    /** Maximum attempts without progress. */
+    readonly attempts: number;
+    /** Idle timeout of the first attempt. It doubles with each attempt, up to `timeoutCapMs`. */
+    readonly timeoutBaseMs: number;
+    readonly timeoutCapMs: number;
+    /** Pause after the first failed attempt. It doubles with each attempt. */
+    readonly backoffBaseMs: number;
+  };
+  readonly watchStartJitterSeconds: number;
+  /** Commands that match are neither recorded nor imported. */
+  readonly ignoredCommands: RegExp | undefined;
+  readonly logLevel: string;
+  /** The home directory, which `~` is replaced by. */
   readonly home: string;
-  /** What the file has besides our settings: what `rr` alone has, and typing errors. */
-  readonly others: Readonly<Record<string, unknown>>;
-  /** False where there is no such file, which is fine. */
-  readonly fileExists: boolean;
-  /** Typing errors that did no harm: keys and variables that nobody knows. */
+  readonly file: PeerConfigFile;
+  /** Every setting in the order of the table. */
+  readonly settings: readonly SettingReading[];
+  /** Whole sentences about what has no effect. */
   readonly warnings: readonly string[];
+}
+
+/** The configuration file in use. */
+export interface PeerConfigFile {
+  readonly path: string;
+  /** False when there is no such file, which is not a problem. */
+  readonly exists: boolean;
+  /** Keys that are not settings of this peer: those of `rr`, and typing errors. */
+  readonly otherKeys: Readonly<Record<string, unknown>>;
 }
 
 export interface ConfigSources {
   /** The texts of flags, by setting. */
   readonly flags?: Partial<Record<SettingName, string>>;
-  /** The path that `--config` gave. */
+  /** The path given with `--config`. */
   readonly path?: string | undefined;
   readonly environment?: NodeJS.ProcessEnv;
 }
 
-/** All settings with their names, in the order of the table. */
-export function describeSettings(environment: NodeJS.ProcessEnv = process.env): SettingInfo[] {
-  return Object.entries<Variable<unknown>>(createSettings(surroundingsOf(environment))).map(
-    ([name, rule]) => {
-      const key = name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-      return {
-        name: name as SettingName,
-        key,
-        variable: name === 'logLevel' ? 'LOG_LEVEL' : `${PREFIX}${key.toUpperCase()}`,
-        flag: rule.isSecret === true ? undefined : key.replaceAll('_', '-'),
-        doc: rule.doc,
-        fallback: rule.fallback,
-        secret: rule.isSecret === true,
-      };
-    },
-  );
+/** All settings, in the order of the table. */
+export function listSettings(environment: NodeJS.ProcessEnv = process.env): Setting[] {
+  return toSettings(createSettings(surroundingsOf(environment)));
 }
 
-/** Whether colours are wanted at all: https://no-color.org */
-export function wantsColour(environment: NodeJS.ProcessEnv = process.env): boolean {
+/** Whether the environment allows colors: https://no-color.org */
+export function wantsColor(environment: NodeJS.ProcessEnv = process.env): boolean {
   return (environment['NO_COLOR'] ?? '') === '' && environment['TERM'] !== 'dumb';
 }
 
 /**
  * Reads the whole configuration.
  *
- * @throws ConfigError with all problems at once, each naming its flag, variable or key; a malformed file is named
- * with line and column.
+ * @throws ConfigError with all problems at once. Each is a sentence that begins with its flag, variable or key.
  */
-export function loadConfig({ flags = {}, path: given, environment = process.env }: ConfigSources): Config {
-  const standard = surroundingsOf(environment);
-  const named = given ?? (environment['RUSTORY_CONFIG']?.trim() || join(standard.config, 'config.toml'));
-  const path = expandHome(named, standard.home);
-  const file = readFile(path);
-  const infos = describeSettings(environment);
-  // Keys without a path of their own stand beside the file in use.
-  const rules: Record<string, Variable<unknown>> = createSettings({
-    ...standard,
-    config: dirname(path),
-  });
-
-  const values: Record<string, unknown> = {};
-  const origins: Record<string, Origin> = {};
+export function readPeerConfig({ flags = {}, path, environment = process.env }: ConfigSources): PeerConfig {
+  const surroundings = surroundingsOf(environment);
+  const { home } = surroundings;
+  const defaultPath = environment[FILE_VARIABLE]?.trim() || join(surroundings.config, 'config.toml');
+  const filePath = expandHome(path ?? defaultPath, home);
   const problems: string[] = [];
-  for (const { name, key, variable, flag, secret } of infos) {
-    const candidates: ReadonlyArray<readonly [Origin, string, unknown]> = [
-      ['flag', `--${flag}`, flags[name]],
-      ['environment', variable, environment[variable]],
-      ['file', `${key} in ${path}`, file.table[key]],
-      ['default', `the default of ${key}`, rules[name]?.fallback],
-    ];
-    const [origin = 'default', label, value] = candidates.find((one) => isGiven(one[2])) ?? [];
-    origins[name] = origin;
-    if (value === undefined) continue;
-    try {
-      values[name] = rules[name]?.parse(textOf(value));
-    } catch (error) {
-      const shown = secret ? '' : `, got ${JSON.stringify(value).slice(0, 100)}`;
-      problems.push(`${label} ${describeError(error)}${shown}`);
-    }
-  }
+  const file = readConfigFile(filePath, problems);
+  // Keys without a path of their own are beside the file in use.
+  const table = createSettings({ ...surroundings, config: dirname(filePath) });
+  const settings = toSettings(table).map((setting) =>
+    readSetting(setting, table[setting.name], { flags, environment, file, problems }),
+  );
   if (problems.length > 0) throw new ConfigError(problems);
-  const ours = new Set(infos.map(({ key }) => key));
-  const others = Object.fromEntries(Object.entries(file.table).filter(([key]) => !ours.has(key)));
+  const values = Object.fromEntries(settings.map(({ name, value }) => [name, value])) as Settings;
+  const ownKeys = new Set(settings.map(({ key }) => key));
+  const otherKeys = Object.fromEntries(Object.entries(file.table).filter(([key]) => !ownKeys.has(key)));
   return {
-    settings: values as Settings,
-    origins: origins as Config['origins'],
-    path,
-    home: standard.home,
-    others,
-    fileExists: file.exists,
-    warnings: findUnknown(others, environment, infos, path),
+    ...toDomain(values),
+    home,
+    file: { path: filePath, exists: file.exists, otherKeys },
+    settings,
+    warnings: [
+      ...timeoutWarnings(values),
+      ...unknownKeyWarnings(otherKeys, filePath),
+      ...unknownVariableWarnings(environment, settings),
+    ],
   };
 }
 
-/** Whose program this is, and where `rr` keeps its configuration; a directory of XDG counts where somebody has made it. */
+function toSettings(table: Readonly<Record<SettingName, Variable<unknown>>>): Setting[] {
+  return Object.entries(table).map(([name, { doc, fallback, isSecret = false }]) => {
+    const key = name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+    return {
+      name: name as SettingName,
+      key,
+      variable: name === 'logLevel' ? 'LOG_LEVEL' : `${PREFIX}${key.toUpperCase()}`,
+      flag: isSecret ? undefined : key.replaceAll('_', '-'),
+      doc,
+      fallback,
+      isSecret,
+    };
+  });
+}
+
+interface SettingSources {
+  readonly flags: Partial<Record<SettingName, string>>;
+  readonly environment: NodeJS.ProcessEnv;
+  readonly file: ConfigFile;
+  readonly problems: string[];
+}
+
+/** Reads a setting from its first source that has a value. A problem is added under the name of that source. */
+function readSetting(
+  setting: Setting,
+  { parse }: Variable<unknown>,
+  { flags, environment, file, problems }: SettingSources,
+): SettingReading {
+  const { name, key, variable, flag, fallback } = setting;
+  const candidates: ReadonlyArray<readonly [Origin, label: string, unknown]> = [
+    ['flag', `--${flag}`, flags[name]],
+    ['environment', variable, environment[variable]],
+    ['file', `${file.path}: ${key}`, file.table[key]],
+  ];
+  const [origin, label, given] = candidates.find(([, , value]) => isGiven(value)) ?? [
+    'default',
+    key,
+    fallback,
+  ];
+  let value: unknown;
+  try {
+    if (given !== undefined) value = parseBounded(toSettingText(given), parse);
+  } catch (error) {
+    problems.push(`${label}: ${describeError(error)}.`);
+  }
+  return { ...setting, value: value as Settings[SettingName], origin };
+}
+
+function isGiven(value: unknown): boolean {
+  return value !== undefined && (typeof value !== 'string' || value.trim() !== '');
+}
+
+function toDomain(values: Settings) {
+  return {
+    databasePath: values.dbPath,
+    userId: values.userId,
+    deviceId: values.deviceId,
+    trackers: values.trackers ?? [],
+    trackerToken: values.trackerToken,
+    relays: values.relayAddr ?? [],
+    swarmKeyPath: values.swarmKeyPath,
+    identityPath: values.p2pIdentityKeyPath,
+    listen: values.listen,
+    dialStrategy: values.dialStrategy,
+    retry: {
+      attempts: values.p2pRequestAttempts,
+      timeoutBaseMs: values.p2pRequestTimeoutBaseSec * 1000,
+      timeoutCapMs: values.p2pRequestTimeoutCapSec * 1000,
+      backoffBaseMs: values.p2pRequestBackoffBaseMs,
+    },
+    watchStartJitterSeconds: values.p2pWatchStartJitterSec,
+    ignoredCommands: values.recordIgnoreRegex,
+    logLevel: values.logLevel,
+  };
+}
+
+/** The user, and the directory of the configuration: the one of XDG only when it exists, because `rr` uses ~/.config. */
 function surroundingsOf(environment: NodeJS.ProcessEnv): Surroundings {
   const home = environment['HOME'] || homedir();
   const xdg = environment['XDG_CONFIG_HOME'] ?? '';
-  const ofXdg = join(xdg, 'rustory');
-  const config = isAbsolute(xdg) && existsSync(ofXdg) ? ofXdg : join(home, '.config', 'rustory');
+  const xdgConfig = join(xdg, 'rustory');
+  const config = isAbsolute(xdg) && existsSync(xdgConfig) ? xdgConfig : join(home, '.config', 'rustory');
   return { home, user: environment['USER'] || loginName(), config };
 }
 
-/** For where the environment does not tell, as `rr` does it first. A container's user may have no name at all. */
+/** The user of a container may have no name. */
 function loginName(): string {
   try {
     return userInfo().username;
@@ -161,58 +250,32 @@ function loginName(): string {
   }
 }
 
-function readFile(path: string): { readonly table: Record<string, unknown>; readonly exists: boolean } {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return { table: {}, exists: false };
-    throw new ConfigError([`${path} cannot be read: ${describeError(error)}`]);
-  }
-  if (text.length > MAX_FILE_BYTES) throw new ConfigError([`${path} is larger than ${MAX_FILE_BYTES} bytes`]);
-  try {
-    return { table: parseToml(text), exists: true };
-  } catch (error) {
-    if (!(error instanceof TomlError)) throw error;
-    // Only the first line: the library goes on with the lines around it, which may hold the token.
-    const [reason = ''] = error.message.replace('Invalid TOML document: ', '').split('\n', 1);
-    throw new ConfigError([`${path}:${error.line}:${error.column}: ${reason}`]);
-  }
-}
-
-function isGiven(value: unknown): boolean {
-  return value !== undefined && (typeof value !== 'string' || value.trim() !== '');
-}
-
-/** Every origin is read by the same rule, so a value of the file becomes the text that a variable would have. */
-function textOf(value: unknown): string {
-  const items: unknown[] = Array.isArray(value) ? value : [value];
-  const texts = items.map((item) => {
-    if (typeof item === 'string') return item.trim();
-    if (typeof item === 'number' || typeof item === 'boolean') return String(item);
-    throw new Error('must be text, a number or a list of texts');
-  });
-  const text = texts.join(',');
-  if (text.length > MAX_TEXT_LENGTH) throw new Error(`is longer than ${MAX_TEXT_LENGTH} characters`);
-  return text;
-}
-
-function findUnknown(
-  others: Record<string, unknown>,
-  environment: NodeJS.ProcessEnv,
-  infos: readonly SettingInfo[],
-  path: string,
-): string[] {
-  const variables = new Set(['RUSTORY_CONFIG', ...infos.map(({ variable }) => variable)]);
-  const unknownKeys = Object.keys(others).filter((key) => !NAMES_OF_RR.test(key));
-  const unknownVariables = Object.keys(environment).filter(
-    (name) =>
-      name.startsWith(PREFIX) &&
-      !variables.has(name) &&
-      !NAMES_OF_RR.test(name.slice(PREFIX.length).toLowerCase()),
-  );
+function timeoutWarnings({
+  p2pRequestTimeoutBaseSec: base,
+  p2pRequestTimeoutCapSec: cap,
+}: Settings): string[] {
+  if (base <= cap) return [];
   return [
-    ...unknownKeys.map((key) => `${path}: the key ${JSON.stringify(key)} is not known and has no effect`),
-    ...unknownVariables.map((name) => `the environment variable ${name} is not known and has no effect`),
+    `p2p_request_timeout_base_sec: ${base} seconds is above p2p_request_timeout_cap_sec, so that every attempt waits ${cap} seconds.`,
   ];
+}
+
+function unknownKeyWarnings(otherKeys: Record<string, unknown>, path: string): string[] {
+  return Object.keys(otherKeys)
+    .filter((key) => !KEYS_OF_RR.test(key))
+    .map(
+      (key) =>
+        `${path}: ${JSON.stringify(key)} is not a known key and has no effect; ${PROGRAM.name} settings --help lists the keys.`,
+    );
+}
+
+function unknownVariableWarnings(environment: NodeJS.ProcessEnv, settings: readonly Setting[]): string[] {
+  const known = new Set([FILE_VARIABLE, ...settings.map(({ variable }) => variable)]);
+  return Object.keys(environment)
+    .filter((name) => name.startsWith(PREFIX) && !known.has(name))
+    .filter((name) => !KEYS_OF_RR.test(name.slice(PREFIX.length).toLowerCase()))
+    .map(
+      (name) =>
+        `${name} is not a known variable and has no effect; ${PROGRAM.name} settings --help lists the variables.`,
+    );
 }

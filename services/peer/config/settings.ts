@@ -1,47 +1,55 @@
-// The table of the peer's settings: how the text of each is read, its default and its one line of documentation.
-// The names in config.toml, in the environment and on the command line are made from the names here.
+// The table of the peer's settings: how the text of each is read, its default and its documentation. The key in
+// config.toml, the environment variable and the flag of a setting are derived from its name here.
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
-import { multiaddr } from '@multiformats/multiaddr';
-import { integer, list, logLevel, oneOf, parsed, secret, type Values, type Variable } from '../../shared/variables.ts';
+import { type Component, multiaddr } from '@multiformats/multiaddr';
+import {
+  integer,
+  list,
+  logLevel,
+  oneOf,
+  parsed,
+  quote,
+  secret,
+  type Values,
+  type Variable,
+} from '../../shared/variables.ts';
+import { DIAL_STRATEGIES, DIAL_STRATEGY_NAMES } from '../network/addresses.ts';
 
-/** Most trackers that are asked, and most relays that are tried. */
-export const MAX_TRACKERS = 8;
-export const MAX_RELAYS = 8;
+const MAX_TRACKERS = 8;
+const MAX_RELAYS = 8;
 const MAX_LISTEN_ADDRESSES = 8;
 
-/** Longest user id and device id, in bytes: what a tracker takes. */
+/** Maximum length of a user id or device id, in bytes; the limit of the tracker. */
 const MAX_NAME_BYTES = 256;
 
-/** The word that empties the list of listen addresses. */
+/** The word for an empty list of listen addresses. */
 const NO_ADDRESS = 'none';
 
-/** Punctuation that a pattern of `rr` may escape and one of JavaScript may not. */
+/** Punctuation that may be escaped in a pattern of `rr` and not in one of JavaScript. */
 const ESCAPED_IN_RUST = /[ !"#%&',:;=@_`~-]/;
 
-export type DialStrategy = 'relay-first' | 'relay-only' | 'direct-first';
-
-const DIAL_STRATEGIES: readonly DialStrategy[] = ['relay-first', 'relay-only', 'direct-first'];
-
-/** What defaults and `~` are made from. */
+/** The user and the directories that defaults and `~` depend on. */
 export interface Surroundings {
   readonly home: string;
   /** The login name. */
   readonly user: string;
-  /** Where config.toml and the keys are. */
+  /** The directory of config.toml and the keys. */
   readonly config: string;
 }
 
 export function createSettings({ home, user, config }: Surroundings) {
-  const path = (fallback: string, doc: string) =>
-    parsed((text) => expandHome(text, home), { fallback, doc });
+  const path = (fallback: string, doc: string) => parsed((text) => expandHome(text, home), { fallback, doc });
   return {
-    dbPath: path('~/.rustory/history.db', 'SQLite database of the history. `rr` can use the same file.'),
+    dbPath: path('~/.rustory/history.db', 'SQLite database of the history. rr can use the same file.'),
     userId: parsed(parseName, {
       fallback: user,
-      doc: 'User that this history belongs to. Only peers of this user are listed.',
+      doc: 'User that this history belongs to. Only devices of this user are synced with.',
     }),
-    deviceId: parsed(parseName, { fallback: hostname(), doc: 'Name of this device in the entries it records.' }),
+    deviceId: parsed(parseName, {
+      fallback: hostname(),
+      doc: 'Name of this device in the entries that it records.',
+    }),
     trackers: list(parseTracker, MAX_TRACKERS, {
       fallback: undefined,
       doc: 'URLs of trackers, comma-separated. All of them are used.',
@@ -52,20 +60,23 @@ export function createSettings({ home, user, config }: Surroundings) {
     }),
     relayAddr: list(parseRelay, MAX_RELAYS, {
       fallback: undefined,
-      doc: 'Relay multiaddrs that end in /p2p/PEER_ID, preferred one first.',
+      doc: 'Relay multiaddrs that end in /p2p/PEER_ID, comma-separated, the preferred one first.',
     }),
-    swarmKeyPath: path(join(config, 'swarm.key'), 'Swarm key that all devices of the network share.'),
+    swarmKeyPath: path(
+      join(config, 'swarm.key'),
+      'File with the swarm key, which all devices of the network share.',
+    ),
     p2pIdentityKeyPath: path(
       join(config, 'identity.key'),
-      'Private key of this device. Created when it does not exist.',
+      'File with the private key of this device. It is created when it does not exist.',
     ),
     listen: parsed(parseListen, {
       fallback: '/ip4/0.0.0.0/tcp/0',
-      doc: `Multiaddrs on which \`serve\` accepts direct connections, or \`${NO_ADDRESS}\`.`,
+      doc: `Multiaddrs on which serve accepts direct connections, comma-separated, or ${NO_ADDRESS}.`,
     }),
-    dialStrategy: oneOf(DIAL_STRATEGIES, {
+    dialStrategy: oneOf(DIAL_STRATEGY_NAMES, {
       fallback: 'relay-first',
-      doc: `Order in which a peer's addresses are dialed: ${DIAL_STRATEGIES.join(', ')}.`,
+      doc: `Order in which the addresses of a peer are dialed: ${describeStrategies()}.`,
     }),
     p2pRequestAttempts: integer(1, 20, {
       fallback: '3',
@@ -96,36 +107,48 @@ type SettingsTable = ReturnType<typeof createSettings>;
 export type SettingName = keyof SettingsTable;
 export type Settings = Values<SettingsTable>;
 
-/** A path with `~` for the home directory, made absolute. */
+/** A path with `~` replaced by the home directory, made absolute. */
 export function expandHome(text: string, home: string): string {
   return resolve(text === '~' || text.startsWith('~/') ? join(home, text.slice(1)) : text);
 }
 
+function describeStrategies(): string {
+  return DIAL_STRATEGY_NAMES.map((name) => `${name} (${DIAL_STRATEGIES[name].doc})`).join(', ');
+}
+
 function parseName(text: string): string {
-  if (Buffer.byteLength(text) > MAX_NAME_BYTES || text.includes('\0'))
-    throw new Error(`must have at most ${MAX_NAME_BYTES} bytes`);
+  const bytes = Buffer.byteLength(text);
+  if (bytes > MAX_NAME_BYTES)
+    throw new Error(`The name has ${bytes} bytes; the maximum is ${MAX_NAME_BYTES}.`);
+  if (text.includes('\0')) throw new Error('The name contains a NUL character.');
   return text;
 }
 
+// No message repeats the text: a URL may hold a password.
 function parseTracker(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !/^https?:$/.test(url.protocol) || url.username !== '' || url.search !== '')
-    throw new Error('must be URLs such as http://tracker.lan:8850');
-  return url.href.replace(/\/+$/, '');
+  if (!URL.canParse(text)) throw new Error('An item is not a URL such as http://tracker.lan:8850.');
+  const { protocol, username, password, search, hash, href } = new URL(text);
+  if (protocol !== 'http:' && protocol !== 'https:')
+    throw new Error('An item is not an http or https URL such as http://tracker.lan:8850.');
+  if (username !== '' || password !== '' || search !== '' || hash !== '')
+    throw new Error(
+      'The URL of a tracker must not have a user name, a password, a query or a fragment; set tracker_token for the token.',
+    );
+  return href.replace(/\/+$/, '');
 }
 
 function parseToken(text: string): string {
-  if (!/^[\x21-\x7e]+$/.test(text)) throw new Error('must be printable ASCII without spaces');
+  if (!/^[\x21-\x7e]+$/.test(text))
+    throw new Error('The token contains a character that is not printable ASCII, or a space.');
   return text;
 }
 
 function parseRelay(text: string): string {
-  const components = parseMultiaddr(
-    text,
-    'must be multiaddrs such as /dns4/relay.lan/tcp/4001/p2p/12D3KooW…',
-  );
-  if (components.at(-1)?.name !== 'p2p' || components.length < 2)
-    throw new Error('must be multiaddrs that end in /p2p/ and the peer id of the relay');
+  const components = componentsOf(text);
+  if (components === undefined)
+    throw new Error(`${quote(text)} is not a multiaddr such as /dns4/relay.lan/tcp/4001/p2p/12D3KooW….`);
+  if (components.length < 2 || components.at(-1)?.name !== 'p2p')
+    throw new Error(`${quote(text)} does not end in /p2p/ and the peer id of the relay.`);
   return text;
 }
 
@@ -133,23 +156,27 @@ function parseListen(text: string): string[] {
   if (text === NO_ADDRESS) return [];
   const addresses = text.split(',').map((item) => item.trim());
   if (addresses.length > MAX_LISTEN_ADDRESSES)
-    throw new Error(`must have at most ${MAX_LISTEN_ADDRESSES} items`);
+    throw new Error(`${addresses.length} items are given; the maximum is ${MAX_LISTEN_ADDRESSES}.`);
   for (const address of addresses)
-    parseMultiaddr(address, `must be \`${NO_ADDRESS}\` or multiaddrs such as /ip4/0.0.0.0/tcp/8845`);
+    if (componentsOf(address) === undefined)
+      throw new Error(
+        `${quote(address)} is neither "${NO_ADDRESS}" nor a multiaddr such as /ip4/0.0.0.0/tcp/8845.`,
+      );
   return addresses;
 }
 
-function parseMultiaddr(text: string, complaint: string) {
+/** The parts of a multiaddr; `undefined` when the text is not one. */
+function componentsOf(text: string): Component[] | undefined {
   try {
     return multiaddr(text).getComponents();
-  } catch (error) {
-    throw new Error(complaint, { cause: error });
+  } catch {
+    return undefined;
   }
 }
 
 /**
- * `rr` writes its patterns for Rust, where flags stand at the front, `(?i)token`, and any punctuation may be escaped,
- * `api\-key`; JavaScript takes only some of those escapes.
+ * Reads a pattern of `rr`, which is one of Rust: flags are at the front, as in `(?i)token`, and all punctuation may be
+ * escaped, as in `api\-key`. JavaScript accepts only some of those escapes.
  */
 function parseRegex(text: string): RegExp {
   const [, flags = '', body = ''] = /^(?:\(\?([ims]+)\))?(.*)$/s.exec(text) ?? [];
@@ -159,6 +186,8 @@ function parseRegex(text: string): RegExp {
   try {
     return new RegExp(portable, `${flags}u`);
   } catch (error) {
-    throw new Error('must be a regular expression', { cause: error });
+    throw new Error(`${quote(text)} is not a regular expression that this program can read.`, {
+      cause: error,
+    });
   }
 }

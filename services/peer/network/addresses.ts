@@ -1,6 +1,5 @@
 // Which addresses of a peer are tried, and in which order. Pure.
 import { multiaddr } from '@multiformats/multiaddr';
-import type { DialStrategy } from '../config/settings.ts';
 
 /** Most addresses tried for one peer in one go; a peer may have registered 32. */
 const MAX_CANDIDATES = 16;
@@ -12,6 +11,28 @@ export interface Candidate {
   /** The multiaddr of the relay for a circuit; absent for a direct address. */
   readonly relay: string | undefined;
 }
+
+interface DialStrategyRule {
+  /** For help and documentation. */
+  readonly doc: string;
+  order(addresses: { circuits: readonly Candidate[]; direct: readonly Candidate[] }): Candidate[];
+}
+
+/** The orders in which the addresses of a peer are dialed. A new strategy is one more entry. */
+export const DIAL_STRATEGIES = {
+  'relay-first': {
+    doc: 'circuits, then direct addresses',
+    order: ({ circuits, direct }) => [...circuits, ...direct],
+  },
+  'relay-only': { doc: 'circuits only', order: ({ circuits }) => [...circuits] },
+  'direct-first': {
+    doc: 'direct addresses, then circuits',
+    order: ({ circuits, direct }) => [...direct, ...circuits],
+  },
+} as const satisfies Record<string, DialStrategyRule>;
+
+export type DialStrategy = keyof typeof DIAL_STRATEGIES;
+export const DIAL_STRATEGY_NAMES = Object.keys(DIAL_STRATEGIES) as readonly DialStrategy[];
 
 /**
  * The addresses to try for a peer, best first: circuits through the relays we are configured for, circuits that
@@ -27,11 +48,7 @@ export function toCandidates(
   const ours = relays.map((relay) => ({ address: `${relay}/p2p-circuit/p2p/${peerId}`, relay }));
   const circuits = [...ours, ...told.filter(({ relay }) => relay !== undefined)];
   const direct = told.filter(({ relay }) => relay === undefined);
-  const ordered = {
-    'relay-first': [...circuits, ...direct],
-    'relay-only': circuits,
-    'direct-first': [...direct, ...circuits],
-  }[strategy];
+  const ordered = DIAL_STRATEGIES[strategy].order({ circuits, direct });
   const unique = new Map(ordered.map((candidate) => [candidate.address, candidate]));
   return [...unique.values()].slice(0, MAX_CANDIDATES);
 }

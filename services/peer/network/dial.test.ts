@@ -6,10 +6,9 @@ import { createLibp2p } from 'libp2p';
 import { loadCipher } from '../../private-network/cipher.ts';
 import { generateSwarmKey } from '../../private-network/key.ts';
 import { swarmStack } from '../../private-network/stack.ts';
-import { peerIdOf } from './addresses.ts';
+import { type DialStrategy, peerIdOf } from './addresses.ts';
 import { createDialer, DialFailedError } from './dial.ts';
 import type { DialAttempt } from './dial-report.ts';
-import type { DialStrategy } from '../config/settings.ts';
 import { cleanUp, onCleanup, startDevice, startTestRelay, type TestDevice, testSwarmKey } from '../../../testing/peer.ts';
 
 afterEach(cleanUp);

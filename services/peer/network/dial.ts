@@ -4,10 +4,9 @@ import type { Connection } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
 import { multiaddr } from '@multiformats/multiaddr';
 import { toError } from '../../shared/errors.ts';
-import { type Candidate, toCandidates } from './addresses.ts';
+import { type Candidate, type DialStrategy, toCandidates } from './addresses.ts';
 import { type DialAttempt, explainFailure, followStages, type Stage } from './dial-report.ts';
 import type { PeerLibp2p } from './node.ts';
-import type { DialStrategy } from '../config/settings.ts';
 
 /** How long a relay that failed is tried last, in milliseconds. */
 const RELAY_BACKOFF_MS = 30_000;

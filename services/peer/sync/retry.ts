@@ -2,7 +2,6 @@
 import { errorCode } from '../../shared/errors.ts';
 import { DatabaseError } from '../history/database.ts';
 import { BadEntryError } from '../history/entry.ts';
-import type { Settings } from '../config/settings.ts';
 import { MessageTooLargeError } from './stream-io.ts';
 import { BadMessageError } from './sync-protocol.ts';
 
@@ -12,15 +11,6 @@ export interface RetryPolicy {
   readonly timeoutBaseMs: number;
   readonly timeoutCapMs: number;
   readonly backoffBaseMs: number;
-}
-
-export function toRetryPolicy(settings: Settings): RetryPolicy {
-  return {
-    attempts: settings.p2pRequestAttempts,
-    timeoutBaseMs: settings.p2pRequestTimeoutBaseSec * 1000,
-    timeoutCapMs: settings.p2pRequestTimeoutCapSec * 1000,
-    backoffBaseMs: settings.p2pRequestBackoffBaseMs,
-  };
 }
 
 /** How long try number `failures + 1` may be silent, in milliseconds. */

@@ -1,11 +1,12 @@
-// What every command of `rustory-peer` is: a value with its help, its options and what it does.
+// The shape of every command of `rustory-peer`, and the reading of its options.
 import type { Logger } from '../../../shared/log.ts';
-import type { Config } from '../../config/config.ts';
+import { quote } from '../../../shared/variables.ts';
+import type { PeerConfig } from '../../config/config.ts';
 import { CommandError, type ExitName } from '../exit-codes.ts';
 import type { Screen } from '../screen.ts';
 
 export interface CommandOption {
-  /** The word that stands for the value in help texts; absent for a switch. */
+  /** Placeholder of the value in help pages; absent for a switch. */
   readonly value?: string;
   readonly doc: string;
 }
@@ -13,36 +14,38 @@ export interface CommandOption {
 export type OptionValues = Readonly<Record<string, string | boolean | undefined>>;
 
 export interface CommandContext {
-  readonly config: Config;
+  readonly config: PeerConfig;
   readonly options: OptionValues;
   readonly positionals: readonly string[];
   readonly screen: Screen;
   readonly log: Logger;
-  /** Aborts when the user wants the command to end; a service looks after signals itself. */
+  /** Aborts on SIGINT and SIGTERM, except for a service, which handles signals itself. */
   readonly signal: AbortSignal;
 }
 
 export interface Command {
   readonly name: string;
-  /** The arguments, as the first line of its help shows them. */
+  /** A former name, which works as well. */
+  readonly alias?: string;
+  /** The first line of the help page, without the name of the program. */
   readonly usage: string;
   /** One line for the list of commands. */
   readonly summary: string;
-  /** What to know before using it, with examples. */
+  /** The text of the help page, with examples. */
   readonly help: string;
   readonly options: Readonly<Record<string, CommandOption>>;
-  /** Most arguments that are no options. */
+  /** Maximum arguments that are not options. */
   readonly maxPositionals: number;
-  /** A service ends by a signal and takes care of that itself. */
+  /** Whether the command runs until a signal ends it, and handles signals itself. */
   readonly isService?: (options: OptionValues) => boolean;
   run(context: CommandContext): Promise<ExitName>;
 }
 
-/** Options that several commands have. */
-export const JSON_OPTION = { doc: 'JSON on standard output, one object a line, for scripts' } as const;
+/** Options of several commands. */
+export const JSON_OPTION = { doc: 'JSON on standard output, one object per line' } as const;
 
-/** A whole number given by an option. @throws CommandError that says what is allowed. */
-export function readNumber<F extends number | undefined>(
+/** The whole number that an option gives. @throws CommandError when it is not in the range, both ends included */
+export function numberOption<F extends number | undefined>(
   options: OptionValues,
   name: string,
   [min, max]: readonly [number, number],
@@ -52,12 +55,23 @@ export function readNumber<F extends number | undefined>(
   if (text === undefined) return fallback;
   const value = Number(text);
   if (typeof text !== 'string' || !/^-?\d{1,15}$/.test(text) || value < min || value > max)
-    throw new CommandError('usage', `--${name} must be a whole number from ${min} to ${max}`);
+    throw new CommandError(
+      'usage',
+      `--${name}: ${quote(String(text))} is not a whole number from ${min} to ${max}.`,
+    );
   return value;
 }
 
-/** A text given by an option. Nothing but space counts as absent: shell hooks pass on variables that may be empty. */
-export function readText(options: OptionValues, name: string): string | undefined {
+/** The text that an option gives. White space counts as absent, because shell hooks pass variables that may be empty. */
+export function textOption(options: OptionValues, name: string): string | undefined {
   const value = options[name];
   return typeof value === 'string' && value.trim() !== '' ? value : undefined;
+}
+
+/** The items of a comma-separated option; empty items are skipped. */
+export function listOption(options: OptionValues, name: string): string[] | undefined {
+  return textOption(options, name)
+    ?.split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
 }

@@ -16,7 +16,7 @@ const run: TestHome['run'] = async (...args) => device.run(...args);
 const inConfig = (name: string): string => device.inConfig(name);
 
 describe('doctor', () => {
-  test('finds a grid that works', async () => {
+  test('finds no problem in a network that works', async () => {
     const { address } = await startTestRelay();
     await run(['init', '--relay-addr', address]);
     writeFileSync(inConfig('swarm.key'), formatSwarmKey(testSwarmKey));
@@ -32,7 +32,7 @@ describe('doctor', () => {
     ]);
   });
 
-  test('names the swarm key when the relay has another one', async () => {
+  test('reports the swarm key when the relay has another one', async () => {
     const { address } = await startTestRelay({ swarmKey: generateSwarmKey() });
     await run(['init', '--relay-addr', address]);
     const { code, stdout } = await run(['doctor']);
@@ -42,14 +42,14 @@ describe('doctor', () => {
     expect(stdout).toContain((JSON.parse(fingerprint) as { fingerprint: string }).fingerprint);
   });
 
-  test('tells a peer that is no relay', async () => {
+  test('reports a peer that is not a relay', async () => {
     const { address } = await startTestRelay({ hop: false });
     await run(['init', '--relay-addr', address]);
     writeFileSync(inConfig('swarm.key'), formatSwarmKey(testSwarmKey));
-    expect((await run(['doctor'])).stdout).toContain('is no relay');
+    expect((await run(['doctor'])).stdout).toMatch(/but not to a\s+relay/);
   });
 
-  test('warns of keys that others can read, and of typing errors', async () => {
+  test('warns of keys that other users can read, and of unknown variables', async () => {
     await run(['init']);
     chmodSync(inConfig('swarm.key'), 0o644);
     const { code, stdout } = await run(['doctor'], { RUSTORY_TRACKER: 'http://tracker.lan' });

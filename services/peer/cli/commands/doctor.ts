@@ -1,4 +1,6 @@
-// `doctor`: looks at everything that a sync needs and says what is wrong, in the order in which it would matter.
+// `doctor`: checks everything that a sync depends on, and shows each result before the next check begins.
+import { PROGRAM, type PeerConfig, type SettingReading } from '../../config/config.ts';
+import { createNode, loadSwarmKey } from '../context.ts';
 import {
   checkConfig,
   checkDatabase,
@@ -8,8 +10,6 @@ import {
   checkTrackers,
   type Finding,
 } from '../doctor-checks.ts';
-import { type Config, describeSettings } from '../../config/config.ts';
-import { createNode, loadSwarmKey } from '../context.ts';
 import {
   formatAmount,
   formatTable,
@@ -19,7 +19,6 @@ import {
   type Style,
   wrap,
 } from '../screen.ts';
-import type { SettingName, Settings } from '../../config/settings.ts';
 import { type Command, JSON_OPTION } from './command.ts';
 
 const MARKS: Readonly<Record<Finding['state'], readonly [mark: string, style: Style]>> = {
@@ -28,27 +27,27 @@ const MARKS: Readonly<Record<Finding['state'], readonly [mark: string, style: St
   failed: ['FAIL', 'red'],
 };
 
-/** Columns that the mark and the subject take. */
+/** Columns of the mark and the subject together. */
 const INDENT = 17;
 
 export const doctor: Command = {
   name: 'doctor',
   usage: 'doctor [--json]',
   summary: 'find out why a sync does not work',
-  help: `Checks configuration, keys and database, asks every tracker, and connects to
-every relay as a sync would. Ends with 0 when nothing failed. Also prints every
-setting and where its value came from; tokens are never shown.
+  help: `Checks the configuration, the keys and the database, asks every tracker, and
+connects to every relay as a sync does. Exits with 0 when no check failed. Also
+prints every setting and the source of its value; tokens are never shown.
 
-  rustory-peer doctor
-  rustory-peer doctor --json | jq '.findings[] | select(.state == "failed")'`,
+  ${PROGRAM.name} doctor
+  ${PROGRAM.name} doctor --json | jq '.findings[] | select(.state == "failed")'`,
   options: { json: JSON_OPTION },
   maxPositionals: 0,
   async run({ config, options, screen, signal }) {
     const isJson = options['json'] === true;
-    const settings = describeSettings().map(({ name, key, secret }) => ({
-      key,
-      value: secret && config.settings[name] !== undefined ? '[set]' : toText(config.settings[name]),
-      origin: config.origins[name],
+    const settings = config.settings.map((setting) => ({
+      key: setting.key,
+      value: shownValue(setting),
+      origin: setting.origin,
     }));
     if (!isJson) {
       const rows = settings.map(({ key, value, origin }) => [key, origin, shortenPeerIds(value ?? '-')]);
@@ -56,33 +55,32 @@ setting and where its value came from; tokens are never shown.
       await screen.out('');
     }
     const findings: Finding[] = [];
-    // Each is on the screen before the next one takes its time.
-    for (const check of listChecks(config, signal, findings)) {
-      const found = await check();
+    const report = async (found: readonly Finding[]): Promise<void> => {
       findings.push(...found);
       if (!isJson) for (const finding of found) await showFinding(finding, screen);
-    }
+    };
+    await runChecks(config, signal, report);
     const failed = findings.filter(({ state }) => state === 'failed').length;
     if (isJson) await screen.out(JSON.stringify({ failed, findings, settings }));
-    else await screen.out(`\n${failed === 0 ? 'nothing' : formatAmount(failed, 'check', 'checks')} failed`);
+    else await screen.out(`\n${failed === 0 ? 'No check' : formatAmount(failed, 'check', 'checks')} failed.`);
     return failed === 0 ? 'ok' : 'failure';
   },
 };
 
-type Check = () => Promise<Finding[]>;
-
-function listChecks(config: Config, signal: AbortSignal, findings: readonly Finding[]): Check[] {
-  return [
-    async () => checkConfig(config),
-    async () => [checkSwarmKey(config), checkIdentity(config), checkDatabase(config)],
-    async () => checkTrackers(config, signal),
-    async () => checkGrid(config, findings),
-  ];
+async function runChecks(
+  config: PeerConfig,
+  signal: AbortSignal,
+  report: (found: readonly Finding[]) => Promise<void>,
+): Promise<void> {
+  await report(checkConfig(config));
+  const keys = [checkSwarmKey(config), checkIdentity(config)];
+  await report([...keys, checkDatabase(config)]);
+  await report(await checkTrackers(config, signal));
+  // Without both keys there is no connection to a relay.
+  if (keys.every(({ state }) => state !== 'failed')) await report(await checkRelaysFromNode(config));
 }
 
-/** Relays can only be asked with both keys. */
-async function checkGrid(config: Config, findings: readonly Finding[]): Promise<Finding[]> {
-  if (findings.some(({ subject, state }) => state === 'failed' && /key|identity/.test(subject))) return [];
+async function checkRelaysFromNode(config: PeerConfig): Promise<Finding[]> {
   const node = await createNode(config);
   await node.start();
   try {
@@ -95,17 +93,18 @@ async function checkGrid(config: Config, findings: readonly Finding[]): Promise<
 async function showFinding({ subject, state, detail, advice }: Finding, screen: Screen): Promise<void> {
   const [mark, style] = MARKS[state];
   const indent = ' '.repeat(INDENT);
-  // A whole peer id and its address together fill more than a line; this device's own is shown as it is.
+  // A peer id and its address together are longer than a line; the peer id of this device is shown whole.
   const shown = printable(subject === 'relay' ? shortenPeerIds(detail) : detail);
   const head = `${mark}  ${subject.padEnd(INDENT - mark.length - 4)}  `;
-  const [line = '', ...rest] = wrap(shown, screen.columns, head, indent);
-  await screen.out(line.replace(mark, screen.style(style, mark)));
-  for (const more of rest) await screen.out(more);
+  const [first = '', ...rest] = wrap(shown, screen.columns, head, indent);
+  await screen.out(first.replace(mark, screen.style(style, mark)));
+  for (const line of rest) await screen.out(line);
   if (advice === undefined) return;
-  for (const more of wrap(advice, screen.columns, indent, indent)) await screen.out(more);
+  for (const line of wrap(advice, screen.columns, indent, indent)) await screen.out(line);
 }
 
-function toText(value: Settings[SettingName]): string | undefined {
+function shownValue({ isSecret, value }: SettingReading): string | undefined {
   if (value === undefined) return undefined;
+  if (isSecret) return '[set]';
   return Array.isArray(value) ? value.join(', ') : String(value);
 }

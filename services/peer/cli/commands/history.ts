@@ -1,14 +1,13 @@
-// `import`, `record` and `entries`: what goes into the database of this device, and what is in it.
+// `import`, `record` and `entries`: writes to and reads from the database of this device.
 import { randomUUID } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { describeError } from '../../../shared/errors.ts';
 import { VERSION } from '../../../shared/program.ts';
-import type { Entry } from '../../history/entry.ts';
-import { CommandError } from '../exit-codes.ts';
-import { now, openHistory } from '../context.ts';
-import { formatBytes, formatCount, printable } from '../screen.ts';
+import { quote } from '../../../shared/variables.ts';
+import { PROGRAM } from '../../config/config.ts';
 import { expandHome } from '../../config/settings.ts';
+import type { Entry } from '../../history/entry.ts';
 import {
   guessShell,
   HISTORY_FILES,
@@ -18,27 +17,34 @@ import {
   SHELLS,
   toEntries,
 } from '../../history/shell-history.ts';
-import { type Command, JSON_OPTION, type OptionValues, readNumber, readText } from './command.ts';
+import { now, openHistory } from '../context.ts';
+import { CommandError } from '../exit-codes.ts';
+import { formatBytes, formatCount, printable } from '../screen.ts';
+import { type Command, JSON_OPTION, numberOption, type OptionValues, textOption } from './command.ts';
 
-/** Entries stored in one transaction, and read in one go. */
-const BATCH = 5_000;
+/** Entries per transaction and per read. */
+const BATCH_ENTRIES = 5_000;
 
-const MAX_I32 = 2 ** 31 - 1;
+/** Exit codes are stored as 32-bit integers. */
+const MAX_INT32 = 2 ** 31 - 1;
 
 export const importHistory: Command = {
   name: 'import',
   usage: 'import [--shell bash|zsh|fish] [FILE]',
-  summary: 'take over the history file of a shell',
-  help: `Reads the whole file, with the times that bash (HISTTIMEFORMAT), zsh
-(EXTENDED_HISTORY) and fish write. Importing the same file again adds only what
-is new in it. The file is only read. Without FILE it is the one where the shell
-keeps its history.
+  summary: 'import the history file of a shell',
+  help: `Reads the whole file, including the times that bash (HISTTIMEFORMAT), zsh
+(EXTENDED_HISTORY) and fish write. Importing the same file again adds only the
+commands that are new. The file is not changed. The default of FILE is the usual
+history file of the shell.
 
-  rustory-peer import --shell zsh
-  rustory-peer import ~/.bash_history
-  rustory-peer import --shell zsh old/history.txt`,
+  ${PROGRAM.name} import --shell zsh
+  ${PROGRAM.name} import ~/.bash_history
+  ${PROGRAM.name} import --shell zsh old/history.txt`,
   options: {
-    shell: { value: 'SHELL', doc: `which shell wrote it: ${SHELLS.join(', ')} (default: by its name)` },
+    shell: {
+      value: 'SHELL',
+      doc: `shell that wrote the file: ${SHELLS.join(', ')} (default: from its name)`,
+    },
     json: JSON_OPTION,
   },
   maxPositionals: 1,
@@ -46,26 +52,25 @@ keeps its history.
     const shell = readShell(options, positionals[0]);
     const path = positionals[0] ?? expandHome(HISTORY_FILES[shell], config.home);
     const commands = parseHistory(shell, readHistoryFile(path));
-    const { recordIgnoreRegex: ignored, userId, deviceId } = config.settings;
-    const wanted =
-      ignored === undefined ? commands : commands.filter(({ command }) => !ignored.test(command));
+    const { ignoredCommands, userId, deviceId } = config;
+    const wanted = commands.filter(({ command }) => ignoredCommands?.test(command) !== true);
     const from = { shell, userId, deviceId, hostname: hostname(), version: VERSION, now: now() };
     const { database, store } = openHistory(config);
     try {
       let imported = 0;
-      let seen = 0;
+      let processed = 0;
       for (const batch of inBatches(toEntries(wanted, from))) {
         signal.throwIfAborted();
         imported += store.insert(batch).inserted;
-        seen += batch.length;
-        screen.progress(`${formatCount(seen)} of ${formatCount(wanted.length)} commands`);
+        processed += batch.length;
+        screen.progress(`${formatCount(processed)} of ${formatCount(wanted.length)} commands`);
       }
       screen.endProgress();
       const skipped = commands.length - imported;
       await screen.out(
         options['json'] === true
           ? JSON.stringify({ shell, commands: commands.length, imported, skipped })
-          : `imported ${formatCount(imported)} commands, skipped ${formatCount(skipped)} (known already or ignored)`,
+          : `imported ${formatCount(imported)} commands, skipped ${formatCount(skipped)} (already stored or ignored)`,
       );
       return 'ok';
     } finally {
@@ -78,36 +83,36 @@ export const record: Command = {
   name: 'record',
   usage: 'record --cmd COMMAND [--cwd DIR] [--exit-code N] …',
   summary: 'add one command, as a shell hook does',
-  help: `Adds one entry with the current time. Commands that match record_ignore_regex
-are left out.
+  help: `Adds one entry with the current time. A command that matches record_ignore_regex
+is not added.
 
-  rustory-peer record --cmd 'make test' --exit-code 2 --duration-ms 4100`,
+  ${PROGRAM.name} record --cmd 'make test' --exit-code 2 --duration-ms 4100`,
   options: {
-    cmd: { value: 'COMMAND', doc: 'the command line' },
-    cwd: { value: 'DIR', doc: 'the directory it ran in (default: the current one)' },
-    'exit-code': { value: 'N', doc: 'its exit code (default 0)' },
-    'duration-ms': { value: 'N', doc: 'how long it ran, in milliseconds (default 0)' },
-    shell: { value: 'SHELL', doc: 'the shell it was typed into (default sh)' },
-    hostname: { value: 'NAME', doc: 'the host it ran on (default: this one)' },
+    cmd: { value: 'COMMAND', doc: 'command line' },
+    cwd: { value: 'DIR', doc: 'working directory (default: the current one)' },
+    'exit-code': { value: 'N', doc: 'exit code (default 0)' },
+    'duration-ms': { value: 'N', doc: 'duration in milliseconds (default 0)' },
+    shell: { value: 'SHELL', doc: 'name of the shell (default sh)' },
+    hostname: { value: 'NAME', doc: 'host name (default: of this device)' },
     'print-id': { doc: 'print the id of the entry' },
   },
   maxPositionals: 0,
   async run({ config, options, screen }) {
-    const cmd = readText(options, 'cmd')?.trim() ?? '';
-    if (cmd === '') throw new CommandError('usage', 'record needs --cmd with a command that is not empty');
-    const { recordIgnoreRegex, userId, deviceId } = config.settings;
-    if (recordIgnoreRegex?.test(cmd) === true) return 'ok';
+    const cmd = textOption(options, 'cmd')?.trim() ?? '';
+    if (cmd === '') throw new CommandError('usage', '--cmd: The command is missing or empty.');
+    const { ignoredCommands, userId, deviceId } = config;
+    if (ignoredCommands?.test(cmd) === true) return 'ok';
     const entry: Entry = {
       entry_id: randomUUID(),
       device_id: deviceId,
       user_id: userId,
       ts: now(),
       cmd,
-      cwd: readText(options, 'cwd') ?? process.cwd(),
-      exit_code: readNumber(options, 'exit-code', [-MAX_I32 - 1, MAX_I32], 0),
-      duration_ms: readNumber(options, 'duration-ms', [0, Number.MAX_SAFE_INTEGER], 0),
-      shell: readText(options, 'shell') ?? 'sh',
-      hostname: readText(options, 'hostname') ?? hostname(),
+      cwd: textOption(options, 'cwd') ?? process.cwd(),
+      exit_code: numberOption(options, 'exit-code', [-MAX_INT32 - 1, MAX_INT32], 0),
+      duration_ms: numberOption(options, 'duration-ms', [0, Number.MAX_SAFE_INTEGER], 0),
+      shell: textOption(options, 'shell') ?? 'sh',
+      hostname: textOption(options, 'hostname') ?? hostname(),
       version: VERSION,
     };
     const { database, store } = openHistory(config);
@@ -124,23 +129,23 @@ are left out.
 export const entries: Command = {
   name: 'entries',
   usage: 'entries [--json] [--limit N]',
-  summary: 'print the history in this database',
-  help: `Prints all entries in the order in which they arrived here, one a line: with
---json as the database has them, otherwise time, device and command.
+  summary: 'print the entries of this database',
+  help: `Prints all entries in the order in which they were stored, one per line: time,
+device and command, or with --json every field.
 
-  rustory-peer entries --limit 20
-  rustory-peer entries --json | jq -r .cmd`,
-  options: { limit: { value: 'N', doc: 'print only the last N that arrived' }, json: JSON_OPTION },
+  ${PROGRAM.name} entries --limit 20
+  ${PROGRAM.name} entries --json | jq -r .cmd`,
+  options: { limit: { value: 'N', doc: 'print only the last N entries' }, json: JSON_OPTION },
   maxPositionals: 0,
   async run({ config, options, screen, signal }) {
-    const limit = readNumber(options, 'limit', [1, Number.MAX_SAFE_INTEGER], undefined);
+    const limit = numberOption(options, 'limit', [1, Number.MAX_SAFE_INTEGER], undefined);
     const { database, store } = openHistory(config);
     try {
       let seq = limit === undefined ? 0 : store.startOfLast(limit);
       for (let page: string[] = []; ; page = []) {
         signal.throwIfAborted();
-        store.readAfter(seq, BATCH, ({ seq: at, entry }) => {
-          seq = at;
+        store.readAfter(seq, BATCH_ENTRIES, ({ seq: entrySeq, entry }) => {
+          seq = entrySeq;
           return page.push(options['json'] === true ? JSON.stringify(entry) : formatEntry(entry)) > 0;
         });
         if (page.length === 0) return 'ok';
@@ -158,28 +163,28 @@ function formatEntry({ ts, device_id: device, cmd }: Entry): string {
 }
 
 function readShell(options: OptionValues, path: string | undefined): Shell {
-  const named = readText(options, 'shell');
+  const named = textOption(options, 'shell');
   const shell = named === undefined ? guessShell(path ?? '') : SHELLS.find((one) => one === named);
   if (shell !== undefined) return shell;
-  const missing =
-    path === undefined
-      ? 'import needs --shell or the path of a history file'
-      : `${path} does not tell which shell wrote it`;
-  throw new CommandError('usage', named === undefined ? missing : `--shell ${named} is not known`, {
-    advice: `add --shell with one of ${SHELLS.join(', ')}`,
+  throw new CommandError('usage', shellProblem(named, path), {
+    advice: `Add --shell with one of ${SHELLS.join(', ')}.`,
   });
+}
+
+function shellProblem(named: string | undefined, path: string | undefined): string {
+  if (named !== undefined) return `--shell: ${quote(named)} is not a known shell.`;
+  return path === undefined
+    ? 'Neither --shell nor the path of a history file is given.'
+    : `${path}: the shell cannot be determined from the name of the file.`;
 }
 
 function readHistoryFile(path: string): Buffer {
   try {
     const { size } = statSync(path);
-    if (size > MAX_HISTORY_BYTES)
-      throw new Error(
-        `it has ${formatBytes(size)}, and at most ${formatBytes(MAX_HISTORY_BYTES)} can be read at once`,
-      );
-    return readFileSync(path);
+    if (size <= MAX_HISTORY_BYTES) return readFileSync(path);
+    throw new Error(`it has ${formatBytes(size)}; the maximum is ${formatBytes(MAX_HISTORY_BYTES)}`);
   } catch (error) {
-    throw new CommandError('failure', `cannot read ${path}: ${describeError(error)}`);
+    throw new CommandError('failure', `${path}: cannot be read: ${describeError(error)}.`, { cause: error });
   }
 }
 
@@ -187,7 +192,7 @@ function* inBatches<T>(items: Iterable<T>): Generator<T[]> {
   let batch: T[] = [];
   for (const item of items) {
     batch.push(item);
-    if (batch.length < BATCH) continue;
+    if (batch.length < BATCH_ENTRIES) continue;
     yield batch;
     batch = [];
   }

@@ -1,17 +1,18 @@
-// `init`: makes what a device needs to join a grid: config.toml, the swarm key, the identity. Never replaces a key.
+// `init`: creates what a device needs to join a network: config.toml, the swarm key and the identity. It never
+// replaces a key.
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { stringify } from 'smol-toml';
 import { describeError } from '../../../shared/errors.ts';
 import { createSwarmKeyFile } from '../../../private-network/key.ts';
-import { describeSettings, type Config } from '../../config/config.ts';
-import { CommandError } from '../exit-codes.ts';
-import { loadIdentity, loadSwarmKey } from '../context.ts';
+import { type PeerConfig, PROGRAM, type SettingReading } from '../../config/config.ts';
 import type { SettingName } from '../../config/settings.ts';
+import { loadIdentity, loadSwarmKey } from '../context.ts';
+import { CommandError } from '../exit-codes.ts';
 import type { Command } from './command.ts';
 
-/** Settings that a fresh file sets in any case, so that a changed login or host name changes nothing. */
+/** Settings that a new file always sets, so that a changed login name or host name has no effect. */
 const ALWAYS_WRITTEN: ReadonlySet<SettingName> = new Set<SettingName>([
   'dbPath',
   'userId',
@@ -23,40 +24,40 @@ const ALWAYS_WRITTEN: ReadonlySet<SettingName> = new Set<SettingName>([
 export const init: Command = {
   name: 'init',
   usage: 'init [--force] [--trackers LIST] [--relay-addr LIST]',
-  summary: 'make the configuration and the keys of this device',
-  help: `Writes config.toml from the flags and the environment, and makes the swarm key
-and the identity of this device where they are missing. --force writes
-config.toml anew, with what it had set; keys are never replaced, because a lost
-swarm key locks every device out.
+  summary: 'create the configuration and the keys of this device',
+  help: `Writes config.toml from the flags and the environment, and creates the swarm key
+and the identity of this device when they do not exist. --force writes
+config.toml again with the values it had; keys are never replaced, because a
+device without the swarm key of the others cannot connect to them.
 
-To join a grid, first copy its swarm.key to the place that is printed.
+To join a network, first copy its swarm key to the path that is printed.
 
-  rustory-peer init --trackers http://tracker.lan:8850 \\
+  ${PROGRAM.name} init --trackers http://tracker.lan:8850 \\
     --relay-addr /dns4/relay.lan/tcp/4001/p2p/12D3KooW…`,
-  options: { force: { doc: 'replace config.toml when there is one' } },
+  options: { force: { doc: 'replace an existing config.toml' } },
   maxPositionals: 0,
   async run({ config, options, screen }) {
-    const { path, settings } = config;
-    if (existsSync(path) && options['force'] !== true)
-      throw new CommandError('failure', `${path} exists already; nothing was changed`, {
-        advice: 'add --force to replace it (keys are kept in any case)',
+    const { file, swarmKeyPath, identityPath } = config;
+    if (file.exists && options['force'] !== true)
+      throw new CommandError('failure', `${file.path} exists already; nothing was changed.`, {
+        advice: 'Add --force to replace it. Keys are never replaced.',
       });
-    write(path, () => writeFileSync(path, formatConfig(config), { mode: 0o600 }));
-    const hadSwarmKey = existsSync(settings.swarmKeyPath);
-    if (!hadSwarmKey) write(settings.swarmKeyPath, () => void createSwarmKeyFile(settings.swarmKeyPath));
+    write(file.path, () => writeFileSync(file.path, formatConfig(config), { mode: 0o600 }));
+    const hadSwarmKey = existsSync(swarmKeyPath);
+    if (!hadSwarmKey) write(swarmKeyPath, () => void createSwarmKeyFile(swarmKeyPath));
     const { fingerprint } = loadSwarmKey(config);
-    const hadIdentity = existsSync(settings.p2pIdentityKeyPath);
+    const hadIdentity = existsSync(identityPath);
     const identity = await loadIdentity(config);
 
-    await screen.out(`made  ${path}`);
-    await screen.out(`${hadSwarmKey ? 'kept' : 'made'}  ${settings.swarmKeyPath}`);
-    await screen.out(`      fingerprint ${fingerprint}`);
-    await screen.out(`${hadIdentity ? 'kept' : 'made'}  ${settings.p2pIdentityKeyPath}`);
+    await screen.out(`created  ${file.path}`);
+    await screen.out(`${hadSwarmKey ? 'kept   ' : 'created'}  ${swarmKeyPath}`);
+    await screen.out(`         fingerprint ${fingerprint}`);
+    await screen.out(`${hadIdentity ? 'kept   ' : 'created'}  ${identityPath}`);
     await screen.out(`\nThis device is ${peerIdFromPrivateKey(identity).toString()}.`);
     await screen.out(
       hadSwarmKey
-        ? 'Next: rustory-peer import ~/.bash_history, then rustory-peer doctor'
-        : 'Next: copy the swarm key to your other devices (never by mail), or replace it\nby theirs; then rustory-peer doctor',
+        ? `Next: ${PROGRAM.name} import ~/.bash_history, then ${PROGRAM.name} doctor.`
+        : `Next: copy the swarm key to your other devices over a secure channel, or replace\nit with theirs; then ${PROGRAM.name} doctor.`,
     );
     return 'ok';
   },
@@ -67,40 +68,40 @@ function write(path: string, work: () => void): void {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     work();
   } catch (error) {
-    throw new CommandError('failure', `cannot write ${path}: ${describeError(error)}`);
+    throw new CommandError('failure', `${path}: cannot be written: ${describeError(error)}.`, {
+      cause: error,
+    });
   }
 }
 
-/**
- * Every setting with its documentation: those that were given, or always count, as they are, the rest commented out; then
- * what the file before had for `rr` alone.
- */
-function formatConfig({ settings, origins, others }: Config): string {
-  const lines = describeSettings().flatMap(({ name, key, doc, fallback }) => {
-    if (name === 'logLevel') return [];
-    const isWritten = ALWAYS_WRITTEN.has(name) || origins[name] !== 'default';
-    const value = settings[name];
-    const text =
-      isWritten && value !== undefined
-        ? assign(key, value)
-        : `# ${assign(key, /^\d+$/.test(fallback ?? '') ? Number(fallback) : (fallback ?? ''))}`;
-    return ['', `# ${doc}`, text];
-  });
+/** Every setting with its documentation; a default is commented out. Keys that only `rr` has are kept. */
+function formatConfig({ settings, file: { otherKeys } }: PeerConfig): string {
   const head =
-    '# Configuration of this device, for rustory-peer and rr. Flags and RUSTORY_* variables go first.';
+    '# Configuration of this device, for rustory-peer and rr. Flags and RUSTORY_* variables take precedence.';
   const kept =
-    Object.keys(others).length === 0 ? [] : ['', '# Kept from the file before.', stringify(others).trim()];
+    Object.keys(otherKeys).length === 0
+      ? []
+      : ['', '# Other keys of the previous file.', stringify(otherKeys).trim()];
+  const lines = settings.filter(({ name }) => name !== 'logLevel').flatMap(formatSetting);
   return `${[head, ...lines, ...kept].join('\n')}\n`;
 }
 
+function formatSetting({ name, key, doc, fallback = '', value, origin }: SettingReading): string[] {
+  const isWritten = value !== undefined && (ALWAYS_WRITTEN.has(name) || origin !== 'default');
+  const text = isWritten
+    ? assign(key, value)
+    : `# ${assign(key, /^\d+$/.test(fallback) ? Number(fallback) : fallback)}`;
+  return ['', `# ${doc}`, text];
+}
+
 function assign(key: string, value: unknown): string {
-  // `rr` takes one relay; a list of one is written as it reads it.
+  // `rr` accepts one relay, as a string.
   const plain =
     key === 'relay_addr' && Array.isArray(value) && value.length === 1 ? (value[0] as string) : value;
   return stringify({ [key]: plain instanceof RegExp ? toPattern(plain) : plain }).trim();
 }
 
-/** Flags stand at the front, where `rr` expects them. */
+/** The pattern with its flags at the front, as `rr` reads it. */
 function toPattern({ source, flags }: RegExp): string {
   const kept = flags.replace('u', '');
   return kept === '' ? source : `(?${kept})${source}`;

@@ -1,45 +1,43 @@
-// `grid-test`: proves that a grid works, from where it runs. The charts run it as `helm test`.
+// `network-test`: tests the trackers and relays of a network from the machine it runs on. `helm test` runs it.
 import { readSmallFile } from '../../../shared/files.ts';
 import { ConfigError, describeError } from '../../../shared/errors.ts';
-import { tryRelay } from '../network-test.ts';
-import type { Config } from '../../config/config.ts';
-import { type Command, readText } from './command.ts';
+import { type PeerConfig, PROGRAM } from '../../config/config.ts';
+import { testRelay } from '../network-test.ts';
+import { type Command, listOption, textOption } from './command.ts';
 
-/** Longest file of tokens, in bytes. */
-const MAX_TOKENS_BYTES = 1024 * 1024;
+/** Maximum size of a token file, in bytes. */
+const MAX_TOKEN_FILE_BYTES = 1024 * 1024;
 
-/** Most relays that are tried: those of a large StatefulSet. */
-const MAX_TRIED = 64;
+/** Maximum relays of one test. */
+const MAX_RELAYS = 64;
 
-export const gridTest: Command = {
-  name: 'grid-test',
-  usage: 'grid-test [--relays A,B] [--token-file FILE]',
-  summary: 'prove that trackers and relays work, with two throw-away devices',
-  help: `For each relay: one device reserves on it and registers with the trackers, another
-finds it there and pulls a thousand entries through that relay. Both belong to a
-user that is made up, and are gone afterwards: your history is left alone.
+export const networkTest: Command = {
+  name: 'network-test',
+  alias: 'grid-test',
+  usage: 'network-test [--relays A,B] [--token-file FILE]',
+  summary: 'test trackers and relays with two temporary devices',
+  help: `For each relay, one device reserves on it and registers with the trackers, and
+another device finds it there and pulls a thousand entries through the relay.
+Both have a temporary user and are removed at the end. Your history is not used.
 
---relays takes multiaddrs without a peer id too: whoever answers there and has
-the swarm key is taken for the relay. Without it relay_addr is tried.
+--relays also takes multiaddrs without a peer id: the peer that answers there
+and has the swarm key is used. The default is relay_addr.
 
-  rustory-peer grid-test
-  rustory-peer grid-test --relays /dns4/relay-0.lan/tcp/4001`,
+  ${PROGRAM.name} network-test
+  ${PROGRAM.name} network-test --relays /dns4/relay-0.lan/tcp/4001`,
   options: {
-    relays: { value: 'LIST', doc: `relay multiaddrs, at most ${MAX_TRIED}, instead of relay_addr` },
-    'token-file': { value: 'FILE', doc: "a tracker's tokens; the first that is bound to no user is used" },
+    relays: { value: 'LIST', doc: `relay multiaddrs, at most ${MAX_RELAYS} (default: relay_addr)` },
+    'token-file': { value: 'FILE', doc: 'token file of a tracker; its first unrestricted token is used' },
   },
   maxPositionals: 0,
   async run({ config: given, options, screen, log, signal }) {
-    const config = withToken(given, readText(options, 'token-file'));
-    const relays = readText(options, 'relays')?.split(',') ?? config.settings.relayAddr ?? [];
-    if (relays.length === 0 || relays.length > MAX_TRIED)
-      throw new ConfigError([`--relays or relay_addr must name a relay, and at most ${MAX_TRIED}`]);
-    if ((config.settings.trackers ?? []).length === 0)
-      throw new ConfigError(['trackers must name a tracker']);
+    const config = withToken(given, textOption(options, 'token-file'));
+    const relays = listOption(options, 'relays') ?? config.relays;
+    checkTestable(config, relays);
     let failed = 0;
     for (const relay of relays) {
       try {
-        await tryRelay(config, relay, {
+        await testRelay(config, relay, {
           log,
           signal,
           onStep: (step) => void screen.out(`${screen.style('green', 'ok  ')} ${step}`),
@@ -48,7 +46,7 @@ the swarm key is taken for the relay. Without it relay_addr is tried.
         signal.throwIfAborted();
         if (error instanceof ConfigError) throw error;
         failed += 1;
-        await screen.out(`${screen.style('red', 'FAIL')} ${relay}: ${describeError(error)}`);
+        await screen.out(`${screen.style('red', 'FAIL')} ${describeFailure(relay, error)}`);
       }
     }
     await screen.out(`${relays.length - failed} of ${relays.length} relays work`);
@@ -57,17 +55,32 @@ the swarm key is taken for the relay. Without it relay_addr is tried.
   },
 };
 
-/** With a token that may register whom it likes, out of a file as the tracker reads it. */
-function withToken(config: Config, path: string | undefined): Config {
+/** @throws ConfigError with all problems */
+function checkTestable({ trackers }: PeerConfig, relays: readonly string[]): void {
+  const problems: string[] = [];
+  if (relays.length === 0) problems.push('--relays: No relay is given; set it or relay_addr.');
+  if (relays.length > MAX_RELAYS)
+    problems.push(`--relays: ${relays.length} relays are given; the maximum is ${MAX_RELAYS}.`);
+  if (trackers.length === 0) problems.push('trackers: No tracker is configured.');
+  if (problems.length > 0) throw new ConfigError(problems);
+}
+
+function describeFailure(relay: string, error: unknown): string {
+  const text = describeError(error);
+  return text.startsWith(relay) ? text : `${relay}: ${text}`;
+}
+
+/** The configuration with the first token of a file that is bound to no user, which a temporary user requires. */
+function withToken(config: PeerConfig, path: string | undefined): PeerConfig {
   if (path === undefined) return config;
   let lines: string[];
   try {
-    lines = readSmallFile(path, MAX_TOKENS_BYTES).toString('utf8').split('\n');
+    lines = readSmallFile(path, MAX_TOKEN_FILE_BYTES).toString('utf8').split('\n');
   } catch (error) {
-    throw new ConfigError([`--token-file ${describeError(error)}`]);
+    throw new ConfigError([`--token-file: ${describeError(error)}.`]);
   }
   const trackerToken = lines.map((line) => line.trim()).find((line) => /^[^#\s]\S*$/.test(line));
   if (trackerToken === undefined)
-    throw new ConfigError([`--token-file names ${path}, which holds no token without user= and read-only`]);
-  return { ...config, settings: { ...config.settings, trackerToken } };
+    throw new ConfigError([`--token-file: ${path} has no token without user= and read-only.`]);
+  return { ...config, trackerToken };
 }

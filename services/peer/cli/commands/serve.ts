@@ -1,29 +1,30 @@
-// `serve` and `daemon`: the commands that make this device one that others can sync with.
-import { CommandError } from '../exit-codes.ts';
+// `serve` and `daemon`: the commands with which other devices can sync with this one.
+import { PROGRAM, type PeerConfig } from '../../config/config.ts';
+import { createBaseComponents, createServingComponents, runComponents } from '../components.ts';
 import { createNode, openHistory } from '../context.ts';
-import { createBaseParts, createServingParts, runParts } from '../components.ts';
-import type { Command, CommandContext } from './command.ts';
+import { CommandError } from '../exit-codes.ts';
+import type { Command } from './command.ts';
 import { createSyncWatch, readSyncOptions, WATCH_OPTIONS } from './sync.ts';
 
 export const serve: Command = {
   name: 'serve',
   usage: 'serve',
   summary: 'let your other devices pull from this one',
-  help: `Holds reservations on up to two relays, registers with the trackers, and answers
-pulls until it is stopped (Ctrl-C or SIGTERM). When a relay or a tracker goes
-away it comes back by itself. Logs are JSON lines on standard error.
+  help: `Holds reservations on up to two relays, registers with the trackers and answers
+pulls until SIGINT (Ctrl-C) or SIGTERM. Reservations and registrations that are
+lost are made again. Logs are JSON lines on standard error.
 
-  rustory-peer serve
-  rustory-peer serve --listen none       # reachable through relays only`,
+  ${PROGRAM.name} serve
+  ${PROGRAM.name} serve --listen none       # reachable through relays only`,
   options: {},
   maxPositionals: 0,
   isService: () => true,
   async run({ config, log }) {
-    checkReachable({ config });
+    checkReachable(config);
     const history = openHistory(config);
-    const node = await createNode(config, config.settings.listen);
-    await runParts(
-      [...createBaseParts(history, node, log), ...createServingParts(config, history, node, log)],
+    const node = await createNode(config, config.listen);
+    await runComponents(
+      [...createBaseComponents(history, node, log), ...createServingComponents(config, history, node, log)],
       log,
     );
     return 'ok';
@@ -33,37 +34,35 @@ away it comes back by itself. Logs are JSON lines on standard error.
 export const daemon: Command = {
   name: 'daemon',
   usage: 'daemon [--interval-sec N] [--limit N]',
-  summary: 'serve and sync --watch in one process',
-  help: `What a device runs all the time: answers the pulls of the others, and pulls from
-them every so often, under one identity.
+  summary: 'run serve and sync --watch in one process',
+  help: `The command for a device that is always on: answers the pulls of other devices
+and pulls from them at an interval, with one identity.
 
-  rustory-peer daemon --interval-sec 60`,
+  ${PROGRAM.name} daemon --interval-sec 60`,
   options: WATCH_OPTIONS,
   maxPositionals: 0,
   isService: () => true,
   async run(context) {
     const { config, log } = context;
-    checkReachable(context);
+    checkReachable(config);
     readSyncOptions(context);
     const history = openHistory(config);
-    const node = await createNode(config, config.settings.listen);
-    const parts = [
-      ...createBaseParts(history, node, log),
-      ...createServingParts(config, history, node, log),
+    const node = await createNode(config, config.listen);
+    const components = [
+      ...createBaseComponents(history, node, log),
+      ...createServingComponents(config, history, node, log),
       createSyncWatch(context, history, node),
     ];
-    await runParts(parts, log);
+    await runComponents(components, log);
     return 'ok';
   },
 };
 
-function checkReachable({ config: { settings, path } }: Pick<CommandContext, 'config'>): void {
-  if ((settings.relayAddr ?? []).length > 0 || settings.listen.length > 0) return;
+function checkReachable({ relays, listen, file }: PeerConfig): void {
+  if (relays.length > 0 || listen.length > 0) return;
   throw new CommandError(
     'config',
-    'nobody could reach this device: it has neither a relay nor a listen address',
-    {
-      advice: `set relay_addr or listen in ${path}`,
-    },
+    'No device can reach this one: it has neither a relay nor a listen address.',
+    { advice: `Set relay_addr or listen in ${file.path}.` },
   );
 }

@@ -1,34 +1,27 @@
-// `sync-status` and `swarm-key`: what this device knows without asking anyone.
+// `sync-status` and `swarm-key`: what this device knows without a connection.
+import { PROGRAM } from '../../config/config.ts';
 import { MAX_PEERS } from '../../discovery/discovery.ts';
-import { loadSwarmKey, now, openHistory } from '../context.ts';
-import { formatAmount, formatCount, formatAge, formatTable, printable, shortenPeerIds } from '../screen.ts';
+import { type History, loadSwarmKey, now, openHistory } from '../context.ts';
+import { formatAge, formatAmount, formatCount, formatTable, printable, shortenPeerIds } from '../screen.ts';
 import { type Command, JSON_OPTION } from './command.ts';
 
 export const syncStatus: Command = {
   name: 'sync-status',
   usage: 'sync-status [--json]',
-  summary: 'how far each device has been read',
-  help: `Prints what the database holds and, for each device it was synced with, the
-cursor: the place in that device's history up to which everything is here. Asks
-nobody.
+  summary: 'show how far each device is synced',
+  help: `Prints the number of entries in the database and, for each device, the cursor:
+the position in the history of that device up to which its entries are stored
+here. Makes no connection.
 
-  rustory-peer sync-status --json | jq .peers`,
+  ${PROGRAM.name} sync-status --json | jq .peers`,
   options: { json: JSON_OPTION },
   maxPositionals: 0,
   async run({ config, options, screen }) {
-    const { database, store, peerBook } = openHistory(config);
+    const history = openHistory(config);
+    const { database, store } = history;
     try {
       const { entries, devices, lastSeq } = store.summary();
-      const cursors = new Map(store.cursors().map(({ peerId, cursor }) => [peerId, cursor]));
-      const known = new Map(
-        peerBook.recall(config.settings.userId, 0, MAX_PEERS).map((peer) => [peer.peerId, peer]),
-      );
-      const peers = [...new Set([...cursors.keys(), ...known.keys()])].map((peerId) => ({
-        peer_id: peerId,
-        device_id: known.get(peerId)?.deviceId ?? null,
-        cursor: cursors.get(peerId) ?? 0,
-        last_seen_unix: known.get(peerId)?.lastSeen ?? null,
-      }));
+      const peers = listPeers(history, config.userId);
       if (options['json'] === true) {
         await screen.out(
           JSON.stringify({ database: database.path, entries, devices, last_seq: lastSeq, peers }),
@@ -38,11 +31,11 @@ nobody.
       await screen.out(
         `${database.path}: ${formatAmount(entries, 'entry', 'entries')} of ${formatAmount(devices, 'device', 'devices')}`,
       );
-      const rows = peers.map(({ peer_id: id, device_id: device, cursor, last_seen_unix: seen }) => [
+      const rows = peers.map(({ peer_id: id, device_id: device, cursor, last_seen_unix: lastSeen }) => [
         shortenPeerIds(printable(id)),
         printable(device ?? '-'),
         formatCount(cursor),
-        seen === null ? '-' : `${formatAge(now() - seen)} ago`,
+        lastSeen === null ? '-' : `${formatAge(now() - lastSeen)} ago`,
       ]);
       if (rows.length === 0) await screen.out('not synced with any device yet');
       else for (const line of formatTable(['PEER', 'DEVICE', 'CURSOR', 'SEEN'], rows)) await screen.out(line);
@@ -53,19 +46,32 @@ nobody.
   },
 };
 
+/** Every device that has a cursor or is in the peer book. */
+function listPeers({ store, peerBook }: History, userId: string) {
+  const cursors = new Map(store.cursors().map(({ peerId, cursor }) => [peerId, cursor]));
+  const known = new Map(peerBook.recall(userId, 0, MAX_PEERS).map((peer) => [peer.peerId, peer]));
+  return [...new Set([...cursors.keys(), ...known.keys()])].map((peerId) => ({
+    peer_id: peerId,
+    device_id: known.get(peerId)?.deviceId ?? null,
+    cursor: cursors.get(peerId) ?? 0,
+    last_seen_unix: known.get(peerId)?.lastSeen ?? null,
+  }));
+}
+
 export const swarmKey: Command = {
   name: 'swarm-key',
   usage: 'swarm-key [--json]',
   summary: 'print the fingerprint of the swarm key',
-  help: `Devices can talk only when their swarm keys are equal. The fingerprint tells
-whether they are, and nothing of the key itself; rr prints the same one.
+  help: `Devices can connect only when they have the same swarm key. Equal fingerprints
+mean equal keys; the key cannot be derived from its fingerprint. rr prints the
+same fingerprint.
 
-  rustory-peer swarm-key`,
+  ${PROGRAM.name} swarm-key`,
   options: { json: JSON_OPTION },
   maxPositionals: 0,
   async run({ config, options, screen }) {
     const { fingerprint } = loadSwarmKey(config);
-    const path = config.settings.swarmKeyPath;
+    const path = config.swarmKeyPath;
     await screen.out(
       options['json'] === true ? JSON.stringify({ fingerprint, path }) : `${fingerprint}  ${path}`,
     );

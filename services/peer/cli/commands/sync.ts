@@ -1,6 +1,12 @@
-// `sync`: pulls from the other devices, once or for ever. Neither reserves nor registers: it only asks.
-import type { Config } from '../../config/config.ts';
-import { CommandError, type ExitName } from '../exit-codes.ts';
+// `sync`: pulls from the other devices, once or until it is stopped. It neither reserves nor registers.
+import type { Component } from '../../../shared/lifecycle.ts';
+import { type PeerConfig, PROGRAM } from '../../config/config.ts';
+import type { PeerNode } from '../../network/node.ts';
+import { DEFAULT_LIMIT, type PullProgress } from '../../sync/pull.ts';
+import { MAX_LIMIT } from '../../sync/sync-protocol.ts';
+import { type Round, type RoundDeps, syncRound } from '../../sync/sync-round.ts';
+import { createWatch } from '../../sync/watch.ts';
+import { createBaseComponents, runComponents } from '../components.ts';
 import {
   clock,
   createNode,
@@ -11,34 +17,30 @@ import {
   openHistory,
   pause,
 } from '../context.ts';
-import { DEFAULT_LIMIT, type PullProgress } from '../../sync/pull.ts';
-import { MAX_LIMIT } from '../../sync/sync-protocol.ts';
-import { formatProgress, showRound, showWatched } from '../sync-report.ts';
-import { type Round, type RoundDeps, syncRound } from '../../sync/sync-round.ts';
-import { createBaseParts, runParts } from '../components.ts';
-import { createWatch } from '../../sync/watch.ts';
-import type { Component } from '../../../shared/lifecycle.ts';
-import type { PeerNode } from '../../network/node.ts';
+import { CommandError, type ExitName } from '../exit-codes.ts';
+import { formatProgress, showRound, showWatchRound } from '../sync-report.ts';
 import {
   type Command,
   type CommandContext,
   JSON_OPTION,
+  listOption,
+  numberOption,
   type OptionValues,
-  readNumber,
-  readText,
 } from './command.ts';
 
-/** Pause between two rounds of a watch where nothing else is said, in seconds; trackers forget after 60. */
+/** Pause between two rounds of a watch. A tracker removes a device after 60 seconds without a heartbeat. */
 const DEFAULT_INTERVAL_SECONDS = 30;
 
-/** A day: whoever wants a longer pause wants a timer of the system. */
+/** One day. */
 const MAX_INTERVAL_SECONDS = 86_400;
 
+const MAX_JITTER_SECONDS = 3600;
+
 export const WATCH_OPTIONS = {
-  peers: { value: 'LIST', doc: 'peer ids or multiaddrs to sync with, instead of all' },
-  limit: { value: 'N', doc: `entries to ask for at once, up to ${MAX_LIMIT} (default ${DEFAULT_LIMIT})` },
+  peers: { value: 'LIST', doc: 'peer ids or multiaddrs to sync with (default: all devices)' },
+  limit: { value: 'N', doc: `entries per request, at most ${MAX_LIMIT} (default ${DEFAULT_LIMIT})` },
   'interval-sec': { value: 'N', doc: `seconds between rounds (default ${DEFAULT_INTERVAL_SECONDS})` },
-  'start-jitter-sec': { value: 'N', doc: 'longest random pause before the first round, in seconds' },
+  'start-jitter-sec': { value: 'N', doc: 'longest random delay of the first round, in seconds' },
   json: JSON_OPTION,
 } as const;
 
@@ -46,17 +48,17 @@ export const sync: Command = {
   name: 'sync',
   usage: 'sync [--peers A,B] [--limit N] [--watch] [--json]',
   summary: 'pull the history of your other devices',
-  help: `Asks the trackers who else belongs to this user, connects to each (through a
-relay first, unless dial_strategy says otherwise) and pulls what is new. What
-arrived stays, also when it breaks off; the next sync goes on from there.
+  help: `Asks the trackers for the other devices of the user, connects to each in the
+order of dial_strategy, and pulls the entries that are new. Entries that arrived
+are kept when the sync is interrupted; the next sync continues after them.
 
 With --json each peer is one object: peer_id, address, entries, duplicates,
 bytes, duration_ms, next_cursor and, when it failed, error.
 
-  rustory-peer sync
-  rustory-peer sync --watch --interval-sec 60
-  rustory-peer sync --peers /ip4/192.168.1.7/tcp/8845/p2p/12D3KooW…`,
-  options: { watch: { doc: 'sync for ever, a line for each round, until SIGTERM' }, ...WATCH_OPTIONS },
+  ${PROGRAM.name} sync
+  ${PROGRAM.name} sync --watch --interval-sec 60
+  ${PROGRAM.name} sync --peers /ip4/192.168.1.7/tcp/8845/p2p/12D3KooW…`,
+  options: { watch: { doc: 'sync until SIGTERM, with one line per round' }, ...WATCH_OPTIONS },
   maxPositionals: 0,
   isService: (options) => options['watch'] === true,
 
@@ -68,7 +70,7 @@ bytes, duration_ms, next_cursor and, when it failed, error.
     const node = await createNode(config);
     if (options['watch'] === true) {
       const watch = createSyncWatch(context, history, node);
-      await runParts([...createBaseParts(history, node, log), watch], log);
+      await runComponents([...createBaseComponents(history, node, log), watch], log);
       return 'ok';
     }
     try {
@@ -78,7 +80,7 @@ bytes, duration_ms, next_cursor and, when it failed, error.
       const deps = createRoundDeps(config, history, node);
       const round = await syncRound(deps, { ...readSyncOptions(context), signal, onProgress });
       await showRound(round, screen, options['json'] === true);
-      return judge(round, config.settings.trackers ?? []);
+      return exitOfRound(round, config.trackers);
     } finally {
       screen.endProgress();
       await node.libp2p.stop();
@@ -87,25 +89,35 @@ bytes, duration_ms, next_cursor and, when it failed, error.
   },
 };
 
-/** What only a watch looks at would be left out in silence. */
+/** An option that only a watch uses is an error without --watch. */
 function checkWatchOptions(options: OptionValues): void {
   const given = ['interval-sec', 'start-jitter-sec'].find((name) => options[name] !== undefined);
   if (given !== undefined && options['watch'] !== true)
-    throw new CommandError('usage', `--${given} is for --watch`, { advice: 'add --watch' });
+    throw new CommandError('usage', `--${given}: The option requires --watch.`, { advice: 'Add --watch.' });
 }
 
-/** The part that syncs again and again, and prints a line for each round. */
+/** The component that syncs at an interval and prints one line per round. */
 export function createSyncWatch(context: CommandContext, history: History, node: PeerNode): Component {
   const { config, options, screen, log } = context;
-  const interval = readNumber(options, 'interval-sec', [1, MAX_INTERVAL_SECONDS], DEFAULT_INTERVAL_SECONDS);
-  const jitter = readNumber(options, 'start-jitter-sec', [0, 3600], config.settings.p2pWatchStartJitterSec);
-  // Made once: which relays failed is remembered from round to round.
+  const intervalSeconds = numberOption(
+    options,
+    'interval-sec',
+    [1, MAX_INTERVAL_SECONDS],
+    DEFAULT_INTERVAL_SECONDS,
+  );
+  const jitterSeconds = numberOption(
+    options,
+    'start-jitter-sec',
+    [0, MAX_JITTER_SECONDS],
+    config.watchStartJitterSeconds,
+  );
+  // One for all rounds, because it remembers which relays failed.
   const deps = createRoundDeps(config, history, node);
   return createWatch({
     round: async (signal) => syncRound(deps, { ...readSyncOptions(context), signal }),
-    onRound: async (round, durationMs) => showWatched(round, durationMs, screen, options['json'] === true),
-    intervalMs: interval * 1000,
-    startJitterMs: jitter * 1000,
+    onRound: async (round, durationMs) => showWatchRound(round, durationMs, screen, options['json'] === true),
+    intervalMs: intervalSeconds * 1000,
+    startJitterMs: jitterSeconds * 1000,
     log,
     clock,
     random: Math.random,
@@ -113,34 +125,33 @@ export function createSyncWatch(context: CommandContext, history: History, node:
   });
 }
 
-function createRoundDeps(config: Config, { store, peerBook }: History, node: PeerNode): RoundDeps {
+function createRoundDeps(config: PeerConfig, { store, peerBook }: History, node: PeerNode): RoundDeps {
   const ownPeerId = node.libp2p.peerId.toString();
-  const { userId } = config.settings;
+  const { userId } = config;
   return {
     discovery: { trackers: createTrackers(config), peerBook, userId, ownPeerId, now },
     pulls: createPullDeps(config, node, store),
   };
 }
 
-/** The options that one round takes from the command line. */
+/** The options of one round. */
 export function readSyncOptions({ options }: CommandContext) {
-  const peers = readText(options, 'peers')
-    ?.split(',')
-    .map((text) => text.trim())
-    .filter((text) => text !== '');
-  return { limit: readNumber(options, 'limit', [1, MAX_LIMIT], DEFAULT_LIMIT), peers };
+  return {
+    limit: numberOption(options, 'limit', [1, MAX_LIMIT], DEFAULT_LIMIT),
+    peers: listOption(options, 'peers'),
+  };
 }
 
-function judge({ reports, problems }: Round, trackers: readonly string[]): ExitName {
+function exitOfRound({ reports, problems }: Round, trackers: readonly string[]): ExitName {
   if (reports.length === 0) {
     if (trackers.length === 0)
-      throw new CommandError('unreachable', 'no peers found: no tracker is configured', {
-        advice: 'set trackers in config.toml, or name a peer with --peers',
+      throw new CommandError('unreachable', 'No peer was found: no tracker is configured.', {
+        advice: 'Set trackers in config.toml, or name a peer with --peers.',
       });
     const reason =
       problems.length === 0 ? 'no other device of this user is registered' : 'no tracker answered';
-    throw new CommandError('unreachable', `no peers found: ${reason}`, {
-      advice: 'run «rustory-peer serve» on another device, and «rustory-peer doctor» on this one',
+    throw new CommandError('unreachable', `No peer was found: ${reason}.`, {
+      advice: `Run "${PROGRAM.name} serve" on another device, and "${PROGRAM.name} doctor" on this one.`,
     });
   }
   const failed = reports.filter(({ error }) => error !== undefined).length;
