@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds every Dockerfile and talks to the images, from a fresh clone on Debian as root. e2e/images/main.ts does it.
+# Builds every Dockerfile and tests the images, from a fresh clone on Debian, as root. See e2e/images/main.ts.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ -d node_modules ] || npm ci --no-audit --no-fund

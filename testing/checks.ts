@@ -1,37 +1,40 @@
-// A list of checks that runs in order, says how each went, and ends with one line that counts them.
+// Runs named checks in order, prints the result of each, and ends with one line that counts them.
 import { describeError } from '../services/shared/errors.ts';
 
 export interface Checks {
-  /** Runs one check; the sentence says what holds when it passes. Answers whether it did. */
-  check(sentence: string, holds: () => Promise<string | void> | string | void): Promise<boolean>;
-  /** One line of progress. */
-  say(text: string): void;
-  /** Prints the count and answers the exit code. */
+  /**
+   * Runs one check and returns whether it passed. `name` is a sentence; the text that `verify` returns is printed
+   * after it. A check fails if `verify` throws.
+   */
+  check(name: string, verify: () => Promise<string | void> | string | void): Promise<boolean>;
+  /** Prints one line of progress. */
+  report(text: string): void;
+  /** Prints the counts and returns the exit code. */
   finish(): number;
 }
 
 export function createChecks(write: (text: string) => void): Checks {
-  const started = performance.now();
+  const startedMs = performance.now();
   const count = { passed: 0, failed: 0 };
-  const line = (mark: string, text: string): void => {
-    const seconds = ((performance.now() - started) / 1000).toFixed(1).padStart(6);
+  const printLine = (mark: string, text: string): void => {
+    const seconds = ((performance.now() - startedMs) / 1000).toFixed(1).padStart(6);
     write(`${seconds} s  ${mark.padEnd(4)}  ${text}\n`);
   };
   return {
-    async check(sentence, holds) {
+    async check(name, verify) {
       try {
-        const detail = await holds();
+        const detail = await verify();
         count.passed += 1;
-        line('ok', detail === undefined ? sentence : `${sentence}: ${detail}`);
+        printLine('ok', detail === undefined ? name : `${name}: ${detail}`);
         return true;
       } catch (error) {
         count.failed += 1;
-        line('FAIL', sentence);
+        printLine('FAIL', name);
         write(`${describeError(error).replaceAll(/^/gm, '            ')}\n`);
         return false;
       }
     },
-    say: (text) => line('', text),
+    report: (text) => printLine('', text),
     finish() {
       write(`\n${count.passed} passed, ${count.failed} failed\n`);
       return count.failed === 0 && count.passed > 0 ? 0 : 1;

@@ -1,78 +1,89 @@
-// Runs a program to its end and answers what it printed: for the tools that build images and drive a cluster.
+// Runs a program to its end and returns its output: for the tests and for the tools that build images and drive a cluster.
 import { spawn } from 'node:child_process';
 
-/** Most output kept of one command, in bytes; the end of it is kept. */
+/** Maximum output kept of each stream, in bytes. Earlier output is dropped. */
 const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
 
-/** How long a command may take where the caller does not say, in milliseconds. */
-const PATIENCE_MS = 120_000;
+const DEFAULT_TIMEOUT_MS = 120_000;
 
-/** How much of its output a failed command tells. */
-const TOLD_LINES = 25;
+/** Lines of output that the error of a failed program quotes. */
+const QUOTED_LINES = 25;
+
+/** Characters of the command line that the error of a failed program quotes. */
+const QUOTED_COMMAND_CHARACTERS = 300;
+
+/** The exit codes that a shell returns. */
+const NOT_FOUND_EXIT_CODE = 127;
+const SIGNAL_EXIT_CODE = 128;
 
 export interface CommandOptions {
-  /** Added to the environment of the caller. */
+  /** Added to the environment of this process. */
   readonly env?: Record<string, string>;
   readonly cwd?: string;
-  /** Written to its standard input, which is closed then. */
+  /** Written to standard input, which is then closed. */
   readonly input?: string;
-  /** When it is killed, in milliseconds. */
-  readonly patienceMs?: number;
+  /** The program is killed after this time, in milliseconds. Default 120,000. */
+  readonly timeoutMs?: number;
+  /** Shows the output on this terminal instead of returning it. Default false. */
+  readonly inheritsOutput?: boolean;
 }
 
 export interface CommandResult {
-  /** The exit code; 128 where a signal ended it, 127 where it could not be started. */
+  /** The exit code; 128 if a signal ended the program, 127 if it could not be started. */
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** A command that failed: its message ends with what the command said last. */
-export class CommandError extends Error {
-  override readonly name = 'CommandError';
+/** A program that could not be started or did not exit with 0. The message quotes the end of its output. */
+export class ProcessFailedError extends Error {
+  override readonly name = 'ProcessFailedError';
   readonly result: CommandResult;
 
   constructor(program: string, args: readonly string[], result: CommandResult) {
-    const said = `${result.stdout}\n${result.stderr}`.trim().split('\n').slice(-TOLD_LINES).join('\n');
-    super(`«${[program, ...args].join(' ').slice(0, 300)}» ended with ${result.code}:\n${said}`);
+    const command = [program, ...args].join(' ').slice(0, QUOTED_COMMAND_CHARACTERS);
+    const output = `${result.stdout}\n${result.stderr}`.trim().split('\n').slice(-QUOTED_LINES).join('\n');
+    super(`"${command}" exited with code ${result.code}. The end of its output:\n${output}`);
     this.result = result;
   }
 }
 
-/** Standard output of a command, without the white space around it. @throws CommandError when it does not end with 0 */
+/** Runs a program and returns its standard output, trimmed. @throws ProcessFailedError if the exit code is not 0 */
 export async function run(
   program: string,
   args: readonly string[],
   options: CommandOptions = {},
 ): Promise<string> {
   const result = await attempt(program, args, options);
-  if (result.code !== 0) throw new CommandError(program, args, result);
+  if (result.code !== 0) throw new ProcessFailedError(program, args, result);
   return result.stdout.trim();
 }
 
-/** Runs a command that may fail. */
+/** Runs a program that may fail. */
 export async function attempt(
   program: string,
   args: readonly string[],
-  { env, cwd, input, patienceMs = PATIENCE_MS }: CommandOptions = {},
+  { env, cwd, input, timeoutMs = DEFAULT_TIMEOUT_MS, inheritsOutput = false }: CommandOptions = {},
 ): Promise<CommandResult> {
+  const outputMode = inheritsOutput ? 'inherit' : 'pipe';
   const child = spawn(program, args, {
     cwd,
     env: { ...process.env, ...env },
-    timeout: patienceMs,
+    stdio: ['pipe', outputMode, outputMode],
+    timeout: timeoutMs,
     killSignal: 'SIGKILL',
   });
   const output = { stdout: '', stderr: '' };
   for (const stream of ['stdout', 'stderr'] as const) {
-    child[stream].setEncoding('utf8').on('data', (text: string) => {
+    child[stream]?.setEncoding('utf8').on('data', (text: string) => {
       output[stream] = (output[stream] + text).slice(-MAX_OUTPUT_BYTES);
     });
   }
-  // A command may end without having read its input.
-  child.stdin.on('error', () => undefined);
-  child.stdin.end(input);
+  // A program may exit before it has read its input.
+  child.stdin?.on('error', () => undefined);
+  child.stdin?.end(input);
   return new Promise((resolve) => {
-    child.once('error', (error) => resolve({ code: 127, stdout: '', stderr: error.message }));
-    child.once('close', (code) => resolve({ code: code ?? 128, ...output }));
+    child.once('error', (error) => resolve({ code: NOT_FOUND_EXIT_CODE, stdout: '', stderr: error.message }));
+    child.once('close', (code) => resolve({ code: code ?? SIGNAL_EXIT_CODE, ...output }));
   });
 }

@@ -1,15 +1,15 @@
-// The files of ci values, what each needs in the cluster before an install, and which cannot run there.
+// The ci values files of the charts, and what each requires in the cluster before it is installed.
 import { globSync, readFileSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import { formatSwarmKey, generateSwarmKey } from '../../services/private-network/key.ts';
-import { createNamespace, isThere, type Namespace } from './kubernetes.ts';
+import { createNamespace, exists, type Namespace } from './kubernetes.ts';
 import { startRedis, startSentinel } from './redis.ts';
 import { makeCertificate, startRedisCluster } from './redis-cluster.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 export const UMBRELLA = join(ROOT, 'charts/rustory-p2p');
 
-/** A file of ci values: one way to install a chart. */
+/** A chart with one of its ci values files. */
 export interface Case {
   /** Such as `rustory-p2p/default`. */
   readonly name: string;
@@ -27,10 +27,10 @@ export const CASES: readonly Case[] = [
     .map((values) => ({ name: `${basename(chart)}/${basename(values, '-values.yaml')}`, chart, values })),
 );
 
-/** What a case needs before it is installed; answers what has to go afterwards. */
+/** Prepares the cluster for a case. Returns further namespaces, which the caller must remove. */
 type Preparation = (namespace: Namespace) => Promise<Namespace[]>;
 
-const PASSWORD = 'a-password-of-the-run';
+const PASSWORD = 'a-test-password';
 const DATABASES = 'databases';
 
 const swarmKey: Preparation = async (namespace) => {
@@ -47,8 +47,8 @@ const PREPARATIONS: Readonly<Record<string, Preparation>> = {
   },
   'rustory-p2p/existing-secrets': async (namespace) => {
     await swarmKey(namespace);
-    await namespace.secret('rustory-identity', { seed: 'a seed of the run, as long as a seed has to be' });
-    await namespace.secret('rustory-tokens', { token: 'a-token-of-the-run' });
+    await namespace.secret('rustory-identity', { seed: 'a test seed that is long enough for the relay' });
+    await namespace.secret('rustory-tokens', { token: 'a-test-token' });
     await namespace.secret('rustory-redis', { password: PASSWORD });
     return [];
   },
@@ -80,23 +80,23 @@ const PREPARATIONS: Readonly<Record<string, Preparation>> = {
   },
 };
 
-/** Why the cluster cannot run a case; `undefined` when it can. */
-export async function reasonAgainst({ values }: Case): Promise<string | undefined> {
+/** The requirement of a case that the cluster does not meet; `undefined` if it meets all. */
+export async function missingRequirement({ values }: Case): Promise<string | undefined> {
   const text = readFileSync(values, 'utf8');
-  if (/\b(?:service|pod)Monitor:/.test(text) && !(await isThere('crd', 'podmonitors.monitoring.coreos.com')))
-    return 'needs the Prometheus operator';
+  if (/\b(?:service|pod)Monitor:/.test(text) && !(await exists('crd', 'podmonitors.monitoring.coreos.com')))
+    return 'the Prometheus operator';
   const storage = /storageClassName: (\S+)/.exec(text)?.[1];
-  if (storage !== undefined && !(await isThere('storageclass', storage)))
-    return `needs the storage class ${storage}`;
+  if (storage !== undefined && !(await exists('storageclass', storage)))
+    return `the storage class ${storage}`;
   return undefined;
 }
 
-/** Puts what the case needs into the namespace; answers further namespaces that it made. */
+/** Prepares the namespace for a case. Returns the further namespaces that were made. */
 export async function prepare({ name }: Case, namespace: Namespace): Promise<Namespace[]> {
   return (await PREPARATIONS[name]?.(namespace)) ?? [];
 }
 
-/** The path of a file of values as people type it. */
+/** The path of a values file relative to the repository. */
 export function shortPath(path: string): string {
   return relative(ROOT, path);
 }

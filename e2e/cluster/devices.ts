@@ -1,4 +1,4 @@
-// Devices outside the cluster: processes of the peer on this machine, which know nothing but their configuration.
+// Devices outside the cluster: peer processes on this machine that only know their configuration.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { deviceEnvironment, difference } from '../../scripts/local-network.ts';
@@ -6,9 +6,9 @@ import { type Finished, finished, type Running, startService } from '../../scrip
 import { openDatabase } from '../../services/peer/history/database.ts';
 import { createStore } from '../../services/peer/history/store.ts';
 import { makeEntries } from '../../testing/network.ts';
-import type { ClusterGrid } from './network.ts';
+import type { ClusterNetwork } from './network.ts';
 
-/** What one line of `daemon --json` says of a round. */
+/** One line of the output of `daemon --json`: the result of a round. */
 export interface Round {
   readonly failed: number;
   readonly problems: readonly string[];
@@ -20,13 +20,13 @@ export interface Device {
   readonly database: string;
   run(...args: string[]): Promise<Finished>;
   start(...args: string[]): Running;
-  /** Adds as many entries as a shell would. */
+  /** Adds entries to the history. */
   record(count: number): void;
 }
 
-/** @param relays those that it is told, by default all of the grid */
+/** @param relays The relays in its configuration. Default: all of the network. */
 export function createDevice(
-  { folder, tracker, token, relays: all }: ClusterGrid,
+  { folder, tracker, token, relays: all }: ClusterNetwork,
   name: string,
   relays: readonly string[] = all,
 ): Device {
@@ -34,7 +34,7 @@ export function createDevice(
   const env: Record<string, string> = {
     ...deviceEnvironment(folder, name, { tracker, relay: { address: relays.join(',') } }),
     RUSTORY_TRACKER_TOKEN: token,
-    // Only the relays lead to it, as to a device behind a router.
+    // The device can only be reached through the relays, like a device behind a NAT.
     RUSTORY_LISTEN: 'none',
   };
   const database = env['RUSTORY_DB_PATH'] ?? '';
@@ -56,12 +56,12 @@ export function createDevice(
   };
 }
 
-/** Whether all devices have the same rows, that many. */
-export function areEqual(devices: readonly Device[], rows: number): boolean {
+/** Whether all devices have the same history, with this number of rows. */
+export function haveEqualHistories(devices: readonly Device[], rows: number): boolean {
   const [first, ...others] = devices;
   if (first === undefined) return false;
   return others.every(({ database }) => {
-    const found = difference(first.database, database);
-    return found.missing === 0 && found.surplus === 0 && found.rows === rows;
+    const result = difference(first.database, database);
+    return result.missing === 0 && result.surplus === 0 && result.rows === rows;
   });
 }

@@ -1,39 +1,38 @@
-// Ten devices at work outside the cluster: each syncs with the others every other second, and adds to its history.
+// Ten devices outside the cluster that sync with each other every two seconds while entries are added to their histories.
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseLines } from '../../scripts/local-network.ts';
 import type { Running } from '../../scripts/processes.ts';
 import { until } from '../../testing/wait.ts';
-import { areEqual, createDevice, type Device, type Round } from './devices.ts';
-import type { ClusterGrid } from './network.ts';
+import { createDevice, type Device, haveEqualHistories, type Round } from './devices.ts';
+import type { ClusterNetwork } from './network.ts';
 
 const DEVICES = 10;
-const FIRST_ENTRIES = 100;
-/** Seconds between two rounds of a device. */
-const INTERVAL_SECONDS = 2;
-/** How often each device adds an entry, in milliseconds. */
-const RECORD_MS = 1_000;
-/** How long the devices may take to have all of each other: ten of them on a busy machine. */
-const CONVERGE_MS = 180_000;
+const INITIAL_ENTRIES = 100;
+/** Time between two rounds of a device, in seconds. */
+const ROUND_INTERVAL_SECONDS = 2;
+/** Time between two entries of a device, in milliseconds. */
+const ENTRY_INTERVAL_MS = 1_000;
+/** Deadline for equal histories, in milliseconds; generous, because ten devices share a busy machine. */
+const CONVERGE_TIMEOUT_MS = 180_000;
 
-/** Ten devices at work. */
 export interface Fleet {
-  /** Starts adding entries, until the returned function is called. */
+  /** Adds entries to all devices until the returned function is called. */
   addEntries(): () => Promise<void>;
-  /** Waits until all have the same rows; answers how many. */
+  /** Waits until all devices have the same rows and returns their number. */
   converge(): Promise<number>;
-  /** Rounds since the last time this was asked, and what failed in them. */
-  rounds(): { rounds: number; syncs: number; failures: string[]; problems: string[] };
+  /** The number of rounds since the last call, and their failures. */
+  roundsSinceLastCall(): { rounds: number; syncs: number; failures: string[]; problems: string[] };
   stop(): Promise<void>;
 }
 
-export async function startFleet(grid: ClusterGrid): Promise<Fleet> {
-  const devices = Array.from({ length: DEVICES }, (_, at) => createDevice(grid, `fleet-${at}`));
-  for (const device of devices) device.record(FIRST_ENTRIES);
+export async function startFleet(network: ClusterNetwork): Promise<Fleet> {
+  const devices = Array.from({ length: DEVICES }, (_, index) => createDevice(network, `fleet-${index}`));
+  for (const device of devices) device.record(INITIAL_ENTRIES);
   const running = devices.map((device) =>
-    device.start('daemon', '--interval-sec', String(INTERVAL_SECONDS), '--json'),
+    device.start('daemon', '--interval-sec', String(ROUND_INTERVAL_SECONDS), '--json'),
   );
-  let rows = DEVICES * FIRST_ENTRIES;
-  let seen = running.map(() => 0);
+  let rows = DEVICES * INITIAL_ENTRIES;
+  let reportedRounds = running.map(() => 0);
   return {
     addEntries() {
       const stopping = new AbortController();
@@ -45,22 +44,22 @@ export async function startFleet(grid: ClusterGrid): Promise<Fleet> {
     },
     async converge() {
       await until(
-        () => areEqual(devices, rows),
+        () => haveEqualHistories(devices, rows),
         `all ${DEVICES} devices have the same ${rows} rows`,
-        CONVERGE_MS,
+        CONVERGE_TIMEOUT_MS,
       );
       return rows;
     },
-    rounds() {
+    roundsSinceLastCall() {
       const all = running.map((device) => parseLines<Round>(device.stdout()));
-      const fresh = all.flatMap((rounds, at) => rounds.slice(seen[at]));
-      seen = all.map(({ length }) => length);
-      const reports = fresh.flatMap((round) => round.reports);
+      const recent = all.flatMap((rounds, index) => rounds.slice(reportedRounds[index]));
+      reportedRounds = all.map(({ length }) => length);
+      const reports = recent.flatMap((round) => round.reports);
       return {
-        rounds: fresh.length,
+        rounds: recent.length,
         syncs: reports.length,
         failures: reports.flatMap(({ error }) => (error === undefined ? [] : [error])),
-        problems: fresh.flatMap(({ problems }) => problems),
+        problems: recent.flatMap(({ problems }) => problems),
       };
     },
     stop: async () => void (await Promise.all(running.map(async (device: Running) => device.stop()))),
@@ -71,6 +70,6 @@ async function addUntil(signal: AbortSignal, devices: readonly Device[], onAdded
   while (!signal.aborted) {
     for (const device of devices) device.record(1);
     onAdded();
-    await pause(RECORD_MS, undefined, { signal }).catch(() => undefined);
+    await pause(ENTRY_INTERVAL_MS, undefined, { signal }).catch(() => undefined);
   }
 }

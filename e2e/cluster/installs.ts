@@ -1,50 +1,52 @@
-// Every way to install that has a file of ci values: it comes up, works, and goes without leaving anything behind.
+// Scenario `installs`: installs, tests and uninstalls the charts with each ci values file.
 import type { Checks } from '../../testing/checks.ts';
-import { type Case, CASES, prepare, reasonAgainst, shortPath, UMBRELLA } from './cases.ts';
+import { type Case, CASES, missingRequirement, prepare, shortPath, UMBRELLA } from './cases.ts';
 import { createNamespace, type Namespace } from './kubernetes.ts';
-import { leftOver } from './leftovers.ts';
+import { remainingObjects } from './leftovers.ts';
 import type { Options } from './options.ts';
 
 export async function checkInstalls(checks: Checks, { values, case: name = '' }: Options): Promise<void> {
-  for (const one of CASES.filter((candidate) => candidate.name.includes(name))) {
-    const reason = await reasonAgainst(one);
-    if (reason === undefined) await checkInstall(checks, one, values);
-    else checks.say(`${one.name} cannot run here: ${reason}`);
+  for (const installCase of CASES.filter((candidate) => candidate.name.includes(name))) {
+    const requirement = await missingRequirement(installCase);
+    if (requirement === undefined) await checkInstall(checks, installCase, values);
+    else checks.report(`skipped ${installCase.name}: it requires ${requirement}`);
   }
 }
 
-async function checkInstall(checks: Checks, one: Case, values: readonly string[]): Promise<void> {
-  const made: Namespace[] = [];
+async function checkInstall(checks: Checks, installCase: Case, values: readonly string[]): Promise<void> {
+  const namespaces: Namespace[] = [];
+  const file = shortPath(installCase.values);
   try {
-    await checks.check(`${shortPath(one.values)} installs and becomes ready`, async () => {
+    await checks.check(`${file} installs and becomes ready`, async () => {
       const namespace = await createNamespace(
-        `rustory-${one.name.replace('/', '-').replace('rustory-p2p-', '')}`,
+        `rustory-${installCase.name.replace('/', '-').replace('rustory-p2p-', '')}`,
       );
-      made.push(namespace);
-      made.push(...(await prepare(one, namespace)));
-      await namespace.install(one.chart, [one.values, ...values]);
-      return podsOf(await namespace.list('pods'));
+      namespaces.push(namespace);
+      namespaces.push(...(await prepare(installCase, namespace)));
+      await namespace.install(installCase.chart, [installCase.values, ...values]);
+      return countPods(await namespace.list('pods'));
     });
-    const [namespace] = made;
+    const [namespace] = namespaces;
     if (namespace === undefined) return;
-    if (one.chart === UMBRELLA && !one.name.endsWith('relays-only'))
-      await checks.check('… and passes helm test', async () => {
-        const said = await namespace.test();
-        return /\d+ of \d+ relays work/.exec(said)?.[0];
+    if (installCase.chart === UMBRELLA && !installCase.name.endsWith('relays-only'))
+      await checks.check(`${file} passes helm test`, async () => {
+        const output = await namespace.test();
+        return /\d+ of \d+ relays work/.exec(output)?.[0];
       });
-    await checks.check('… and leaves nothing but what it says', async () => {
-      const said = await namespace.uninstall();
-      const { kept, forgotten } = await leftOver(namespace, said);
-      if (forgotten.length > 0) throw new Error(`left behind: ${forgotten.join(', ')}`);
-      return kept.length === 0 ? 'nothing' : kept.join(', ');
+    await checks.check(`${file} uninstalls and leaves only the objects that Helm keeps`, async () => {
+      const output = await namespace.uninstall();
+      const { kept, leaked } = await remainingObjects(namespace, output);
+      if (leaked.length > 0)
+        throw new Error(`These objects remain after the uninstall: ${leaked.join(', ')}.`);
+      return kept.length === 0 ? 'none' : kept.join(', ');
     });
   } finally {
-    for (const namespace of made) await namespace.remove();
+    for (const namespace of namespaces) await namespace.remove();
   }
 }
 
-/** Each pod with how often it has restarted. */
-function podsOf(pods: Awaited<ReturnType<Namespace['list']>>): string {
+/** The number of pods and of their restarts. */
+function countPods(pods: Awaited<ReturnType<Namespace['list']>>): string {
   const restarts = pods.flatMap(({ status }) =>
     ((status?.['containerStatuses'] ?? []) as Array<{ restartCount: number }>).map(
       ({ restartCount }) => restartCount,

@@ -1,12 +1,13 @@
-// kubectl and helm in one namespace of the run.
+// Runs kubectl and helm in a namespace that this run made.
 import { attempt, type CommandResult, run } from '../../testing/command.ts';
 
-/** Every release of the run has this name, as in the README. */
+/** The name of every release, as in the README. */
 export const RELEASE = 'rustory-p2p';
-/** How long Helm may wait for pods to be ready; they are within seconds, unless the machine is busy. */
+/** Time that Helm waits for ready pods. */
 const HELM_TIMEOUT = '4m';
-const HELM_PATIENCE_MS = 5 * 60_000;
-/** Marks the namespaces that the run made, so that it deletes no other. */
+/** Timeout of one command, in milliseconds; longer than Helm waits. */
+const COMMAND_TIMEOUT_MS = 5 * 60_000;
+/** The label of the namespaces of this test, so that it deletes no other. */
 const OWNER = 'rustory.dev/e2e';
 
 export interface KubernetesObject {
@@ -25,27 +26,30 @@ export interface KubernetesObject {
 export interface Namespace {
   readonly name: string;
   kubectl(...args: string[]): Promise<string>;
-  /** Everything of a kind, or of kinds separated by commas. */
+  /** All objects of a kind, or of several kinds separated by commas. */
   list(kinds: string, selector?: string): Promise<KubernetesObject[]>;
   apply(...objects: object[]): Promise<void>;
   secret(name: string, data: Record<string, string>): Promise<void>;
-  /** One value of a Secret. */
+  /** The value of one key of a Secret. */
   readSecret(name: string, key: string): Promise<string>;
   install(chart: string, values: readonly string[], set?: readonly string[]): Promise<void>;
   upgrade(chart: string, values: readonly string[], set?: readonly string[]): Promise<void>;
   test(): Promise<string>;
-  /** Answers what Helm said, which names what it keeps. */
+  /** Returns the output of Helm, which names the objects that it keeps. */
   uninstall(): Promise<string>;
   remove(): Promise<void>;
 }
 
-/** Makes a namespace that only takes pods of the restricted Pod Security Standard. */
+/** Makes a namespace that enforces a Pod Security Standard. An old namespace of this test is deleted first. */
 export async function createNamespace(name: string, standard = 'restricted'): Promise<Namespace> {
-  const there = await attempt('kubectl', ['get', 'namespace', name, '--output=json']);
-  if (there.code === 0) {
-    const { metadata } = JSON.parse(there.stdout) as KubernetesObject;
-    if (metadata.labels?.[OWNER] !== 'true') throw new Error(`the namespace ${name} is not ours to use`);
-    await run('kubectl', ['delete', 'namespace', name], { patienceMs: HELM_PATIENCE_MS });
+  const existing = await attempt('kubectl', ['get', 'namespace', name, '--output=json']);
+  if (existing.code === 0) {
+    const { metadata } = JSON.parse(existing.stdout) as KubernetesObject;
+    if (metadata.labels?.[OWNER] !== 'true')
+      throw new Error(
+        `The namespace ${name} exists and has no label ${OWNER}=true: rename or delete it, because this test uses its name.`,
+      );
+    await run('kubectl', ['delete', 'namespace', name], { timeoutMs: COMMAND_TIMEOUT_MS });
   }
   const labels = { [OWNER]: 'true', 'pod-security.kubernetes.io/enforce': standard };
   const object = { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } };
@@ -55,17 +59,17 @@ export async function createNamespace(name: string, standard = 'restricted'): Pr
 
 function namespaceOf(name: string): Namespace {
   const kubectl = async (...args: string[]): Promise<string> =>
-    run('kubectl', ['--namespace', name, ...args], { patienceMs: HELM_PATIENCE_MS });
+    run('kubectl', ['--namespace', name, ...args], { timeoutMs: COMMAND_TIMEOUT_MS });
   const helm = async (...args: string[]): Promise<string> =>
-    run('helm', [...args, '--namespace', name], { patienceMs: HELM_PATIENCE_MS });
+    run('helm', [...args, '--namespace', name], { timeoutMs: COMMAND_TIMEOUT_MS });
   const release = async (
-    verb: string,
+    command: string,
     chart: string,
     values: readonly string[],
     set: readonly string[] = [],
   ) => {
-    const given = [...values.map((file) => `--values=${file}`), ...set.map((value) => `--set=${value}`)];
-    await helm(verb, RELEASE, chart, ...given, '--wait', `--timeout=${HELM_TIMEOUT}`);
+    const options = [...values.map((file) => `--values=${file}`), ...set.map((value) => `--set=${value}`)];
+    await helm(command, RELEASE, chart, ...options, '--wait', `--timeout=${HELM_TIMEOUT}`);
   };
   const apply = async (...objects: object[]): Promise<void> => {
     const input = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects });
@@ -75,8 +79,8 @@ function namespaceOf(name: string): Namespace {
     name,
     kubectl,
     async list(kinds, selector) {
-      const by = selector === undefined ? [] : [`--selector=${selector}`];
-      const { items } = JSON.parse(await kubectl('get', kinds, ...by, '--output=json')) as {
+      const options = selector === undefined ? [] : [`--selector=${selector}`];
+      const { items } = JSON.parse(await kubectl('get', kinds, ...options, '--output=json')) as {
         items: KubernetesObject[];
       };
       return items;
@@ -98,8 +102,8 @@ function namespaceOf(name: string): Namespace {
   };
 }
 
-/** Whether the cluster knows something; such as a kind, or a class. */
-export async function isThere(...args: string[]): Promise<boolean> {
+/** Whether `kubectl get` finds an object, such as a custom resource definition or a storage class. */
+export async function exists(...args: string[]): Promise<boolean> {
   const { code }: CommandResult = await attempt('kubectl', ['get', ...args]);
   return code === 0;
 }

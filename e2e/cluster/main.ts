@@ -1,55 +1,54 @@
-// `npm run e2e:cluster`: tries the charts on a real cluster; `--help` says how.
+// `npm run e2e:cluster`: tests the charts on a real cluster. `--help` describes the options.
 import { createChecks } from '../../testing/checks.ts';
 import { describeError } from '../../services/shared/errors.ts';
 import { startFleet } from './fleet.ts';
-import { type ClusterGrid, createClusterGrid } from './network.ts';
+import { type ClusterNetwork, createClusterNetwork } from './network.ts';
 import { buildAll, loadAll } from './images.ts';
 import { checkInstalls } from './installs.ts';
 import { checkLeftovers } from './leftovers.ts';
-import { HELP, type Options, type Part, readOptions } from './options.ts';
+import { HELP, type Options, readOptions, type Scenario } from './options.ts';
 import { checkOutside } from './outside.ts';
 import { checkCrash, checkUpgrade } from './upgrade.ts';
 
 const checks = createChecks((text) => void process.stdout.write(text));
 
 async function main(options: Options): Promise<void> {
-  const runs = (part: Part): boolean => options.only.length === 0 || options.only.includes(part);
+  const runs = (scenario: Scenario): boolean => options.only.length === 0 || options.only.includes(scenario);
   const { load } = options;
   if (load !== undefined || options.build) {
-    const built = await checks.check('the images build, and the nodes know them', async () => {
-      const images = await buildAll(checks.say);
+    const built = await checks.check('the images build and load into the nodes', async () => {
+      const images = await buildAll(checks.report);
       if (load !== undefined && !options.build) await loadAll(images, load);
       return images.join(', ');
     });
     if (!built || options.build) return;
   }
   if (runs('installs')) await checkInstalls(checks, options);
-  if (['outside', 'upgrade', 'crash', 'leftovers'].some((part) => runs(part as Part)))
-    await tryGrid(options, runs);
+  if ((['outside', 'upgrade', 'crash', 'leftovers'] as const).some(runs)) await checkNetwork(options, runs);
 }
 
-/** One grid for all that devices outside do. */
-async function tryGrid(options: Options, runs: (part: Part) => boolean): Promise<void> {
-  let grid: ClusterGrid | undefined;
-  await checks.check('a grid for devices outside installs, and its notes say how to reach it', async () => {
-    grid = await createClusterGrid(options);
-    return grid.relays.join(', ');
+/** Runs the scenarios with devices outside the cluster. They share one network. */
+async function checkNetwork(options: Options, runs: (scenario: Scenario) => boolean): Promise<void> {
+  let network: ClusterNetwork | undefined;
+  await checks.check('a network for devices outside installs, and its notes have the addresses', async () => {
+    network = await createClusterNetwork(options);
+    return network.relays.join(', ');
   });
-  if (grid === undefined) return;
+  if (network === undefined) return;
   try {
-    if (runs('outside')) await checkOutside(checks, grid);
+    if (runs('outside')) await checkOutside(checks, network);
     if (runs('upgrade') || runs('crash')) {
-      const fleet = await startFleet(grid);
+      const fleet = await startFleet(network);
       try {
-        if (runs('upgrade')) await checkUpgrade(checks, grid, fleet);
-        if (runs('crash')) await checkCrash(checks, grid, fleet);
+        if (runs('upgrade')) await checkUpgrade(checks, network, fleet);
+        if (runs('crash')) await checkCrash(checks, network, fleet);
       } finally {
         await fleet.stop();
       }
     }
-    if (runs('leftovers')) await checkLeftovers(checks, grid);
+    if (runs('leftovers')) await checkLeftovers(checks, network);
   } finally {
-    await grid.close();
+    await network.close();
   }
 }
 
@@ -57,10 +56,10 @@ try {
   const options = readOptions(process.argv.slice(2));
   if (options === 'help') process.stdout.write(HELP);
   else {
-    await checks.check('the run came to its end', async () => main(options));
+    await checks.check('the run is complete', async () => main(options));
     process.exitCode = checks.finish();
   }
 } catch (error) {
-  process.stderr.write(`e2e:cluster: ${describeError(error)}\n${HELP}`);
+  process.stderr.write(`e2e:cluster: ${describeError(error)}.\n${HELP}`);
   process.exitCode = 2;
 }

@@ -1,5 +1,5 @@
-// A grid for devices outside the cluster, and what such a device is configured with: all of it from the notes that Helm
-// prints and from the Secrets that they name.
+// A private network for devices outside the cluster, and the configuration of such devices, which only comes from the
+// notes that Helm prints and from the Secrets that the notes name.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,36 +8,36 @@ import { UMBRELLA } from './cases.ts';
 import { createNamespace, type Namespace, RELEASE } from './kubernetes.ts';
 import type { Options } from './options.ts';
 
-/** Two, so that a device has where to go while one is replaced. */
+/** Two, so that a device can use one relay while the other one is replaced. */
 const RELAYS = 2;
-const NODE_PORT = 30_440;
+const FIRST_NODE_PORT = 30_440;
 const SWARM_KEY_SECRET = `${RELEASE}-relay-swarm-key`;
 const TOKEN_SECRET = `${RELEASE}-tracker-tokens`;
 
-export interface ClusterGrid {
+export interface ClusterNetwork {
   readonly namespace: Namespace;
   readonly host: string;
   readonly tracker: { readonly url: string };
   readonly token: string;
-  /** The address of each relay with its peer id, as devices are told. */
+  /** The address of each relay, with its peer ID. */
   readonly relays: readonly string[];
-  /** Of the devices, with the swarm key. */
+  /** Contains the swarm key and the folders of the devices. */
   readonly folder: string;
-  /** Installs the same again, with annotations that make every pod anew. */
-  upgrade(round: string): Promise<void>;
+  /** Upgrades the release with another pod annotation, so that every pod is replaced. */
+  upgrade(revision: string): Promise<void>;
   install(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Installs a grid that devices outside can reach. */
-export async function createClusterGrid(options: Options): Promise<ClusterGrid> {
+/** Installs a network that devices outside can reach. */
+export async function createClusterNetwork(options: Options): Promise<ClusterNetwork> {
   const folder = await mkdtemp(join(tmpdir(), 'rustory-cluster-'));
-  const values = async (round: string): Promise<string[]> => {
+  const values = async (revision: string): Promise<string[]> => {
     const path = join(folder, 'values.json');
-    await writeFile(path, JSON.stringify(valuesOf(options, round)));
+    await writeFile(path, JSON.stringify(valuesOf(options, revision)));
     return [path, ...options.values];
   };
-  const namespace = await createNamespace('rustory-grid');
+  const namespace = await createNamespace('rustory-network');
   const install = async (): Promise<void> => namespace.install(UMBRELLA, await values('first'));
   const close = async (): Promise<void> => {
     await namespace.remove();
@@ -45,17 +45,18 @@ export async function createClusterGrid(options: Options): Promise<ClusterGrid> 
   };
   try {
     await install();
-    const found = await readGrid(namespace, folder);
-    const upgrade = async (round: string): Promise<void> => namespace.upgrade(UMBRELLA, await values(round));
-    return { namespace, host: options.host, folder, ...found, install, upgrade, close };
+    const configuration = await readConfiguration(namespace, folder);
+    const upgrade = async (revision: string): Promise<void> =>
+      namespace.upgrade(UMBRELLA, await values(revision));
+    return { namespace, host: options.host, folder, ...configuration, install, upgrade, close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-/** What devices are told, by the notes and the Secrets that they name. */
-async function readGrid(namespace: Namespace, folder: string) {
+/** Reads the configuration of devices from the notes and from the Secrets that they name. */
+async function readConfiguration(namespace: Namespace, folder: string) {
   await writeFile(join(folder, 'swarm.key'), await namespace.readSecret(SWARM_KEY_SECRET, 'swarm.key'), {
     mode: 0o600,
   });
@@ -64,8 +65,8 @@ async function readGrid(namespace: Namespace, folder: string) {
   return { tracker: { url }, token, relays };
 }
 
-function valuesOf({ host, relayAddress }: Options, round: string): object {
-  const podAnnotations = { 'rustory.dev/round': round };
+function valuesOf({ host, relayAddress }: Options, revision: string): object {
+  const podAnnotations = { 'rustory.dev/revision': revision };
   return {
     tracker: { podAnnotations, ingress: { host } },
     relay: { podAnnotations, replicaCount: RELAYS, p2p: exposure(relayAddress) },
@@ -77,8 +78,8 @@ function exposure(relayAddress: string | undefined): object {
   if (relayAddress === undefined)
     return {
       expose: 'NodePort',
-      nodePorts: ordinals.map((ordinal) => NODE_PORT + ordinal),
-      announce: [`/ip4/{hostIP}/tcp/${String(NODE_PORT).slice(0, -1)}{ordinal}`],
+      nodePorts: ordinals.map((ordinal) => FIRST_NODE_PORT + ordinal),
+      announce: [`/ip4/{hostIP}/tcp/${String(FIRST_NODE_PORT).slice(0, -1)}{ordinal}`],
     };
   return {
     expose: 'LoadBalancer',
@@ -87,13 +88,14 @@ function exposure(relayAddress: string | undefined): object {
   };
 }
 
-/** The URL of the tracker and the addresses of the relays, from the lines of config.toml that the notes show. */
+/** Reads the URL of the tracker and the addresses of the relays from the config.toml in the notes. */
 async function readNotes(namespace: Namespace): Promise<{ url: string; relays: string[] }> {
   const notes = await run('helm', ['get', 'notes', RELEASE, '--namespace', namespace.name]);
   const url = /^\s*trackers = \["([^"]+)"\]$/m.exec(notes)?.[1];
-  if (url === undefined) throw new Error(`the notes name no tracker:\n${notes}`);
+  if (url === undefined) throw new Error(`The notes have no tracker:\n${notes}`);
   const templates = [...notes.matchAll(/^[\s#]*relay_addr = "([^"]+)"/gm)].map(([, address = '']) => address);
-  if (templates.length !== RELAYS) throw new Error(`the notes name ${templates.length} relays:\n${notes}`);
+  if (templates.length !== RELAYS)
+    throw new Error(`The notes have ${templates.length} relays instead of ${RELAYS}:\n${notes}`);
   const relays = templates.map(async (template, ordinal) => {
     const pod = `${RELEASE}-relay-${ordinal}`;
     const peerId = await namespace.kubectl(

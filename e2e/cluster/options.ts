@@ -1,50 +1,49 @@
-// How `npm run e2e:cluster` is told about the cluster: by flags, and by KUBECONFIG as every tool is.
+// The options of `npm run e2e:cluster`. kubectl and helm read KUBECONFIG.
 import { parseArgs } from 'node:util';
 
 export interface Options {
-  /** Makes an image archive known to the nodes; `undefined` where they pull what the charts name. */
+  /** The command that loads an image archive into the nodes; `undefined` if the nodes pull the images. */
   readonly load: string | undefined;
-  /** Host name that leads to the Ingress controller. */
+  /** A host name that resolves to the Ingress controller. */
   readonly host: string;
-  /** Address of each relay's load balancer, with `{ordinal}`; without it devices use node ports. */
+  /** The address of the load balancer of each relay, with `{ordinal}`. Without it the relays use node ports. */
   readonly relayAddress: string | undefined;
-  /** Further files of values for every install. */
+  /** Further values files for every install. */
   readonly values: readonly string[];
-  /** Parts to run; all when empty. */
+  /** The scenarios to run; all if empty. */
   readonly only: readonly string[];
-  /** Part of the names of the files of ci values to install; all when `undefined`. */
+  /** Selects ci values files whose name contains this text; all if `undefined`. */
   readonly case: string | undefined;
-  /** Builds the images and ends. */
+  /** Builds the images and exits. */
   readonly build: boolean;
 }
 
-export const PARTS = ['installs', 'outside', 'upgrade', 'crash', 'leftovers'] as const;
-export type Part = (typeof PARTS)[number];
+export const SCENARIOS = ['installs', 'outside', 'upgrade', 'crash', 'leftovers'] as const;
+export type Scenario = (typeof SCENARIOS)[number];
 
 export const HELP = `npm run e2e:cluster -- [OPTIONS]
 
-Installs the charts on the cluster that KUBECONFIG points at, in namespaces of its own, and tries them: every file of
-ci values that can run there with «helm test»; devices outside the cluster; a rolling upgrade while devices sync;
-killed pods; what an uninstall leaves. It needs kubectl and helm, and a way from here to the Ingress controller and
-the relays. The images are built with buildah and loaded with the command you name.
+Installs the charts in the cluster of KUBECONFIG, in its own namespaces, and tests them: each ci values file, with
+"helm test"; devices outside the cluster; a rolling upgrade while devices sync; killed pods; the objects that remain
+after an uninstall. Requires kubectl, helm, and a network route to the Ingress controller and to the relays.
 
-  --load COMMAND          makes an image known to the nodes; the path of an image archive is put behind it, as in
-                          --load 'kind load image-archive' or --load 'k3s ctr images import'.
-                          Without it nothing is built: the nodes pull what the charts name.
-  --host NAME             a name that leads to the Ingress controller (default tracker.rustory.test)
-  --relay-address ADDR    address of the load balancer of each relay, such as 10.98.1.2{ordinal}, where the cluster lets
-                          one choose it; without it the devices use node ports
-  --values FILE           further values for every install, such as other images; may be repeated
-  --only PART,PART        only these parts: ${PARTS.join(', ')}
-  --case NAME             of the files of ci values only those with this in their name, such as rustory-p2p/default
-  --build                 builds the images, so that they are cached, and ends: for clusters from whose network no
-                          package registry can be reached
-  --help                  shows this
+  --load COMMAND          build the images with buildah, and load them into the nodes with this command, to which the
+                          path of an image archive is appended, such as 'kind load image-archive' or
+                          'k3s ctr images import'. Without this option the nodes pull the images
+  --host NAME             host name of the Ingress controller (default tracker.rustory.test)
+  --relay-address ADDR    address of the load balancer of each relay, such as 10.98.1.2{ordinal}. Without this option
+                          the relays use node ports
+  --values FILE           further values file for every install; may be repeated
+  --only NAME,NAME        run only these scenarios: ${SCENARIOS.join(', ')}
+  --case TEXT             install only the ci values files whose name contains this text, such as rustory-p2p/default
+  --build                 build the images and exit. A later run uses the cached builds, also if it cannot reach a
+                          package registry
+  --help                  print this help and exit
 
-It ends with «N passed, N failed», and exit code 0 when nothing failed.
+The last line is "N passed, N failed". The exit code is 0 if no check failed, 1 if one failed, 2 for invalid arguments.
 `;
 
-/** @throws Error that says which argument is not understood */
+/** @throws Error if an argument is not valid */
 export function readOptions(args: readonly string[]): Options | 'help' {
   const { values } = parseArgs({
     args: [...args],
@@ -60,12 +59,15 @@ export function readOptions(args: readonly string[]): Options | 'help' {
     },
   });
   if (values.help) return 'help';
-  const only = values.only.split(',').filter((part) => part !== '');
-  const unknown = only.filter((part) => !PARTS.some((known) => known === part));
-  if (unknown.length > 0) throw new Error(`--only knows ${PARTS.join(', ')}, not ${unknown.join(', ')}`);
+  const only = values.only.split(',').filter((name) => name !== '');
+  const unknown = only.filter((name) => !SCENARIOS.some((scenario) => scenario === name));
+  if (unknown.length > 0)
+    throw new Error(`--only: unknown scenarios: ${unknown.join(', ')}: use one of ${SCENARIOS.join(', ')}.`);
   const relayAddress = values['relay-address'];
   if (relayAddress !== undefined && !relayAddress.includes('{ordinal}'))
-    throw new Error('--relay-address must have {ordinal}, because each relay has an address of its own');
+    throw new Error(
+      `--relay-address "${relayAddress}" does not contain {ordinal}: each relay requires its own address.`,
+    );
   return {
     load: values.load,
     host: values.host,

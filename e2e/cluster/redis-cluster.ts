@@ -1,4 +1,4 @@
-// A Redis Cluster over TLS, of three masters, as an operator runs one.
+// Starts a Redis Cluster with three masters and TLS.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,15 +9,15 @@ import { container, REDIS_PORT, USER } from './redis.ts';
 
 const MASTERS = 3;
 const CERTIFICATES = '/run/tls';
-/** How long the masters may take to agree, in milliseconds. */
-const AGREE_MS = 60_000;
+/** Deadline for the state "ok" of the cluster, in milliseconds. */
+const FORM_TIMEOUT_MS = 60_000;
 
 export interface Certificate {
   readonly key: string;
   readonly certificate: string;
 }
 
-/** A certificate for a host and all names below it, which is its own authority. */
+/** Makes a self-signed certificate for a host and its subdomains. */
 export function makeCertificate(host: string): Certificate {
   const folder = mkdtempSync(join(tmpdir(), 'rustory-tls-'));
   try {
@@ -32,7 +32,7 @@ export function makeCertificate(host: string): Certificate {
   }
 }
 
-/** Starts the masters as `redis-0.redis` and so on; answers the certificate of their authority. */
+/** Starts the masters as `redis-0.redis` and so on. Returns their CA certificate. */
 export async function startRedisCluster(namespace: Namespace): Promise<string> {
   const domain = `redis.${namespace.name}.svc`;
   const { key, certificate } = makeCertificate(domain);
@@ -53,7 +53,7 @@ export async function startRedisCluster(namespace: Namespace): Promise<string> {
 }
 
 function statefulSet(domain: string): object {
-  // Clients are led to names, because the certificate has no addresses.
+  // The nodes announce host names, because the certificate contains no IP addresses.
   const script =
     `exec redis-server --port 0 --tls-port ${REDIS_PORT} --tls-cert-file ${CERTIFICATES}/tls.crt ` +
     `--tls-key-file ${CERTIFICATES}/tls.key --tls-ca-cert-file ${CERTIFICATES}/tls.crt --tls-auth-clients no ` +
@@ -82,7 +82,6 @@ function statefulSet(domain: string): object {
   };
 }
 
-/** Makes one cluster of the masters. */
 async function formCluster(namespace: Namespace): Promise<void> {
   const pods = await namespace.list('pods', 'app=redis');
   const addresses = pods.map(({ status }) => `${String(status?.['podIP'])}:${REDIS_PORT}`);
@@ -90,7 +89,7 @@ async function formCluster(namespace: Namespace): Promise<void> {
   await namespace.kubectl(...cli, '--cluster', 'create', ...addresses, '--cluster-yes');
   await until(
     async () => (await namespace.kubectl(...cli, 'cluster', 'info')).includes('cluster_state:ok'),
-    'the masters agree',
-    AGREE_MS,
+    'the Redis Cluster has the state "ok"',
+    FORM_TIMEOUT_MS,
   );
 }

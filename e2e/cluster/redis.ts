@@ -1,8 +1,8 @@
-// A Redis that an operator runs, in a namespace of its own, for the ways to install that need one.
+// Starts an external Redis in its own namespace, for the ci values files that require one.
 import { redisImage } from './images.ts';
 import type { Namespace } from './kubernetes.ts';
 
-const LOCKED = {
+const RESTRICTED = {
   allowPrivilegeEscalation: false,
   readOnlyRootFilesystem: true,
   capabilities: { drop: ['ALL'] },
@@ -17,17 +17,17 @@ const MASTER = 'mymaster';
 export const REDIS_PORT = 6379;
 const SENTINEL_PORT = 26_379;
 
-/** Starts one Redis that is reached as `redis`. */
+/** Starts one Redis with the host name `redis`. */
 export async function startRedis(namespace: Namespace, password?: string): Promise<void> {
   const login = password === undefined ? ['--protected-mode', 'no'] : ['--requirepass', password];
   await namespace.apply(
     pod('redis', [container('redis', REDIS_PORT, `exec redis-server --save '' ${login.join(' ')}`)]),
     service('redis', REDIS_PORT),
   );
-  await ready(namespace, 'redis');
+  await waitUntilReady(namespace, 'redis');
 }
 
-/** Starts a Redis with a Sentinel that watches it; answers the URL by which trackers find it. */
+/** Starts a Redis and a Sentinel that monitors it. Returns the URL for trackers. */
 export async function startSentinel(namespace: Namespace, password: string): Promise<string> {
   const host = `redis.${namespace.name}.svc`;
   const lines = [
@@ -45,15 +45,15 @@ export async function startSentinel(namespace: Namespace, password: string): Pro
     pod('sentinel', [container('sentinel', SENTINEL_PORT, start)]),
     service('sentinel', SENTINEL_PORT),
   );
-  await ready(namespace, 'sentinel');
+  await waitUntilReady(namespace, 'sentinel');
   return `redis+sentinel://:${password}@sentinel.${namespace.name}.svc:${SENTINEL_PORT}/${MASTER}`;
 }
 
-async function ready(namespace: Namespace, name: string): Promise<void> {
+async function waitUntilReady(namespace: Namespace, name: string): Promise<void> {
   await namespace.kubectl('wait', '--for=condition=Ready', `pod/${name}`, '--timeout=120s');
 }
 
-/** A container that may not do more than it has to. */
+/** A container that meets the restricted Pod Security Standard. */
 export function container(
   name: string,
   port: number,
@@ -66,7 +66,7 @@ export function container(
     command: ['sh', '-c', script],
     ports: [{ containerPort: port }],
     readinessProbe: { tcpSocket: { port }, periodSeconds: 1 },
-    securityContext: LOCKED,
+    securityContext: RESTRICTED,
     volumeMounts: [{ name: 'data', mountPath: '/data' }, ...mounts],
     workingDir: '/data',
   };

@@ -1,46 +1,46 @@
-// A stand-in for the base image where no container registry can be reached: Debian from its mirror, Node and npm from
-// npm, and this machine's authorities, so that `npm ci` works inside a build. It needs root.
+// The base image, and a substitute for it if no container registry can be reached: Debian from its mirror, Node and npm
+// from the npm registry, and the CA certificates of this machine, so that `npm ci` works inside a build. Requires root.
 import { chmod, cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { attempt, run } from '../../testing/command.ts';
 
-/** The base of every Dockerfile, under the name that a build resolves it to. */
+/** The base of every Dockerfile, under its fully qualified name. */
 export const BASE = 'docker.io/library/node:26-slim';
 
 const SUITE = 'bookworm';
 const MIRROR = 'http://deb.debian.org/debian';
-/** Node is linked against libatomic; npm speaks HTTPS. */
+/** Node is linked against libatomic; npm requires CA certificates. */
 const PACKAGES = 'ca-certificates,libatomic1';
-const AUTHORITIES = '/etc/ssl/certs/ca-certificates.crt';
-/** Where a registry can be reached, an image is here within that time. */
-const PULL_PATIENCE_MS = 120_000;
-/** A mirror may be slow. */
-const PATIENCE_MS = 10 * 60_000;
+const CA_CERTIFICATES = '/etc/ssl/certs/ca-certificates.crt';
+/** Timeout of a pull, in milliseconds. If no registry can be reached, the pull fails earlier. */
+const PULL_TIMEOUT_MS = 120_000;
+/** Timeout of an installation, in milliseconds; generous, because mirrors may be slow. */
+const INSTALL_TIMEOUT_MS = 10 * 60_000;
 
-/** Whether an image is here; pulled when it was not and a registry can be reached. */
-export async function isToBeHad(image: string): Promise<boolean> {
-  const isHere = async (): Promise<boolean> =>
+/** Whether an image exists locally. If not, it is pulled first. */
+export async function isAvailable(image: string): Promise<boolean> {
+  const isLocal = async (): Promise<boolean> =>
     (await attempt('buildah', ['inspect', '--type', 'image', image])).code === 0;
-  if (await isHere()) return true;
-  await attempt('buildah', ['pull', '--quiet', image], { patienceMs: PULL_PATIENCE_MS });
-  return isHere();
+  if (await isLocal()) return true;
+  await attempt('buildah', ['pull', '--quiet', image], { timeoutMs: PULL_TIMEOUT_MS });
+  return isLocal();
 }
 
-/** Gets the base image where it is missing, or makes it. @param say told what is done, when something is */
-export async function ensureBase(say: (text: string) => void): Promise<void> {
-  if (await isToBeHad(BASE)) return;
-  say(`no ${BASE} here: making a stand-in of Debian ${SUITE} and Node 26`);
+/** Pulls the base image if it does not exist locally, or builds a substitute. */
+export async function ensureBase(report: (text: string) => void): Promise<void> {
+  if (await isAvailable(BASE)) return;
+  report(`${BASE} cannot be pulled; building a substitute from Debian ${SUITE} and Node 26`);
   const folder = await mkdtemp(join(tmpdir(), 'rustory-base-'));
   try {
     const root = join(folder, 'root');
     const options = ['--variant=minbase', `--include=${PACKAGES}`, SUITE, root, MIRROR];
-    await run('debootstrap', options, { patienceMs: PATIENCE_MS });
+    await run('debootstrap', options, { timeoutMs: INSTALL_TIMEOUT_MS });
     await installNode(folder, join(root, 'usr/local'));
-    await cp(AUTHORITIES, join(root, AUTHORITIES));
+    await cp(CA_CERTIFICATES, join(root, CA_CERTIFICATES));
     const registry = await run('npm', ['config', 'get', 'registry']);
     await mkdir(join(root, 'usr/local/etc'), { recursive: true });
-    await writeFile(join(root, 'usr/local/etc/npmrc'), `registry=${registry}\ncafile=${AUTHORITIES}\n`);
+    await writeFile(join(root, 'usr/local/etc/npmrc'), `registry=${registry}\ncafile=${CA_CERTIFICATES}\n`);
     await rm(join(root, 'var/cache/apt'), { recursive: true, force: true });
     await importImage(root, BASE);
   } finally {
@@ -49,8 +49,8 @@ export async function ensureBase(say: (text: string) => void): Promise<void> {
 }
 
 /**
- * The base by which a build for another platform is tried: one name for both platforms, this machine's as it is and
- * the other one empty.
+ * Makes the base image for a build for another platform: a manifest list with the real base for this platform and an
+ * empty image for the other one.
  */
 export async function ensureForeignBase(architecture: string): Promise<string> {
   const name = 'localhost/rustory-base:platforms';
@@ -69,18 +69,18 @@ export async function ensureForeignBase(architecture: string): Promise<string> {
   return name;
 }
 
-/** The Debian packages of the tools; `podman` brings no runtime of its own. */
+/** The Debian packages of the tools. The `podman` package does not depend on a runtime. */
 const TOOLS = ['buildah', 'podman', 'runc', 'netavark', 'catatonit', 'debootstrap'];
 
-/** Installs what builds and runs images, where it may. @throws with the line that helps */
-export async function ensureTools(say: (text: string) => void): Promise<void> {
+/** Installs the tools that build and run images. @throws Error with the command to run if that is not possible */
+export async function ensureTools(report: (text: string) => void): Promise<void> {
   const needed = ['buildah', 'podman', 'runc', 'debootstrap'];
   const found = await Promise.all(needed.map(async (tool) => attempt(tool, ['--version'])));
-  const missing = needed.filter((_, at) => found[at]?.code === 127);
+  const missing = needed.filter((_, index) => found[index]?.code === 127);
   if (missing.length === 0) return;
-  say(`installing ${TOOLS.join(', ')} with apt-get`);
+  report(`installing ${TOOLS.join(', ')} with apt-get`);
   const env = { DEBIAN_FRONTEND: 'noninteractive' };
-  const options = { env, patienceMs: PATIENCE_MS };
+  const options = { env, timeoutMs: INSTALL_TIMEOUT_MS };
   await attempt('apt-get', ['update'], options);
   const installed = await attempt(
     'apt-get',
@@ -88,17 +88,19 @@ export async function ensureTools(say: (text: string) => void): Promise<void> {
     options,
   );
   if (installed.code !== 0)
-    throw new Error(`${missing.join(', ')} not found; on Debian: apt-get install ${TOOLS.join(' ')}`);
+    throw new Error(
+      `These tools are missing: ${missing.join(', ')}. On Debian, run apt-get install ${TOOLS.join(' ')}.`,
+    );
 }
 
-/** Makes an image of a folder. */
+/** Makes an image with the content of a folder. */
 export async function importImage(root: string, name: string): Promise<void> {
   const container = await run('buildah', ['from', 'scratch']);
   try {
-    await run('buildah', ['add', '--quiet', container, root, '/'], { patienceMs: PATIENCE_MS });
+    await run('buildah', ['add', '--quiet', container, root, '/'], { timeoutMs: INSTALL_TIMEOUT_MS });
     const path = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
     await run('buildah', ['config', '--env', path, '--cmd', 'node', container]);
-    await run('buildah', ['commit', '--quiet', container, name], { patienceMs: PATIENCE_MS });
+    await run('buildah', ['commit', '--quiet', container, name], { timeoutMs: INSTALL_TIMEOUT_MS });
   } finally {
     await run('buildah', ['rm', container]);
   }

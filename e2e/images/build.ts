@@ -1,4 +1,4 @@
-// Builds the images from the Dockerfiles as they are, with buildah.
+// Builds the images from the Dockerfiles with buildah.
 import { globSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from '../../testing/command.ts';
@@ -7,14 +7,14 @@ import { BASE, ensureBase, ensureForeignBase } from './base.ts';
 const ROOT = join(import.meta.dirname, '../..');
 const REGISTRY = 'ghcr.io/rustory';
 
-/** Installing the packages of a build from a slow registry is what takes long. */
-const PATIENCE_MS = 15 * 60_000;
+/** Timeout of one build, in milliseconds. Most of it is `npm ci` with a slow registry. */
+const BUILD_TIMEOUT_MS = 15 * 60_000;
 
 export interface Image {
-  /** `tracker` or `relay`, as its Dockerfile is called. */
+  /** The suffix of its Dockerfile: `tracker` or `relay`. */
   readonly service: string;
   readonly name: string;
-  /** Bytes on top of the base image. */
+  /** Size without the base image, in bytes. */
   readonly addedBytes: number;
 }
 
@@ -25,12 +25,12 @@ export function imagesToBuild(): string[] {
     .toSorted();
 }
 
-/** Builds every Dockerfile; the images are called as the charts call them, with this tag. */
-export async function buildImages(tag: string, say: (text: string) => void): Promise<Image[]> {
-  await ensureBase(say);
+/** Builds every Dockerfile. The images have the names that the charts use, with this tag. */
+export async function buildImages(tag: string, report: (text: string) => void): Promise<Image[]> {
+  await ensureBase(report);
   const images: Image[] = [];
   for (const service of imagesToBuild()) {
-    say(`building Dockerfile.${service}`);
+    report(`building Dockerfile.${service}`);
     images.push(await buildImage(service, tag));
   }
   return images;
@@ -43,15 +43,15 @@ async function buildImage(service: string, tag: string): Promise<Image> {
 }
 
 /**
- * Builds the image of another platform. Nothing of it runs: the build stage is on this machine's platform, and the last
- * stage only copies, so that an empty image will do as its base.
+ * Builds the image for another platform. Its binaries never run: the build stage uses this machine's platform, and the
+ * last stage only copies files, so its base can be an empty image.
  */
 export async function buildForeign(service: string, architecture: string): Promise<string> {
   const name = imageName(service, architecture);
   const base = await ensureForeignBase(architecture);
-  // Newer builders know their own platform by themselves.
-  const own = `BUILDPLATFORM=linux/${process.arch === 'x64' ? 'amd64' : process.arch}`;
-  const args = ['--build-arg', own, '--build-arg', `BASE=${base}`];
+  // Old versions of buildah do not set this argument.
+  const buildPlatform = `BUILDPLATFORM=linux/${process.arch === 'x64' ? 'amd64' : process.arch}`;
+  const args = ['--build-arg', buildPlatform, '--build-arg', `BASE=${base}`];
   await buildah(service, name, ['--platform', `linux/${architecture}`, ...args]);
   return name;
 }
@@ -61,11 +61,11 @@ function imageName(service: string, tag: string): string {
 }
 
 async function buildah(service: string, name: string, args: readonly string[]): Promise<void> {
-  // Only this way of isolation works where containers may not nest; the network is the builder's.
-  const how = ['--isolation', 'chroot', '--pull-never', '--layers', '--file', `Dockerfile.${service}`];
-  await run('buildah', ['build', ...how, '--build-arg', `BASE=${BASE}`, ...args, '--tag', name, '.'], {
+  // Only this isolation works inside a container that cannot start others. The build uses the network of the host.
+  const options = ['--isolation', 'chroot', '--pull-never', '--layers', '--file', `Dockerfile.${service}`];
+  await run('buildah', ['build', ...options, '--build-arg', `BASE=${BASE}`, ...args, '--tag', name, '.'], {
     cwd: ROOT,
-    patienceMs: PATIENCE_MS,
+    timeoutMs: BUILD_TIMEOUT_MS,
   });
 }
 

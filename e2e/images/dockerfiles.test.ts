@@ -1,4 +1,4 @@
-// The Dockerfiles as texts, in every test run; `npm run e2e:images` builds them and runs the images.
+// Checks the text of the Dockerfiles. `npm run e2e:images` builds them and runs the images.
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join, matchesGlob } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
@@ -12,7 +12,7 @@ interface Instruction {
   readonly value: string;
 }
 
-/** The instructions of a Dockerfile, continued lines joined. */
+/** The instructions of a Dockerfile, with continued lines joined. */
 function parse(file: string): Instruction[] {
   const text = readFileSync(join(ROOT, file), 'utf8').replaceAll(/\\\n\s*/g, '');
   return text
@@ -24,7 +24,7 @@ function parse(file: string): Instruction[] {
     });
 }
 
-/** What of the repository a build can see. */
+/** Whether `.dockerignore` sends a path to the build. */
 function isSent(path: string): boolean {
   const rules = readFileSync(join(ROOT, '.dockerignore'), 'utf8')
     .split('\n')
@@ -38,7 +38,7 @@ function isSent(path: string): boolean {
   return sent;
 }
 
-test('tracker and relay have a Dockerfile', () => {
+test('the tracker and the relay have a Dockerfile', () => {
   expect(DOCKERFILES).toEqual(['Dockerfile.relay', 'Dockerfile.tracker']);
 });
 
@@ -48,7 +48,7 @@ describe.each(DOCKERFILES)('%s', (file) => {
   const values = (name: string): string[] =>
     instructions.filter((instruction) => instruction.name === name).map(({ value }) => value);
 
-  test('has instructions that Docker knows, and no health check: Kubernetes probes', () => {
+  test('uses only known instructions and no health check', () => {
     const known = new Set([
       'ARG',
       'FROM',
@@ -64,17 +64,17 @@ describe.each(DOCKERFILES)('%s', (file) => {
     expect(instructions.filter(({ name }) => !known.has(name))).toEqual([]);
   });
 
-  test('takes its base as an argument, which is by default the Node that the tests run on', () => {
+  test('takes its base image as an argument whose default is the Node version of the tests', () => {
     expect(instructions[0]).toEqual({ name: 'ARG', value: 'BASE=node:26-slim' });
     expect(values('FROM')).toEqual(['--platform=$BUILDPLATFORM ${BASE} AS build', '${BASE}']);
     for (const version of Object.values(manifest.optionalDependencies)) expect(version).toMatch(/^\^26\./);
   });
 
-  test('installs exactly what the lock file names', () => {
+  test('installs exactly the versions of the lock file', () => {
     expect(values('RUN')[0]).toBe('npm ci --no-audit --no-fund');
   });
 
-  test('runs as nobody, with Node as the first process, which gets the signals', () => {
+  test('runs as an unprivileged user, with Node as the process that gets the signals', () => {
     expect(values('USER')).toEqual(['65532:65532']);
     expect(values('ENTRYPOINT')).toEqual([`["node", "/app/${service}.js"]`]);
   });
@@ -83,7 +83,7 @@ describe.each(DOCKERFILES)('%s', (file) => {
     expect(values('ARG')).toContain(`VERSION=${manifest.version}`);
   });
 
-  test('copies only what exists and is sent to the build', () => {
+  test('copies only files that exist and that are sent to the build', () => {
     const sources = values('COPY')
       .filter((value) => !value.startsWith('--from=build'))
       .flatMap((value) => value.split(' ').slice(0, -1));
@@ -101,7 +101,7 @@ describe.each(DOCKERFILES)('%s', (file) => {
   });
 });
 
-test('nothing but sources is sent to a build', () => {
+test('only source files are sent to a build', () => {
   expect(isSent('services/relay/main.ts')).toBe(true);
   for (const path of ['.git/config', 'node_modules/zod/package.json', '.rustory/swarm.key', 'README.md'])
     expect([path, isSent(path)]).toEqual([path, false]);

@@ -1,5 +1,5 @@
-// `npm run e2e:images`: builds every Dockerfile as it is and talks to the images as a cluster would run them: read-only,
-// as nobody, with no capability, in little memory. Needs buildah, podman and runc, and root.
+// `npm run e2e:images`: builds every Dockerfile and tests the images under the restrictions of a cluster: read-only root,
+// unprivileged user, no capabilities, little memory. Requires buildah, podman, runc and root.
 import { chmod, chown, copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,13 +18,13 @@ const UID = Number(USER.split(':')[0]);
 
 const checks = createChecks((text) => void process.stdout.write(text));
 
-/** A folder that the containers' user may write to, with the keys that a grid needs. */
+/** Makes a folder that the user of the containers can write to, with the secrets of a private network. */
 async function prepareFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'rustory-images-'));
   await chmod(folder, 0o755);
   createSwarmKeyFile(join(folder, 'swarm.key'));
-  await writeFile(join(folder, 'seed'), 'a seed of the tests, as long as it has to be');
-  await writeFile(join(folder, 'tokens'), 'a-token-of-the-tests\n');
+  await writeFile(join(folder, 'seed'), 'a test seed that is long enough for the relay');
+  await writeFile(join(folder, 'tokens'), 'a-test-token\n');
   await copyFile(SAMPLE, join(folder, 'history'));
   for (const device of ['a', 'b']) await mkdir(join(folder, device), { mode: 0o700 });
   for (const name of ['swarm.key', 'seed', 'tokens', 'a', 'b']) await chown(join(folder, name), UID, UID);
@@ -32,10 +32,10 @@ async function prepareFolder(): Promise<string> {
 }
 
 async function main(): Promise<void> {
-  await ensureTools(checks.say);
+  await ensureTools(checks.report);
   let images: Image[] = [];
   await checks.check('every Dockerfile builds', async () => {
-    images = await buildImages(manifest.version, checks.say);
+    images = await buildImages(manifest.version, checks.report);
     return images.map(({ name }) => name).join(', ');
   });
   const [tracker, relay] = ['tracker', 'relay'].map((service) =>
@@ -55,7 +55,7 @@ async function main(): Promise<void> {
   }
 }
 
-await checks.check('the run came to its end', async () => {
+await checks.check('the run is complete', async () => {
   try {
     await main();
   } catch (error) {
