@@ -1,4 +1,4 @@
-// One cell of the matrix at work: a program with a muxer, what it needs of our services, and an end to all it started.
+// One cell of the matrix: runs a program with a muxer against our services, and stops every process that it started.
 import { copyFileSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
@@ -14,102 +14,105 @@ import { metric } from '../../testing/load-devices.ts';
 import { createDevice, type Device, makeEntries } from '../../testing/network.ts';
 import type { Muxer, Program } from './programs.ts';
 
-/** What one step of a scenario may take, in milliseconds: 256 MiB on a machine that does other things too. */
-export const PATIENCE_MS = 120_000;
+/** Timeout of one step of a scenario, in milliseconds; sufficient for 256 MiB on a busy machine. */
+export const STEP_TIMEOUT_MS = 120_000;
 
-/** What all cells share. */
-export interface Grid {
+/** The private network that all cells share. */
+export interface Network {
+  /** A temporary folder for the files of all cells. */
   readonly folder: string;
+  /** The path of the swarm key. */
   readonly swarmKey: string;
   readonly tracker: Tracker;
-  /** A relay whose circuits may carry 1 GiB. */
+  /** A relay with a limit of 1 GiB for each circuit. */
   readonly relay: Relay;
 }
 
 export interface Serving extends Running {
   readonly peerId: string;
-  /** How its first reservation was granted. */
+  /** The log line of its first reservation. */
   readonly reserved: LogLine;
 }
 
 export interface Cell {
   readonly program: Program;
   readonly muxer: Muxer;
-  readonly grid: Grid;
-  /** Starts a command of the program at a relay; of another program or muxer where that is said. */
-  start(relay: Pick<Relay, 'address'>, args: readonly string[], by?: By): Running;
-  /** Runs a command to its end. */
+  readonly network: Network;
+  /** Starts a command of the program with a relay. `variant` replaces the program, the muxer or the swarm key. */
+  start(relay: Pick<Relay, 'address'>, args: readonly string[], variant?: Variant): Running;
+  /** Runs a command until it exits. */
   run(
     relay: Pick<Relay, 'address'>,
     args: readonly string[],
-    by?: By,
+    variant?: Variant,
   ): Promise<Finished & { lines: LogLine[] }>;
   /** Starts `serve` and waits for its reservation. */
-  serve(relay: Pick<Relay, 'address'>, args?: readonly string[], by?: By): Promise<Serving>;
-  /** Starts a relay of the cell's own, with the swarm key of the grid. */
+  serve(relay: Pick<Relay, 'address'>, args?: readonly string[], variant?: Variant): Promise<Serving>;
+  /** Starts a separate relay with the swarm key of the network. */
   startRelay(env?: Record<string, string>, folder?: string): Promise<Relay>;
-  /** A folder that is gone after the run. */
+  /** Makes a temporary folder. */
   folder(): string;
-  /** Our own peer. */
+  /** Makes a device with our peer. */
   device(relay: Pick<Relay, 'address'>): Device;
-  /** Writes entries for `serve`, and answers the options that name them. */
+  /** Writes entries to a file and returns the options of `serve` with its path. */
   entriesFile(entries: readonly Entry[]): string[];
-  /** Marks the cell: it passed, but for a known fault of the program. */
-  note(what: string): void;
-  notes(): string[];
-  end(): Promise<void>;
+  /** Records a known defect of the program. The cell can still pass. */
+  addDefect(name: string): void;
+  defects(): string[];
+  /** Kills all processes of the cell. */
+  stop(): Promise<void>;
 }
 
-export interface By {
+export interface Variant {
   readonly program?: Program;
   readonly muxer?: Muxer;
   readonly swarmKey?: string;
 }
 
-export function createCell(grid: Grid, program: Program, muxer: Muxer): Cell {
+export function createCell(network: Network, program: Program, muxer: Muxer): Cell {
   const running: Running[] = [];
-  const notes = new Set<string>();
-  let devices = 0;
+  const defects = new Set<string>();
+  let deviceCount = 0;
 
-  function keep<T extends Running>(process: T): T {
+  function track<T extends Running>(process: T): T {
     running.push(process);
     return process;
   }
 
-  function start(relay: Pick<Relay, 'address'>, args: readonly string[], by: By = {}): Running {
-    const { name, command } = by.program ?? program;
-    const shared = ['--relay', relay.address, '--muxer', by.muxer ?? muxer];
-    const key = ['--key', by.swarmKey ?? grid.swarmKey];
-    return keep(startCommand(name, command, { args: [...args, ...shared, ...key], hasInput: true }));
+  function start(relay: Pick<Relay, 'address'>, args: readonly string[], variant: Variant = {}): Running {
+    const { name, command } = variant.program ?? program;
+    const shared = ['--relay', relay.address, '--muxer', variant.muxer ?? muxer];
+    const key = ['--key', variant.swarmKey ?? network.swarmKey];
+    return track(startCommand(name, command, { args: [...args, ...shared, ...key], hasInput: true }));
   }
 
   const cell: Cell = {
     program,
     muxer,
-    grid,
+    network,
     start,
-    async run(relay, args, by) {
-      const process = start(relay, args, by);
-      const result = await within(finished(process), `${process.name} ${args[0]} has ended`);
+    async run(relay, args, variant) {
+      const process = start(relay, args, variant);
+      const result = await withTimeout(finished(process), `${process.name} ${args[0]} exits`);
       const lines = `${result.stdout}\n${result.stderr}`.split('\n').filter((line) => line.startsWith('{"'));
       return { ...result, lines: lines.map((line) => JSON.parse(line) as LogLine) };
     },
-    async serve(relay, args = [], by) {
-      const process = start(relay, ['serve', ...args], by);
+    async serve(relay, args = [], variant) {
+      const process = start(relay, ['serve', ...args], variant);
       const { peer_id } = await process.waitFor('started');
       const reserved = await process.waitFor('reserved');
       return { ...process, peerId: String(peer_id), reserved };
     },
     async startRelay(env = {}, folder = cell.folder()) {
-      return keep(await startRelay(folder, { env: { RELAY_SWARM_KEY_FILE: grid.swarmKey, ...env } }));
+      return track(await startRelay(folder, { env: { RELAY_SWARM_KEY_FILE: network.swarmKey, ...env } }));
     },
-    folder: () => mkdtempSync(join(grid.folder, 'cell-')),
+    folder: () => mkdtempSync(join(network.folder, 'cell-')),
     device(relay) {
       const folder = cell.folder();
-      copyFileSync(grid.swarmKey, join(folder, 'swarm.key'));
-      devices += 1;
-      const name = `ours-${devices}`;
-      const environment = deviceEnvironment(folder, name, { relay, tracker: grid.tracker });
+      copyFileSync(network.swarmKey, join(folder, 'swarm.key'));
+      deviceCount += 1;
+      const name = `ours-${deviceCount}`;
+      const environment = deviceEnvironment(folder, name, { relay, tracker: network.tracker });
       return createDevice(name, { ...environment, RUSTORY_LISTEN: 'none' });
     },
     entriesFile(entries) {
@@ -117,10 +120,10 @@ export function createCell(grid: Grid, program: Program, muxer: Muxer): Cell {
       writeFileSync(path, JSON.stringify(entries));
       return ['--entries', path];
     },
-    note: (what) => void notes.add(what),
-    notes: () => [...notes],
-    async end() {
-      // Programs of others owe us no clean end, and relays have been stopped where that matters.
+    addDefect: (name) => void defects.add(name),
+    defects: () => [...defects],
+    async stop() {
+      // A clean stop is not required here: the scenarios that test one stop their processes.
       for (const process of running.splice(0)) {
         process.kill('SIGKILL');
         await process.exited;
@@ -130,7 +133,7 @@ export function createCell(grid: Grid, program: Program, muxer: Muxer): Cell {
   return cell;
 }
 
-/** Entries that try the encoding: other alphabets, leap days, the year's last second, negative and large numbers. */
+/** Entries for the limits of the encoding: other scripts, leap days, the last second of a year, extreme numbers. */
 export function trickyEntries(device: string): Entry[] {
   const changes: Array<Partial<Entry>> = [
     { ts: 0 },
@@ -139,7 +142,7 @@ export function trickyEntries(device: string): Entry[] {
     { ts: 1_735_689_599 },
     { ts: 4_102_444_800 },
   ];
-  return makeEntries(device, 50).map((entry, at) => Object.assign(entry, changes[at]));
+  return makeEntries(device, 50).map((entry, index) => Object.assign(entry, changes[index]));
 }
 
 /** The value of one series of a relay. */
@@ -147,15 +150,15 @@ export async function relayMetric(relay: Relay, series: string): Promise<number>
   return metric(relay, `rustory_relay_${series}`);
 }
 
-/** @throws when it takes longer than `PATIENCE_MS`, naming what was waited for. */
-export async function within<T>(work: Promise<T>, what: string): Promise<T> {
-  const late = Promise.withResolvers<never>();
+/** Waits for `work`. @throws Error with `event` if it takes longer than `STEP_TIMEOUT_MS` */
+async function withTimeout<T>(work: Promise<T>, event: string): Promise<T> {
+  const timeout = Promise.withResolvers<never>();
   const timer = setTimeout(
-    () => late.reject(new Error(`waited ${PATIENCE_MS} ms in vain until ${what}`)),
-    PATIENCE_MS,
+    () => timeout.reject(new Error(`Timeout after ${STEP_TIMEOUT_MS} ms, before ${event}.`)),
+    STEP_TIMEOUT_MS,
   );
   try {
-    return await Promise.race([work, late.promise]);
+    return await Promise.race([work, timeout.promise]);
   } finally {
     clearTimeout(timer);
   }

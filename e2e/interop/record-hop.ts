@@ -1,4 +1,4 @@
-// Records hop and stop messages: our hop side on a libp2p node of this process, whose streams are listened to.
+// Records hop and stop messages: runs our hop protocol on a libp2p node in this process and taps its streams.
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { identify } from '@libp2p/identify';
 import type { Connection, PeerId, Stream } from '@libp2p/interface';
@@ -21,7 +21,7 @@ const MANY = 16;
 const { limits } = await relayConfig();
 const cipher = loadCipher();
 
-/** One message each way, with the length before it. */
+/** The first message of each direction, with its length prefix. */
 interface Exchange {
   readonly request: string;
   readonly answer: string;
@@ -34,7 +34,7 @@ export interface HopTranscript {
   readonly stop: Exchange;
 }
 
-/** Lets the program serve, and another of its kind dial it. */
+/** Starts the program with `serve` and dials it with another instance. */
 export async function recordHop(cell: Cell, key: SwarmKey): Promise<HopTranscript> {
   const hops: Tap[] = [];
   const stops: Tap[] = [];
@@ -58,19 +58,19 @@ export async function recordHop(cell: Cell, key: SwarmKey): Promise<HopTranscrip
   });
   const handle = async (stream: Stream, connection: Connection): Promise<void> => {
     const handled = hop.handle(stream, connection);
-    // After the handler has begun to listen, or it would miss what is already there.
+    // After the handler has added its listener, which must get the data that has already arrived.
     hops.push(tap(stream));
     await handled;
   };
   await node.handle(HOP_PROTOCOL, handle, { runOnLimitedConnection: true });
-  const relay = { ...cell.grid.relay, address: String(node.getMultiaddrs()[0]) };
+  const relay = { ...cell.network.relay, address: String(node.getMultiaddrs()[0]) };
   const serving = await cell.serve(relay);
   await reach(cell, relay, serving);
   hop.stop();
   await node.stop();
-  const [reserve, connect, stop] = [hops[0], hops[1], stops[0]].map((heard) => {
-    if (heard === undefined) throw new Error('nothing was heard');
-    return heard;
+  const [reserve, connect, stop] = [hops[0], hops[1], stops[0]].map((recorded) => {
+    if (recorded === undefined) throw new Error('The program did not send all messages.');
+    return recorded;
   }) as [Tap, Tap, Tap];
   return {
     target: serving.peerId,
@@ -109,17 +109,17 @@ interface Tap {
 }
 
 function tap(stream: Stream): Tap {
-  const heard: Tap = { sent: [], received: [] };
+  const recorded: Tap = { sent: [], received: [] };
   const { send } = stream;
   stream.send = (data) => {
-    heard.sent.push(Buffer.from(data.subarray()));
+    recorded.sent.push(Buffer.from(data.subarray()));
     return send.call(stream, data);
   };
-  stream.addEventListener('message', ({ data }) => heard.received.push(Buffer.from(data.subarray())));
-  return heard;
+  stream.addEventListener('message', ({ data }) => recorded.received.push(Buffer.from(data.subarray())));
+  return recorded;
 }
 
-/** A connection whose stop streams are listened to. */
+/** A connection whose stop streams are tapped. */
 function tapped(connection: Connection, taps: Tap[]): Connection {
   return new Proxy(connection, {
     get(target, property) {
@@ -134,7 +134,7 @@ function tapped(connection: Connection, taps: Tap[]): Connection {
   });
 }
 
-/** What follows is the circuit. */
+/** The first message without the data of the circuit, which follows it. */
 function firstMessage(chunks: readonly Buffer[]): string {
   const bytes = Buffer.concat(chunks);
   const [first = 0, second = 0] = bytes;

@@ -1,5 +1,5 @@
-// `node e2e/interop/record-stock.ts`: records what the stock client and server of circuit-relay-v2 say to each other, byte for
-// byte, into services/relay/stock.transcripts.json; `services/relay/stock.transcripts.test.ts` holds our relay to it.
+// `node e2e/interop/record-stock.ts`: records the messages between the stock client and server of circuit-relay-v2 in
+// services/relay/stock.transcripts.json. `services/relay/stock.transcripts.test.ts` compares our relay with them.
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2';
@@ -18,9 +18,9 @@ import { swarmStack } from '../../services/private-network/stack.ts';
 const FILE = 'services/relay/stock.transcripts.json';
 const HOP = '/libp2p/circuit/relay/0.2.0/hop';
 const STOP = '/libp2p/circuit/relay/0.2.0/stop';
-/** Where the relay says it is: in every reservation. */
+/** The announced address, which every reservation contains. */
 const ANNOUNCED = '/dns4/relay.example.org/tcp/4001';
-/** What a circuit may take. The stock server writes its milliseconds into the field for seconds, so they are that small. */
+/** The limits of a circuit. The stock server writes its milliseconds into the field for seconds, hence the low number. */
 const LIMIT = { seconds: 900, bytes: 67_108_864 };
 
 const swarmKey = generateSwarmKey();
@@ -32,13 +32,13 @@ interface Exchange {
   answer: string;
 }
 
-/** Keeps the first message of each direction, with its length before it, of every stream of a protocol. */
+/** Records the first message of each direction, with its length prefix, of every stream of a protocol. */
 function record(node: Libp2p, protocol: string, exchanges: Exchange[], names: string[]): void {
   node.use(protocol, (stream: Stream, connection, next) => {
     const tapped = stream as unknown as AbstractStream & { readBuffer: { subarray(): Uint8Array } };
     const exchange: Exchange = { name: names.shift() ?? 'more', request: '', answer: '' };
     exchanges.push(exchange);
-    // It may have come with the negotiation of the protocol.
+    // The request may have arrived together with the protocol negotiation.
     let received = Buffer.from(tapped.readBuffer.subarray());
     let sent = Buffer.alloc(0);
     const { onData, send } = tapped;
@@ -60,7 +60,7 @@ function record(node: Libp2p, protocol: string, exchanges: Exchange[], names: st
   });
 }
 
-/** A message of less than 16 KiB and its length: a number of one or two digits of 7 bits. */
+/** The first message with its length prefix: a varint of one or two bytes, because messages are shorter than 16 KiB. */
 function firstMessage(bytes: Buffer): Buffer {
   const [low = 0, high = 0] = bytes;
   const length = low < 0x80 ? low + 1 : (low & 0x7f) + (high << 7) + 2;
@@ -79,7 +79,7 @@ async function startNode(seed: string, options: Parameters<typeof createLibp2p>[
   });
 }
 
-/** A port that is free now: what is announced hides the one that is listened on. */
+/** A free port. It must be known in advance, because the announced address hides the listen address. */
 async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => {
@@ -107,23 +107,23 @@ const relay = await startNode(seeds.relay, {
 const exchanges: Exchange[] = [];
 record(relay, HOP, exchanges, ['reserve', 'connect', 'connect to nobody', 'reserve when full']);
 
-const at = `/ip4/127.0.0.1/tcp/${port}/p2p/${relay.peerId.toString()}`;
+const relayAddress = `/ip4/127.0.0.1/tcp/${port}/p2p/${relay.peerId.toString()}`;
 const target = await startNode(seeds.target, {
-  addresses: { listen: [`${at}/p2p-circuit`] },
+  addresses: { listen: [`${relayAddress}/p2p-circuit`] },
   services: { identify: identify() },
 });
 record(target, STOP, exchanges, ['stop']);
-await until(() => target.getMultiaddrs().length > 0, 'the target has reserved');
+await until(() => target.getMultiaddrs().length > 0, 'the target has a reservation');
 
 const source = await startNode(seeds.source, { services: { identify: identify() } });
-await source.dial(multiaddr(`${at}/p2p-circuit/p2p/${target.peerId.toString()}`));
+await source.dial(multiaddr(`${relayAddress}/p2p-circuit/p2p/${target.peerId.toString()}`));
 const nobody = peerIdFromPrivateKey(await generateKeyPairFromSeed('Ed25519', Buffer.alloc(32, 4)));
-await source.dial(multiaddr(`${at}/p2p-circuit/p2p/${nobody.toString()}`)).catch(() => {});
+await source.dial(multiaddr(`${relayAddress}/p2p-circuit/p2p/${nobody.toString()}`)).catch(() => {});
 const full = await startNode(seeds.source, {
-  addresses: { listen: [`${at}/p2p-circuit`] },
+  addresses: { listen: [`${relayAddress}/p2p-circuit`] },
   services: { identify: identify() },
 }).catch(() => undefined);
-await until(() => exchanges.filter(({ answer }) => answer !== '').length === 5, 'all has been said');
+await until(() => exchanges.filter(({ answer }) => answer !== '').length === 5, 'all exchanges are recorded');
 
 const recorded = { seeds, announced: ANNOUNCED, limit: LIMIT, exchanges };
 writeFileSync(FILE, `${JSON.stringify(recorded, undefined, 2)}\n`);

@@ -1,4 +1,4 @@
-// Records sync-pull: what a program asks of a device, and what it answers, in both versions.
+// Records sync-pull in both versions: the request of a program to a device, and its response to a device.
 import type { Stream } from '@libp2p/interface';
 import type { Entry } from '../../services/peer/history/entry.ts';
 import { toWire } from '../../services/peer/history/entry.ts';
@@ -11,16 +11,16 @@ import {
 } from '../../services/peer/sync/sync-protocol.ts';
 import type { SwarmKey } from '../../services/private-network/key.ts';
 import { dialThrough, startDevice } from '../../testing/load-devices.ts';
-import { type Cell, PATIENCE_MS, trickyEntries } from './cell.ts';
+import { type Cell, STEP_TIMEOUT_MS, trickyEntries } from './cell.ts';
 
 export const RECORDED_ENTRIES: readonly Entry[] = trickyEntries('recorded').slice(0, 4);
 
-/** What is asked, by both sides. */
+/** The request that both sides send. */
 const REQUEST = { cursor: 0, limit: 1000 };
 
-const PATIENCE = { silenceMs: PATIENCE_MS };
+const STREAM_TIMEOUT = { silenceMs: STEP_TIMEOUT_MS };
 
-/** One exchange for each version; requests are the program's first, answers hold all entries. */
+/** One exchange for each version: the first request of the program, and its response with all entries. */
 export type SyncTranscript = Record<string, { readonly request: string; readonly answer: string }>;
 
 export async function recordSync(cell: Cell, key: SwarmKey): Promise<SyncTranscript> {
@@ -36,34 +36,34 @@ export async function recordSync(cell: Cell, key: SwarmKey): Promise<SyncTranscr
 }
 
 async function recordRequest(cell: Cell, key: SwarmKey, protocol: string, version: string): Promise<string> {
-  const { relay } = cell.grid;
+  const { relay } = cell.network;
   const device = await startDevice(key, relay);
   const requests: string[] = [];
   const rows = RECORDED_ENTRIES.map((entry) => JSON.stringify(toWire(entry)));
   const answerPull = async (stream: Stream): Promise<void> => {
-    const request = await readToEnd(stream, MAX_RESPONSE_BYTES, PATIENCE);
+    const request = await readToEnd(stream, MAX_RESPONSE_BYTES, STREAM_TIMEOUT);
     const answer =
       requests.length === 0
         ? encodeAnswer(protocol, rows, rows.length)
         : encodeAnswer(protocol, [], undefined);
     requests.push(request.toString('hex'));
-    await writeAndClose(stream, await answer, PATIENCE);
+    await writeAndClose(stream, await answer, STREAM_TIMEOUT);
   };
   await device.handle(protocol, answerPull, { runOnLimitedConnection: true });
   const args = ['pull', '--peer', device.peerId.toString(), '--version', version];
   const { code, stderr } = await cell.run(relay, args);
   await device.stop();
-  if (code !== 0) throw new Error(`${cell.program.name} could not pull: ${stderr}`);
+  if (code !== 0) throw new Error(`The program ${cell.program.name} cannot pull:\n${stderr}`);
   return requests[0] ?? '';
 }
 
 async function recordAnswer(cell: Cell, key: SwarmKey, protocol: string): Promise<string> {
-  const { relay } = cell.grid;
+  const { relay } = cell.network;
   const serving = await cell.serve(relay, cell.entriesFile(RECORDED_ENTRIES));
   const device = await startDevice(key);
   const stream = await dialThrough(relay, device, serving.peerId, protocol);
-  await writeAndClose(stream, await encodeRequest(protocol, REQUEST), PATIENCE);
-  const answer = await readToEnd(stream, MAX_RESPONSE_BYTES, PATIENCE);
+  await writeAndClose(stream, await encodeRequest(protocol, REQUEST), STREAM_TIMEOUT);
+  const answer = await readToEnd(stream, MAX_RESPONSE_BYTES, STREAM_TIMEOUT);
   await device.stop();
   return answer.toString('hex');
 }

@@ -1,83 +1,99 @@
-// What each program has to be able to do with our relay, our tracker and our peer. A scenario that throws has failed.
+// The scenarios that each program runs against our relay, tracker and peer. A scenario fails if it throws.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { until } from '../../testing/wait.ts';
 import { createSwarmKeyFile } from '../../services/private-network/key.ts';
-import { type Cell, PATIENCE_MS, relayMetric, trickyEntries } from './cell.ts';
-import * as endings from './endings.ts';
+import { type Cell, STEP_TIMEOUT_MS, relayMetric, trickyEntries } from './cell.ts';
+import * as relayScenarios from './relay-scenarios.ts';
 import { find, reach, sendBulk } from './steps.ts';
 
 const BULK_BYTES = 256 * 1024 * 1024;
 
 export interface Scenario {
-  /** Heads the column. */
+  /** The head of its column. */
   readonly name: string;
-  /** Completes the sentence «the program …». */
+  /** What it proves; completes the sentence "The program …". */
   readonly proves: string;
   run(cell: Cell): Promise<void>;
 }
 
 export const SCENARIOS: readonly Scenario[] = [
-  { name: 'reserve', proves: 'gets a reservation, with an address that leads to it', run: reserve },
-  { name: 'refresh', proves: 'refreshes it by itself before it ends, and is still reached', run: refresh },
-  { name: 'dial', proves: 'reaches another of its kind through the relay: identify and ping', run: dial },
-  { name: 'bulk', proves: 'sends 256 MiB to another of its kind, hash-exact', run: bulk },
+  {
+    name: 'reserve',
+    proves: 'gets a reservation with an address through which it is reachable',
+    run: reserve,
+  },
+  {
+    name: 'refresh',
+    proves: 'refreshes its reservation before it expires and stays reachable',
+    run: refresh,
+  },
+  {
+    name: 'dial',
+    proves: 'dials another instance of itself through the relay: identify and ping',
+    run: dial,
+  },
+  { name: 'bulk', proves: 'sends 256 MiB to another instance of itself; the hashes are equal', run: bulk },
   {
     name: 'peer ← 1.0.0',
-    proves: 'serves our peer by sync-pull 1.0.0',
+    proves: 'serves our peer with sync-pull 1.0.0',
     run: async (cell) => serveOurs(cell, '1.0.0'),
   },
   {
     name: 'peer ← 1.0.1',
-    proves: 'serves our peer by sync-pull 1.0.1',
+    proves: 'serves our peer with sync-pull 1.0.1',
     run: async (cell) => serveOurs(cell, '1.0.1'),
   },
   {
     name: 'peer → 1.0.0',
-    proves: 'pulls from our peer by sync-pull 1.0.0',
+    proves: 'pulls from our peer with sync-pull 1.0.0',
     run: async (cell) => pullOurs(cell, '1.0.0'),
   },
   {
     name: 'peer → 1.0.1',
-    proves: 'pulls from our peer by sync-pull 1.0.1',
+    proves: 'pulls from our peer with sync-pull 1.0.1',
     run: async (cell) => pullOurs(cell, '1.0.1'),
   },
   {
     name: 'wrong key',
-    proves: 'gets nowhere with another swarm key, and the relay counts it',
+    proves: 'cannot connect with another swarm key, and the relay counts the attempt',
     run: wrongKey,
   },
   {
     name: 'refused',
-    proves: 'is refused by a full relay, stays connected, and gets the next free place',
-    run: endings.refused,
+    proves: 'is refused by a full relay, stays connected, and gets the next free reservation',
+    run: relayScenarios.refused,
   },
-  { name: 'limits', proves: 'is told the limits of a circuit in seconds and bytes', run: endings.limits },
+  { name: 'limits', proves: 'gets the limits of a circuit in seconds and bytes', run: relayScenarios.limits },
   {
     name: 'byte limit',
-    proves: 'is cut off by a circuit that has carried its bytes, and keeps its reservation',
-    run: endings.byteLimit,
+    proves: 'keeps its reservation after a circuit ends at its byte limit',
+    run: relayScenarios.byteLimit,
   },
-  { name: 'time limit', proves: 'is cut off by a circuit whose time is over', run: endings.timeLimit },
+  {
+    name: 'time limit',
+    proves: 'detects that a circuit ends at its time limit',
+    run: relayScenarios.timeLimit,
+  },
   {
     name: 'drain',
-    proves: 'ends its transfer on a relay that drains, and gets nothing new there',
-    run: endings.drain,
+    proves: 'completes its transfer on a draining relay, which refuses new reservations and circuits',
+    run: relayScenarios.drain,
   },
   {
     name: 'restart',
-    proves: 'is reached again after the relay was killed and started again',
-    run: endings.restart,
+    proves: 'is reachable again after the relay was killed and restarted',
+    run: relayScenarios.restart,
   },
   {
     name: 'tracker',
-    proves: 'registers with null for empty fields, and reads the list strictly',
+    proves: 'registers with null for empty fields and parses the list strictly',
     run: tracker,
   },
 ];
 
 async function reserve(cell: Cell): Promise<void> {
-  const { relay } = cell.grid;
+  const { relay } = cell.network;
   const { lines, code } = await cell.run(relay, ['reserve']);
   const [started, reserved] = ['started', 'reserved'].map((msg) => find(lines, msg));
   assert.equal(code, 0);
@@ -90,26 +106,26 @@ async function refresh(cell: Cell): Promise<void> {
   const clock = join(import.meta.dirname, 'slow-clock.ts');
   const relay = await cell.startRelay({ NODE_OPTIONS: `--import=${clock}` });
   const serving = await cell.serve(relay);
-  await serving.waitFor('reserved', ({ renewal }) => renewal === true, PATIENCE_MS);
+  await serving.waitFor('reserved', ({ renewal }) => renewal === true, STEP_TIMEOUT_MS);
   assert.equal(await relayMetric(relay, 'reservations'), 1);
   assert.ok((await relayMetric(relay, 'reservation_requests_total{outcome="ok"}')) >= 2);
   await reach(cell, relay, serving);
 }
 
 async function dial(cell: Cell): Promise<void> {
-  const serving = await cell.serve(cell.grid.relay);
-  await reach(cell, cell.grid.relay, serving);
+  const serving = await cell.serve(cell.network.relay);
+  await reach(cell, cell.network.relay, serving);
 }
 
 async function bulk(cell: Cell): Promise<void> {
-  const serving = await cell.serve(cell.grid.relay);
+  const serving = await cell.serve(cell.network.relay);
   await sendBulk(cell, serving, BULK_BYTES);
 }
 
 async function serveOurs(cell: Cell, version: string): Promise<void> {
-  const { relay } = cell.grid;
+  const { relay } = cell.network;
   const entries = trickyEntries('theirs');
-  // 1.0.1 is what our peer prefers when both are offered.
+  // Our peer prefers 1.0.1 if both versions are offered.
   const offered = version === '1.0.1' ? [] : ['--version', version];
   const serving = await cell.serve(relay, [...cell.entriesFile(entries), ...offered]);
   const device = cell.device(relay);
@@ -121,7 +137,7 @@ async function serveOurs(cell: Cell, version: string): Promise<void> {
 }
 
 async function pullOurs(cell: Cell, version: string): Promise<void> {
-  const { relay } = cell.grid;
+  const { relay } = cell.network;
   const entries = trickyEntries('ours');
   const device = cell.device(relay);
   device.insert(entries);
@@ -157,18 +173,18 @@ async function wrongKey(cell: Cell): Promise<void> {
   assert.equal(find(lines, 'reserved'), undefined);
   await until(
     async () => (await relayMetric(relay, 'handshakes_total{outcome="wrong_key"}')) > 0,
-    'the relay has counted the wrong key',
+    'the relay counts the wrong key',
   );
   assert.equal((await cell.run(relay, ['reserve'])).code, 0);
 }
 
 async function tracker(cell: Cell): Promise<void> {
-  const { relay, tracker: service } = cell.grid;
+  const { relay, tracker: service } = cell.network;
   const user = `${cell.program.name}-${cell.muxer}`;
-  const at = ['--tracker', service.url, '--user', user];
-  const registered = find((await cell.run(relay, ['register', ...at])).lines, 'registered');
+  const options = ['--tracker', service.url, '--user', user];
+  const registered = find((await cell.run(relay, ['register', ...options])).lines, 'registered');
   assert.equal(registered?.['ttl_sec'], 60);
-  const { lines, stderr } = await cell.run(relay, ['list', ...at]);
+  const { lines, stderr } = await cell.run(relay, ['list', ...options]);
   const peers = find(lines, 'listed')?.['peers'] as Array<Record<string, unknown>> | undefined;
   assert.equal(peers?.length, 1, stderr);
   const peerId = String(registered['peer_id']);

@@ -1,6 +1,6 @@
-// Preloaded into a relay, so that its reservations seem to end after some seconds instead of an hour, and clients refresh
-// them while one waits. Only what the relay tells of the time is changed: it counts by another clock.
-const BACK_MS = 3_592_000;
+// Preloaded into a relay to shift its wall clock, so that its reservations seem to expire after seconds instead of an hour
+// and clients refresh them during the test. The relay itself measures durations with the monotonic clock.
+const SHIFT_MS = 3_592_000;
 
-const now = Date.now;
-Date.now = () => now() - BACK_MS;
+const realNowUnixMs = Date.now;
+Date.now = () => realNowUnixMs() - SHIFT_MS;

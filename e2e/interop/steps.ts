@@ -1,28 +1,33 @@
-// Steps that several scenarios are made of: reach what serves, send it bytes.
+// Steps that several scenarios share: dial the serving program, and send bulk data to it.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import type { Relay } from '../../scripts/local-network.ts';
 import type { LogLine } from '../../scripts/processes.ts';
-import type { By, Cell, Serving } from './cell.ts';
+import type { Variant, Cell, Serving } from './cell.ts';
 
-/** js-libp2p cannot read the identify answer of rust-libp2p on a circuit; see `findings.md`. */
-const IDENTIFY_FAULT_OF_JS = /^Multiaddr \/p2p\/\w+ was not an IPv4/;
+/** js-libp2p cannot read the identify response of rust-libp2p on a circuit; see `findings.md`. */
+const IDENTIFY_DEFECT_OF_JS = /^Multiaddr \/p2p\/\w+ was not an IPv4/;
 
-/** Dials what serves, by identify and ping. */
-export async function reach(cell: Cell, relay: Relay, { peerId }: Serving, by?: By): Promise<void> {
-  const { lines, code, stderr } = await cell.run(relay, ['dial', '--peer', peerId], by);
+/** Dials the serving program: identify and ping. */
+export async function reach(cell: Cell, relay: Relay, { peerId }: Serving, variant?: Variant): Promise<void> {
+  const { lines, code, stderr } = await cell.run(relay, ['dial', '--peer', peerId], variant);
   assert.equal(code, 0, stderr);
   const dialed = find(lines, 'dialed');
   assert.equal(dialed?.['peer'], peerId);
   if (dialed['agent'] !== undefined) return;
-  assert.match(String(dialed['identify_error']), IDENTIFY_FAULT_OF_JS);
-  cell.note('identify');
+  assert.match(String(dialed['identify_error']), IDENTIFY_DEFECT_OF_JS);
+  cell.addDefect('identify');
 }
 
-/** Sends bytes to what serves, and holds all three hashes against each other. */
-export async function sendBulk(cell: Cell, serving: Serving, bytes: number, by?: By): Promise<void> {
+/** Sends bytes to the serving program and compares the hashes of both sides with the expected hash. */
+export async function sendBulk(
+  cell: Cell,
+  serving: Serving,
+  bytes: number,
+  variant?: Variant,
+): Promise<void> {
   const args = ['bulk', '--peer', serving.peerId, '--bytes', String(bytes)];
-  const { lines, code, stderr } = await cell.run(cell.grid.relay, args, by);
+  const { lines, code, stderr } = await cell.run(cell.network.relay, args, variant);
   assert.equal(code, 0, stderr);
   const received = await serving.waitFor('received');
   const hash = hashOfBulk(bytes);
@@ -37,7 +42,7 @@ export async function sendBulk(cell: Cell, serving: Serving, bytes: number, by?:
   );
 }
 
-/** The hash of what every program sends as bulk, so that none agrees only with itself. */
+/** The hash of the bulk data that every program must send, computed independently of the programs. */
 function hashOfBulk(total: number): string {
   const hash = createHash('sha256');
   const chunkBytes = 64 * 1024;

@@ -1,18 +1,18 @@
-// What is said over a stream: whole messages of sync-pull in both versions, and bulk.
+// The protocols on a stream: whole messages of sync-pull in both versions, bulk data, and ping.
 import { createHash, randomBytes } from 'node:crypto';
 import { createInterface } from 'node:readline/promises';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import type { Stream } from '@libp2p/interface';
-import { say } from './options.ts';
+import { print } from './options.ts';
 
-/** The preferred one first. */
+/** The preferred version first. */
 const PULL_PROTOCOLS = ['/rustory/sync-pull/1.0.1', '/rustory/sync-pull/1.0.0'];
 
 export const BULK_PROTOCOL = '/rustory-interop/bulk/1.0.0';
 
 export const PING_PROTOCOL = '/ipfs/ping/1.0.0';
 
-/** What a ping carries, and its answer has to. */
+/** The size of a ping and of its response. */
 const PING_BYTES = 32;
 
 const CHUNK_BYTES = 64 * 1024;
@@ -20,8 +20,8 @@ const CHUNK_BYTES = 64 * 1024;
 export const MAX_REQUEST_BYTES = 64 * 1024;
 export const MAX_RESPONSE_BYTES = 32 * 1024 * 1024;
 
-/** What a message may grow to, in multiples of what it is on the wire. */
-const MAX_GROWTH = 4;
+/** Maximum size of a decompressed message, as a multiple of the limit for the compressed message. */
+const MAX_DECOMPRESSION_FACTOR = 4;
 
 export function pullProtocols(version: string | undefined): string[] {
   return PULL_PROTOCOLS.filter((protocol) => version === undefined || protocol.endsWith(version));
@@ -29,18 +29,18 @@ export function pullProtocols(version: string | undefined): string[] {
 
 const isCompressed = ({ protocol }: Stream): boolean => protocol.endsWith('/1.0.1');
 
-/** Reads to the end of the stream. @throws when the message is too large or no JSON. */
+/** Reads a message until the end of the stream. @throws Error if it is too large or not valid JSON */
 export async function readMessage(stream: Stream, maxBytes: number): Promise<unknown> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   await readAll(stream, (chunk) => {
     length += chunk.length;
     if (length <= maxBytes) chunks.push(chunk);
-    else stream.abort(new Error(`message too large: more than ${maxBytes} bytes`));
+    else stream.abort(new Error(`The message is larger than ${maxBytes} bytes.`));
   });
   const bytes = Buffer.concat(chunks);
   const json = isCompressed(stream)
-    ? zstdDecompressSync(bytes, { maxOutputLength: maxBytes * MAX_GROWTH })
+    ? zstdDecompressSync(bytes, { maxOutputLength: maxBytes * MAX_DECOMPRESSION_FACTOR })
     : bytes;
   return JSON.parse(json.toString('utf8')) as unknown;
 }
@@ -51,7 +51,7 @@ export async function writeMessage(stream: Stream, message: unknown): Promise<vo
   await stream.close();
 }
 
-/** Receives all, tells how much and which, and answers the hash. */
+/** Receives bulk data, prints its size and hash, and responds with the hash. */
 export async function receiveBulk(stream: Stream): Promise<void> {
   const hash = createHash('sha256');
   let bytes = 0;
@@ -60,20 +60,20 @@ export async function receiveBulk(stream: Stream): Promise<void> {
     bytes += chunk.length;
   });
   const sha256 = hash.digest('hex');
-  say('received', { bytes, sha256 });
+  print('received', { bytes, sha256 });
   await send(stream, Buffer.from(sha256));
   await stream.close();
 }
 
-/** Sends, with a rest at half the way when it is to pause; resolves to the hash that the other side made. */
+/** Sends bulk data and returns the hash that the other side computed. `pause` waits for a line of input halfway. */
 export async function sendBulk(stream: Stream, total: number, pause: boolean): Promise<string> {
   const hash = createHash('sha256');
-  let mustRest = pause;
+  let mustPause = pause;
   let left = total;
-  for (let index = 0; left > 0 || mustRest; index += 1) {
-    if (mustRest && left <= total / 2) {
-      mustRest = false;
-      say('half');
+  for (let index = 0; left > 0 || mustPause; index += 1) {
+    if (mustPause && left <= total / 2) {
+      mustPause = false;
+      print('half');
       await Promise.race([nextLine(), endOf(stream)]);
     }
     if (left === 0) break;
@@ -83,23 +83,23 @@ export async function sendBulk(stream: Stream, total: number, pause: boolean): P
     left -= chunk.length;
   }
   await stream.close();
-  say('sent', { bytes: total, sha256: hash.digest('hex') });
+  print('sent', { bytes: total, sha256: hash.digest('hex') });
   let answer = '';
   await readAll(stream, (chunk) => (answer += Buffer.from(chunk).toString('latin1')));
   return answer;
 }
 
-/** @throws when the answer is another one than was sent. */
+/** Sends a ping. @throws Error if the response is not equal */
 export async function pingOn(stream: Stream): Promise<void> {
   const sent = randomBytes(PING_BYTES);
   await send(stream, sent);
   await stream.close();
   const received: Uint8Array[] = [];
   await readAll(stream, (chunk) => received.push(chunk));
-  if (!Buffer.concat(received).equals(sent)) throw new Error('the ping was answered with other bytes');
+  if (!Buffer.concat(received).equals(sent)) throw new Error('The response to the ping has other bytes.');
 }
 
-/** Bytes that tell where they belong, so that none can be lost or change places unnoticed. */
+/** A chunk that starts with its index, so that the hash detects lost and reordered chunks. */
 function chunkOf(index: number, length: number): Uint8Array {
   const number = Buffer.alloc(8);
   number.writeBigUInt64BE(BigInt(index));
@@ -114,40 +114,42 @@ async function nextLine(): Promise<void> {
   lines.close();
 }
 
-/** @throws as soon as the stream is closed. */
+/** Rejects when the stream is closed. */
 async function endOf(stream: Stream): Promise<never> {
   const closed = Promise.withResolvers<never>();
-  stream.addEventListener('close', ({ error }) => closed.reject(error ?? new Error('the stream was closed')));
+  stream.addEventListener('close', ({ error }) =>
+    closed.reject(error ?? new Error('The stream was closed.')),
+  );
   return closed.promise;
 }
 
 /**
- * Reads until the other side closes its writing side. By events, because the stream's own iterator never ends when that
- * side was closed before the iteration began. @throws when the stream breaks.
+ * Reads until the other side closes its write side. Uses events, because the iterator of a stream never ends if the other
+ * side closed its write side before the iteration began. @throws Error if the stream is reset
  */
-async function readAll(stream: Stream, take: (chunk: Uint8Array) => void): Promise<void> {
+async function readAll(stream: Stream, onChunk: (chunk: Uint8Array) => void): Promise<void> {
   const read = Promise.withResolvers<void>();
   let isWhole = stream.remoteWriteStatus === 'closed' && stream.status === 'open';
   const end = (): void => {
     if (isWhole) read.resolve();
-    else read.reject(new Error('the stream broke before its end'));
+    else read.reject(new Error('The stream was reset before its end.'));
   };
   stream.addEventListener('remoteCloseWrite', () => (isWhole = true));
   stream.addEventListener('end', end);
   stream.addEventListener('close', end);
   stream.addEventListener('message', ({ data }) => {
-    for (const chunk of data instanceof Uint8Array ? [data] : data) take(chunk);
+    for (const chunk of data instanceof Uint8Array ? [data] : data) onChunk(chunk);
   });
   if (stream.readableEnded) end();
   await read.promise;
 }
 
-/** Hands bytes to the stream and waits while it takes no more. @throws when it breaks. */
+/** Sends bytes and waits for the stream to drain if necessary. @throws Error if the stream closes */
 async function send(stream: Stream, bytes: Uint8Array): Promise<void> {
   if (stream.send(bytes)) return;
   const drained = Promise.withResolvers<void>();
   const onDrain = (): void => drained.resolve();
-  const onClose = (): void => drained.reject(new Error('the stream was closed'));
+  const onClose = (): void => drained.reject(new Error('The stream was closed.'));
   stream.addEventListener('drain', onDrain);
   stream.addEventListener('close', onClose);
   try {

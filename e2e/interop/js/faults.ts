@@ -1,5 +1,5 @@
-// `node e2e/interop/js/faults.ts`: shows the faults of stock js-libp2p that `docs/interop.md` tells of, with nothing of ours in
-// between. Prints one line for each.
+// `node e2e/interop/js/faults.ts`: reproduces two defects of stock js-libp2p from `docs/interop.md` without any code of this
+// project. Prints one line for each.
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import type { Libp2p, Stream, StreamMuxerFactory } from '@libp2p/interface';
 import { mplex } from '@libp2p/mplex';
@@ -13,7 +13,7 @@ import { until } from '../../../testing/wait.ts';
 
 const PROTOCOL = '/faults/1.0.0';
 
-/** How long is waited for what does not come, in milliseconds. */
+/** Time after which an iteration counts as endless, in milliseconds. */
 const WAIT_MS = 2_000;
 
 async function startNode(muxer: () => StreamMuxerFactory): Promise<Libp2p> {
@@ -42,29 +42,30 @@ async function iterateAfterTheEnd(): Promise<string> {
   const { ours, theirs } = await openStream(yamux());
   ours.send(Buffer.from('a request'));
   await ours.close();
-  await until(() => theirs.remoteWriteStatus === 'closed', 'the end has arrived');
+  await until(() => theirs.remoteWriteStatus === 'closed', 'the write side of the other end is closed');
   let bytes = 0;
   const iterate = async (): Promise<string> => {
     for await (const chunk of theirs) bytes += chunk.byteLength;
     return 'ends';
   };
-  const patience = Promise.withResolvers<string>();
-  setTimeout(() => patience.resolve(`has not ended after ${WAIT_MS} ms`), WAIT_MS);
-  const outcome = await Promise.race([iterate(), patience.promise]);
-  return `iterating over a stream whose writer has closed: ${outcome}, after ${bytes} bytes`;
+  const timeout = Promise.withResolvers<string>();
+  setTimeout(() => timeout.resolve(`has not ended after ${WAIT_MS} ms`), WAIT_MS);
+  const outcome = await Promise.race([iterate(), timeout.promise]);
+  return `iteration over a stream whose writer has closed: ${outcome}, after ${bytes} bytes`;
 }
 
 async function lateMessages(): Promise<string> {
   const { ours, theirs, other } = await openStream(mplex());
-  for (let at = 0; at < 20; at += 1) (ours as AbstractStream).sendData(new Uint8ArrayList(Buffer.alloc(16)));
-  theirs.abort(new Error('enough'));
-  await until(() => ours.status !== 'open', 'the writer knows of the reset');
+  for (let sent = 0; sent < 20; sent += 1)
+    (ours as AbstractStream).sendData(new Uint8ArrayList(Buffer.alloc(16)));
+  theirs.abort(new Error('The stream is reset by the test.'));
+  await until(() => ours.status !== 'open', 'the writer has received the reset');
   const [connection] = other.getConnections();
   const outcome = await connection?.newStream(PROTOCOL).then(
     () => 'carries streams',
-    (error: Error) => `carries none («${error.message}»)`,
+    (error: Error) => `carries no streams ("${error.message}")`,
   );
-  return `a mplex connection after a stream with 20 messages under way was reset: ${outcome}`;
+  return `mplex connection after the reset of a stream with 20 messages in flight: ${outcome}`;
 }
 
 process.stdout.write(`${await iterateAfterTheEnd()}\n${await lateMessages()}\n`);

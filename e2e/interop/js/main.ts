@@ -1,6 +1,5 @@
-// One peer of the interop matrix: the stock js-libp2p stack (circuitRelayTransport, noise, yamux, mplex with their own
-// defaults) with our swarm key protector. The command line and the lines are those of all programs; `../programs.ts`
-// tells them.
+// A program of the interop matrix: the stock js-libp2p stack (circuitRelayTransport, noise, yamux and mplex with their
+// defaults) with our swarm key protector. `../programs.ts` documents the command line and the output.
 import { describeError } from '../../../services/shared/errors.ts';
 import { type Options, readOptions } from './options.ts';
 import { request } from './requester.ts';
@@ -21,7 +20,7 @@ async function run(options: Options): Promise<void> {
     case 'list':
       return list(options);
     default:
-      throw new Error(`there is no command ${options.command}`);
+      throw new Error(`Unknown command "${options.command}".`);
   }
 }
 

@@ -1,4 +1,4 @@
-// The node: TCP → swarm key → Noise → muxer, and the same again inside circuits, all stock but the swarm key.
+// The node: TCP → swarm key → Noise → muxer, and the same layers inside circuits. All is stock except the swarm key.
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2';
 import { identify, type Identify } from '@libp2p/identify';
 import type { Connection, Libp2p, PrivateKey, StreamMuxerFactory } from '@libp2p/interface';
@@ -11,15 +11,15 @@ import { createLibp2p } from 'libp2p';
 import { loadCipher } from '../../../services/private-network/cipher.ts';
 import { readSwarmKey } from '../../../services/private-network/key.ts';
 import { createProtector } from '../../../services/private-network/psk.ts';
-import { type Options, say } from './options.ts';
+import { type Options, print } from './options.ts';
 
 export type Node = Libp2p<{ identify: Identify }>;
 
 export interface NodeInit {
   readonly identity: PrivateKey;
   readonly listen: readonly string[];
-  /** Told of each reservation that is granted and each that is gone. */
-  readonly onReservation?: (what: 'granted' | 'gone') => void;
+  /** Called when a reservation is granted and when it ends. */
+  readonly onReservation?: (event: 'granted' | 'ended') => void;
 }
 
 /** Makes a node without starting it. */
@@ -40,10 +40,10 @@ export async function createNode(options: Options, init: NodeInit): Promise<Node
     connectionProtector: createProtector({ key: readSwarmKey(options.text('key')), cipher: loadCipher() }),
     connectionEncrypters: [noise()],
     streamMuxers: muxersOf(options.text('muxer')),
-    // Its ping waits behind the bulk data of the same connection, is late, and ends a connection that is only busy.
+    // Its ping queues behind bulk data on the same connection, times out, and closes a connection that is only busy.
     connectionMonitor: { enabled: false },
     services: {
-      // `dial` asks itself, to see the answer, and only one question at a time is allowed.
+      // The command `dial` sends its own request to see the response, and only one request at a time is allowed.
       identify: identify({ runOnConnectionOpen: options.command !== 'dial' }),
       ping: ping(),
     },
@@ -53,21 +53,21 @@ export async function createNode(options: Options, init: NodeInit): Promise<Node
 
 function muxersOf(name: string): Array<() => StreamMuxerFactory> {
   const muxers = { yamux: [yamux()], mplex: [mplex()], both: [yamux(), mplex()] }[name];
-  if (muxers === undefined) throw new Error(`there is no muxer ${name}`);
+  if (muxers === undefined) throw new Error(`Unknown muxer "${name}".`);
   return muxers;
 }
 
-// The library tells of reservations only inside its circuit transport, whose class is not exported.
+// Only the circuit transport, whose class is not exported, emits the events of reservations.
 function watch(circuits: object, onReservation: NodeInit['onReservation']): void {
   if (onReservation === undefined || !('reservationStore' in circuits)) return;
   const store = circuits.reservationStore as EventTarget;
   store.addEventListener('relay:created-reservation', () => onReservation('granted'));
-  store.addEventListener('relay:removed', () => onReservation('gone'));
+  store.addEventListener('relay:removed', () => onReservation('ended'));
 }
 
-/** Tells of a circuit, with what the relay said of its limits. */
-export function tellCircuit({ remotePeer, limits }: Connection): void {
-  say('circuit', {
+/** Prints a circuit with the limits that the relay sent. */
+export function reportCircuit({ remotePeer, limits }: Connection): void {
+  print('circuit', {
     peer: remotePeer.toString(),
     seconds: limits?.seconds,
     bytes: limits?.bytes === undefined ? undefined : Number(limits.bytes),

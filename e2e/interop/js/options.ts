@@ -1,16 +1,16 @@
-// The command line of the program, and the lines it prints.
+// The command line and the output of the program.
 import { parseArgs } from 'node:util';
 
 export interface Options {
   readonly command: string;
   readonly pause: boolean;
-  /** @throws when the option is missing. */
+  /** The value of a required option. @throws Error if it is missing */
   text(name: string): string;
   optional(name: string): string | undefined;
 }
 
-/** Prints one line for the runner of the matrix. */
-export function say(msg: string, fields: Record<string, unknown> = {}): void {
+/** Prints one JSON line, which the runner of the matrix reads. */
+export function print(msg: string, fields: Record<string, unknown> = {}): void {
   process.stdout.write(`${JSON.stringify({ msg, ...fields })}\n`);
 }
 
@@ -34,7 +34,7 @@ export function readOptions(args: string[]): Options {
     optional,
     text(name) {
       const value = optional(name);
-      if (value === undefined) throw new Error(`--${name} is missing`);
+      if (value === undefined) throw new Error(`The option --${name} is missing.`);
       return value;
     },
   };

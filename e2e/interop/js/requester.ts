@@ -1,4 +1,4 @@
-// `dial`, `pull` and `bulk`: a device that reaches another one through the relay.
+// The commands `dial`, `pull` and `bulk`: a device that dials another device through the relay.
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import type { Connection } from '@libp2p/interface';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
@@ -15,30 +15,30 @@ import {
   sendBulk,
   writeMessage,
 } from './exchange.ts';
-import { type Options, say } from './options.ts';
-import { createNode, type Node, tellCircuit } from './node.ts';
+import { type Options, print } from './options.ts';
+import { createNode, type Node, reportCircuit } from './node.ts';
 
-/** Entries asked for at once where nothing else is said. */
+/** Default of `--limit`: maximum entries per request. */
 const DEFAULT_LIMIT = 1000;
 
 const DIAL_TIMEOUT_MS = 20_000;
 
 export async function request(options: Options): Promise<void> {
   const identity = await generateKeyPair('Ed25519');
-  say('started', { peer_id: peerIdFromPrivateKey(identity).toString() });
+  print('started', { peer_id: peerIdFromPrivateKey(identity).toString() });
   const node = await createNode(options, { identity, listen: [] });
   await node.start();
   const address = multiaddr(`${options.text('relay')}/p2p-circuit/p2p/${options.text('peer')}`);
   const connection = await node.dial(address, { signal: AbortSignal.timeout(DIAL_TIMEOUT_MS) });
-  tellCircuit(connection);
+  reportCircuit(connection);
   if (options.command === 'pull') await pull(connection, options);
   else if (options.command === 'bulk') await bulk(connection, options);
-  else await greet(node, connection);
+  else await identifyAndPing(node, connection);
   await node.stop();
 }
 
-/** Identify and ping, on the circuit itself: by the peer id alone the stock ping would open a second one. */
-async function greet(node: Node, connection: Connection): Promise<void> {
+/** Identify and ping on the existing circuit: with only a peer ID the stock ping would open a second circuit. */
+async function identifyAndPing(node: Node, connection: Connection): Promise<void> {
   const signal = AbortSignal.timeout(DIAL_TIMEOUT_MS);
   let identify: Record<string, unknown>;
   try {
@@ -49,7 +49,7 @@ async function greet(node: Node, connection: Connection): Promise<void> {
   }
   const stream = await connection.newStream(PING_PROTOCOL, { signal, runOnLimitedConnection: true });
   await pingOn(stream);
-  say('dialed', { peer: connection.remotePeer.toString(), ...identify });
+  print('dialed', { peer: connection.remotePeer.toString(), ...identify });
 }
 
 async function pull(connection: Connection, options: Options): Promise<void> {
@@ -64,14 +64,14 @@ async function pull(connection: Connection, options: Options): Promise<void> {
       entries: Fields[];
       next_cursor: number | null;
     };
-    for (const entry of answer.entries) say('entry', { entry: fromWire(entry) });
+    for (const entry of answer.entries) print('entry', { entry: fromWire(entry) });
     count += answer.entries.length;
-    if (answer.next_cursor === null) return say('pulled', { entries: count, protocol: stream.protocol });
+    if (answer.next_cursor === null) return print('pulled', { entries: count, protocol: stream.protocol });
     cursor = answer.next_cursor;
   }
 }
 
 async function bulk(connection: Connection, options: Options): Promise<void> {
   const stream = await connection.newStream(BULK_PROTOCOL, { runOnLimitedConnection: true });
-  say('confirmed', { sha256: await sendBulk(stream, Number(options.text('bytes')), options.pause) });
+  print('confirmed', { sha256: await sendBulk(stream, Number(options.text('bytes')), options.pause) });
 }

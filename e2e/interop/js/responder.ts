@@ -1,5 +1,5 @@
-// `reserve` and `serve`: a device that can be reached through the relay. The stock transport does not ask again for a
-// reservation that it lost, so the node is made anew with the same identity.
+// The commands `reserve` and `serve`: a device that is reachable through the relay. The stock transport does not request a
+// lost reservation again, so a new node with the same identity is created.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import type { Connection, PrivateKey, Stream } from '@libp2p/interface';
@@ -14,65 +14,65 @@ import {
   receiveBulk,
   writeMessage,
 } from './exchange.ts';
-import { type Options, say } from './options.ts';
-import { createNode, type Node, tellCircuit } from './node.ts';
+import { type Options, print } from './options.ts';
+import { createNode, type Node, reportCircuit } from './node.ts';
 
-/** Pause before a lost reservation is asked for again, in milliseconds. */
-const RETRY_MS = 500;
+/** Delay before a lost reservation is requested again, in milliseconds. */
+const RETRY_DELAY_MS = 500;
 
 export async function respond(options: Options): Promise<void> {
   const identity = await generateKeyPair('Ed25519');
-  say('started', { peer_id: peerIdFromPrivateKey(identity).toString() });
+  print('started', { peer_id: peerIdFromPrivateKey(identity).toString() });
   const entries = readEntries(options.optional('entries')).map(toWire);
   for (;;) {
-    const reason = await hold(options, identity, entries).catch(describeError);
+    const reason = await holdReservation(options, identity, entries).catch(describeError);
     if (options.command === 'reserve') {
       if (reason !== undefined) throw new Error(reason);
       return;
     }
-    say('lost', { reason, connected: false });
-    await sleep(RETRY_MS);
+    print('lost', { reason, connected: false });
+    await sleep(RETRY_DELAY_MS);
   }
 }
 
-/** Reserves and serves until the reservation is gone; resolves to why. @throws when there is none. */
-async function hold(
+/** Reserves and serves until the reservation ends. Returns the reason. @throws Error if the relay refuses it */
+async function holdReservation(
   options: Options,
   identity: PrivateKey,
   entries: readonly Fields[],
 ): Promise<string | undefined> {
-  const gone = Promise.withResolvers<void>();
+  const ended = Promise.withResolvers<void>();
   let isReserved = false;
   const node = await createNode(options, {
     identity,
     listen: [`${options.text('relay')}/p2p-circuit`],
-    onReservation(what) {
-      if (what === 'gone') gone.resolve();
-      else if (isReserved) tellReservation(node, true);
+    onReservation(event) {
+      if (event === 'ended') ended.resolve();
+      else if (isReserved) reportReservation(node, true);
     },
   });
   await serve(node, options, entries);
   try {
-    // It is the first reservation that lets the node listen.
+    // The node starts when it has its first reservation.
     await node.start();
     isReserved = true;
-    tellReservation(node, false);
+    reportReservation(node, false);
     if (options.command === 'reserve') return undefined;
-    await gone.promise;
-    return 'the reservation is gone';
+    await ended.promise;
+    return 'The reservation has ended.';
   } finally {
     await node.stop();
   }
 }
 
-function tellReservation(node: Node, renewal: boolean): void {
-  say('reserved', { renewal, addresses: node.getMultiaddrs().map(String) });
+function reportReservation(node: Node, renewal: boolean): void {
+  print('reserved', { renewal, addresses: node.getMultiaddrs().map(String) });
 }
 
 async function serve(node: Node, options: Options, entries: readonly Fields[]): Promise<void> {
   const limited = { runOnLimitedConnection: true };
   node.addEventListener('connection:open', ({ detail: connection }: CustomEvent<Connection>) => {
-    if (connection.limits !== undefined) tellCircuit(connection);
+    if (connection.limits !== undefined) reportCircuit(connection);
   });
   await node.handle(
     pullProtocols(options.optional('version')),
@@ -82,25 +82,26 @@ async function serve(node: Node, options: Options, entries: readonly Fields[]): 
   await node.handle(BULK_PROTOCOL, guarded(receiveBulk), limited);
 }
 
+/** Resets the stream if its handler fails. */
 function guarded(handle: (stream: Stream) => Promise<void>): (stream: Stream) => Promise<void> {
   return async (stream) => {
     try {
       await handle(stream);
     } catch (error) {
-      say('broken', { reason: describeError(error) });
+      print('broken', { reason: describeError(error) });
       stream.abort(toError(error));
     }
   };
 }
 
-/** Answers one pull; the cursor of an entry is its place, counted from one. */
+/** Responds to one pull. The cursor of an entry is its position, counted from one. */
 async function answerPull(stream: Stream, all: readonly Fields[]): Promise<void> {
   const { cursor, limit } = (await readMessage(stream, MAX_REQUEST_BYTES)) as {
     cursor: number;
     limit: number;
   };
   const entries = all.slice(cursor, cursor + limit);
-  say('served', { protocol: stream.protocol, entries: entries.length });
+  print('served', { protocol: stream.protocol, entries: entries.length });
   await writeMessage(stream, {
     entries,
     next_cursor: entries.length === 0 ? null : cursor + entries.length,

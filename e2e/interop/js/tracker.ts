@@ -1,11 +1,12 @@
-// `register` and `list`: the tracker over HTTP. Empty fields go out as null; an answer of another shape is an error.
+// The commands `register` and `list`: the HTTP API of the tracker. Empty fields are sent as null, and responses are
+// parsed strictly.
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { z } from 'zod';
-import { type Options, say } from './options.ts';
+import { type Options, print } from './options.ts';
 
-/** What one call may take, in milliseconds: as long as clients wait. */
-const CALL_MS = 5_000;
+/** Timeout of one request, in milliseconds; the same as in rr clients. */
+const REQUEST_TIMEOUT_MS = 5_000;
 
 const meta = z.strictObject({
   device_id: z.string().nullable(),
@@ -47,17 +48,17 @@ export async function register(options: Options): Promise<void> {
     headers: { 'Content-Type': 'application/json' },
     body,
   });
-  say('registered', { peer_id: peerId, ...registered.parse(answer) });
+  print('registered', { peer_id: peerId, ...registered.parse(answer) });
 }
 
 export async function list(options: Options): Promise<void> {
   const query = new URLSearchParams({ user_id: options.text('user') });
   const answer = await call(`${options.text('tracker')}/api/v1/peers?${query.toString()}`, {});
-  say('listed', listed.parse(answer));
+  print('listed', listed.parse(answer));
 }
 
 async function call(url: string, init: RequestInit): Promise<unknown> {
-  const response = await fetch(url, { ...init, signal: AbortSignal.timeout(CALL_MS) });
-  if (!response.ok) throw new Error(`${url} answered ${response.status}`);
+  const response = await fetch(url, { ...init, signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) });
+  if (!response.ok) throw new Error(`${url}: the status is ${response.status}.`);
   return response.json();
 }

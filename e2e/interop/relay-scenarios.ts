@@ -1,22 +1,22 @@
-// The scenarios in which a relay says no: it is full, a circuit has used up what it may, or the relay itself ends.
+// The scenarios in which the relay is full, ends a circuit at a limit, drains, or restarts.
 import assert from 'node:assert/strict';
 import type { Relay } from '../../scripts/local-network.ts';
 import type { LogLine } from '../../scripts/processes.ts';
 import { until } from '../../testing/wait.ts';
 import { makeEntries } from '../../testing/network.ts';
-import { type Cell, PATIENCE_MS, relayMetric } from './cell.ts';
+import { type Cell, STEP_TIMEOUT_MS, relayMetric } from './cell.ts';
 import { find, reach } from './steps.ts';
 
 const MIB = 1024 * 1024;
 
-/** What implementations call a reservation that the relay refused. */
+/** Matches the error of every implementation for a refused reservation. */
 const REFUSED = /refused|RESERVATION_REFUSED/i;
 
-/** Two hundred of it are one answer of 20 MB. */
+/** Two hundred entries with this command make a response of 20 MB. */
 const LONG_COMMAND = 'x'.repeat(100_000);
 
-/** What stock js-libp2p has taken off the byte limit by the time that it tells of a circuit: the handshake. */
-const HANDSHAKE_BYTES = 4096;
+/** Stock js-libp2p reports the byte limit of a circuit minus the bytes of the handshake, which are fewer than this. */
+const MAX_HANDSHAKE_BYTES = 4096;
 
 export async function refused(cell: Cell): Promise<void> {
   const relay = await cell.startRelay({ RELAY_MAX_RESERVATIONS: '1' });
@@ -24,7 +24,7 @@ export async function refused(cell: Cell): Promise<void> {
   const waiting = cell.start(relay, ['serve']);
   const lost = await waiting.waitFor('lost');
   assert.match(String(lost['reason']), REFUSED);
-  // js-libp2p is made anew after each attempt, which tells nothing of its connection.
+  // The js program creates a new node after each attempt, so the connection is not kept.
   if (cell.program.name !== 'js') assert.equal(lost['connected'], true);
   assert.ok((await relayMetric(relay, 'reservation_requests_total{outcome="reservations"}')) > 0);
   holder.kill('SIGKILL');
@@ -35,7 +35,7 @@ export async function limits(cell: Cell): Promise<void> {
   const limit = { seconds: 1234, bytes: 5 * MIB };
   const relay = await startLimited(cell, limit);
   const serving = await cell.serve(relay);
-  if (cell.program.tellsReservationLimits) assertLimits(serving.reserved, limit);
+  if (cell.program.reportsReservationLimits) assertLimits(serving.reserved, limit);
   const { lines } = await cell.run(relay, ['dial', '--peer', serving.peerId]);
   assertLimits(find(lines, 'circuit'), limit);
   assertLimits(await serving.waitFor('circuit'), limit);
@@ -45,8 +45,8 @@ function assertLimits(line: LogLine | undefined, limit: { seconds: number; bytes
   assert.equal(line?.['seconds'], limit.seconds);
   const bytes = Number(line['bytes']);
   assert.ok(
-    bytes <= limit.bytes && bytes > limit.bytes - HANDSHAKE_BYTES,
-    `${bytes} of ${limit.bytes} bytes`,
+    bytes <= limit.bytes && bytes > limit.bytes - MAX_HANDSHAKE_BYTES,
+    `The limit is ${bytes} bytes instead of ${limit.bytes}.`,
   );
 }
 
@@ -59,7 +59,7 @@ export async function byteLimit(cell: Cell): Promise<void> {
   const above = await cell.run(relay, ['pull', '--peer', serving.peerId, '--version', '1.0.0']);
   assert.equal(above.code, 1);
   assert.equal(await relayMetric(relay, 'circuits_ended_total{reason="bytes"}'), 1);
-  // What was under way when the circuit ended must not cost the sender its reservation.
+  // Data in flight when the circuit ends must not end the reservation of the sender.
   await reach(cell, relay, serving);
   assert.deepEqual(serving.logged('lost'), []);
 }
@@ -67,7 +67,7 @@ export async function byteLimit(cell: Cell): Promise<void> {
 export async function timeLimit(cell: Cell): Promise<void> {
   const relay = await startLimited(cell, { seconds: 2, bytes: 64 * MIB });
   const serving = await cell.serve(relay);
-  // Without its other half the transfer goes on for ever, unless the circuit ends.
+  // The transfer pauses after the first half, so only the end of the circuit ends it.
   const { code } = await cell.run(relay, [
     'bulk',
     '--peer',
@@ -103,8 +103,8 @@ export async function drain(cell: Cell): Promise<void> {
   assert.ok((await relayMetric(relay, 'reservation_requests_total{outcome="draining"}')) > 0);
   assert.ok((await relayMetric(relay, 'circuit_requests_total{outcome="draining"}')) > 0);
 
-  sending.write('go on');
-  const { sha256 } = await sending.waitFor('confirmed', undefined, PATIENCE_MS);
+  sending.write('continue');
+  const { sha256 } = await sending.waitFor('confirmed', undefined, STEP_TIMEOUT_MS);
   assert.equal((await serving.waitFor('received'))['sha256'], sha256);
   assert.equal(await sending.exited, 0);
   assert.equal(await relay.exited, 0);
@@ -120,6 +120,6 @@ export async function restart(cell: Cell): Promise<void> {
   const listen = relay.address.slice(0, relay.address.indexOf('/p2p/'));
   const again = await cell.startRelay({ RELAY_LISTEN: listen }, folder);
   assert.equal(again.address, relay.address);
-  await until(() => serving.logged('reserved').length > 1, 'the program has reserved again', PATIENCE_MS);
+  await until(() => serving.logged('reserved').length > 1, 'the program has reserved again', STEP_TIMEOUT_MS);
   await reach(cell, again, serving);
 }

@@ -1,0 +1,123 @@
+// The cells of both tables, and how they run: rows in parallel, the cells of a row one after another.
+import { describeError } from '../../services/shared/errors.ts';
+import { type Cell, createCell, type Network } from './cell.ts';
+import { type Pair, PAIRS } from './pairs.ts';
+import { isInstalled, type Muxer, MUXERS, type Program, PROGRAMS } from './programs.ts';
+import type { Result } from './report.ts';
+import { SCENARIOS } from './scenarios.ts';
+
+/** Rows that run at the same time. A row mostly waits, so two cores are sufficient. */
+const PARALLEL_ROWS = 3;
+
+export interface Row {
+  readonly name: string;
+  readonly program: Program;
+  readonly muxer: Muxer;
+  readonly columns: ReadonlyArray<{ readonly name: string; run(cell: Cell): Promise<void> }>;
+}
+
+type CellResult = Omit<Result, 'row' | 'column'>;
+
+/** The programs that cannot run, with the result of their cells. */
+export type Unavailable = ReadonlyMap<Program, CellResult>;
+
+/** The rows of both tables. With words, only the cells whose name contains one of them. */
+export function selectRows(words: readonly string[]): { matrix: Row[]; across: Row[] } {
+  const select = (row: Row): Row[] => {
+    const columns = row.columns.filter(
+      ({ name }) => words.length === 0 || words.some((word) => `${row.name}: ${name}`.includes(word)),
+    );
+    return columns.length === 0 ? [] : [{ ...row, columns }];
+  };
+  const matrix = PROGRAMS.flatMap((program) =>
+    MUXERS.map((muxer) => ({ name: `${program.name} ${muxer}`, program, muxer, columns: SCENARIOS })),
+  );
+  const across = PROGRAMS.map((program) => ({
+    name: `${program.name} serves`,
+    program,
+    muxer: 'both' as const,
+    columns: PAIRS.filter(({ dialer }) => dialer !== program),
+  }));
+  return { matrix: matrix.flatMap(select), across: across.flatMap(select) };
+}
+
+/** Builds the programs. Returns those that cannot run. */
+export async function buildPrograms(
+  programs: readonly Program[],
+  report: (text: string) => void,
+): Promise<Unavailable> {
+  const unavailable = new Map<Program, CellResult>();
+  for (const program of programs) {
+    const { toolchain, name } = program;
+    if (toolchain !== undefined && !(await isInstalled(toolchain))) {
+      unavailable.set(program, {
+        outcome: 'skipped',
+        reason: `"${toolchain} version" does not work on this machine`,
+      });
+      continue;
+    }
+    report(`building ${name} (${program.versions})`);
+    try {
+      await program.build();
+    } catch (error) {
+      unavailable.set(program, { outcome: 'failed', reason: describeError(error) });
+    }
+  }
+  return unavailable;
+}
+
+export interface Runner {
+  run(rows: readonly Row[]): Promise<Result[]>;
+  /** Kills the processes of the cells that run. */
+  stop(): Promise<void>;
+}
+
+export function createRunner(
+  network: Network,
+  unavailable: Unavailable,
+  report: (text: string) => void,
+): Runner {
+  const running = new Set<Cell>();
+
+  async function runCell(row: Row, column: Row['columns'][number]): Promise<CellResult> {
+    const cell = createCell(network, row.program, row.muxer);
+    running.add(cell);
+    try {
+      await column.run(cell);
+      return { outcome: 'passed', defects: cell.defects() };
+    } catch (error) {
+      return { outcome: 'failed', reason: describeError(error).replaceAll('\n', '\n        ') };
+    } finally {
+      await cell.stop();
+      running.delete(cell);
+    }
+  }
+
+  async function runRow(row: Row): Promise<Result[]> {
+    const results: Result[] = [];
+    for (const column of row.columns) {
+      const programs = [row.program, ...('dialer' in column ? [(column as Pair).dialer] : [])];
+      const missing = programs.map((program) => unavailable.get(program)).find(Boolean);
+      const result = missing ?? (await runCell(row, column));
+      results.push({ row: row.name, column: column.name, ...result });
+      const reason = result.reason === undefined ? '' : `\n        ${result.reason}`;
+      if (result.outcome !== 'skipped')
+        report(`${result.outcome.padEnd(7)} ${row.name}: ${column.name}${reason}`);
+    }
+    return results;
+  }
+
+  return {
+    async run(rows) {
+      const results = new Map<Row, Result[]>();
+      const queue = [...rows];
+      const work = async (): Promise<void> => {
+        for (let row = queue.shift(); row !== undefined; row = queue.shift())
+          results.set(row, await runRow(row));
+      };
+      await Promise.all(Array.from({ length: PARALLEL_ROWS }, work));
+      return rows.flatMap((row) => results.get(row) ?? []);
+    },
+    stop: async () => void (await Promise.all([...running].map(async (cell) => cell.stop()))),
+  };
+}
