@@ -1,4 +1,4 @@
-// Bulk: many bytes one way, and the hash of what arrived back.
+// Bulk data in one direction, and the hash of the received data as the response.
 package main
 
 import (
@@ -23,22 +23,22 @@ func receiveBulk(stream network.Stream) error {
 	hash := sha256.New()
 	count, err := io.CopyBuffer(hash, stream, make([]byte, chunkBytes))
 	if err != nil {
-		say("broken", line{"reason": err.Error()})
+		printLine("broken", line{"reason": err.Error()})
 		return err
 	}
 	digits := hex.EncodeToString(hash.Sum(nil))
-	say("received", line{"bytes": count, "sha256": digits})
+	printLine("received", line{"bytes": count, "sha256": digits})
 	if _, err := stream.Write([]byte(digits)); err != nil {
 		return err
 	}
 	return stream.CloseWrite()
 }
 
-// Sends, with a rest at half the way when it is to pause, and answers the hash that the other side made.
+// Sends bulk data and returns the hash that the other side computed. pause waits for a line of input halfway.
 func sendBulk(stream network.Stream, total int64, pause bool) (string, error) {
 	answer := make(chan error, 1)
 	var digits []byte
-	// While it rests, a circuit that ends is seen by who reads.
+	// Reading detects the end of the circuit during the pause.
 	go func() {
 		var err error
 		digits, err = io.ReadAll(io.LimitReader(stream, hashDigits))
@@ -49,7 +49,7 @@ func sendBulk(stream network.Stream, total int64, pause bool) (string, error) {
 	for index := uint64(0); ; index++ {
 		if pause && left <= total/2 {
 			pause = false
-			if err := rest(answer); err != nil {
+			if err := waitForInput(answer); err != nil {
 				return "", err
 			}
 		}
@@ -66,21 +66,21 @@ func sendBulk(stream network.Stream, total int64, pause bool) (string, error) {
 	if err := stream.CloseWrite(); err != nil {
 		return "", err
 	}
-	say("sent", line{"bytes": total, "sha256": hex.EncodeToString(hash.Sum(nil))})
+	printLine("sent", line{"bytes": total, "sha256": hex.EncodeToString(hash.Sum(nil))})
 	err := <-answer
 	return string(digits), err
 }
 
-// Waits for a line of standard input, or for the stream to end.
-func rest(answer <-chan error) error {
-	say("half", line{})
-	opened := make(chan struct{})
+// Waits for a line of standard input, or for the end of the stream.
+func waitForInput(answer <-chan error) error {
+	printLine("half", line{})
+	resume := make(chan struct{})
 	go func() {
 		_, _ = bufio.NewReader(os.Stdin).ReadString('\n')
-		close(opened)
+		close(resume)
 	}()
 	select {
-	case <-opened:
+	case <-resume:
 		return nil
 	case err := <-answer:
 		if err == nil {
@@ -90,7 +90,7 @@ func rest(answer <-chan error) error {
 	}
 }
 
-// Bytes that tell where they belong, so that none can be lost or change places unnoticed.
+// A chunk that starts with its index, so that the hash detects lost and reordered chunks.
 func chunkOf(index uint64, left int64) []byte {
 	chunk := bytes.Repeat([]byte{byte(index)}, int(min(chunkBytes, left)))
 	number := binary.BigEndian.AppendUint64(nil, index)

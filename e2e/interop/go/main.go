@@ -1,5 +1,4 @@
-// One peer of the interop matrix, on published go-libp2p. The command line and the lines it prints are those of all
-// programs of the matrix; ../programs.ts tells them.
+// A program of the interop matrix with published go-libp2p. ../programs.ts documents the command line and the output.
 package main
 
 import (
@@ -15,7 +14,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 )
 
-// The command line: a command, then options that each have a value, then flags.
+// The command line: a command, then options with a value, and flags.
 type options struct {
 	command string
 	values  map[string]string
@@ -24,37 +23,37 @@ type options struct {
 
 func readOptions(args []string) (*options, error) {
 	if len(args) == 0 {
-		return nil, errors.New("which command?")
+		return nil, errors.New("the command is missing")
 	}
 	o := &options{command: args[0], values: map[string]string{}}
-	for at := 1; at < len(args); at++ {
-		if args[at] == "--pause" {
+	for i := 1; i < len(args); i++ {
+		if args[i] == "--pause" {
 			o.pause = true
 			continue
 		}
-		if at+1 == len(args) {
-			return nil, fmt.Errorf("%s needs a value", args[at])
+		if i+1 == len(args) {
+			return nil, fmt.Errorf("the option %s requires a value", args[i])
 		}
-		o.values[args[at]] = args[at+1]
-		at++
+		o.values[args[i]] = args[i+1]
+		i++
 	}
 	return o, nil
 }
 
-func (o *options) number(name string, otherwise int64) (int64, error) {
-	text, given := o.values[name]
-	if !given {
-		return otherwise, nil
+func (o *options) number(name string, fallback int64) (int64, error) {
+	text, isSet := o.values[name]
+	if !isSet {
+		return fallback, nil
 	}
 	return strconv.ParseInt(text, 10, 64)
 }
 
-// Where the relay is: its addresses and its peer id.
+// The address and the peer ID of the relay.
 func (o *options) relay() (*peer.AddrInfo, error) {
 	return peer.AddrInfoFromString(o.values["--relay"])
 }
 
-// Where another device is: behind the relay.
+// The address of the other device through the relay.
 func (o *options) target() (*peer.AddrInfo, error) {
 	address, err := ma.NewMultiaddr(o.values["--relay"] + "/p2p-circuit/p2p/" + o.values["--peer"])
 	if err != nil {
@@ -67,12 +66,12 @@ var output sync.Mutex
 
 type line map[string]any
 
-// Prints one line for the runner of the matrix.
-func say(msg string, fields line) {
-	sayTo(os.Stdout, msg, fields)
+// Prints one JSON line, which the runner of the matrix reads.
+func printLine(msg string, fields line) {
+	printLineTo(os.Stdout, msg, fields)
 }
 
-func sayTo(file *os.File, msg string, fields line) {
+func printLineTo(file *os.File, msg string, fields line) {
 	fields["msg"] = msg
 	text, err := json.Marshal(fields)
 	if err != nil {
@@ -98,13 +97,13 @@ func run(ctx context.Context) error {
 	case "list":
 		return list(ctx, o)
 	default:
-		return fmt.Errorf("there is no command %s", o.command)
+		return fmt.Errorf("unknown command %q", o.command)
 	}
 }
 
 func main() {
 	if err := run(context.Background()); err != nil {
-		sayTo(os.Stderr, "error", line{"reason": err.Error()})
+		printLineTo(os.Stderr, "error", line{"reason": err.Error()})
 		os.Exit(1)
 	}
 }

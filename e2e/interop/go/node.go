@@ -1,5 +1,5 @@
-// The node: TCP → swarm key → Noise → muxer, and the same again inside circuits. QUIC, WebTransport and WebSocket cannot
-// carry a swarm key, so TCP is the only transport.
+// The node: TCP → swarm key → Noise → muxer, and the same layers inside circuits. QUIC, WebTransport and WebSocket do not
+// support a swarm key, so TCP is the only transport.
 package main
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 )
 
-// A node with a fresh identity, which it tells.
+// Creates a node with a new identity and prints its peer ID.
 func createNode(o *options) (host.Host, error) {
 	file, err := os.Open(o.values["--key"])
 	if err != nil {
@@ -35,7 +35,7 @@ func createNode(o *options) (host.Host, error) {
 		libp2p.NoTransports,
 		libp2p.Transport(tcp.NewTCPTransport),
 		libp2p.Security(noise.ID, noise.New),
-		// After NoListenAddrs, which turns it off.
+		// Must follow NoListenAddrs, which disables it.
 		libp2p.EnableRelay(),
 		libp2p.ForceReachabilityPrivate(),
 		libp2p.DisableMetrics(),
@@ -52,21 +52,21 @@ func createNode(o *options) (host.Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	say("started", line{"peer_id": node.ID().String()})
+	printLine("started", line{"peer_id": node.ID().String()})
 	return node, nil
 }
 
-// What the relay said of a circuit; the library keeps it with the connection.
+// The limits of a circuit that the relay sent. The library stores them in the connection.
 func circuitOf(conn network.Conn) (line, error) {
 	extra := conn.Stat().Extra
-	seconds, timed := extra[client.StatLimitDuration].(time.Duration)
-	bytes, counted := extra[client.StatLimitData].(uint64)
-	if !timed || !counted {
+	duration, hasDuration := extra[client.StatLimitDuration].(time.Duration)
+	bytes, hasBytes := extra[client.StatLimitData].(uint64)
+	if !hasDuration || !hasBytes {
 		return nil, fmt.Errorf("the circuit to %s has no limits", conn.RemotePeer())
 	}
 	return line{
 		"peer":    conn.RemotePeer().String(),
-		"seconds": int64(seconds.Seconds()),
+		"seconds": int64(duration.Seconds()),
 		"bytes":   bytes,
 	}, nil
 }

@@ -1,4 +1,4 @@
-// dial, pull and bulk: a device that reaches another one through the relay.
+// The commands dial, pull and bulk: a device that dials another device through the relay.
 package main
 
 import (
@@ -14,7 +14,7 @@ import (
 
 const (
 	dialTimeout = 20 * time.Second
-	// Entries asked for at once where nothing else is said.
+	// Default of --limit: maximum entries per request.
 	defaultLimit = 1000
 )
 
@@ -28,7 +28,7 @@ func request(ctx context.Context, o *options) error {
 		return err
 	}
 	defer node.Close()
-	// Circuits are limited connections, on which the library opens streams only when told so.
+	// Circuits are limited connections, on which the library opens streams only with this context.
 	ctx = network.WithAllowLimitedConn(ctx, "interop")
 	dialing, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -39,29 +39,29 @@ func request(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	say("circuit", circuit)
+	printLine("circuit", circuit)
 	switch o.command {
 	case "pull":
 		return pull(ctx, node, target.ID, o)
 	case "bulk":
 		return bulk(ctx, node, target.ID, o)
 	default:
-		return greet(ctx, node, target.ID)
+		return identifyAndPing(ctx, node, target.ID)
 	}
 }
 
-// Connect has returned, so identify is done.
-func greet(ctx context.Context, node host.Host, id peer.ID) error {
+// Identify is complete, because Connect has returned.
+func identifyAndPing(ctx context.Context, node host.Host, id peer.ID) error {
 	agent, err := node.Peerstore().Get(id, "AgentVersion")
 	if err != nil {
-		return fmt.Errorf("identify told nothing: %w", err)
+		return fmt.Errorf("identify returned no agent: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	if result := <-ping.Ping(ctx, node, id); result.Error != nil {
 		return result.Error
 	}
-	say("dialed", line{"peer": id.String(), "agent": agent})
+	printLine("dialed", line{"peer": id.String(), "agent": agent})
 	return nil
 }
 
@@ -84,12 +84,12 @@ func pull(ctx context.Context, node host.Host, id peer.ID, o *options) error {
 		if err := readMessage(stream, maxResponseBytes, &response); err != nil {
 			return err
 		}
-		for _, one := range response.Entries {
-			say("entry", line{"entry": convert(one, fromWireTime)})
+		for _, received := range response.Entries {
+			printLine("entry", line{"entry": convert(received, fromWireTime)})
 		}
 		count += len(response.Entries)
 		if response.NextCursor == nil {
-			say("pulled", line{"entries": count, "protocol": stream.Protocol()})
+			printLine("pulled", line{"entries": count, "protocol": stream.Protocol()})
 			return stream.Close()
 		}
 		cursor = *response.NextCursor
@@ -111,6 +111,6 @@ func bulk(ctx context.Context, node host.Host, id peer.ID, o *options) error {
 		stream.Reset()
 		return err
 	}
-	say("confirmed", line{"sha256": digits})
+	printLine("confirmed", line{"sha256": digits})
 	return stream.Close()
 }

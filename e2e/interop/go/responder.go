@@ -1,4 +1,4 @@
-// reserve and serve: a device that can be reached through the relay.
+// The commands reserve and serve: a device that is reachable through the relay.
 package main
 
 import (
@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// Pause before a lost reservation is asked for again.
-	retryPause = 500 * time.Millisecond
-	// What connecting and reserving may take together.
+	// Delay before a lost reservation is requested again.
+	retryDelay = 500 * time.Millisecond
+	// Timeout of connecting and reserving together.
 	reserveTimeout = 20 * time.Second
 )
 
@@ -37,25 +37,25 @@ func respond(ctx context.Context, o *options) error {
 	defer node.Close()
 	lost := make(chan struct{}, 1)
 	node.Network().Notify(&network.NotifyBundle{
-		ConnectedF:    func(_ network.Network, conn network.Conn) { tellCircuit(conn) },
-		DisconnectedF: func(_ network.Network, conn network.Conn) { tellLoss(conn, relay.ID, lost) },
+		ConnectedF:    func(_ network.Network, conn network.Conn) { reportCircuit(conn) },
+		DisconnectedF: func(_ network.Network, conn network.Conn) { notifyLoss(conn, relay.ID, lost) },
 	})
 	for _, id := range pullProtocolsOf(o) {
 		handle(node, id, func(stream network.Stream) error { return answerPull(stream, entries) })
 	}
 	handle(node, bulkProtocol, receiveBulk)
 	for {
-		err := hold(ctx, node, *relay, lost, o.command == "reserve")
+		err := holdReservation(ctx, node, *relay, lost, o.command == "reserve")
 		if o.command == "reserve" {
 			return err
 		}
-		say("lost", line{"reason": err.Error(), "connected": isConnected(node, relay.ID)})
-		time.Sleep(retryPause)
+		printLine("lost", line{"reason": err.Error(), "connected": isConnected(node, relay.ID)})
+		time.Sleep(retryDelay)
 	}
 }
 
-// Reserves, and refreshes after three quarters of the time that each reservation holds, until one is lost.
-func hold(ctx context.Context, node host.Host, relay peer.AddrInfo, lost <-chan struct{}, once bool) error {
+// Reserves, and refreshes the reservation after three quarters of its lifetime, until it is lost.
+func holdReservation(ctx context.Context, node host.Host, relay peer.AddrInfo, lost <-chan struct{}, once bool) error {
 	for renewal := false; ; renewal = true {
 		reservation, err := reserve(ctx, node, relay)
 		if err != nil {
@@ -65,7 +65,7 @@ func hold(ctx context.Context, node host.Host, relay peer.AddrInfo, lost <-chan 
 		for _, address := range reservation.Addrs {
 			addresses = append(addresses, address.String()+"/p2p-circuit/p2p/"+node.ID().String())
 		}
-		say("reserved", line{
+		printLine("reserved", line{
 			"renewal":   renewal,
 			"addresses": addresses,
 			"seconds":   int64(reservation.LimitDuration.Seconds()),
@@ -78,7 +78,7 @@ func hold(ctx context.Context, node host.Host, relay peer.AddrInfo, lost <-chan 
 		select {
 		case <-time.After(time.Until(reservation.Expiration) * 3 / 4):
 		case <-lost:
-			return errors.New("the connection to the relay ended")
+			return errors.New("the connection to the relay has ended")
 		}
 	}
 }
@@ -86,7 +86,7 @@ func hold(ctx context.Context, node host.Host, relay peer.AddrInfo, lost <-chan 
 func reserve(ctx context.Context, node host.Host, relay peer.AddrInfo) (*client.Reservation, error) {
 	ctx, cancel := context.WithTimeout(ctx, reserveTimeout)
 	defer cancel()
-	// After a loss the library would wait before it dials the same address again.
+	// After a lost connection, the library would delay the next dial to the same address.
 	if network, ok := node.Network().(*swarm.Swarm); ok {
 		network.Backoff().Clear(relay.ID)
 	}
@@ -100,16 +100,16 @@ func isConnected(node host.Host, id peer.ID) bool {
 	return node.Network().Connectedness(id) == network.Connected
 }
 
-func tellCircuit(conn network.Conn) {
+func reportCircuit(conn network.Conn) {
 	if !conn.Stat().Limited || conn.Stat().Direction != network.DirInbound {
 		return
 	}
 	if circuit, err := circuitOf(conn); err == nil {
-		say("circuit", circuit)
+		printLine("circuit", circuit)
 	}
 }
 
-func tellLoss(conn network.Conn, relay peer.ID, lost chan<- struct{}) {
+func notifyLoss(conn network.Conn, relay peer.ID, lost chan<- struct{}) {
 	if conn.Stat().Limited || conn.RemotePeer() != relay {
 		return
 	}

@@ -1,4 +1,4 @@
-// sync-pull: entries as they travel, and the two versions of the protocol.
+// sync-pull: the wire format of entries, and the two versions of the protocol.
 package main
 
 import (
@@ -17,25 +17,25 @@ import (
 const (
 	maxRequestBytes  = 64 * 1024
 	maxResponseBytes = 32 * 1024 * 1024
-	// What a message may grow to, in multiples of what it is on the wire.
-	maxGrowth = 4
+	// Maximum size of a decompressed message, as a multiple of the limit for the compressed message.
+	maxDecompressionFactor = 4
 )
 
-// The preferred one first.
+// The preferred version first.
 var pullProtocols = []protocol.ID{"/rustory/sync-pull/1.0.1", "/rustory/sync-pull/1.0.0"}
 
 func pullProtocolsOf(o *options) []protocol.ID {
-	version, chosen := o.values["--version"]
+	version, isSet := o.values["--version"]
 	var offered []protocol.ID
 	for _, id := range pullProtocols {
-		if !chosen || strings.HasSuffix(string(id), version) {
+		if !isSet || strings.HasSuffix(string(id), version) {
 			offered = append(offered, id)
 		}
 	}
 	return offered
 }
 
-// One command of the history, with its time in unix seconds, or as the Rust time crate writes it.
+// One command of the history, with its time in Unix seconds or in the format of the Rust time crate.
 type entry[Time any] struct {
 	EntryID    string `json:"entry_id"`
 	DeviceID   string `json:"device_id"`
@@ -61,13 +61,13 @@ func convert[From, To any](from entry[From], time func(From) To) entry[To] {
 }
 
 func toWireTime(seconds int64) wireTime {
-	at := time.Unix(seconds, 0).UTC()
-	return wireTime{at.Year(), at.YearDay(), at.Hour(), at.Minute(), at.Second(), at.Nanosecond(), 0, 0, 0}
+	t := time.Unix(seconds, 0).UTC()
+	return wireTime{t.Year(), t.YearDay(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), 0, 0, 0}
 }
 
-func fromWireTime(at wireTime) int64 {
-	offset := at[6]*3600 + at[7]*60 + at[8]
-	return time.Date(at[0], 1, at[1], at[2], at[3], at[4], at[5], time.UTC).Unix() - int64(offset)
+func fromWireTime(t wireTime) int64 {
+	offset := t[6]*3600 + t[7]*60 + t[8]
+	return time.Date(t[0], 1, t[1], t[2], t[3], t[4], t[5], time.UTC).Unix() - int64(offset)
 }
 
 type pullRequest struct {
@@ -81,8 +81,8 @@ type pullResponse struct {
 }
 
 func readEntries(o *options) ([]entry[wireTime], error) {
-	path, given := o.values["--entries"]
-	if !given {
+	path, isSet := o.values["--entries"]
+	if !isSet {
 		return nil, nil
 	}
 	text, err := os.ReadFile(path)
@@ -94,13 +94,13 @@ func readEntries(o *options) ([]entry[wireTime], error) {
 		return nil, err
 	}
 	entries := make([]entry[wireTime], len(stored))
-	for at, one := range stored {
-		entries[at] = convert(one, toWireTime)
+	for i, row := range stored {
+		entries[i] = convert(row, toWireTime)
 	}
 	return entries, nil
 }
 
-// Answers one pull; the cursor of an entry is its place, counted from one.
+// Responds to one pull. The cursor of an entry is its position, counted from one.
 func answerPull(stream network.Stream, entries []entry[wireTime]) error {
 	var request pullRequest
 	if err := readMessage(stream, maxRequestBytes, &request); err != nil {
@@ -114,7 +114,7 @@ func answerPull(stream network.Stream, entries []entry[wireTime]) error {
 	} else {
 		response.Entries = []entry[wireTime]{}
 	}
-	say("served", line{"protocol": stream.Protocol(), "entries": to - from})
+	printLine("served", line{"protocol": stream.Protocol(), "entries": to - from})
 	return writeMessage(stream, response)
 }
 
@@ -133,7 +133,7 @@ func readMessage(stream network.Stream, limit int64, message any) error {
 			return err
 		}
 		defer decoder.Close()
-		if bytes, err = readBounded(decoder, limit*maxGrowth); err != nil {
+		if bytes, err = readBounded(decoder, limit*maxDecompressionFactor); err != nil {
 			return err
 		}
 	}
@@ -143,7 +143,7 @@ func readMessage(stream network.Stream, limit int64, message any) error {
 func readBounded(from io.Reader, limit int64) ([]byte, error) {
 	bytes, err := io.ReadAll(io.LimitReader(from, limit+1))
 	if err == nil && int64(len(bytes)) > limit {
-		err = fmt.Errorf("message too large: more than %d bytes", limit)
+		err = fmt.Errorf("the message is larger than %d bytes", limit)
 	}
 	return bytes, err
 }

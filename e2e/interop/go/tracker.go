@@ -1,4 +1,5 @@
-// register and list: the tracker over HTTP. Empty fields go out as null; an answer without last_seen_unix cannot be read.
+// The commands register and list: the HTTP API of the tracker. Empty fields are sent as null, and a response without
+// last_seen_unix is rejected.
 package main
 
 import (
@@ -18,8 +19,8 @@ import (
 )
 
 const (
-	callTimeout    = 5 * time.Second
-	maxAnswerBytes = 1024 * 1024
+	requestTimeout = 5 * time.Second
+	maxListBytes   = 1024 * 1024
 )
 
 type meta struct {
@@ -68,7 +69,7 @@ func register(ctx context.Context, o *options) error {
 	if err := call(ctx, http.MethodPost, o.values["--tracker"]+"/api/v1/peers/register", body, &answer); err != nil {
 		return err
 	}
-	say("registered", line{"peer_id": id.String(), "ok": answer.OK, "ttl_sec": answer.TTLSec})
+	printLine("registered", line{"peer_id": id.String(), "ok": answer.OK, "ttl_sec": answer.TTLSec})
 	return nil
 }
 
@@ -80,17 +81,17 @@ func list(ctx context.Context, o *options) error {
 	if err := call(ctx, http.MethodGet, address, nil, &answer); err != nil {
 		return err
 	}
-	for _, one := range answer.Peers {
-		if one.LastSeenUnix == nil {
+	for _, found := range answer.Peers {
+		if found.LastSeenUnix == nil {
 			return errors.New("a peer has no last_seen_unix")
 		}
 	}
-	say("listed", line{"peers": answer.Peers})
+	printLine("listed", line{"peers": answer.Peers})
 	return nil
 }
 
 func call(ctx context.Context, method, address string, body []byte, answer any) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
 	if err != nil {
@@ -103,9 +104,9 @@ func call(ctx context.Context, method, address string, body []byte, answer any) 
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answered %s", address, response.Status)
+		return fmt.Errorf("%s: the status is %s", address, response.Status)
 	}
-	decoder := json.NewDecoder(io.LimitReader(response.Body, maxAnswerBytes))
+	decoder := json.NewDecoder(io.LimitReader(response.Body, maxListBytes))
 	decoder.DisallowUnknownFields()
 	return decoder.Decode(answer)
 }

@@ -1,4 +1,4 @@
-//! Bulk: many bytes one way, and the hash of what arrived back.
+//! Bulk data in one direction, and the hash of the received data as the response.
 
 use std::io;
 use std::sync::Arc;
@@ -10,20 +10,20 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 
-use crate::say;
+use crate::print_line;
 
 pub const PROTOCOL: &str = "/rustory-interop/bulk/1.0.0";
 
 const CHUNK_BYTES: usize = 64 * 1024;
 const HASH_DIGITS: u64 = 64;
 
-/// What one side sends, or what the other counted.
+/// The data to send, or the summary of the received data.
 #[derive(Debug)]
 pub struct Bulk {
     pub bytes: u64,
-    /// Of what arrived, in hexadecimal digits; empty before.
+    /// The hexadecimal hash of the received data; empty on the sending side.
     pub sha256: String,
-    /// Sending waits for it at half the way.
+    /// If set, the sender waits for it after half of the data.
     pub pause: Option<Arc<Notify>>,
 }
 
@@ -80,11 +80,11 @@ impl Codec for BulkCodec {
         let mut pause = bulk.pause;
         for index in 0u64.. {
             if left <= bulk.bytes / 2
-                && let Some(gate) = pause.take()
+                && let Some(resume) = pause.take()
             {
                 io.flush().await?;
-                say(json!({ "msg": "half" }));
-                gate.notified().await;
+                print_line(json!({ "msg": "half" }));
+                resume.notified().await;
             }
             if left == 0 {
                 break;
@@ -94,7 +94,9 @@ impl Codec for BulkCodec {
             io.write_all(&chunk).await?;
             left -= chunk.len() as u64;
         }
-        say(json!({ "msg": "sent", "bytes": bulk.bytes, "sha256": hex::encode(hash.finalize()) }));
+        print_line(
+            json!({ "msg": "sent", "bytes": bulk.bytes, "sha256": hex::encode(hash.finalize()) }),
+        );
         Ok(())
     }
 
@@ -111,7 +113,7 @@ impl Codec for BulkCodec {
     }
 }
 
-/// Bytes that tell where they belong, so that none can be lost or change places unnoticed.
+/// A chunk that starts with its index, so that the hash detects lost and reordered chunks.
 fn chunk(index: u64, left: u64) -> Vec<u8> {
     let mut bytes = vec![index as u8; CHUNK_BYTES.min(left as usize)];
     let number = index.to_be_bytes();

@@ -1,5 +1,5 @@
-//! One peer of the interop matrix, on published rust-libp2p and built as released `rr` clients are. The command line
-//! and the lines it prints are those of all programs of the matrix; `../programs.ts` tells them.
+//! A program of the interop matrix with published rust-libp2p, built like released `rr` clients. `../programs.ts`
+//! documents the command line and the output.
 
 #[cfg(feature = "newest")]
 extern crate libp2p_newest as libp2p;
@@ -27,15 +27,15 @@ use serde_json::{Value, json};
 
 pub type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// Prints one line for the runner of the matrix.
-pub fn say(line: Value) {
+/// Prints one JSON line, which the runner of the matrix reads.
+pub fn print_line(line: Value) {
     let mut out = std::io::stdout().lock();
-    // A runner that has gone needs no more lines.
+    // Writing fails if the runner has exited.
     let _ = writeln!(out, "{line}");
     let _ = out.flush();
 }
 
-/// An error with all its causes: libp2p's own texts often name only the outermost layer.
+/// The message of an error and of all its causes. The messages of libp2p often only describe the outermost layer.
 pub fn explain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -67,6 +67,6 @@ async fn run() -> Outcome<()> {
         "dial" | "pull" | "bulk" => requester::run(&options).await,
         "register" => tracker::register(&options),
         "list" => tracker::list(&options),
-        other => Err(format!("there is no command {other}").into()),
+        other => Err(format!("Unknown command \"{other}\".").into()),
     }
 }

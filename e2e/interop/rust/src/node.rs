@@ -1,4 +1,4 @@
-//! The node: TCP → swarm key → Noise → muxer, and the same again inside circuits.
+//! The node: TCP → swarm key → Noise → muxer, and the same layers inside circuits.
 
 use std::io;
 use std::time::Duration;
@@ -16,14 +16,13 @@ use libp2p::{PeerId, StreamProtocol, identify, noise, ping, relay, tcp, yamux};
 use crate::bulk::{self, BulkCodec};
 use crate::options::Options;
 use crate::sync::{self, PullCodec};
-use crate::{Outcome, say};
+use crate::{Outcome, print_line};
 
-/// What setting up a connection may take, and how long an idle one stays.
-const HANDSHAKE: Duration = Duration::from_secs(20);
-const IDLE: Duration = Duration::from_secs(60);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What one exchange may take: 256 MiB pass within it on a slow machine.
-const EXCHANGE: Duration = Duration::from_secs(300);
+/// Timeout of one request and its response; sufficient for 256 MiB on a slow machine.
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(300);
 
 #[derive(NetworkBehaviour)]
 pub struct Behaviour {
@@ -34,13 +33,13 @@ pub struct Behaviour {
     pub bulk: request_response::Behaviour<BulkCodec>,
 }
 
-/// A node with a fresh identity, which it tells.
+/// Creates a node with a new identity and prints its peer ID.
 pub fn create(options: &Options) -> Outcome<Swarm<Behaviour>> {
     let identity = Keypair::generate_ed25519();
     let peer = identity.public().to_peer_id();
     let (circuits, client) = relay::client::new(peer);
     let transport = transport(options, &identity, circuits)?;
-    let exchange = || request_response::Config::default().with_request_timeout(EXCHANGE);
+    let exchange = || request_response::Config::default().with_request_timeout(EXCHANGE_TIMEOUT);
     let behaviour = Behaviour {
         relay: client,
         identify: identify::Behaviour::new(identify::Config::new(
@@ -54,8 +53,8 @@ pub fn create(options: &Options) -> Outcome<Swarm<Behaviour>> {
             exchange(),
         ),
     };
-    let config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE);
-    say(serde_json::json!({ "msg": "started", "peer_id": peer.to_string() }));
+    let config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE_TIMEOUT);
+    print_line(serde_json::json!({ "msg": "started", "peer_id": peer.to_string() }));
     Ok(Swarm::new(transport, behaviour, peer, config))
 }
 
@@ -85,20 +84,20 @@ fn transport(
     Ok(match options.text("--muxer")? {
         "yamux" => secured
             .multiplex(yamux::Config::default())
-            .timeout(HANDSHAKE)
+            .timeout(HANDSHAKE_TIMEOUT)
             .boxed(),
         "mplex" => secured
             .multiplex(libp2p_mplex::Config::default())
-            .timeout(HANDSHAKE)
+            .timeout(HANDSHAKE_TIMEOUT)
             .boxed(),
         "both" => secured
             .multiplex(SelectUpgrade::new(
                 yamux::Config::default(),
                 libp2p_mplex::Config::default(),
             ))
-            .timeout(HANDSHAKE)
+            .timeout(HANDSHAKE_TIMEOUT)
             .boxed(),
-        other => return Err(format!("there is no muxer {other}").into()),
+        other => return Err(format!("Unknown muxer \"{other}\".").into()),
     })
 }
 

@@ -1,4 +1,4 @@
-//! The command line: a command, then options that each have a value, then flags.
+//! The command line: a command, then options with a value, and flags.
 
 use std::collections::HashMap;
 use std::fs;
@@ -18,7 +18,7 @@ pub struct Options {
 
 impl Options {
     pub fn read(mut args: impl Iterator<Item = String>) -> Outcome<Self> {
-        let command = args.next().ok_or("which command?")?;
+        let command = args.next().ok_or("The command is missing.")?;
         let mut options = Self {
             command,
             values: HashMap::new(),
@@ -29,7 +29,9 @@ impl Options {
                 options.pause = true;
                 continue;
             }
-            let value = args.next().ok_or_else(|| format!("{name} needs a value"))?;
+            let value = args
+                .next()
+                .ok_or_else(|| format!("The option {name} requires a value."))?;
             options.values.insert(name, value);
         }
         Ok(options)
@@ -37,7 +39,7 @@ impl Options {
 
     pub fn text(&self, name: &str) -> Outcome<&str> {
         self.optional(name)
-            .ok_or_else(|| format!("{name} is missing").into())
+            .ok_or_else(|| format!("The option {name} is missing.").into())
     }
 
     pub fn optional(&self, name: &str) -> Option<&str> {
@@ -58,6 +60,7 @@ impl Options {
 
     pub fn swarm_key(&self) -> Outcome<PreSharedKey> {
         let text = fs::read_to_string(self.text("--key")?)?;
-        text.parse().map_err(|_| "--key names no swarm key".into())
+        text.parse()
+            .map_err(|_| "--key: the file is not a swarm key.".into())
     }
 }

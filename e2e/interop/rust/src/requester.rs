@@ -1,4 +1,4 @@
-//! `dial`, `pull` and `bulk`: a device that reaches another one through the relay.
+//! The commands `dial`, `pull` and `bulk`: a device that dials another device through the relay.
 
 use std::sync::Arc;
 
@@ -14,9 +14,9 @@ use crate::bulk::Bulk;
 use crate::node::{Behaviour, BehaviourEvent, create};
 use crate::options::Options;
 use crate::sync::{Message, PullRequest, PullResponse};
-use crate::{Outcome, explain, say};
+use crate::{Outcome, explain, print_line};
 
-/// Entries asked for at once where nothing else is said.
+/// Default of `--limit`: maximum entries per request.
 const DEFAULT_LIMIT: usize = 1000;
 
 struct Requester<'a> {
@@ -26,7 +26,7 @@ struct Requester<'a> {
     cursor: i64,
     limit: usize,
     entries: usize,
-    /// What `dial` waits for: who the other one is, and its answer to a ping.
+    /// `dial` waits for the agent of the other device and for its response to a ping.
     agent: Option<String>,
     pinged: bool,
 }
@@ -62,7 +62,7 @@ pub async fn run(options: &Options) -> Outcome<()> {
 }
 
 impl Requester<'_> {
-    /// Answers whether all is done.
+    /// Returns whether the command is complete.
     fn on_event(&mut self, event: SwarmEvent<BehaviourEvent>) -> Outcome<bool> {
         match event {
             SwarmEvent::ConnectionEstablished { peer_id, .. } if peer_id == self.peer => {
@@ -71,11 +71,11 @@ impl Requester<'_> {
             SwarmEvent::OutgoingConnectionError { error, .. } => return Err(error.into()),
             SwarmEvent::ConnectionClosed { peer_id, cause, .. } if peer_id == self.peer => {
                 let reason = cause.map_or("closed".into(), |error| explain(&error));
-                return Err(format!("the circuit ended: {reason}").into());
+                return Err(format!("The circuit has ended: {reason}.").into());
             }
             SwarmEvent::Behaviour(BehaviourEvent::Relay(
                 relay::client::Event::OutboundCircuitEstablished { limit, .. },
-            )) => say(json!({
+            )) => print_line(json!({
                 "msg": "circuit",
                 "peer": self.peer.to_string(),
                 "seconds": limit.as_ref().and_then(|limit| limit.duration()).map(|time| time.as_secs()),
@@ -87,14 +87,14 @@ impl Requester<'_> {
                 ..
             })) if peer_id == self.peer => {
                 self.agent = Some(info.agent_version);
-                return Ok(self.is_known());
+                return Ok(self.report_dialed());
             }
             SwarmEvent::Behaviour(BehaviourEvent::Ping(ping::Event { peer, result, .. }))
                 if peer == self.peer && self.options.command == "dial" =>
             {
                 result?;
                 self.pinged = true;
-                return Ok(self.is_known());
+                return Ok(self.report_dialed());
             }
             SwarmEvent::Behaviour(BehaviourEvent::Pull(event)) => return self.on_pull(event),
             SwarmEvent::Behaviour(BehaviourEvent::Bulk(event)) => return self.on_bulk(event),
@@ -105,9 +105,9 @@ impl Requester<'_> {
 
     fn begin(&mut self) -> Outcome<()> {
         match self.options.command.as_str() {
-            "pull" => self.ask()?,
+            "pull" => self.send_pull()?,
             "bulk" => {
-                let pause = self.options.pause.then(gate_of_stdin);
+                let pause = self.options.pause.then(notify_on_input);
                 let bulk = Bulk {
                     bytes: self.options.number("--bytes")?,
                     sha256: String::new(),
@@ -123,7 +123,8 @@ impl Requester<'_> {
         Ok(())
     }
 
-    fn is_known(&self) -> bool {
+    /// Prints the result of `dial` when it is complete. Returns whether it is.
+    fn report_dialed(&self) -> bool {
         let Some(agent) = self
             .agent
             .as_ref()
@@ -131,11 +132,11 @@ impl Requester<'_> {
         else {
             return false;
         };
-        say(json!({ "msg": "dialed", "peer": self.peer.to_string(), "agent": agent }));
+        print_line(json!({ "msg": "dialed", "peer": self.peer.to_string(), "agent": agent }));
         true
     }
 
-    fn ask(&mut self) -> Outcome<()> {
+    fn send_pull(&mut self) -> Outcome<()> {
         let request = PullRequest {
             cursor: self.cursor,
             limit: self.limit,
@@ -166,14 +167,18 @@ impl Requester<'_> {
         } = serde_json::from_slice(&response.json)?;
         self.entries += entries.len();
         for entry in entries {
-            say(json!({ "msg": "entry", "entry": entry.with_time(|ts| ts.unix_timestamp()) }));
+            print_line(
+                json!({ "msg": "entry", "entry": entry.with_time(|ts| ts.unix_timestamp()) }),
+            );
         }
         let Some(cursor) = next_cursor else {
-            say(json!({ "msg": "pulled", "entries": self.entries, "protocol": response.protocol }));
+            print_line(
+                json!({ "msg": "pulled", "entries": self.entries, "protocol": response.protocol }),
+            );
             return Ok(true);
         };
         self.cursor = cursor;
-        self.ask()?;
+        self.send_pull()?;
         Ok(false)
     }
 
@@ -183,7 +188,7 @@ impl Requester<'_> {
                 message: Exchange::Response { response, .. },
                 ..
             } => {
-                say(json!({ "msg": "confirmed", "sha256": response }));
+                print_line(json!({ "msg": "confirmed", "sha256": response }));
                 Ok(true)
             }
             Event::OutboundFailure { error, .. } => Err(error.into()),
@@ -192,13 +197,13 @@ impl Requester<'_> {
     }
 }
 
-/// Opens with the next line of standard input.
-fn gate_of_stdin() -> Arc<Notify> {
-    let gate = Arc::new(Notify::new());
-    let opened = Arc::clone(&gate);
+/// Notifies after the next line of standard input.
+fn notify_on_input() -> Arc<Notify> {
+    let notify = Arc::new(Notify::new());
+    let sender = Arc::clone(&notify);
     std::thread::spawn(move || {
         let _ = std::io::stdin().read_line(&mut String::new());
-        opened.notify_one();
+        sender.notify_one();
     });
-    gate
+    notify
 }

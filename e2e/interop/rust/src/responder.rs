@@ -1,4 +1,4 @@
-//! `reserve` and `serve`: a device that can be reached through the relay.
+//! The commands `reserve` and `serve`: a device that is reachable through the relay.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -17,22 +17,22 @@ use tokio::time::{Instant, sleep_until};
 use crate::node::{Behaviour, BehaviourEvent, create};
 use crate::options::Options;
 use crate::sync::{Entry, Message, PullRequest, PullResponse};
-use crate::{Outcome, explain, say};
+use crate::{Outcome, explain, print_line};
 
-/// Pause before a lost reservation is asked for again.
-const RETRY: Duration = Duration::from_millis(500);
+/// Delay before a lost reservation is requested again.
+const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// A day away: no retry is due.
+/// Longer than any run: no retry is scheduled.
 const NEVER: Duration = Duration::from_secs(86_400);
 
 struct Responder {
     swarm: Swarm<Behaviour>,
     relay: Multiaddr,
     entries: Vec<Entry<OffsetDateTime>>,
-    /// The limits of reservations granted whose addresses have not been told yet.
+    /// Granted reservations that are not printed yet, because their addresses are not known yet.
     granted: VecDeque<Value>,
     listener: Option<ListenerId>,
-    /// The command `reserve` ends when it knows.
+    /// Whether the command is `reserve`, which exits after the first reservation.
     once: bool,
 }
 
@@ -50,7 +50,7 @@ pub async fn run(options: &Options) -> Outcome<()> {
         tokio::select! {
             event = responder.swarm.select_next_some() => match responder.on_event(event)? {
                 Next::Wait => {}
-                Next::Retry => retry_at = Instant::now() + RETRY,
+                Next::Retry => retry_at = Instant::now() + RETRY_DELAY,
                 Next::End => return Ok(()),
             },
             _ = sleep_until(retry_at) => {
@@ -80,7 +80,9 @@ impl Responder {
                     },
                 ..
             })) => {
-                say(json!({ "msg": "received", "bytes": request.bytes, "sha256": request.sha256 }));
+                print_line(
+                    json!({ "msg": "received", "bytes": request.bytes, "sha256": request.sha256 }),
+                );
                 let _ = self
                     .swarm
                     .behaviour_mut()
@@ -90,19 +92,19 @@ impl Responder {
             SwarmEvent::Behaviour(BehaviourEvent::Bulk(Event::InboundFailure {
                 error, ..
             })) => {
-                say(json!({ "msg": "broken", "reason": explain(&error) }));
+                print_line(json!({ "msg": "broken", "reason": explain(&error) }));
             }
             SwarmEvent::NewListenAddr { address, .. } => {
                 if let Some(mut line) = self.granted.pop_front() {
                     line["addresses"] = json!([address.to_string()]);
-                    say(line);
+                    print_line(line);
                     if self.once {
                         return Ok(Next::End);
                     }
                 }
             }
             SwarmEvent::OutgoingConnectionError { error, .. } => {
-                say(json!({ "msg": "unreachable", "reason": explain(&error) }));
+                print_line(json!({ "msg": "unreachable", "reason": explain(&error) }));
                 if self.once {
                     return Err(error.into());
                 }
@@ -115,7 +117,9 @@ impl Responder {
                 let reason = reason
                     .err()
                     .map_or("closed".into(), |error| explain(&error));
-                say(json!({ "msg": "lost", "reason": reason, "connected": self.is_connected() }));
+                print_line(
+                    json!({ "msg": "lost", "reason": reason, "connected": self.is_connected() }),
+                );
                 return if self.once {
                     Err(reason.into())
                 } else {
@@ -127,7 +131,7 @@ impl Responder {
         Ok(Next::Wait)
     }
 
-    /// Whether the connection to the relay stands: a refused reservation is no reason to end it.
+    /// Whether the connection to the relay is open. A refused reservation must not close it.
     fn is_connected(&self) -> bool {
         self.swarm.network_info().num_peers() > 0
     }
@@ -141,19 +145,21 @@ impl Responder {
                     "seconds": limit.as_ref().and_then(|limit| limit.duration()).map(|time| time.as_secs()),
                     "bytes": limit.as_ref().and_then(|limit| limit.data_in_bytes()),
                 });
-                // A renewal changes no address, so none is told.
+                // A renewal emits no new address.
                 if renewal {
-                    say(line)
+                    print_line(line)
                 } else {
                     self.granted.push_back(line)
                 }
             }
-            relay::client::Event::InboundCircuitEstablished { src_peer_id, limit } => say(json!({
-                "msg": "circuit",
-                "peer": src_peer_id.to_string(),
-                "seconds": limit.as_ref().and_then(|limit| limit.duration()).map(|time| time.as_secs()),
-                "bytes": limit.as_ref().and_then(|limit| limit.data_in_bytes()),
-            })),
+            relay::client::Event::InboundCircuitEstablished { src_peer_id, limit } => {
+                print_line(json!({
+                    "msg": "circuit",
+                    "peer": src_peer_id.to_string(),
+                    "seconds": limit.as_ref().and_then(|limit| limit.duration()).map(|time| time.as_secs()),
+                    "bytes": limit.as_ref().and_then(|limit| limit.data_in_bytes()),
+                }))
+            }
             relay::client::Event::OutboundCircuitEstablished { .. } => {}
         }
     }
@@ -177,7 +183,9 @@ impl Responder {
             .cloned()
             .collect();
         let next_cursor = (!entries.is_empty()).then_some(cursor + entries.len() as i64);
-        say(json!({ "msg": "served", "protocol": request.protocol, "entries": entries.len() }));
+        print_line(
+            json!({ "msg": "served", "protocol": request.protocol, "entries": entries.len() }),
+        );
         let json = serde_json::to_vec(&PullResponse {
             entries,
             next_cursor,

@@ -1,4 +1,4 @@
-//! sync-pull: entries as they travel, and the two versions of the protocol.
+//! sync-pull: the wire format of entries, and the two versions of the protocol.
 
 use std::io::{self, Read};
 
@@ -8,17 +8,17 @@ use libp2p::request_response::Codec;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-/// The preferred one first.
+/// The preferred version first.
 pub const PROTOCOLS: [&str; 2] = ["/rustory/sync-pull/1.0.1", "/rustory/sync-pull/1.0.0"];
 
 const MAX_REQUEST_BYTES: u64 = 64 * 1024;
 const MAX_RESPONSE_BYTES: u64 = 32 * 1024 * 1024;
 
-/// What a message may grow to, in multiples of what it is on the wire.
-const MAX_GROWTH: u64 = 4;
+/// Maximum size of a decompressed message, as a multiple of the limit for the compressed message.
+const MAX_DECOMPRESSION_FACTOR: u64 = 4;
 
-/// One command of the history. On the wire `ts` is what the `time` crate's own serde form makes of it; in files and on
-/// the screen it is unix seconds.
+/// One command of the history. On the wire `ts` has the serde format of the `time` crate; in files and in the output it
+/// is Unix seconds.
 #[derive(Clone, Deserialize, Serialize)]
 pub struct Entry<Time> {
     pub entry_id: String,
@@ -64,7 +64,7 @@ pub struct PullResponse {
     pub next_cursor: Option<i64>,
 }
 
-/// The JSON of a request or a response, and the version it travels by.
+/// The JSON of a request or a response, and the protocol that carries it.
 #[derive(Debug)]
 pub struct Message {
     pub protocol: String,
@@ -137,13 +137,13 @@ where
 {
     let mut bytes = Vec::new();
     io.take(max + 1).read_to_end(&mut bytes).await?;
-    bounded(&bytes, max)?;
+    check_size(&bytes, max)?;
     let mut json = bytes;
     if is_compressed(protocol) {
         let mut plain = Vec::new();
         let decoder = zstd::stream::read::Decoder::new(json.as_slice())?;
-        Read::take(decoder, max * MAX_GROWTH + 1).read_to_end(&mut plain)?;
-        bounded(&plain, max * MAX_GROWTH)?;
+        Read::take(decoder, max * MAX_DECOMPRESSION_FACTOR + 1).read_to_end(&mut plain)?;
+        check_size(&plain, max * MAX_DECOMPRESSION_FACTOR)?;
         json = plain;
     }
     Ok(Message {
@@ -152,12 +152,12 @@ where
     })
 }
 
-fn bounded(bytes: &[u8], max: u64) -> io::Result<()> {
+fn check_size(bytes: &[u8], max: u64) -> io::Result<()> {
     if bytes.len() as u64 <= max {
         return Ok(());
     }
     Err(io::Error::other(format!(
-        "message too large: more than {max} bytes"
+        "The message is larger than {max} bytes."
     )))
 }
 

@@ -1,5 +1,5 @@
-//! `register` and `list`: the tracker as a client of serde structs sees it. Fields of `Option` that are empty are sent
-//! as `null`, and an answer without an integer `last_seen_unix` cannot be read.
+//! The commands `register` and `list`: the HTTP API of the tracker with serde structs. An empty `Option` is sent as
+//! `null`, and a response without an integer `last_seen_unix` is rejected.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use crate::options::Options;
-use crate::{Outcome, say};
+use crate::{Outcome, print_line};
 
-/// What one call may take: as long as clients wait.
-const CALL: Duration = Duration::from_secs(5);
+/// Timeout of one request; the same as in `rr` clients.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Deserialize, Serialize)]
 struct Meta {
@@ -54,7 +54,7 @@ struct Peer {
 
 fn agent() -> ureq::Agent {
     ureq::Agent::config_builder()
-        .timeout_global(Some(CALL))
+        .timeout_global(Some(REQUEST_TIMEOUT))
         .build()
         .into()
 }
@@ -85,7 +85,7 @@ pub fn register(options: &Options) -> Outcome<()> {
         .send_json(&registration)?
         .body_mut()
         .read_json()?;
-    say(json!({ "msg": "registered", "peer_id": peer_id, "ok": ok, "ttl_sec": ttl_sec }));
+    print_line(json!({ "msg": "registered", "peer_id": peer_id, "ok": ok, "ttl_sec": ttl_sec }));
     Ok(())
 }
 
@@ -97,6 +97,6 @@ pub fn list(options: &Options) -> Outcome<()> {
         .call()?
         .body_mut()
         .read_json()?;
-    say(json!({ "msg": "listed", "peers": peers }));
+    print_line(json!({ "msg": "listed", "peers": peers }));
     Ok(())
 }
