@@ -1,19 +1,19 @@
-// Which part of an address stands for one client, where requests and connections are counted by where they come from.
+// The key under which limits per client address count: an IPv4 address, or an IPv6 network.
 import { isIP } from 'node:net';
 
-/** Groups of an IPv6 address, of 16 bits each, that belong to one client: providers hand out at least a /64. */
+/** Leading 16-bit groups of an IPv6 address that identify one client: providers assign at least a /64 to each. */
 const IPV6_CLIENT_GROUPS = 4;
 
-/** An IPv4 address as an IPv6 socket shows it, without its prefix. */
+/** Removes the prefix of an IPv4-mapped IPv6 address (`::ffff:192.0.2.1`); any other address stays as it is. */
 export function unmapped(address: string): string {
   return address.toLowerCase().startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
 }
 
-/** The part of an IP address that stands for one client: all of it in IPv4, the network in IPv6. */
+/** The part of an IP address that identifies one client: the whole IPv4 address, or the /64 network in IPv6. */
 export function clientNetwork(address: string): string {
   if (isIP(address) !== 6) return address;
   const groups = new URL(`http://[${address.split('%')[0]}]`).hostname.slice(1, -1).split('::');
-  const [head = [], tail = []] = groups.map((part) => part.split(':').filter((group) => group !== ''));
+  const [head = [], tail = []] = groups.map((half) => half.split(':').filter((group) => group !== ''));
   const zeros = Array.from({ length: groups.length === 1 ? 0 : 8 - head.length - tail.length }, () => '0');
   return [...head, ...zeros, ...tail].slice(0, IPV6_CLIENT_GROUPS).join(':');
 }

@@ -6,8 +6,8 @@ export const EXIT_CONFIG = 78;
 /** Exit code for everything else that ends a program. */
 export const EXIT_FAILURE = 1;
 
-/** Causes of one error that are described; a longer chain is cut. */
-const MAX_CAUSES = 5;
+/** Maximum errors of one chain of causes that are described; the others are left out. */
+const MAX_CHAIN = 5;
 
 /** A configuration that cannot be used. It carries every problem found, so that one restart can fix all of them. */
 export class ConfigError extends Error {
@@ -23,14 +23,17 @@ export class ConfigError extends Error {
 }
 
 /**
- * The message of anything that was thrown, followed by the messages of its causes (at most five), without the period
+ * The message of anything that was thrown, followed by the messages of its causes (five in all), without the period
  * at the end. A cause whose message is already part of an earlier one is left out.
  */
 export function describeError(error: unknown): string {
   const messages: string[] = [];
-  for (let next = error; next !== undefined && next !== null && messages.length < MAX_CAUSES; next = causeOf(next)) {
+  let next = error;
+  // Counted by causes and not by messages: an error can be its own cause.
+  for (let depth = 0; next !== undefined && next !== null && depth < MAX_CHAIN; depth += 1) {
     const message = messageOf(next).replace(/\.$/, '');
     if (!messages.some((earlier) => earlier.includes(message))) messages.push(message);
+    next = causeOf(next);
   }
   return messages.join(': ');
 }

@@ -1,14 +1,19 @@
 import { describe, expect, test } from '@jest/globals';
-import { createHealth, createLifecycle, type Part } from './lifecycle.ts';
+import { ConfigError } from './errors.ts';
+import { type Component, createHealth, createLifecycle } from './lifecycle.ts';
 import { createLogger } from './log.ts';
 
 const log = createLogger('test', 'silent');
 
-function recorder(): { events: string[]; part(name: string, overrides?: Partial<Part>): Part } {
+/** Components that record their starts and stops in one list. */
+function recorder(): {
+  events: string[];
+  component(name: string, overrides?: Partial<Component>): Component;
+} {
   const events: string[] = [];
   return {
     events,
-    part: (name, overrides = {}) => ({
+    component: (name, overrides = {}) => ({
       name,
       start: async () => void events.push(`start ${name}`),
       stop: async () => void events.push(`stop ${name}`),
@@ -17,15 +22,17 @@ function recorder(): { events: string[]; part(name: string, overrides?: Partial<
   };
 }
 
-function lifecycle(parts: Part[], drainMs = 5_000, deadlineMs = 5_000) {
+function lifecycle(components: Component[], { drainMs = 60_000, deadlineMs = 60_000 } = {}) {
   const health = createHealth();
-  return { health, ...createLifecycle(parts, { log, health, drainMs, deadlineMs }) };
+  return { health, ...createLifecycle(components, { log, health, drainMs, deadlineMs }) };
 }
 
+const never = (): Promise<never> => new Promise(() => {});
+
 describe('a lifecycle', () => {
-  test('starts in order, is ready only then, and stops in reverse', async () => {
-    const { events, part } = recorder();
-    const { health, start, stop } = lifecycle([part('a'), part('b')]);
+  test('starts components in order, is ready afterwards, and stops them in reverse order', async () => {
+    const { events, component } = recorder();
+    const { health, start, stop } = lifecycle([component('a'), component('b')]);
     expect(health.problems()).toEqual({ lifecycle: 'starting or stopping' });
     await start();
     expect(health.problems()).toEqual({});
@@ -34,25 +41,35 @@ describe('a lifecycle', () => {
     expect(health.problems()).toEqual({ lifecycle: 'starting or stopping' });
   });
 
-  test('whose part fails to start stops what had started and says which part', async () => {
-    const { events, part } = recorder();
-    const failing = part('b', { start: () => Promise.reject(new Error('address in use')) });
-    const { start } = lifecycle([part('a'), failing, part('c')]);
-    await expect(start()).rejects.toThrow('b could not start');
+  test('stops the started components when one fails to start, and names it', async () => {
+    const { events, component } = recorder();
+    const cause = new Error('The address is in use.');
+    const failing = component('b', { start: () => Promise.reject(cause) });
+    const { start } = lifecycle([component('a'), failing, component('c')]);
+    await expect(start()).rejects.toEqual(new Error('The b could not start.', { cause }));
     expect(events).toEqual(['start a', 'stop b', 'stop a']);
   });
 
-  test('whose part hangs while starting gives up at the deadline', async () => {
-    const { part } = recorder();
-    const { start } = lifecycle([part('a', { start: () => new Promise(() => {}) })], 5_000, 10);
-    await expect(start()).rejects.toMatchObject({ cause: { message: 'a did not start within 10 ms' } });
+  test('passes on a problem of the configuration that shows only at start', async () => {
+    const { component } = recorder();
+    const error = new ConfigError(['T_URL: no route.']);
+    const { start } = lifecycle([component('a', { start: () => Promise.reject(error) })]);
+    await expect(start()).rejects.toBe(error);
   });
 
-  test('is unready while it drains, and stops parts only when all have drained', async () => {
-    const { events, part } = recorder();
+  test('fails at the deadline when a component does not start', async () => {
+    const { component } = recorder();
+    const { start } = lifecycle([component('a', { start: never })], { deadlineMs: 10 });
+    await expect(start()).rejects.toMatchObject({ cause: { message: 'The a did not start within 10 ms.' } });
+  });
+
+  test('is unready during the drain, and stops components only when all have drained', async () => {
+    const { events, component } = recorder();
     const drained = Promise.withResolvers<void>();
-    const parts = [part('a'), part('b', { drain: () => drained.promise })];
-    const { health, start, stop } = lifecycle(parts);
+    const { health, start, stop } = lifecycle([
+      component('a'),
+      component('b', { drain: () => drained.promise }),
+    ]);
     await start();
     const stopped = stop();
     expect(health.problems()).not.toEqual({});
@@ -62,25 +79,36 @@ describe('a lifecycle', () => {
     expect(events.slice(2)).toEqual(['stop b', 'stop a']);
   });
 
-  test('whose drain hangs stops when hurried', async () => {
-    const { events, part } = recorder();
-    const { start, stop, hurry } = lifecycle([part('a', { drain: () => new Promise(() => {}) })], 60_000);
+  test('stops when the drain deadline passes', async () => {
+    const { events, component } = recorder();
+    const { start, stop } = lifecycle([component('a', { drain: never })], { drainMs: 10 });
+    await start();
+    expect(await stop()).toBe(0);
+    expect(events).toEqual(['start a', 'stop a']);
+  });
+
+  test('stops when the drain is aborted', async () => {
+    const { events, component } = recorder();
+    const { start, stop, abortDrain } = lifecycle([component('a', { drain: never })]);
     await start();
     const stopped = stop();
-    hurry();
+    abortDrain();
     await stopped;
     expect(events).toEqual(['start a', 'stop a']);
   });
 
-  test('whose part fails to stop stops the others and counts the failure', async () => {
-    const { events, part } = recorder();
-    const parts = [part('a'), part('b', { stop: () => Promise.reject(new Error('no')) })];
-    const { start, stop } = lifecycle(parts);
+  test('stops the other components when one fails to stop, and counts the failures', async () => {
+    const { events, component } = recorder();
+    const failing = component('b', { stop: () => Promise.reject(new Error('no')) });
+    const hanging = component('c', { stop: never });
+    const { start, stop } = lifecycle([component('a'), failing, hanging], { deadlineMs: 50 });
     await start();
-    expect(await stop()).toBe(1);
-    expect(events).toEqual(['start a', 'start b', 'stop a']);
+    expect(await stop()).toBe(2);
+    expect(events).toEqual(['start a', 'start b', 'start c', 'stop a']);
   });
+});
 
+describe('health', () => {
   test('is unready with the reason while a check fails', () => {
     const health = createHealth();
     health.setServing(true);

@@ -1,9 +1,9 @@
-// JSON logs on standard output, one object a line: fields, not sentences; never a token or a key.
+// JSON logs, one object per line: fields instead of sentences, and never a token or a key.
 import { type Logger, pino, stdTimeFunctions } from 'pino';
 
 export type { Logger } from 'pino';
 
-/** The parts of an object that never reach a log, whoever logs it. */
+/** Paths of fields that are redacted in every log entry. */
 const REDACTED = [
   'token',
   'authorization',
@@ -17,9 +17,9 @@ const REDACTED = [
 ];
 
 /**
- * The logger of one service.
+ * Creates the logger of one program.
  *
- * @param fd file descriptor to write to: 1 for a service, 2 for a command whose standard output is its result.
+ * @param fd file descriptor to write to: 1 for a service, 2 for a command that prints its result on standard output
  */
 export function createLogger(service: string, level: string, fd: 1 | 2 = 1): Logger {
   return pino(

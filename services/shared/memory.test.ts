@@ -1,12 +1,40 @@
-import { expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { Registry } from 'prom-client';
-import { collectMemoryLimit } from './memory.ts';
+import type { Logger } from './log.ts';
+import { collectMemoryLimit, logMemoryNeeds } from './memory.ts';
 
-test('the memory limit of the process is shown in bytes, and nothing where there is none', async () => {
-  const limited = new Registry();
-  collectMemoryLimit(limited, 268_435_456);
-  expect(await limited.metrics()).toContain('process_memory_limit_bytes 268435456\n');
-  const free = new Registry();
-  collectMemoryLimit(free, undefined);
-  expect(free.getMetricsAsArray()).toEqual([]);
+describe('collectMemoryLimit', () => {
+  test('exposes the limit in bytes', async () => {
+    const registry = new Registry();
+    collectMemoryLimit(registry, 268_435_456);
+    expect(await registry.metrics()).toContain('process_memory_limit_bytes 268435456\n');
+  });
+
+  test('exposes nothing without a limit', () => {
+    const registry = new Registry();
+    collectMemoryLimit(registry, undefined);
+    expect(registry.getMetricsAsArray()).toEqual([]);
+  });
+});
+
+describe('logMemoryNeeds', () => {
+  const needs = { connections: 100, buffers: 50 };
+
+  function logged(limitBytes: number | undefined): Array<[level: string, fields: unknown]> {
+    const entries: Array<[string, unknown]> = [];
+    const log = {
+      info: (fields: unknown) => entries.push(['info', fields]),
+      warn: (fields: unknown) => entries.push(['warn', fields]),
+    } as unknown as Logger;
+    logMemoryNeeds(log, needs, limitBytes);
+    return entries;
+  }
+
+  test.each([undefined, 151, 150])('logs the sum when the limit is %s bytes', (limitBytes) => {
+    expect(logged(limitBytes)).toEqual([['info', { needs, totalBytes: 150, limitBytes }]]);
+  });
+
+  test('warns when the sum is above the limit', () => {
+    expect(logged(149)).toEqual([['warn', { needs, totalBytes: 150, limitBytes: 149 }]]);
+  });
 });

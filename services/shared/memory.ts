@@ -33,6 +33,11 @@ export function logMemoryNeeds(
 ): void {
   const totalBytes = Object.values(needs).reduce((sum, bytes) => sum + bytes, 0);
   const fields = { needs, totalBytes, limitBytes };
-  if (limitBytes === undefined || totalBytes <= limitBytes) log.info(fields, 'memory that the limits may use');
-  else log.warn(fields, 'the limits may use more memory than the container has: lower them or raise its memory limit');
+  if (limitBytes === undefined || totalBytes <= limitBytes)
+    log.info(fields, 'memory that the limits may use');
+  else
+    log.warn(
+      fields,
+      'the limits may use more memory than the container has: lower them or raise its memory limit',
+    );
 }

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { Counter, Registry } from 'prom-client';
+import { until } from '../../testing/wait.ts';
 import { createHealth } from './lifecycle.ts';
 import { createLogger } from './log.ts';
-import { until } from '../../testing/wait.ts';
 import { createOpsApp, createOpsServer } from './ops.ts';
 
 describe('the ops port', () => {
@@ -14,35 +14,38 @@ describe('the ops port', () => {
 
   afterEach(() => health.setServing(false));
 
-  test('is live whatever the readiness', async () => {
+  test('answers /livez while the service is unready', async () => {
     expect((await app.request('/livez')).status).toBe(200);
   });
 
-  test('says why the service is unready', async () => {
-    const answer = await app.request('/readyz');
-    expect(answer.status).toBe(503);
-    expect(await answer.text()).toBe('lifecycle: starting or stopping\n');
+  test('answers /readyz with 503 and the reasons while the service is unready', async () => {
+    const response = await app.request('/readyz');
+    expect(response.status).toBe(503);
+    expect(await response.text()).toBe('lifecycle: starting or stopping\n');
   });
 
-  test('is ready while serving', async () => {
+  test('answers /readyz with 200 while the service is ready', async () => {
     health.setServing(true);
     expect((await app.request('/readyz')).status).toBe(200);
   });
 
-  test('shows metrics as Prometheus text', async () => {
-    const answer = await app.request('/metrics');
-    expect(answer.headers.get('content-type')).toContain('text/plain; version=0.0.4');
-    expect(await answer.text()).toContain('things_total 3');
+  test('answers /metrics in the text format of Prometheus', async () => {
+    const response = await app.request('/metrics');
+    expect(response.headers.get('content-type')).toContain('text/plain; version=0.0.4');
+    expect(await response.text()).toContain('things_total 3');
   });
 
-  test('listens on a socket, stops, and leaves nothing open', async () => {
+  test('listens on a socket, has no drain, and closes the socket on stop', async () => {
     const server = createOpsServer({ host: '127.0.0.1', port: 0 }, health, metrics, log);
+    expect(server.drain).toBeUndefined();
     await server.start();
+    const { port } = server.address() ?? {};
+    expect(await (await fetch(`http://127.0.0.1:${port}/livez`)).text()).toBe('ok\n');
     await server.stop();
     await until(() => !process.getActiveResourcesInfo().includes('TCPServerWrap'), 'the socket is closed');
   });
 
-  test('says so when its address is taken', async () => {
+  test('fails to start when its address is in use', async () => {
     const first = createOpsServer({ host: '127.0.0.1', port: 0 }, health, metrics, log);
     await first.start();
     const taken = first.address() ?? { host: '', port: 0 };

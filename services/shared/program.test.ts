@@ -1,35 +1,39 @@
 import { describe, expect, test } from '@jest/globals';
-import { integer } from './env.ts';
-import { answerArguments, VERSION } from './usage.ts';
+import { answerArguments, type Program, VERSION } from './program.ts';
+import { integer } from './variables.ts';
 
-const variables = {
-  T_SECONDS: integer(1, 9, '5', 'How long.'),
-  T_MOST: integer(1, 9, undefined, 'How many.'),
+const program: Program = {
+  name: 'thing',
+  purpose: 'does a thing.',
+  variables: {
+    T_SECONDS: integer(1, 9, { fallback: '5', doc: 'Duration in seconds.' }),
+    T_MAX: integer(1, 9, { fallback: undefined, doc: 'Maximum things.' }),
+  },
 };
-const answer = (...args: string[]) => answerArguments('thing', 'does a thing.', variables, args);
+const answer = (...args: string[]) => answerArguments(program, args);
 
 describe('the command line of a service', () => {
-  test('without arguments starts it', () => {
+  test('starts the service when there are no arguments', () => {
     expect(answer()).toBeUndefined();
   });
 
-  test('tells the version', () => {
+  test('prints the version', () => {
     expect(VERSION).toMatch(/^\d+\.\d+\.\d+/);
     expect(answer('--version')).toEqual({ text: `thing ${VERSION}\n`, exitCode: 0 });
   });
 
-  test('teaches every variable with its default', () => {
+  test('prints every variable with its default', () => {
     const { text, exitCode } = answer('--help') ?? {};
     expect(exitCode).toBe(0);
     expect(text).toContain('thing: does a thing.');
-    expect(text).toContain('  T_SECONDS=5\n      How long.\n');
-    expect(text).toContain('  T_MOST\n      How many.\n');
+    expect(text).toContain('  T_SECONDS=5\n      Duration in seconds.\n');
+    expect(text).toContain('  T_MAX\n      Maximum things.\n');
   });
 
-  test('refuses any other argument and says what to do', () => {
-    const { text, exitCode } = answer('--port', '1') ?? {};
-    expect(exitCode).toBe(78);
-    expect(text).toContain('«--port» is not understood');
-    expect(text).toContain('--help');
+  test('rejects any other argument and names the ones it knows', () => {
+    expect(answer('--port', '1')).toEqual({
+      text: 'thing: unknown argument "--port". Use --help or --version, or no argument to start.\n',
+      exitCode: 78,
+    });
   });
 });

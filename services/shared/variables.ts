@@ -20,7 +20,7 @@ export type ValueSchema =
 /** One environment variable. */
 export interface Variable<T> {
   /** Reads the text. @throws Error whose message is a whole sentence; the reader puts the name of the variable before it. */
-  readonly parse: (text: string) => T;
+  readonly parse: (given: string) => T;
   /** Text used when the variable is absent or empty; `undefined` makes the variable optional. */
   readonly fallback: string | undefined;
   /** One or two sentences: what it is, its unit, what happens beyond it. */
@@ -54,14 +54,14 @@ export interface ListenAddress {
 const MAX_QUOTED_LENGTH = 100;
 
 /** A given value as an error repeats it. */
-export function quote(text: string): string {
-  return JSON.stringify(text.slice(0, MAX_QUOTED_LENGTH));
+export function quote(given: string): string {
+  return JSON.stringify(given.slice(0, MAX_QUOTED_LENGTH));
 }
 
 type Optional<F> = F extends string ? never : undefined;
 
 function variable<T, F extends string | undefined>(
-  parse: (text: string) => T,
+  parse: (given: string) => T,
   schema: ValueSchema,
   { fallback, doc, audience = 'tune' }: Description<F>,
 ): Variable<T | Optional<F>> {
@@ -71,10 +71,10 @@ function variable<T, F extends string | undefined>(
 /** A whole number from `min` to `max`, both included. */
 export function integer<F extends string | undefined>(min: number, max: number, description: Description<F>) {
   return variable(
-    (text) => {
-      const value = Number(text);
-      if (!/^-?\d{1,16}$/.test(text) || value < min || value > max)
-        throw new Error(`${quote(text)} is not a whole number from ${min} to ${max}.`);
+    (given) => {
+      const value = Number(given);
+      if (!/^-?\d{1,16}$/.test(given) || value < min || value > max)
+        throw new Error(`${quote(given)} is not a whole number from ${min} to ${max}.`);
       return value;
     },
     { type: 'integer', minimum: min, maximum: max },
@@ -85,9 +85,10 @@ export function integer<F extends string | undefined>(min: number, max: number, 
 /** Exactly `true` or `false`. */
 export function boolean<F extends 'true' | 'false' | undefined>(description: Description<F>) {
   return variable(
-    (text) => {
-      if (text !== 'true' && text !== 'false') throw new Error(`${quote(text)} is neither true nor false.`);
-      return text === 'true';
+    (given) => {
+      if (given !== 'true' && given !== 'false')
+        throw new Error(`${quote(given)} is neither true nor false.`);
+      return given === 'true';
     },
     { type: 'boolean' },
     description,
@@ -100,9 +101,9 @@ export function oneOf<W extends string, F extends W | undefined>(
   description: Description<F>,
 ) {
   return variable(
-    (text) => {
-      const word = words.find((candidate) => candidate === text);
-      if (word === undefined) throw new Error(`${quote(text)} is not one of ${words.join(', ')}.`);
+    (given) => {
+      const word = words.find((candidate) => candidate === given);
+      if (word === undefined) throw new Error(`${quote(given)} is not one of ${words.join(', ')}.`);
       return word;
     },
     { type: 'string', enum: words },
@@ -112,13 +113,13 @@ export function oneOf<W extends string, F extends W | undefined>(
 
 /** A comma-separated list of at most `max` items, each read by `parse`; empty items are skipped. */
 export function list<T, F extends string | undefined>(
-  parse: (text: string) => T,
+  parse: (given: string) => T,
   max: number,
   description: Description<F>,
 ) {
   return variable(
-    (text) => {
-      const items = text
+    (given) => {
+      const items = given
         .split(',')
         .map((item) => item.trim())
         .filter((item) => item !== '');
@@ -131,7 +132,10 @@ export function list<T, F extends string | undefined>(
 }
 
 /** Any text that `parse` accepts. */
-export function parsed<T, F extends string | undefined>(parse: (text: string) => T, description: Description<F>) {
+export function parsed<T, F extends string | undefined>(
+  parse: (given: string) => T,
+  description: Description<F>,
+) {
   return variable(parse, { type: 'string' }, description);
 }
 
@@ -141,7 +145,10 @@ export function text<F extends string | undefined>(description: Description<F>) 
 }
 
 /** A text that holds a secret, such as a URL with a password. The messages of `parse` must not repeat it. */
-export function secret<T, F extends string | undefined>(parse: (text: string) => T, description: Description<F>) {
+export function secret<T, F extends string | undefined>(
+  parse: (given: string) => T,
+  description: Description<F>,
+) {
   return { ...parsed(parse, description), isSecret: true };
 }
 

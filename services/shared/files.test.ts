@@ -1,0 +1,28 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from '@jest/globals';
+import { readSmallFile } from './files.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'files-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe('readSmallFile', () => {
+  const path = join(folder, 'file');
+
+  test('returns a file of the maximum size', () => {
+    writeFileSync(path, 'secret');
+    expect(readSmallFile(path, 6).toString()).toBe('secret');
+  });
+
+  test('rejects a larger file with its path and without its content', () => {
+    writeFileSync(path, 'secret');
+    expect(() => readSmallFile(path, 5)).toThrow(new Error(`${path}: larger than 5 bytes.`));
+  });
+
+  test('rejects a missing file, and a directory, with the path and the reason', () => {
+    const missing = join(folder, 'missing');
+    expect(() => readSmallFile(missing, 5)).toThrow(`${missing}: cannot be read: ENOENT`);
+    expect(() => readSmallFile(folder, 5)).toThrow(`${folder}: cannot be read: EISDIR`);
+  });
+});
