@@ -1,14 +1,20 @@
+// One Jest project for each group of testing/groups.ts.
+import { GROUPS } from './testing/groups.ts';
+
 const common = {
-  testEnvironment: 'node',
+  testEnvironment: '<rootDir>/testing/jest/environment.mjs',
   extensionsToTreatAsEsm: ['.ts'],
   setupFilesAfterEnv: ['<rootDir>/testing/jest/setup.ts'],
   transform: { '\\.ts$': './testing/jest/typescript.mjs' },
   modulePathIgnorePatterns: ['<rootDir>/dist'],
 };
 
-export default {
-  projects: [
-    { ...common, displayName: 'unit', testMatch: ['<rootDir>/services/**/*.test.ts'] },
-    { ...common, displayName: 'e2e', testMatch: ['<rootDir>/e2e/**/*.test.ts'] },
-  ],
-};
+function projectOf(displayName, { include, exclude }) {
+  const testMatch = [
+    ...include.map((glob) => `<rootDir>/${glob}`),
+    ...exclude.map((glob) => `!<rootDir>/${glob}`),
+  ];
+  return { ...common, displayName, testMatch };
+}
+
+export default { projects: Object.entries(GROUPS).map(([name, group]) => projectOf(name, group)) };
