@@ -49,8 +49,8 @@ export function planOf(args: readonly string[]): Plan {
       `Unknown option ${option}. See "npm test -- --help"; "npm run jest --" takes those of Jest.`,
     );
   const given = args.length === 0 ? DEFAULT_STEPS : args;
-  const known: readonly string[] = [...STEPS, 'all'];
-  const paths = given.filter((argument) => !known.includes(argument)).map(toRelative);
+  const known = new Set<string>([...STEPS, 'all']);
+  const paths = given.filter((argument) => !known.has(argument)).map(toRelative);
   const has = (step: string): boolean => given.includes(step) || given.includes('all');
 
   const all = GROUP_NAMES.map((group) => [group, filesOf(group)] as const);

@@ -1,0 +1,142 @@
+// The import rules of ARCHITECTURE.md, read from the import lines of all files, tests included.
+import { basename } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { AREAS, type Import, importsOf, isTest, readSource, sourceFiles } from './source.ts';
+
+const files = sourceFiles();
+const imports = files.flatMap(importsOf);
+
+/** The directories of this repository that code of a directory may import. */
+const AREA_RULES = {
+  services: ['services'],
+  scripts: ['scripts', 'services'],
+  testing: ['testing', 'scripts', 'services'],
+  e2e: ['e2e', 'testing', 'scripts', 'services'],
+  bench: ['bench', 'testing', 'scripts', 'services'],
+} as const satisfies Record<(typeof AREAS)[number], readonly string[]>;
+
+/** The modules of `services` that a module may import, besides itself. */
+const SERVICE_RULES: Readonly<Record<string, readonly string[]>> = {
+  shared: [],
+  'private-network': ['shared'],
+  tracker: ['shared'],
+  relay: ['private-network', 'shared'],
+  peer: ['private-network', 'shared'],
+};
+
+/**
+ * The modules of `services/peer` that a module may import, besides itself; `main.ts` is the entry. Tests of the core
+ * (all but `cli`) may join its modules.
+ */
+const PEER_RULES: Readonly<Record<string, readonly string[]>> = {
+  config: [],
+  history: [],
+  network: ['config'],
+  discovery: ['config', 'history'],
+  sync: ['config', 'history', 'network', 'discovery'],
+  cli: ['config', 'history', 'network', 'discovery', 'sync'],
+  'main.ts': ['cli', 'config'],
+};
+
+/** The import lines that break a rule, as `FILE imports TARGET`. */
+function violations(isAllowed: (line: Import) => boolean, lines: readonly Import[] = imports): string[] {
+  return lines.filter((line) => !isAllowed(line)).map(({ file, target }) => `${file} imports ${target}`);
+}
+
+/** The import lines of files below a directory whose target is in a directory of this repository. */
+function importsIn(directory: string): Import[] {
+  return imports.filter(
+    ({ file, target, isOurs }) => isOurs && target.includes('/') && file.startsWith(`${directory}/`),
+  );
+}
+
+/** The name below a directory: `relay` for `services/relay/hop.ts` below `services`; `undefined` outside of it. */
+function moduleIn(directory: string, file: string): string | undefined {
+  return file.startsWith(`${directory}/`) ? file.slice(directory.length + 1).split('/')[0] : undefined;
+}
+
+/** Inside one directory, its modules import only what the rules allow. */
+function checkModules(
+  directory: string,
+  rules: Readonly<Record<string, readonly string[]>>,
+  isExempt: (file: string, to: string) => boolean = () => false,
+): string[] {
+  return violations(({ file, target }) => {
+    const [from, to] = [moduleIn(directory, file) ?? '', moduleIn(directory, target)];
+    return to === undefined || from === to || rules[from]?.includes(to) === true || isExempt(file, to);
+  }, importsIn(directory));
+}
+
+describe('the import rules', () => {
+  test.each(AREAS)('%s imports only the directories that it may', (area) => {
+    const allowed: readonly string[] = AREA_RULES[area];
+    expect(
+      violations(({ file, target }) => {
+        const to = target.split('/')[0] ?? '';
+        return allowed.includes(to) || (to === 'testing' && area === 'services' && isTest(file));
+      }, importsIn(area)),
+    ).toEqual([]);
+  });
+
+  test('source and scripts never import a test', () => {
+    expect(violations(({ file, target }) => isTest(file) || !isTest(target))).toEqual([]);
+  });
+
+  test('services import only the services below them', () => {
+    expect(checkModules('services', SERVICE_RULES)).toEqual([]);
+  });
+
+  test('the modules of the peer import only the modules below them', () => {
+    expect(checkModules('services/peer', PEER_RULES, (file, to) => isTest(file) && to !== 'cli')).toEqual([]);
+  });
+
+  test.each([
+    ['services', SERVICE_RULES],
+    ['services/peer', PEER_RULES],
+  ])('every module of %s has a rule', (directory, rules) => {
+    const modules = new Set(files.flatMap((file) => moduleIn(directory, file) ?? []));
+    expect([...modules].toSorted()).toEqual(Object.keys(rules).toSorted());
+  });
+
+  test('nothing imports a main', () => {
+    expect(violations(({ target, isOurs }) => !isOurs || basename(target) !== 'main.ts')).toEqual([]);
+  });
+
+  test.each([
+    {
+      packages: /^(?:hono|@hono\/)/,
+      importers:
+        /^services\/(?:shared\/(?:http-server|ops)|tracker\/(?:app|auth|handlers(?:\/[\w-]+)?))(?:\.test)?\.ts$/,
+    },
+    {
+      packages: /^ioredis/,
+      importers: /^(?:services\/tracker\/registry\/redis-[\w.-]+|testing\/redis[\w-]*|e2e\/.*)\.ts$/,
+    },
+    {
+      packages: /^(?:@libp2p\/|libp2p$)/,
+      importers: /^(?:services\/(?:private-network|relay|peer)|testing|e2e|bench)\//,
+    },
+  ])('$packages is imported only by $importers', ({ packages, importers }) => {
+    expect(violations(({ file, target }) => !packages.test(target) || importers.test(file))).toEqual([]);
+  });
+});
+
+describe('every file of services', () => {
+  const services = sourceFiles(['services']);
+
+  test('leaves reading process.env to main.ts, which hands it to config.ts', () => {
+    const readers = services.filter((file) => basename(file) !== 'main.ts' && !isTest(file));
+    expect(readers.filter((file) => /\bprocess\.env\b/.test(readSource(file)))).toEqual([]);
+  });
+
+  test.each([
+    { what: 'main.ts', isMeant: (file: string) => basename(file) === 'main.ts', max: 50 },
+    { what: 'file', isMeant: () => true, max: 300 },
+  ])('has at most $max lines: $what', ({ isMeant, max }) => {
+    const long = services
+      .filter(isMeant)
+      .map((file) => ({ file, lines: readSource(file).trimEnd().split('\n').length }))
+      .filter(({ lines }) => lines > max);
+    expect(long).toEqual([]);
+  });
+});
