@@ -1,11 +1,11 @@
-// What builds, ships and installs this repository elsewhere: skaffold.yaml and the workflows, held against what they name.
+// skaffold.yaml, the workflows and .ci/run are checked against the files, charts and scripts that they name.
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
 import manifest from '../package.json' with { type: 'json' };
+import { ROOT } from './groups.ts';
 
-const ROOT = join(import.meta.dirname, '..');
 const read = (path: string): unknown => parse(readFileSync(join(ROOT, path), 'utf8'));
 
 interface Skaffold {
@@ -38,30 +38,30 @@ describe('skaffold.yaml', () => {
   const { build, deploy, portForward, profiles } = read('skaffold.yaml') as Skaffold;
   const [release] = deploy.helm.releases;
 
-  test.each(SERVICES)('builds the image of the %s that the chart installs', (service) => {
+  test.each(SERVICES)('builds the image that the chart of the %s installs', (service) => {
     const { image } = read(`charts/rustory-p2p/charts/${service}/values.yaml`) as ServiceValues;
     const artifact = build.artifacts.find((candidate) => candidate.image === image.repository);
     expect(artifact?.context).toBe('.');
     expect(artifact?.docker.dockerfile).toBe(`Dockerfile.${service}`);
     expect(existsSync(join(ROOT, artifact?.docker.dockerfile ?? ''))).toBe(true);
-    // As Skaffold derives the names of its variables from that of the image.
+    // Skaffold derives the names of its template variables from the name of the image.
     const variable = image.repository.replaceAll(/[^a-zA-Z0-9]/g, '_');
     expect(release?.setValueTemplates[`${service}.image.repository`]).toBe(`{{.IMAGE_REPO_${variable}}}`);
     expect(release?.setValueTemplates[`${service}.image.tag`]).toBe(`{{.IMAGE_TAG_${variable}}}`);
   });
 
-  test('installs the umbrella chart, as one release', () => {
+  test('installs the umbrella chart as one release', () => {
     expect(build.artifacts).toHaveLength(SERVICES.length);
     expect(deploy.helm.releases).toHaveLength(1);
     expect((read(`${release?.chartPath}/Chart.yaml`) as { name: string }).name).toBe('rustory-p2p');
   });
 
-  test('forwards the ports of what that release is called', () => {
+  test('forwards the ports of the objects of that release', () => {
     const targets = portForward.map(({ resourceName, port }) => `${resourceName}:${port}`);
     expect(targets).toEqual([`${release?.name}-tracker:8850`, `${release?.name}-relay:4001`]);
   });
 
-  test('runs helm test of that release with the profile e2e', () => {
+  test('runs "helm test" for that release in the profile e2e', () => {
     const profile = profiles.find(({ name }) => name === 'e2e');
     expect(profile?.patches).toEqual([
       {
@@ -87,7 +87,7 @@ interface Workflow {
 
 const WORKFLOWS = globSync('.github/workflows/*.yaml', { cwd: ROOT }).toSorted();
 
-test('there is a workflow for changes and one for releases', () => {
+test('there is one workflow for changes and one for releases', () => {
   expect(WORKFLOWS).toEqual(['.github/workflows/ci.yaml', '.github/workflows/release.yaml']);
 });
 
@@ -96,7 +96,7 @@ describe.each(WORKFLOWS)('%s', (path) => {
   const steps = Object.values(jobs).flatMap((job) => job.steps);
   const scripts = steps.flatMap(({ run }) => run ?? []).join('\n');
 
-  test('may read the repository, and write packages only where it publishes', () => {
+  test('has read access to the repository, and write access to packages only in the job that publishes', () => {
     expect(permissions).toEqual({ contents: 'read' });
     for (const [name, job] of Object.entries(jobs))
       expect(job.permissions).toEqual(
@@ -104,7 +104,7 @@ describe.each(WORKFLOWS)('%s', (path) => {
       );
   });
 
-  test('uses only actions of GitHub itself, of an exact version, and leaves no credentials in the clone', () => {
+  test('uses only actions of GitHub, pinned to exact versions, and keeps no credentials in the clone', () => {
     const actions = steps.flatMap(({ uses }) => uses ?? []);
     expect(actions.length).toBeGreaterThan(1);
     for (const action of actions) expect(action).toMatch(/^actions\/[a-z-]+@v\d+\.\d+\.\d+$/);
@@ -112,11 +112,11 @@ describe.each(WORKFLOWS)('%s', (path) => {
       if (uses?.startsWith('actions/checkout') === true) expect(given?.['persist-credentials']).toBe(false);
   });
 
-  test('ends also when it hangs', () => {
+  test('has a timeout for each job', () => {
     for (const job of Object.values(jobs)) expect(job['timeout-minutes']).toBeLessThanOrEqual(60);
   });
 
-  test('calls only npm scripts and files that exist', () => {
+  test('uses only npm scripts and files that exist', () => {
     for (const [, name = ''] of scripts.matchAll(/\bnpm run ([\w:-]+)/g))
       expect(Object.keys(manifest.scripts)).toContain(name);
     for (const [file] of scripts.matchAll(/\b(?:e2e|charts|scripts)\/[\w./-]+/g))
@@ -124,20 +124,28 @@ describe.each(WORKFLOWS)('%s', (path) => {
     for (const service of SERVICES) expect(existsSync(join(ROOT, `Dockerfile.${service}`))).toBe(true);
   });
 
-  test('puts nothing that others choose into a script', () => {
+  test('does not expand expressions inside scripts, where they could inject commands', () => {
     expect(scripts).not.toContain('${{');
   });
 });
 
-test('a change is tested, its images built, and every way to install tried', () => {
+test('a change runs .ci/run, builds the images and installs the charts on a cluster', () => {
   const runs = Object.values((read('.github/workflows/ci.yaml') as Workflow).jobs).map(
     (job) => job.steps.at(-1)?.run,
   );
   expect(runs).toEqual([
-    'npm test',
+    '.ci/run',
     expect.stringContaining('e2e/images.sh'),
     expect.stringContaining('npm run e2e:cluster'),
   ]);
+});
+
+test('.ci/run installs the locked packages and runs everything, by npm scripts alone', () => {
+  const lines = readFileSync(join(ROOT, '.ci/run'), 'utf8').trimEnd().split('\n');
+  expect(lines.slice(-2)).toEqual(['npm ci --no-audit --no-fund', 'npm run test:all']);
+  expect(Object.keys(manifest.scripts)).toContain('test:all');
+  // The node on the path may be too old for this repository; npm scripts use the one of node_modules.
+  expect(lines.filter((line) => /\bnode\b/.test(line))).toEqual([]);
 });
 
 test('a release publishes every chart', () => {
