@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { residentMiB } from '../testing/process-usage.ts';
 import { until } from '../testing/wait.ts';
 import { createSwarmKeyFile } from '../services/private-network/key.ts';
 import {
@@ -57,11 +58,6 @@ async function metric(relay: Relay, series: string): Promise<number> {
   const text = await (await fetch(`http://${relay.ops}/metrics`)).text();
   const line = text.split('\n').find((candidate) => candidate.startsWith(`${series} `));
   return line === undefined ? Number.NaN : Number(line.slice(series.length));
-}
-
-/** Resident memory of a process, in MiB. */
-function residentMiB({ pid }: Running): number {
-  return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 }
 
 describe('the commands of the README', () => {

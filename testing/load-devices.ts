@@ -1,5 +1,4 @@
 // Devices for load: real libp2p nodes, many in one process, that speak to a relay with the stock client's messages.
-import { readFileSync } from 'node:fs';
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2';
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { identify } from '@libp2p/identify';
@@ -111,18 +110,6 @@ export async function sendBytes(stream: Stream, chunk: Uint8Array, total: number
       stream.addEventListener('close', ({ error }) => reject(error ?? new Error('closed')), { once: true });
     });
   }
-}
-
-/** Resident memory of a process, in MiB. */
-export function residentMiB({ pid }: { readonly pid: number }): number {
-  return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
-}
-
-/** CPU time a process has used, in seconds. */
-export function cpuSeconds({ pid }: { readonly pid: number }): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-  // Clock ticks of 10 ms, on every Linux that Node runs on.
-  return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
 /** The value of one series of a relay. */

@@ -9,7 +9,8 @@ import { startProxy } from '../../testing/proxy.ts';
 import { until } from '../../testing/wait.ts';
 import { readSwarmKey } from '../../services/private-network/key.ts';
 import { startRelay } from '../../scripts/local-network.ts';
-import { cpuSeconds, dialThrough, residentMiB, sendBytes, startDevice } from '../../testing/load-devices.ts';
+import { dialThrough, sendBytes, startDevice } from '../../testing/load-devices.ts';
+import { cpuSeconds, residentMiB } from '../../testing/process-usage.ts';
 
 const [gib = 4, roundTripMs = 0] = process.argv.slice(2).map(Number);
 const SINK = '/test/sink/1.0.0';

@@ -8,7 +8,8 @@ import { until } from '../../testing/wait.ts';
 import { readSwarmKey } from '../../services/private-network/key.ts';
 import { startRelay } from '../../scripts/local-network.ts';
 import { asMember, connectRaw, garbage, GREETING, INSIDE, OUTSIDE } from '../../testing/attacks.ts';
-import { cpuSeconds, metric, reserve, residentMiB, startDevice } from '../../testing/load-devices.ts';
+import { metric, reserve, startDevice } from '../../testing/load-devices.ts';
+import { cpuSeconds, residentMiB } from '../../testing/process-usage.ts';
 
 const [connections = 20_000, perSecond = 1_000] = process.argv.slice(2).map(Number);
 /** How often connections begin, in milliseconds. */

@@ -8,7 +8,8 @@ import { until } from '../../testing/wait.ts';
 import { readSwarmKey } from '../../services/private-network/key.ts';
 import { startRelay } from '../../scripts/local-network.ts';
 import { createContainer } from '../../testing/container.ts';
-import { metric, reserve, residentMiB, startDevice } from '../../testing/load-devices.ts';
+import { metric, reserve, startDevice } from '../../testing/load-devices.ts';
+import { residentMiB } from '../../testing/process-usage.ts';
 
 const [devices = 2_000, minutes = 10, churn = 20_000, limitMiB = 0] = process.argv.slice(2).map(Number);
 const IN_PARALLEL = 16;

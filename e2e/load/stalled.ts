@@ -14,10 +14,10 @@ import {
   dialThrough,
   metric,
   openBareCircuit,
-  residentMiB,
   sendBytes,
   startDevice,
 } from '../../testing/load-devices.ts';
+import { residentMiB } from '../../testing/process-usage.ts';
 
 const [circuits = 200, perDevice = 20, limitMiB = 0, bufferMiB = 32] = process.argv.slice(2).map(Number);
 const SINK = '/test/sink/1.0.0';

@@ -14,7 +14,8 @@ import { readSwarmKey, type SwarmKey } from '../../services/private-network/key.
 import { type Relay, startRelay } from '../../scripts/local-network.ts';
 import { type Running, startProgram } from '../../scripts/processes.ts';
 import { asMember, connectRaw, garbage, GREETING } from '../../testing/attacks.ts';
-import { dialThrough, metric, reserve, residentMiB, startDevice } from '../../testing/load-devices.ts';
+import { dialThrough, metric, reserve, startDevice } from '../../testing/load-devices.ts';
+import { residentMiB } from '../../testing/process-usage.ts';
 import { createNamespace, HAS_NAMESPACES, type Namespace } from '../../testing/namespace.ts';
 
 const ECHO = '/test/echo/1.0.0';
