@@ -1,37 +1,32 @@
-// Runs our services as what they are: processes. Used by the demo, by `npm start` and by the end-to-end tests.
+// Runs the services as processes: for the demo, `npm start` and the end-to-end tests.
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
+import { WAIT_TIMEOUT_MS } from './deadlines.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 
-/** How long a process may take to say what is awaited of it, in milliseconds. */
-const PATIENCE_MS = 20_000;
-
-/** How long a process may take to stop after SIGTERM before it is killed, in milliseconds. */
-const STOP_MS = 20_000;
-
-/** Lines of output kept of one process: enough to tell why it failed. */
+/** Maximum lines of output kept per process and stream; older lines are dropped. */
 const MAX_LINES = 5_000;
 
-/** What a shell answers for a program that is not there. */
+/** The exit code that a shell reports for a program that does not exist. */
 const NOT_FOUND_EXIT_CODE = 127;
 
-/** One line that a service logged. */
+/** A line that a service logged. */
 export type LogLine = Record<string, unknown> & { readonly msg: string };
 
 export interface RunOptions {
-  /** Added to a bare environment; nothing of the caller's but PATH is passed on. */
+  /** The environment, besides the PATH of the caller. Nothing else of the caller's environment is passed on. */
   readonly env?: Record<string, string>;
   readonly args?: readonly string[];
-  /** Where the program runs; the root of this repository by default. */
+  /** The working directory. Default: the root of this repository. */
   readonly cwd?: string;
-  /** A command that runs the one that follows it, such as `ip netns exec NAME`. */
+  /** A command that runs the command that follows it, such as `ip netns exec NAME`. */
   readonly under?: readonly string[];
-  /** Whether the program reads lines that `write` hands it; otherwise it has no standard input. */
+  /** Whether the program has a standard input, for `write`. Default false. */
   readonly hasInput?: boolean;
-  /** Told every line as it comes. */
+  /** Called for each line of output. */
   readonly onLine?: (line: string, stream: 'stdout' | 'stderr') => void;
 }
 
@@ -44,12 +39,12 @@ export interface Running {
   stderr(): string;
   /** The log lines with this message so far. */
   logged(msg: string): LogLine[];
-  /** Resolves to the log line with this message, past or future. @throws when the process ends or time is up. */
-  waitFor(msg: string, matches?: (line: LogLine) => boolean, patienceMs?: number): Promise<LogLine>;
-  /** SIGTERM, and SIGKILL when that is not enough. */
+  /** Resolves to the first log line with this message, past or future. @throws when the process ends or the time expires */
+  waitFor(msg: string, matches?: (line: LogLine) => boolean, timeoutMs?: number): Promise<LogLine>;
+  /** Sends SIGTERM, and SIGKILL when the process is still there at the deadline. */
   stop(): Promise<number | NodeJS.Signals>;
   kill(signal: NodeJS.Signals): void;
-  /** Hands a program that has input one line. */
+  /** Writes one line to the standard input; requires `hasInput`. */
   write(line: string): void;
 }
 
@@ -60,14 +55,14 @@ export function startService(name: ServiceName, options: RunOptions = {}): Runni
   return startProgram(name, join(ROOT, `services/${name}/main.ts`), options);
 }
 
-/** Starts a program on the Node that runs this. */
+/** Starts a program with the same Node. */
 export function startProgram(name: string, entry: string, options: RunOptions = {}): Running {
   return startCommand(name, [process.execPath, entry], options);
 }
 
 /**
- * Starts a program by its path and first arguments. It leads a process group of its own, so that a Ctrl-C in a terminal
- * reaches it through its parent only.
+ * Starts a program by its path and first arguments. It gets a process group of its own, so that a Ctrl-C in the terminal
+ * reaches only its parent.
  */
 export function startCommand(
   name: string,
@@ -95,7 +90,6 @@ export function startCommand(
       wake();
       resolve(ended);
     });
-    // A program that cannot be started ends as a shell would have it.
     child.once('error', (error) => {
       ended = NOT_FOUND_EXIT_CODE;
       lines.stderr.push(error.message);
@@ -120,15 +114,15 @@ export function startCommand(
     stdout: () => lines.stdout.join('\n'),
     stderr: () => lines.stderr.join('\n'),
     logged: (msg) => logs.filter((line) => line.msg === msg),
-    async waitFor(msg, matches = () => true, patienceMs = PATIENCE_MS) {
+    async waitFor(msg, matches = () => true, timeoutMs = WAIT_TIMEOUT_MS) {
       const found = Promise.withResolvers<LogLine>();
-      const complain = (what: string): void =>
-        found.reject(new Error(`${name} ${what} before «${msg}»:\n${lines.stderr.slice(-20).join('\n')}`));
-      const timer = setTimeout(() => complain(`took ${patienceMs} ms`), patienceMs);
+      const fail = (reason: string): void =>
+        found.reject(new Error(`${reason}\n${lines.stderr.slice(-20).join('\n')}`));
+      const timer = setTimeout(() => fail(`${name} did not log "${msg}" within ${timeoutMs} ms.`), timeoutMs);
       const look = (): void => {
         const line = logs.find((candidate) => candidate.msg === msg && matches(candidate));
         if (line !== undefined) found.resolve(line);
-        else if (ended !== undefined) complain(`ended with ${ended}`);
+        else if (ended !== undefined) fail(`${name} ended with ${ended} and did not log "${msg}".`);
       };
       waiting.add(look);
       look();
@@ -141,7 +135,7 @@ export function startCommand(
     },
     async stop() {
       if (ended === undefined) child.kill('SIGTERM');
-      const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+      const timer = setTimeout(() => child.kill('SIGKILL'), WAIT_TIMEOUT_MS);
       const code = await exited;
       clearTimeout(timer);
       return code;
@@ -151,14 +145,14 @@ export function startCommand(
   };
 }
 
-/** What a program that ran to its end left. */
+/** The result of a program that has ended. */
 export interface Finished {
   readonly code: number | NodeJS.Signals;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** Waits for the end of a program. */
+/** Waits until a program has ended. */
 export async function finished(running: Running): Promise<Finished> {
   const code = await running.exited;
   return { code, stdout: running.stdout(), stderr: running.stderr() };
@@ -170,7 +164,7 @@ function parseLog(line: string): LogLine | undefined {
     const parsed: unknown = JSON.parse(line);
     if (typeof parsed === 'object' && parsed !== null && 'msg' in parsed) return parsed as LogLine;
   } catch {
-    // Not every line that begins with a brace is a log line.
+    // A line that starts with a brace is not always a log line.
   }
   return undefined;
 }

@@ -1,7 +1,5 @@
 // How tests wait: for a condition with a deadline, never for a fixed time.
-
-/** Default deadline of a condition, in milliseconds; generous, because machines are slow. */
-const TIMEOUT_MS = 20_000;
+import { WAIT_TIMEOUT_MS } from '../scripts/deadlines.ts';
 
 /** Interval at which a condition is checked, in milliseconds. */
 const CHECK_INTERVAL_MS = 10;
@@ -10,7 +8,7 @@ const CHECK_INTERVAL_MS = 10;
 export async function until(
   condition: () => boolean | Promise<boolean>,
   description: string,
-  timeoutMs: number = TIMEOUT_MS,
+  timeoutMs: number = WAIT_TIMEOUT_MS,
 ): Promise<void> {
   const deadlineMs = performance.now() + timeoutMs;
   while (!(await condition())) {
