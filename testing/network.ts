@@ -3,7 +3,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { deviceEnvironment, type Relay, startRelay, startTracker, type Tracker } from '../scripts/local-network.ts';
+import {
+  deviceEnvironment,
+  type Relay,
+  startRelay,
+  startTracker,
+  type Tracker,
+} from '../scripts/local-network.ts';
 import { type Finished, finished, type Running, startService } from '../scripts/processes.ts';
 import { openDatabase } from '../services/peer/history/database.ts';
 import type { Entry } from '../services/peer/history/entry.ts';

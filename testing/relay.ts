@@ -1,9 +1,6 @@
 // Test support for the relay: a relay as operators run it, devices with the stock client, and exchanges of raw hop
 // messages with the codec of the stock implementation.
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2';
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { identify } from '@libp2p/identify';
@@ -15,12 +12,12 @@ import { createLibp2p } from 'libp2p';
 import { HopMessage } from '../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
 import { createLogger } from '../services/shared/log.ts';
 import { onCleanup } from './cleanup.ts';
+import { relayConfig, type RelayOverrides, swarmKey } from './relay-config.ts';
 import { until } from './wait.ts';
 import { loadCipher } from '../services/private-network/cipher.ts';
-import { createSwarmKeyFile, type SwarmKey } from '../services/private-network/key.ts';
+import type { SwarmKey } from '../services/private-network/key.ts';
 import { createMuxers } from '../services/private-network/muxers.ts';
 import { swarmStack } from '../services/private-network/stack.ts';
-import { type RelayConfig, type RelayLimits, readRelayConfig } from '../services/relay/config.ts';
 import { HOP_PROTOCOL } from '../services/relay/messages.ts';
 import { createRelayMetrics } from '../services/relay/metrics.ts';
 import { createRelayNode } from '../services/relay/node.ts';
@@ -28,40 +25,13 @@ import { createRelayNode } from '../services/relay/node.ts';
 const ECHO = '/test/echo/1.0.0';
 export const cipher = loadCipher();
 export const log = createLogger('test', 'silent');
-const limits = {
+const STACK_LIMITS = {
   maxConnections: 64,
   maxPendingInbound: 32,
   maxStreamsPerConnection: 256,
   maxParallelDials: 16,
 };
-export const muxers = createMuxers(limits.maxStreamsPerConnection);
-
-const folder = mkdtempSync(join(tmpdir(), 'rustory-relay-'));
-const swarmKeyFile = join(folder, 'swarm.key');
-export const swarmKey = createSwarmKeyFile(swarmKeyFile);
-const seedFile = join(folder, 'seed');
-writeFileSync(seedFile, randomBytes(32).toString('hex'));
-// The defaults are read once, so that nothing has to be removed when the tests are over.
-const defaults = await readRelayConfig({
-  RELAY_LISTEN: '/ip4/127.0.0.1/tcp/0',
-  RELAY_LOCAL: 'true',
-  RELAY_SWARM_KEY_FILE: swarmKeyFile,
-  RELAY_IDENTITY_SEED_FILE: seedFile,
-  RELAY_OPS_LISTEN: '127.0.0.1:0',
-  LOG_LEVEL: 'silent',
-});
-rmSync(folder, { recursive: true });
-
-/** What a test changes of the default configuration: single fields and single limits. */
-export interface RelayOverrides extends Partial<Omit<RelayConfig, 'limits'>> {
-  readonly limits?: Partial<RelayLimits>;
-}
-
-/** The default configuration of a relay on a free loopback port, with a fresh identity. */
-export async function relayConfig({ limits, ...overrides }: RelayOverrides = {}): Promise<RelayConfig> {
-  const identity = await generateKeyPair('Ed25519');
-  return { ...defaults, identity, ...overrides, limits: { ...defaults.limits, ...limits } };
-}
+export const muxers = createMuxers(STACK_LIMITS.maxStreamsPerConnection);
 
 /** A relay as operators run it, on a free port, with access to its metrics. */
 export async function startRelay(overrides: RelayOverrides = {}) {
@@ -99,7 +69,7 @@ export async function startPeer(
   } = {},
 ) {
   const identity = options.identity ?? (await generateKeyPair('Ed25519'));
-  const stack = swarmStack({ identity, key: options.key ?? swarmKey, cipher, limits });
+  const stack = swarmStack({ identity, key: options.key ?? swarmKey, cipher, limits: STACK_LIMITS });
   const node = await createLibp2p({
     ...stack,
     ...(options.muxers === undefined ? {} : { streamMuxers: options.muxers }),

@@ -4,21 +4,20 @@ import { identify } from '@libp2p/identify';
 import type { Connection, PeerId, Stream } from '@libp2p/interface';
 import { createLibp2p } from 'libp2p';
 import { createBuffers } from '../../services/relay/buffers.ts';
+import { createCircuitAdmission } from '../../services/relay/circuit-admission.ts';
 import { createHop, type HopOptions } from '../../services/relay/hop.ts';
-import { createLedger } from '../../services/relay/admission.ts';
 import { HOP_PROTOCOL, STOP_PROTOCOL } from '../../services/relay/messages.ts';
 import { createRelayMetrics } from '../../services/relay/metrics.ts';
+import { createReservationStore } from '../../services/relay/reservation-store.ts';
 import { createLogger } from '../../services/shared/log.ts';
 import { loadCipher } from '../../services/private-network/cipher.ts';
 import type { SwarmKey } from '../../services/private-network/key.ts';
-import { MAX_STREAM_BUFFER_BYTES } from '../../services/private-network/muxers.ts';
 import { swarmStack } from '../../services/private-network/stack.ts';
-import { relayConfig } from '../../testing/relay.ts';
+import { relayConfig } from '../../testing/relay-config.ts';
 import type { Cell } from './cell.ts';
 import { reach } from './steps.ts';
 
 const MANY = 16;
-const { limits } = await relayConfig();
 const cipher = loadCipher();
 
 /** The first message of each direction, with its length prefix. */
@@ -51,8 +50,7 @@ export async function recordHop(cell: Cell, key: SwarmKey): Promise<HopTranscrip
     services: { identify: identify({ runOnConnectionOpen: false }) },
   });
   const hop = createHop({
-    ...hopOptions(),
-    identity,
+    ...hopOptions(await relayConfig({ identity })),
     addresses: () => node.getMultiaddrs(),
     connectionsTo: (peer: PeerId) => node.getConnections(peer).map((connection) => tapped(connection, stops)),
   });
@@ -80,26 +78,15 @@ export async function recordHop(cell: Cell, key: SwarmKey): Promise<HopTranscrip
   };
 }
 
-function hopOptions(): Omit<HopOptions, 'identity' | 'addresses' | 'connectionsTo'> {
+function hopOptions(config: HopOptions['config']): Omit<HopOptions, 'addresses' | 'connectionsTo'> {
+  const reservations = createReservationStore(config.limits);
   return {
-    ledger: createLedger({
-      maxReservations: MANY,
-      maxReservationsPerAddress: undefined,
-      maxCircuits: MANY,
-      maxCircuitsPerPeer: MANY,
-      reservationsPerMinute: MANY,
-      circuitsPerMinute: MANY,
-      bytesPerSecondPerPeer: undefined,
-      reservationSeconds: 3600,
-    }),
-    limit: { seconds: 900, bytes: 64 * 1024 * 1024 },
-    maxCircuitsPerPeer: MANY,
-    reservationSeconds: 3600,
-    idleSeconds: 60,
-    buffers: createBuffers(64 * 1024 * 1024, MAX_STREAM_BUFFER_BYTES),
-    metrics: createRelayMetrics(limits, cipher.name),
+    config,
+    reservations,
+    circuits: createCircuitAdmission(config.limits, reservations),
+    buffers: createBuffers(config.limits),
+    metrics: createRelayMetrics(config.limits, cipher.name),
     log: createLogger('record', 'silent'),
-    createCircuitRate: () => undefined,
   };
 }
 

@@ -1,78 +1,78 @@
-// What waits in the relay for receivers that are slower than their senders: bounded in all, whatever the number of
-// circuits. A paused stream may still receive its whole window, so when much waits, reading stops on the connections
-// of those that wait, and TCP holds their devices back.
+// The memory for bytes that wait for slow receivers: one limit for all circuits together. A paused stream may still
+// receive its whole window, so above the limit the relay stops reading from the connections of paused senders, and
+// TCP slows them down.
 import type { Stream } from '@libp2p/interface';
 import { holdReading, releaseReading } from '../private-network/muxers.ts';
+import type { RelayLimits } from './config.ts';
 
-/** How often what waits is counted again while anything does, in milliseconds. */
+/** Interval at which the waiting bytes are counted again while a direction is paused, in milliseconds. */
 const CHECK_INTERVAL_MS = 10;
 
-/** One direction of a circuit that is paused: its receiver is slower than its sender, or a rate is kept to. */
-export interface Waiting {
+/** One direction of a circuit that is paused: its receiver is slower than its sender, or its rate is limited. */
+export interface PausedDirection {
   readonly from: Stream;
   readonly to: Stream;
 }
 
 export interface Buffers {
-  /** Counts a direction from the moment it is paused. */
-  add(waiting: Waiting): void;
-  /** It goes on, or has ended. */
-  remove(waiting: Waiting): void;
-  /** What waits now, in bytes. */
+  /** Counts a direction; called when it is paused. */
+  add(direction: PausedDirection): void;
+  /** Stops counting a direction; called when it resumes or ends. */
+  remove(direction: PausedDirection): void;
+  /** Bytes that wait. */
   bytes(): number;
 }
 
 /**
- * @param maxBytes what may wait, and what those that are read from may yet send; past it the senders of more are not
- * read from, and what one read of their socket brought is all that waits of theirs.
- * @param windowBytes what a paused stream may receive
+ * A paused sender is read from only while its whole window (`circuitBufferBytes`) fits into `bufferedBytes`. Above
+ * that limit nothing more is read from its connection, and only the bytes of its last socket read wait.
  */
-export function createBuffers(maxBytes: number, windowBytes: number): Buffers {
-  /** What is set aside for each direction. */
-  const waiting = new Map<Waiting, number>();
-  let setAside = 0;
+export function createBuffers(limits: Pick<RelayLimits, 'bufferedBytes' | 'circuitBufferBytes'>): Buffers {
+  /** Bytes reserved for each paused direction. */
+  const reservedBytes = new Map<PausedDirection, number>();
+  let totalBytes = 0;
   let timer: NodeJS.Timeout | undefined;
 
-  // A sender fills its whole window within one turn of the event loop, and a thousand do, so nothing can be left to the
-  // next check: either there is room for all of it, or nothing more is read.
-  function admit(direction: Waiting): void {
+  // A thousand senders can fill their windows within one iteration of the event loop, long before the next check. So
+  // either the whole window of a direction fits, or nothing more is read.
+  function reserve(direction: PausedDirection): void {
     const { from, to } = direction;
-    const most = Math.max(from.readBufferLength, windowBytes) + to.writeBufferLength;
-    const isHeld = setAside + most > maxBytes;
+    const maxBytes = Math.max(from.readBufferLength, limits.circuitBufferBytes) + to.writeBufferLength;
+    const isHeld = totalBytes + maxBytes > limits.bufferedBytes;
     if (isHeld) holdReading(from, direction);
     else releaseReading(from, direction);
-    const bytes = isHeld ? bytesOf(direction) : most;
-    waiting.set(direction, bytes);
-    setAside += bytes;
+    const bytes = isHeld ? waitingBytes(direction) : maxBytes;
+    reservedBytes.set(direction, bytes);
+    totalBytes += bytes;
   }
 
   function check(): void {
-    setAside = 0;
-    for (const direction of waiting.keys()) admit(direction);
+    totalBytes = 0;
+    for (const direction of reservedBytes.keys()) reserve(direction);
   }
 
   return {
     add(direction) {
-      if (waiting.has(direction)) return;
-      admit(direction);
+      if (reservedBytes.has(direction)) return;
+      reserve(direction);
       timer ??= setInterval(check, CHECK_INTERVAL_MS);
     },
     remove(direction) {
-      setAside -= waiting.get(direction) ?? 0;
-      if (!waiting.delete(direction)) return;
+      totalBytes -= reservedBytes.get(direction) ?? 0;
+      if (!reservedBytes.delete(direction)) return;
       releaseReading(direction.from, direction);
-      if (waiting.size > 0) return;
+      if (reservedBytes.size > 0) return;
       clearInterval(timer);
       timer = undefined;
     },
     bytes() {
       let sum = 0;
-      for (const direction of waiting.keys()) sum += bytesOf(direction);
+      for (const direction of reservedBytes.keys()) sum += waitingBytes(direction);
       return sum;
     },
   };
 }
 
-function bytesOf({ from, to }: Waiting): number {
+function waitingBytes({ from, to }: PausedDirection): number {
   return from.readBufferLength + to.writeBufferLength;
 }

@@ -1,20 +1,15 @@
-// A circuit: two streams joined by their events, so that a byte is passed on as it comes and none is kept.
+// A circuit: two streams joined by their events. Bytes are passed on as they arrive.
 import type { Stream } from '@libp2p/interface';
-import type { Bucket } from './token-bucket.ts';
-import type { Buffers, Waiting } from './buffers.ts';
-import type { Limit } from './messages.ts';
-
-/** Why a circuit ended; a metric label. */
-export type CircuitEnd = 'closed' | 'reset' | 'bytes' | 'duration' | 'idle' | 'shutdown';
-
-export type Direction = 'to_target' | 'to_source';
+import { monotonicMs } from '../shared/clock.ts';
+import type { Buffers, PausedDirection } from './buffers.ts';
+import type { RelayLimits } from './config.ts';
+import type { CircuitEnd, Direction } from './outcomes.ts';
+import type { TokenBucket } from './token-bucket.ts';
 
 export interface CircuitOptions {
-  readonly limit: Limit;
-  /** Time without a byte passed on, in either direction, after which the circuit ends. */
-  readonly idleSeconds: number;
-  /** Rates that each byte has to keep to; empty where there is no limit. */
-  readonly rates: readonly Bucket[];
+  readonly limits: Pick<RelayLimits, 'circuitSeconds' | 'circuitIdleSeconds' | 'circuitBytes'>;
+  /** Every byte is charged to each of them; empty when no rate is limited. */
+  readonly rateLimiters: readonly TokenBucket[];
   readonly buffers: Buffers;
   /** Ends the circuit when the relay stops. */
   readonly signal: AbortSignal;
@@ -23,31 +18,31 @@ export interface CircuitOptions {
 
 export interface CircuitSummary {
   readonly end: CircuitEnd;
-  /** Bytes passed on, in both directions together. */
+  /** Bytes passed on, both directions together. */
   readonly bytes: number;
   readonly seconds: number;
 }
 
 /**
- * Joins two streams until both have ended, one breaks, or a limit is reached; then both are closed or reset.
- * A stream that ends after a close of its writer passes that on as a close, with all that came before it.
+ * Joins two streams until both have ended, one fails, or a limit is reached; then both are closed or reset. When the
+ * writer of a stream closes it, the other stream is closed after all bytes that came before.
  *
- * Held in memory at any time: what a paused stream may still receive (`MAX_STREAM_BUFFER_BYTES`) and as much once
- * more that the other stream has yet to send, in each direction; and of all circuits together what `buffers` allows.
+ * Maximum memory for each direction: the receive window of a paused stream, and the same amount again in the send
+ * buffer of the other stream. `buffers` limits the memory of all circuits together.
  */
 export async function joinStreams(
   source: Stream,
   target: Stream,
   options: CircuitOptions,
 ): Promise<CircuitSummary> {
-  const { limit, idleSeconds, rates, buffers, signal } = options;
+  const { limits, rateLimiters, buffers, signal } = options;
   const ended = Promise.withResolvers<CircuitEnd>();
-  const started = performance.now();
-  let movedAt = started;
+  const startedMs = monotonicMs();
+  let lastByteMs = startedMs;
   let bytes = 0;
 
-  const breakOff = (end: CircuitEnd): void => {
-    // The first reason counts: breaking one stream off makes the other one report a reset.
+  const abort = (end: CircuitEnd): void => {
+    // Only the first reason counts: aborting one stream makes the other one report a reset.
     ended.resolve(end);
     const error = new CircuitError(end);
     source.abort(error);
@@ -57,33 +52,31 @@ export async function joinStreams(
     if (source.status !== 'open' && target.status !== 'open') ended.resolve('closed');
   };
   const onBytes = (direction: Direction, count: number): void => {
-    movedAt = performance.now();
+    lastByteMs = monotonicMs();
     bytes += count;
     options.onBytes(direction, count);
   };
   const pump = (from: Stream, to: Stream, direction: Direction): (() => void) =>
-    passOn(from, to, {
-      maxBytes: limit.bytes,
-      rates,
+    forward(from, to, {
+      maxBytes: limits.circuitBytes,
+      rateLimiters,
       buffers,
       onBytes: (count) => onBytes(direction, count),
       onClose,
-      breakOff,
+      abort,
     });
 
-  const durationTimer = setTimeout(() => breakOff('duration'), limit.seconds * 1000);
-  const idleTimer = setInterval(
-    () => {
-      if (performance.now() - movedAt >= idleSeconds * 1000) breakOff('idle');
-    },
-    (idleSeconds * 1000) / 4,
-  );
-  const onShutdown = (): void => breakOff('shutdown');
+  const durationTimer = setTimeout(() => abort('duration'), limits.circuitSeconds * 1000);
+  const idleMs = limits.circuitIdleSeconds * 1000;
+  const idleTimer = setInterval(() => {
+    if (monotonicMs() - lastByteMs >= idleMs) abort('idle');
+  }, idleMs / 4);
+  const onShutdown = (): void => abort('shutdown');
   signal.addEventListener('abort', onShutdown, { once: true });
   const stopPumps = [pump(source, target, 'to_target'), pump(target, source, 'to_source')];
   if (signal.aborted) onShutdown();
   try {
-    return { end: await ended.promise, bytes, seconds: (performance.now() - started) / 1000 };
+    return { end: await ended.promise, bytes, seconds: (monotonicMs() - startedMs) / 1000 };
   } finally {
     clearTimeout(durationTimer);
     clearInterval(idleTimer);
@@ -92,49 +85,48 @@ export async function joinStreams(
   }
 }
 
-interface PassOnOptions {
+interface ForwardOptions {
   readonly maxBytes: number;
-  readonly rates: readonly Bucket[];
+  readonly rateLimiters: readonly TokenBucket[];
   readonly buffers: Buffers;
   readonly onBytes: (bytes: number) => void;
   readonly onClose: () => void;
-  readonly breakOff: (end: CircuitEnd) => void;
+  readonly abort: (end: CircuitEnd) => void;
 }
 
-/** One direction of a circuit. Answers what ends its waiting when the circuit is over. */
-function passOn(from: Stream, to: Stream, options: PassOnOptions): () => void {
-  const { maxBytes, rates, buffers, onBytes, onClose, breakOff } = options;
-  const waiting: Waiting = { from, to };
+/** Forwards one direction of a circuit. The returned function releases its timer and its buffer accounting. */
+function forward(from: Stream, to: Stream, options: ForwardOptions): () => void {
+  const { maxBytes, rateLimiters, buffers, onBytes, abort } = options;
+  const direction: PausedDirection = { from, to };
   let bytes = 0;
   let blocked = false;
   let throttle: NodeJS.Timeout | undefined;
   let resuming = false;
-  let finished = false;
 
-  // A stream whose connection has just gone throws; out of an event that would end the process.
+  // A stream whose connection was just lost throws; thrown inside an event handler, that would end the process.
   const guard = (step: () => void): void => {
     try {
       step();
     } catch {
-      breakOff('reset');
+      abort('reset');
     }
   };
-  // Pausing from within the library's resume() would be undone by the rest of it, so it waits until that is over.
+  // The library's resume() would undo a pause from within it, so pausing waits until resume() has returned.
   const pauseIfNeeded = (): void => {
-    const isWaiting = blocked || throttle !== undefined;
-    if (!isWaiting || resuming || from.readStatus !== 'readable') return;
+    const mustPause = blocked || throttle !== undefined;
+    if (!mustPause || resuming || from.readStatus !== 'readable') return;
     from.pause();
-    buffers.add(waiting);
+    buffers.add(direction);
   };
   const resume = (): void => {
     if (blocked || throttle !== undefined || from.readStatus !== 'paused') return;
-    buffers.remove(waiting);
+    buffers.remove(direction);
     resuming = true;
     from.resume();
     resuming = false;
     pauseIfNeeded();
   };
-  // Only when the other stream has handed on all it had may more come, or its buffer would grow with each drain.
+  // Reading resumes only when the other stream has sent all it had, or its buffer would grow with each drain.
   const unblock = (): void => {
     if (!blocked || to.writeBufferLength > 0 || to.writableNeedsDrain) return;
     blocked = false;
@@ -143,7 +135,7 @@ function passOn(from: Stream, to: Stream, options: PassOnOptions): () => void {
   // The library's own listener flushes the stream in a microtask that was queued before this one.
   const onDrain = (): void => queueMicrotask(() => guard(unblock));
   const slowDown = (count: number): void => {
-    const waitMs = Math.max(0, ...rates.map((rate) => rate.spend(count)));
+    const waitMs = Math.max(0, ...rateLimiters.map((limiter) => limiter.spend(count)));
     if (waitMs === 0 || throttle !== undefined) return;
     throttle = setTimeout(() => {
       throttle = undefined;
@@ -155,34 +147,44 @@ function passOn(from: Stream, to: Stream, options: PassOnOptions): () => void {
     if (to.status !== 'open') return;
     bytes += data.byteLength;
     if (bytes > maxBytes) {
-      breakOff('bytes');
+      abort('bytes');
       return;
     }
     onBytes(data.byteLength);
     guard(() => {
       blocked = !to.send(data) || blocked;
-      if (rates.length > 0) slowDown(data.byteLength);
+      if (rateLimiters.length > 0) slowDown(data.byteLength);
       pauseIfNeeded();
     });
   });
   to.addEventListener('drain', onDrain);
   to.addEventListener('idle', onDrain);
+  forwardEnd(from, to, options);
+  return () => {
+    clearTimeout(throttle);
+    buffers.remove(direction);
+  };
+}
+
+/** Forwards the writer's close, and aborts the circuit when a stream ends in another way. */
+function forwardEnd(
+  from: Stream,
+  to: Stream,
+  { onClose, abort }: Pick<ForwardOptions, 'onClose' | 'abort'>,
+): void {
+  let isClosedByWriter = false;
   from.addEventListener('remoteCloseWrite', () => {
-    finished = true;
+    isClosedByWriter = true;
   });
   from.addEventListener('end', () => {
-    // Without the writer's close this is a lost connection, which the other side must not take for the end.
-    if (!finished) breakOff('reset');
-    else if (to.status === 'open') to.close().catch(() => breakOff('reset'));
+    // Without a close by the writer the connection was lost, which the other side must not read as a normal end.
+    if (!isClosedByWriter) abort('reset');
+    else if (to.status === 'open') to.close().catch(() => abort('reset'));
   });
   from.addEventListener('close', ({ error }) => {
     if (error === undefined) onClose();
-    else breakOff('reset');
+    else abort('reset');
   });
-  return () => {
-    clearTimeout(throttle);
-    buffers.remove(waiting);
-  };
 }
 
 class CircuitError extends Error {
@@ -190,7 +192,7 @@ class CircuitError extends Error {
   readonly code: CircuitEnd;
 
   constructor(end: CircuitEnd) {
-    super(`the circuit ended: ${end}`);
+    super(`The relay ended the circuit: ${end}.`);
     this.code = end;
   }
 }

@@ -5,6 +5,7 @@ import { generateKeyPair } from '@libp2p/crypto/keys';
 import type { Connection } from '@libp2p/interface';
 import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
 import { asMember, connectRaw, GREETING } from '../../testing/attacks.ts';
+import { swarmKey } from '../../testing/relay-config.ts';
 import { until } from '../../testing/wait.ts';
 import { generateSwarmKey } from '../private-network/key.ts';
 import { startProxy } from '../../testing/proxy.ts';
@@ -17,7 +18,6 @@ import {
   RESERVE,
   startPeer,
   startRelay,
-  swarmKey,
 } from '../../testing/relay.ts';
 
 afterEach(cleanUp);

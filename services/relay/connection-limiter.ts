@@ -1,50 +1,54 @@
-// Who may connect, and who may stay: bounds on connections in all, of one peer and from one address, and an end to
-// those that are of no use. It counts by itself: the library copies the list of all connections whenever it is asked.
+// The connection limiter: limits on all connections, those of one peer and those from one address, and the end of
+// connections that are idle or stalled. It keeps its own counts, because the library copies the list of all connections
+// for each query.
 import type { Connection, ConnectionGater, MultiaddrConnection } from '@libp2p/interface';
 import { clientNetwork } from '../shared/client-network.ts';
+import { monotonicMs } from '../shared/clock.ts';
+import type { RelayLimits } from './config.ts';
 import { addTo } from './counts.ts';
-import type { Handshakes } from './handshakes.ts';
-import type { ConnectionRefusal, RelayMetrics } from './metrics.ts';
+import type { HandshakeLimiter } from './handshake-limiter.ts';
+import type { RelayMetrics } from './metrics.ts';
+import type { ConnectionRefusal } from './outcomes.ts';
 
-export interface GateOptions {
-  readonly maxConnections: number;
-  readonly maxConnectionsPerPeer: number;
-  /** `undefined` where addresses are not those of the devices: behind a load balancer all share one. */
-  readonly maxConnectionsPerAddress: number | undefined;
-  /** How long a connection without reservation and without streams may stay. */
-  readonly idleSeconds: number;
-  /** How long a connection may take none of what waits to be sent on it. */
-  readonly stuckSeconds: number;
-  readonly handshakes: Handshakes;
+export interface ConnectionLimiterOptions {
+  readonly limits: RelayLimits;
+  readonly handshakes: HandshakeLimiter;
   readonly metrics: RelayMetrics;
+  /** All open connections. */
   connections(): Connection[];
   isReserved(peer: string): boolean;
 }
 
-export interface Gate {
+export interface ConnectionLimiter {
   readonly gater: ConnectionGater;
-  /** Closes connections that have been idle, or stuck, for too long; to be called every few seconds. */
-  closeUseless(): Promise<void>;
+  /**
+   * Closes connections without reservation and stream after `idleSeconds`, and connections that accept none of the
+   * bytes sent to them for `circuitIdleSeconds`. To be called every few seconds.
+   */
+  closeIdle(): Promise<void>;
 }
 
-/** A connection that is here. */
-interface Guest {
+/** An open connection, or one in its handshake. */
+interface TrackedConnection {
   readonly address: string;
-  /** Known when the handshake is over. */
+  /** Known after the handshake. */
   peer: string | undefined;
-  /** When it last took something, or had nothing to take. */
-  movedAt: number;
+  /** Last time at which it accepted bytes or had none to send. */
+  writableAtMs: number;
 }
 
-/** @param now the time in milliseconds, from any start. */
-export function createGate(options: GateOptions, now: () => number = () => performance.now()): Gate {
-  const { handshakes, metrics } = options;
-  const maxPerAddress = options.maxConnectionsPerAddress ?? Number.POSITIVE_INFINITY;
-  const guests = new Map<MultiaddrConnection, Guest>();
-  // Handshakes included: the cheapest way to fill a relay is to begin them.
-  const byAddress = new Map<string, number>();
-  const byPeer = new Map<string, number>();
-  const idleSince = new Map<Connection, number>();
+/** @param nowMs monotonic clock */
+export function createConnectionLimiter(
+  options: ConnectionLimiterOptions,
+  nowMs: () => number = monotonicMs,
+): ConnectionLimiter {
+  const { limits, handshakes, metrics } = options;
+  const { connectionsPerAddress: maxPerAddress = Number.POSITIVE_INFINITY } = limits;
+  const tracked = new Map<MultiaddrConnection, TrackedConnection>();
+  // Pending handshakes included: the cheapest attack on a relay is to begin them.
+  const countByAddress = new Map<string, number>();
+  const countByPeer = new Map<string, number>();
+  const findIdle = createIdleFinder(options, nowMs);
   let open = 0;
 
   function refuse(reason: ConnectionRefusal): true {
@@ -52,70 +56,60 @@ export function createGate(options: GateOptions, now: () => number = () => perfo
     return true;
   }
 
-  function leave(connection: MultiaddrConnection): void {
-    const guest = guests.get(connection);
-    if (guest === undefined) return;
-    guests.delete(connection);
-    addTo(byAddress, guest.address, -1);
-    if (guest.peer === undefined) return;
-    addTo(byPeer, guest.peer, -1);
+  function untrack(connection: MultiaddrConnection): void {
+    const entry = tracked.get(connection);
+    if (entry === undefined) return;
+    tracked.delete(connection);
+    addTo(countByAddress, entry.address, -1);
+    if (entry.peer === undefined) return;
+    addTo(countByPeer, entry.peer, -1);
     open -= 1;
   }
 
-  function closeStuck(): void {
-    for (const [connection, guest] of guests) {
-      if (!connection.writableNeedsDrain) guest.movedAt = now();
-      else if (now() - guest.movedAt >= options.stuckSeconds * 1000) {
+  function abortStalled(): void {
+    for (const [connection, entry] of tracked) {
+      if (!connection.writableNeedsDrain) entry.writableAtMs = nowMs();
+      else if (nowMs() - entry.writableAtMs >= limits.circuitIdleSeconds * 1000) {
         metrics.stuckClosed();
-        connection.abort(new Error('nothing that was sent has arrived for too long'));
+        connection.abort(
+          new Error(`The connection accepted no bytes for ${limits.circuitIdleSeconds} seconds.`),
+        );
       }
     }
-  }
-
-  function overdue(): Connection[] {
-    const all = new Set(options.connections());
-    for (const connection of idleSince.keys()) if (!all.has(connection)) idleSince.delete(connection);
-    return [...all].filter((connection) => {
-      const isIdle = connection.streams.length === 0 && !options.isReserved(connection.remotePeer.toString());
-      const since = idleSince.get(connection);
-      if (!isIdle) idleSince.delete(connection);
-      else if (since === undefined) idleSince.set(connection, now());
-      return isIdle && since !== undefined && now() - since >= options.idleSeconds * 1000;
-    });
   }
 
   return {
     gater: {
       denyInboundConnection(connection) {
-        if (open >= options.maxConnections) return refuse('all');
+        if (open >= limits.connections) return refuse('all');
         const address = addressOf(connection);
-        if ((byAddress.get(address) ?? 0) >= maxPerAddress) return refuse('address');
-        addTo(byAddress, address, 1);
-        guests.set(connection, { address, peer: undefined, movedAt: now() });
-        connection.addEventListener('close', () => leave(connection));
+        if ((countByAddress.get(address) ?? 0) >= maxPerAddress) return refuse('address');
+        addTo(countByAddress, address, 1);
+        tracked.set(connection, { address, peer: undefined, writableAtMs: nowMs() });
+        connection.addEventListener('close', () => untrack(connection));
         handshakes.begin(connection);
         return false;
       },
       denyInboundUpgradedConnection(peerId, connection) {
-        // It may have closed while its handshake went on, and closes no second time.
-        const guest = guests.get(connection);
-        if (guest === undefined) return true;
+        // It may have closed during its handshake; then no further close event would untrack it.
+        const entry = tracked.get(connection);
+        if (entry === undefined) return true;
         handshakes.finish(connection);
-        // Others have finished theirs in the meantime.
-        if (open >= options.maxConnections) return refuse('all');
+        // Other handshakes have finished since this one began.
+        if (open >= limits.connections) return refuse('all');
         const peer = peerId.toString();
-        if ((byPeer.get(peer) ?? 0) >= options.maxConnectionsPerPeer) return refuse('peer');
-        guest.peer = peer;
-        addTo(byPeer, peer, 1);
+        if ((countByPeer.get(peer) ?? 0) >= limits.connectionsPerPeer) return refuse('peer');
+        entry.peer = peer;
+        addTo(countByPeer, peer, 1);
         open += 1;
-        connection.addEventListener('drain', () => (guest.movedAt = now()));
+        connection.addEventListener('drain', () => (entry.writableAtMs = nowMs()));
         return false;
       },
     },
-    async closeUseless() {
-      closeStuck();
+    async closeIdle() {
+      abortStalled();
       await Promise.all(
-        overdue().map(async (connection) => {
+        findIdle().map(async (connection) => {
           metrics.idleClosed();
           await connection.close().catch((error: Error) => connection.abort(error));
         }),
@@ -124,7 +118,27 @@ export function createGate(options: GateOptions, now: () => number = () => perfo
   };
 }
 
-/** Where a connection comes from: its IPv4 address or IPv6 network, as text. */
+/** Finds connections that have had neither a reservation nor a stream in all checks of the last `idleSeconds`. */
+function createIdleFinder(
+  { limits, connections, isReserved }: ConnectionLimiterOptions,
+  nowMs: () => number,
+): () => Connection[] {
+  const idleSinceMs = new Map<Connection, number>();
+
+  return () => {
+    const all = new Set(connections());
+    for (const connection of idleSinceMs.keys()) if (!all.has(connection)) idleSinceMs.delete(connection);
+    return [...all].filter((connection) => {
+      const isIdle = connection.streams.length === 0 && !isReserved(connection.remotePeer.toString());
+      const sinceMs = idleSinceMs.get(connection);
+      if (!isIdle) idleSinceMs.delete(connection);
+      else if (sinceMs === undefined) idleSinceMs.set(connection, nowMs());
+      return isIdle && sinceMs !== undefined && nowMs() - sinceMs >= limits.idleSeconds * 1000;
+    });
+  };
+}
+
+/** The source of a connection: its IPv4 address or IPv6 network. */
 export function addressOf({ remoteAddr }: Pick<Connection, 'remoteAddr'>): string {
   return clientNetwork(remoteAddr.getComponents()[0]?.value ?? '');
 }

@@ -1,14 +1,15 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { generateKeyPair } from '@libp2p/crypto/keys';
 import { pbStream } from '@libp2p/utils';
 import { HopMessage } from '../../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
 import { cleanUp } from '../../testing/cleanup.ts';
+import { relayConfig } from '../../testing/relay-config.ts';
 import { until } from '../../testing/wait.ts';
 import { createBuffers } from './buffers.ts';
+import { createCircuitAdmission } from './circuit-admission.ts';
 import { createHop, type HopOptions } from './hop.ts';
-import { createLedger } from './admission.ts';
 import { HOP_PROTOCOL } from './messages.ts';
 import { createRelayMetrics } from './metrics.ts';
+import { createReservationStore } from './reservation-store.ts';
 import {
   cipher,
   circuitAddress,
@@ -17,7 +18,6 @@ import {
   exchange,
   hop,
   log,
-  relayConfig,
   RESERVE,
   startPeer,
   startRelay,
@@ -25,27 +25,16 @@ import {
 
 afterEach(cleanUp);
 
-/** The hop side by itself, for a node that is no relay otherwise. */
+/** The hop side alone, for a node that is not a relay. */
 async function createBareHop(overrides: Partial<HopOptions>) {
-  const metrics = createRelayMetrics((await relayConfig()).limits, cipher.name);
+  const config = await relayConfig();
+  const metrics = createRelayMetrics(config.limits, cipher.name);
+  const reservations = createReservationStore(config.limits);
   const hopSide = createHop({
-    identity: await generateKeyPair('Ed25519'),
-    ledger: createLedger({
-      maxReservationsPerAddress: undefined,
-      reservationsPerMinute: 60,
-      circuitsPerMinute: 60,
-      bytesPerSecondPerPeer: undefined,
-      maxReservations: 8,
-      maxCircuits: 8,
-      maxCircuitsPerPeer: 8,
-      reservationSeconds: 60,
-    }),
-    limit: { seconds: 60, bytes: 1024 },
-    maxCircuitsPerPeer: 8,
-    reservationSeconds: 60,
-    idleSeconds: 60,
-    buffers: createBuffers(1024, 1024),
-    createCircuitRate: () => undefined,
+    config,
+    reservations,
+    circuits: createCircuitAdmission(config.limits, reservations),
+    buffers: createBuffers(config.limits),
     metrics,
     log,
     addresses: () => [],
@@ -58,17 +47,17 @@ async function createBareHop(overrides: Partial<HopOptions>) {
 const REFUSED = { type: 'STATUS', status: 'RESERVATION_REFUSED' };
 
 describe('a hop stream', () => {
-  test('to a relay that has lost its addresses gets no reservation, rather than one without any', async () => {
+  test('gets no reservation from a relay that has lost its addresses', async () => {
     const node = await startPeer(undefined, { listen: ['/ip4/127.0.0.1/tcp/0'] });
     const bare = await createBareHop({ connectionsTo: (peer) => node.getConnections(peer) });
     await node.handle(HOP_PROTOCOL, bare.handle);
     const [address] = node.getMultiaddrs();
-    if (address === undefined) throw new Error('no address');
+    if (address === undefined) throw new Error('the node has no address');
     expect(await hop(await startPeer(), { address }, RESERVE)).toEqual(REFUSED);
     expect(await bare.metrics.registry.metrics()).toContain('requests_total{outcome="no_address"} 1');
   });
 
-  test('over a circuit is refused, for reservations as rust clients understand it', async () => {
+  test('over a circuit is refused', async () => {
     const relay = await startRelay();
     const [source, target] = [await startPeer(), await startPeer(relay)];
     const inner = await createBareHop({
@@ -77,39 +66,39 @@ describe('a hop stream', () => {
     });
     await target.handle(HOP_PROTOCOL, inner.handle, { runOnLimitedConnection: true });
     const address = circuitAddress(target);
-    if (address === undefined) throw new Error('no circuit address');
+    if (address === undefined) throw new Error('the target has no circuit address');
     expect(await hop(source, { address }, RESERVE)).toEqual(REFUSED);
     expect((await hop(source, { address }, connectTo(target))).status).toBe('PERMISSION_DENIED');
   });
 
   test.each([
-    ['that is no message', Buffer.from([0x03, 0xff, 0xff, 0xff]), 'MALFORMED_MESSAGE'],
+    ['that is not protobuf', Buffer.from([0x03, 0xff, 0xff, 0xff]), 'MALFORMED_MESSAGE'],
     [
       'of more than 4 KiB',
       Buffer.concat([Buffer.from([0x81, 0x20]), Buffer.alloc(4097)]),
       'MALFORMED_MESSAGE',
     ],
-    ['whose length never ends', Buffer.alloc(32, 0xff), 'MALFORMED_MESSAGE'],
+    ['whose length does not end', Buffer.alloc(32, 0xff), 'MALFORMED_MESSAGE'],
     ['that is a status', Buffer.from([0x02, 0x08, 0x02]), 'UNEXPECTED_MESSAGE'],
     [
-      'that connects to no peer id',
+      'whose target is not a peer id',
       Buffer.from([0x08, 0x08, 0x01, 0x12, 0x04, 0x0a, 0x02, 0xff, 0xff]),
       'MALFORMED_MESSAGE',
     ],
-  ])('with a message %s is answered, and ends', async (_, bytes, status) => {
+  ])('with a message %s is answered and closed', async (_, bytes, status) => {
     const relay = await startRelay();
     const peer = await startPeer();
     const stream = await peer.dialProtocol(relay.address, HOP_PROTOCOL);
     const messages = pbStream(stream).pb(HopMessage);
     stream.send(bytes);
     expect((await messages.read({ signal: AbortSignal.timeout(10_000) })).status).toBe(status);
-    await until(() => stream.remoteWriteStatus === 'closed', 'the stream has ended');
+    await until(() => stream.remoteWriteStatus === 'closed', 'the stream is closed');
     expect(await relay.metric('rustory_relay_malformed_messages_total')).toBe(1);
     expect((await hop(peer, relay, RESERVE)).status).toBe('OK');
   });
 });
 
-test('a peer that asks too often is refused, for reservations as rust clients understand it, and counted', async () => {
+test('a peer above its request rate is refused, and the refusal is counted', async () => {
   const relay = await startRelay({ limits: { reservationsPerMinute: 1, circuitsPerMinute: 1 } });
   const [peer, other] = [await startPeer(), await startPeer()];
   expect((await hop(peer, relay, RESERVE)).status).toBe('OK');
@@ -120,21 +109,21 @@ test('a peer that asks too often is refused, for reservations as rust clients un
     expect(await relay.metric(`rustory_relay_${kind}_requests_total{outcome="rate"}`)).toBe(1);
 });
 
-test('a relay that drains refuses what is new and lets circuits finish', async () => {
+test('a relay in its drain refuses new requests and lets circuits finish', async () => {
   const relay = await startRelay();
   const [source, target] = [await startPeer(), await startPeer(relay)];
   const stream = await dialEcho(source, relay, target);
-  let settled = false;
-  const drained = relay.drain?.(AbortSignal.timeout(20_000)).then(() => (settled = true));
+  let isDrained = false;
+  const drained = relay.drain?.(AbortSignal.timeout(20_000)).then(() => (isDrained = true));
   expect((await hop(source, relay, RESERVE)).status).toBe('RESERVATION_REFUSED');
   expect((await hop(source, relay, connectTo(target))).status).toBe('RESOURCE_LIMIT_EXCEEDED');
-  expect(settled).toBe(false);
+  expect(isDrained).toBe(false);
   const { sent, received } = await exchange(stream, 1_000_000);
   expect(received).toBe(sent);
   await source.stop();
   await drained;
 });
 
-test('a relay without a dialable address refuses to start, and says what to do', async () => {
+test('a relay without a dialable address does not start and says which variable to set', async () => {
   await expect(startRelay({ isLocal: false })).rejects.toThrow('RELAY_ANNOUNCE is not set');
 });

@@ -1,4 +1,4 @@
-// What rust-, go- and js-libp2p said to the hop side, and what it answered that they took. `e2e/interop/record.ts` records.
+// Recorded exchanges of rust-, go- and js-libp2p with the hop side; `e2e/interop/record.ts` records them.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
@@ -13,7 +13,7 @@ import {
   encodeHopAnswer,
   encodeStopRequest,
   FRAMING,
-  type Limit,
+  type CircuitLimit,
   Status,
 } from './messages.ts';
 
@@ -36,13 +36,13 @@ interface Transcript {
 const path = join(import.meta.dirname, 'hop.transcripts.json');
 const { exchanges } = JSON.parse(readFileSync(path, 'utf8')) as { exchanges: Transcript[] };
 
-/** The message behind its length. */
+/** The message without its length. */
 function unframe(hex: string): Uint8Array {
   const bytes = Buffer.from(hex, 'hex');
-  const digits = (bytes[0] ?? 0) < 0x80 ? 1 : 2;
-  const length = FRAMING.lengthDecoder(new Uint8ArrayList(bytes.subarray(0, digits)));
-  expect(bytes).toHaveLength(digits + length);
-  return new Uint8Array(bytes.subarray(digits));
+  const lengthBytes = (bytes[0] ?? 0) < 0x80 ? 1 : 2;
+  const length = FRAMING.lengthDecoder(new Uint8ArrayList(bytes.subarray(0, lengthBytes)));
+  expect(bytes).toHaveLength(lengthBytes + length);
+  return new Uint8Array(bytes.subarray(lengthBytes));
 }
 
 /** The bytes of a field. */
@@ -56,32 +56,37 @@ function fieldOf(message: Uint8Array, field: number): Uint8Array {
   throw new Error(`the message has no field ${field}`);
 }
 
-function limitOf(limit: { duration?: number | undefined; data?: bigint | undefined } | undefined): Limit {
+function limitOf(
+  limit: { duration?: number | undefined; data?: bigint | undefined } | undefined,
+): CircuitLimit {
   return { seconds: Number(limit?.duration), bytes: Number(limit?.data) };
 }
 
-describe.each(exchanges)('what $program said', ({ target, reserve, connect, stop }) => {
-  test('is read as a reservation, a connection to its target, and a circuit that it takes', () => {
-    expect(decodeHopRequest(unframe(reserve.request))).toEqual({ type: 'reserve' });
+describe.each(exchanges)('the recorded exchange of $program', ({ target, reserve, connect, stop }) => {
+  test('is decoded as a RESERVE request, a CONNECT request and an accepted circuit', () => {
+    expect(decodeHopRequest(unframe(reserve.request))).toEqual({
+      ok: true,
+      request: { type: 'reserve' },
+    });
     expect(decodeHopRequest(unframe(connect.request))).toEqual({
-      type: 'connect',
-      target: peerIdFromString(target).toMultihash().bytes,
+      ok: true,
+      request: { type: 'connect', target: peerIdFromString(target).toMultihash().bytes },
     });
     expect(decodeStopAnswer(unframe(stop.answer))).toBe(Status.OK);
   });
 
-  test('was answered with the bytes that we write today', () => {
+  test('has the answers that we encode today', () => {
     const reserved = unframe(reserve.answer);
     const { reservation, limit } = HopMessage.decode(reserved);
     expect(limitOf(limit)).toEqual({ seconds: 900, bytes: 64 * 1024 * 1024 });
-    // The stock codec takes the voucher apart, so it is found by its place: field 3 of the reservation, which is field 3.
+    // The stock codec decodes the voucher, so its bytes are read here: field 3 of the reservation, which is field 3.
     const voucher = fieldOf(fieldOf(reserved, 3), 3);
     expect(
       encodeHopAnswer({
         status: Status.OK,
         limit: limitOf(limit),
         reservation: {
-          expires: Number(reservation?.expire),
+          expiresUnixSeconds: Number(reservation?.expire),
           addresses: reservation?.addrs ?? [],
           voucher,
         },
@@ -91,8 +96,10 @@ describe.each(exchanges)('what $program said', ({ target, reserve, connect, stop
     expect(
       encodeHopAnswer({ status: Status.OK, limit: limitOf(HopMessage.decode(connected).limit) }),
     ).toEqual(connected);
-    const asked = unframe(stop.request);
-    const { peer, limit: told } = StopMessage.decode(asked);
-    expect(encodeStopRequest({ source: peer?.id ?? new Uint8Array(), limit: limitOf(told) })).toEqual(asked);
+    const request = unframe(stop.request);
+    const { peer, limit: sent } = StopMessage.decode(request);
+    expect(encodeStopRequest({ source: peer?.id ?? new Uint8Array(), limit: limitOf(sent) })).toEqual(
+      request,
+    );
   });
 });

@@ -2,14 +2,16 @@
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { createHealth, createLifecycle, runService } from '../shared/lifecycle.ts';
 import { createLogger } from '../shared/log.ts';
+import { logMemoryNeeds, memoryLimitBytes } from '../shared/memory.ts';
 import { createOpsServer } from '../shared/ops.ts';
 import { exitIfAnswered, exitWithError } from '../shared/program.ts';
 import { loadCipher } from '../private-network/cipher.ts';
 import { PROGRAM, readIdentityConfig, readRelayConfig } from './config.ts';
+import { memoryNeeds } from './memory.ts';
 import { createRelayMetrics } from './metrics.ts';
 import { createRelayNode } from './node.ts';
 
-/** Longest time for starting, and for closing after the drain. */
+/** Longest time for one component to start, or to stop after the drain, in milliseconds. */
 const DEADLINE_MS = 10_000;
 
 async function main(args: readonly string[]): Promise<void> {
@@ -21,6 +23,7 @@ async function main(args: readonly string[]): Promise<void> {
   const config = await readRelayConfig(process.env);
   const log = createLogger('relay', config.logLevel);
   for (const warning of config.warnings) log.warn({ warning }, 'configuration');
+  logMemoryNeeds(log, memoryNeeds(config.limits), memoryLimitBytes());
 
   const cipher = loadCipher();
   const health = createHealth();

@@ -7,6 +7,7 @@ import {
   Status as StockStatus,
   StopMessage,
 } from '../../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
+import { refused } from '../shared/result.ts';
 import { MAX_ANNOUNCED, MAX_ANNOUNCED_BYTES } from './announce.ts';
 import {
   decodeHopRequest,
@@ -20,28 +21,31 @@ import {
 
 const id = randomBytes(38);
 
-describe('what the stock client writes', () => {
-  test('is read as a reservation', () => {
-    expect(decodeHopRequest(HopMessage.encode({ type: HopMessage.Type.RESERVE }))).toEqual({
-      type: 'reserve',
-    });
+const RESERVE = { ok: true, request: { type: 'reserve' } };
+
+describe('a message of the stock client', () => {
+  test('is decoded as a RESERVE request', () => {
+    expect(decodeHopRequest(HopMessage.encode({ type: HopMessage.Type.RESERVE }))).toEqual(RESERVE);
   });
 
-  test('is read as a connection to a target', () => {
+  test('is decoded as a CONNECT request', () => {
     const bytes = HopMessage.encode({
       type: HopMessage.Type.CONNECT,
       peer: { id, addrs: [randomBytes(8), randomBytes(9)] },
     });
-    expect(decodeHopRequest(bytes)).toEqual({ type: 'connect', target: new Uint8Array(id) });
+    expect(decodeHopRequest(bytes)).toEqual({
+      ok: true,
+      request: { type: 'connect', target: new Uint8Array(id) },
+    });
   });
 
-  test('is told apart when it belongs elsewhere', () => {
+  test('is unexpected when it is not a request', () => {
     const bytes = HopMessage.encode({ type: HopMessage.Type.STATUS, status: StockStatus.OK });
-    expect(decodeHopRequest(bytes)).toEqual({ type: 'other' });
-    expect(decodeHopRequest(Buffer.from([0x08, 0x63]))).toEqual({ type: 'other' });
+    expect(decodeHopRequest(bytes)).toEqual(refused('unexpected'));
+    expect(decodeHopRequest(Buffer.from([0x08, 0x63]))).toEqual(refused('unexpected'));
   });
 
-  test('is read as the answer of a target', () => {
+  test('is decoded as the answer of a target', () => {
     const bytes = StopMessage.encode({
       type: StopMessage.Type.STATUS,
       status: StockStatus.PERMISSION_DENIED,
@@ -50,7 +54,7 @@ describe('what the stock client writes', () => {
   });
 });
 
-describe('what the stock implementation reads of ours', () => {
+describe('a message of ours, decoded by the stock implementation,', () => {
   test('is a refusal', () => {
     expect(HopMessage.decode(encodeHopAnswer({ status: Status.RESERVATION_REFUSED }))).toEqual({
       type: HopMessage.Type.STATUS,
@@ -63,7 +67,7 @@ describe('what the stock implementation reads of ours', () => {
     const bytes = encodeHopAnswer({
       status: Status.OK,
       limit: { seconds: 900, bytes: 2 ** 40 },
-      reservation: { expires: 1_800_000_000, addresses, voucher: Buffer.alloc(0) },
+      reservation: { expiresUnixSeconds: 1_800_000_000, addresses, voucher: Buffer.alloc(0) },
     });
     expect(HopMessage.decode(bytes)).toMatchObject({
       status: StockStatus.OK,
@@ -72,15 +76,15 @@ describe('what the stock implementation reads of ours', () => {
     });
   });
 
-  test('is a reservation of at most 4 KiB, with all the addresses that may be announced', () => {
+  test('is a reservation of at most 4 KiB with the maximum of announced addresses', () => {
     const addresses = Array.from({ length: MAX_ANNOUNCED }, () =>
       randomBytes(MAX_ANNOUNCED_BYTES / MAX_ANNOUNCED),
     );
     const bytes = encodeHopAnswer({
       status: Status.OK,
       limit: { seconds: 604_800, bytes: Number.MAX_SAFE_INTEGER },
-      // The key, the ids of both and a signature: twice what an Ed25519 key makes of it.
-      reservation: { expires: 1_800_000_000, addresses, voucher: randomBytes(512) },
+      // A public key, two peer ids and a signature: twice the size for Ed25519 keys.
+      reservation: { expiresUnixSeconds: 1_800_000_000, addresses, voucher: randomBytes(512) },
     });
     expect(bytes.length).toBeLessThanOrEqual(MAX_MESSAGE_BYTES);
   });
@@ -105,37 +109,32 @@ describe('what the stock implementation reads of ours', () => {
 
 describe('a hop request', () => {
   const reserve = Buffer.from([0x08, 0x00]);
-  // Fields 9 (varint), 10 (bytes), 11 (fixed64) and 12 (fixed32) stand in no version of the specification yet.
+  // Fields 9 (varint), 10 (bytes), 11 (fixed64) and 12 (fixed32) are in no version of the specification.
   const unknown = Buffer.from('48ff7f5203abcdef5900000000000000006500000000', 'hex');
 
-  test('with unknown fields is read as if they were not there', () => {
-    expect(decodeHopRequest(Buffer.concat([unknown, reserve, unknown]))).toEqual({ type: 'reserve' });
+  test('is decoded without its unknown fields', () => {
+    expect(decodeHopRequest(Buffer.concat([unknown, reserve, unknown]))).toEqual(RESERVE);
   });
 
   test.each([
     ['is empty', ''],
     ['is a reservation without its type', '48ff7f'],
-    ['names no target', '0801'],
-    ['names a target without an id', '08011200'],
-    ['is cut off in a field', '08011226aabb'],
-    ['is cut off in a number', '08ff'],
-    ['has a group, which no version knows', '0b0800'],
+    ['has no target', '0801'],
+    ['has a target without an id', '08011200'],
+    ['is truncated in a field', '08011226aabb'],
+    ['is truncated in a number', '08ff'],
+    ['has a group, which no version uses', '0b0800'],
     ['has a field longer than itself', '12ffffffff0f00'],
     ['has a number that never ends', '08ffffffffffffffffffffffff'],
     ['has a type that is bytes', '0a00'],
-  ])('that %s is refused', (_, hex) => {
-    expect(() => decodeHopRequest(Buffer.from(hex, 'hex'))).toThrow();
+  ])('that %s is malformed', (_, hex) => {
+    expect(decodeHopRequest(Buffer.from(hex, 'hex'))).toEqual(refused('malformed'));
   });
 
-  test('of random bytes is read or refused, and never hangs', () => {
-    let refused = 0;
-    for (let at = 0; at < 20_000; at += 1) {
-      try {
-        decodeHopRequest(randomBytes(at % 64));
-      } catch {
-        refused += 1;
-      }
-    }
-    expect(refused).toBeGreaterThan(15_000);
+  test('of random bytes is decoded or rejected, and never hangs', () => {
+    let rejected = 0;
+    for (let index = 0; index < 20_000; index += 1)
+      if (!decodeHopRequest(randomBytes(index % 64)).ok) rejected += 1;
+    expect(rejected).toBeGreaterThan(15_000);
   });
 });

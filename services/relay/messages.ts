@@ -1,31 +1,37 @@
-// The messages of circuit-relay-v2 that a relay reads and writes, as protobuf.
+// The protobuf messages of circuit-relay-v2 that a relay reads and writes.
 // https://github.com/libp2p/specs/blob/master/relay/circuit-v2.md#protobuf
 import { reader, writer, type Writer } from 'protons-runtime';
 import type { Uint8ArrayList } from 'uint8arraylist';
+import { refused, type Result } from '../shared/result.ts';
+import type { RelayLimits } from './config.ts';
 
 /** Largest hop or stop message, in bytes; the limit of the specification. */
 export const MAX_MESSAGE_BYTES = 4096;
 
-/** Digits of 7 bits in the length before a message: 4096 has two. */
-const MAX_LENGTH_DIGITS = 2;
+/** Maximum bytes of the varint before a message: the length 4096 needs two. */
+const MAX_LENGTH_BYTES = 2;
 
-/** How messages stand in a stream: each behind its length as a varint, both bounded. */
+/** The framing of messages in a stream: each follows its length as a varint. Both are limited. */
 export const FRAMING = {
   maxDataLength: MAX_MESSAGE_BYTES,
-  /** @throws RangeError while the number goes on, as the reader expects; LengthError when it goes on too long. */
-  lengthDecoder(digits: Uint8ArrayList): number {
-    const bytes = digits.subarray();
+  /** @throws RangeError when the varint is incomplete, as the reader expects; LengthError when it is too long. */
+  lengthDecoder(varint: Uint8ArrayList): number {
+    const bytes = varint.subarray();
     const isComplete = (bytes.at(-1) ?? 0) < 0x80;
-    if (isComplete) return bytes.reduceRight((value, digit) => value * 0x80 + (digit & 0x7f), 0);
-    if (bytes.length >= MAX_LENGTH_DIGITS) throw new LengthError();
-    throw new RangeError('the length goes on');
+    if (isComplete) return bytes.reduceRight((value, byte) => value * 0x80 + (byte & 0x7f), 0);
+    if (bytes.length >= MAX_LENGTH_BYTES) throw new LengthError();
+    throw new RangeError('The length is incomplete.');
   },
 };
 
-/** The length before a message is larger than any message may be. */
+/** The length of a message has more bytes than the length of the largest message. */
 class LengthError extends Error {
   override readonly name = 'LengthError';
   readonly code = 'ERR_MSG_LENGTH_TOO_LONG';
+
+  constructor() {
+    super(`The length of the message has more than ${MAX_LENGTH_BYTES} bytes.`);
+  }
 }
 
 export const HOP_PROTOCOL = '/libp2p/circuit/relay/0.2.0/hop';
@@ -43,34 +49,43 @@ export const Status = {
 } as const;
 export type Status = (typeof Status)[keyof typeof Status];
 
-/** What bounds a circuit: whole seconds, and bytes in each direction. */
-export interface Limit {
+/** The limits of a circuit as peers are told: whole seconds, and bytes in each direction. */
+export interface CircuitLimit {
   readonly seconds: number;
   readonly bytes: number;
 }
 
-/** What a peer asks of a relay. `other` is a message that belongs elsewhere, such as a status. */
+/** The configured limits of a circuit as a message carries them. */
+export function circuitLimit({
+  circuitSeconds,
+  circuitBytes,
+}: Pick<RelayLimits, 'circuitSeconds' | 'circuitBytes'>): CircuitLimit {
+  return { seconds: circuitSeconds, bytes: circuitBytes };
+}
+
+/** A request to the relay. The target is the multihash of its peer id. */
 export type HopRequest =
   | { readonly type: 'reserve' }
-  | { readonly type: 'connect'; readonly target: Uint8Array }
-  | { readonly type: 'other' };
+  | { readonly type: 'connect'; readonly target: Uint8Array };
+
+/** Why a message is not a request; `unexpected` is a valid message of another type, such as a status. */
+export type RequestRejection = 'malformed' | 'unexpected';
 
 export interface HopAnswer {
   readonly status: Status;
-  readonly limit?: Limit;
+  readonly limit?: CircuitLimit;
   readonly reservation?: {
-    /** Unix time, in seconds. */
-    readonly expires: number;
+    readonly expiresUnixSeconds: number;
     readonly addresses: readonly Uint8Array[];
     /** A signed envelope. */
     readonly voucher: Uint8Array;
   };
 }
 
-/** What the relay asks of a target, on behalf of `source`. */
+/** Asks a target to accept a circuit from `source`. */
 export interface StopRequest {
   readonly source: Uint8Array;
-  readonly limit: Limit;
+  readonly limit: CircuitLimit;
 }
 
 const HOP_RESERVE = 0;
@@ -79,12 +94,25 @@ const HOP_STATUS = 2;
 const STOP_CONNECT = 0;
 const STOP_STATUS = 1;
 
-/** The wire types of protobuf that these messages use. */
+/** The protobuf wire types of these messages. */
 const VARINT = 0;
 const LENGTH_DELIMITED = 2;
 
-/** @throws when the bytes are no message, or a CONNECT names no target. Unknown fields are skipped. */
-export function decodeHopRequest(bytes: Uint8Array | Uint8ArrayList): HopRequest {
+/** Decodes a request; unknown fields are skipped. A CONNECT without a target is malformed. */
+export function decodeHopRequest(
+  bytes: Uint8Array | Uint8ArrayList,
+): Result<{ readonly request: HopRequest }, RequestRejection> {
+  try {
+    return decodeRequest(bytes);
+  } catch {
+    return refused('malformed');
+  }
+}
+
+/** @throws when the bytes are not a protobuf message */
+function decodeRequest(
+  bytes: Uint8Array | Uint8ArrayList,
+): Result<{ readonly request: HopRequest }, RequestRejection> {
   let type: number | undefined;
   let target: Uint8Array | undefined;
   forEachField(bytes, (field, read) => {
@@ -93,13 +121,9 @@ export function decodeHopRequest(bytes: Uint8Array | Uint8ArrayList): HopRequest
     else return false;
     return true;
   });
-  if (type === HOP_RESERVE) return { type: 'reserve' };
-  if (type === HOP_CONNECT) {
-    if (target === undefined) throw new Error('a CONNECT names no peer');
-    return { type: 'connect', target };
-  }
-  if (type === undefined) throw new Error('the message has no type');
-  return { type: 'other' };
+  if (type === HOP_RESERVE) return { ok: true, request: { type: 'reserve' } };
+  if (type === HOP_CONNECT && target !== undefined) return { ok: true, request: { type: 'connect', target } };
+  return refused(type === undefined || type === HOP_CONNECT ? 'malformed' : 'unexpected');
 }
 
 export function encodeHopAnswer({ status, reservation, limit }: HopAnswer): Uint8Array {
@@ -107,7 +131,7 @@ export function encodeHopAnswer({ status, reservation, limit }: HopAnswer): Uint
   writeVarint(w, 1, HOP_STATUS);
   if (reservation !== undefined) {
     writeMessage(w, 3, () => {
-      writeVarint(w, 1, reservation.expires);
+      writeVarint(w, 1, reservation.expiresUnixSeconds);
       for (const address of reservation.addresses) writeBytes(w, 2, address);
       writeBytes(w, 3, reservation.voucher);
     });
@@ -125,7 +149,7 @@ export function encodeStopRequest({ source, limit }: StopRequest): Uint8Array {
   return w.finish();
 }
 
-/** The status a target answered. @throws when the bytes are no status message. */
+/** The status in a target's answer. @throws when the bytes are not a status message */
 export function decodeStopAnswer(bytes: Uint8Array | Uint8ArrayList): number {
   let type: number | undefined;
   let status: number | undefined;
@@ -135,16 +159,17 @@ export function decodeStopAnswer(bytes: Uint8Array | Uint8ArrayList): number {
     else return false;
     return true;
   });
-  if (type !== STOP_STATUS || status === undefined) throw new Error('the target answered no status');
+  if (type !== STOP_STATUS || status === undefined)
+    throw new Error('The answer of the target is not a status message.');
   return status;
 }
 
 /** The payload of a reservation voucher, to be sealed into a signed envelope. */
-export function encodeVoucher(relay: Uint8Array, peer: Uint8Array, expires: number): Uint8Array {
+export function encodeVoucher(relay: Uint8Array, peer: Uint8Array, expiresUnixSeconds: number): Uint8Array {
   const w = writer();
   writeBytes(w, 1, relay);
   writeBytes(w, 2, peer);
-  writeVarint(w, 3, expires);
+  writeVarint(w, 3, expiresUnixSeconds);
   return w.finish();
 }
 
@@ -158,11 +183,11 @@ function decodePeer(bytes: Uint8Array): Uint8Array | undefined {
   return id;
 }
 
-// The number that stands before a field: which one it is, and how its value is written.
+// The tag before a field: its number and its wire type.
 const varint = (field: number): number => (field << 3) | VARINT;
 const bytesOf = (field: number): number => (field << 3) | LENGTH_DELIMITED;
 
-// Calls `take` for each field; one it does not take is skipped, as protobuf wants of fields yet unknown.
+// Calls `take` for each field. A field that it does not take is skipped, as protobuf requires for unknown fields.
 function forEachField(
   bytes: Uint8Array | Uint8ArrayList,
   take: (field: number, read: ReturnType<typeof reader>) => boolean,
@@ -172,7 +197,7 @@ function forEachField(
     const field = read.uint32();
     const start = read.pos;
     if (!take(field, read)) read.skipType(field & 7);
-    if (read.pos === start || read.pos > read.len) throw new Error('the message is cut off');
+    if (read.pos === start || read.pos > read.len) throw new Error('The message is truncated.');
   }
 }
 
@@ -190,7 +215,7 @@ function writeMessage(w: Writer, field: number, write: () => void): void {
   w.ldelim();
 }
 
-function writeLimit(w: Writer, field: number, { seconds, bytes }: Limit): void {
+function writeLimit(w: Writer, field: number, { seconds, bytes }: CircuitLimit): void {
   writeMessage(w, field, () => {
     writeVarint(w, 1, seconds);
     writeVarint(w, 2, bytes);

@@ -1,22 +1,13 @@
 import { expect, test } from '@jest/globals';
-import { relayConfig } from '../../testing/relay.ts';
+import { relayLimits } from '../../testing/relay-config.ts';
 import { createRelayMetrics } from './metrics.ts';
+import { CIRCUIT_REFUSALS, outcomeNames, RESERVATION_REFUSALS } from './outcomes.ts';
 
-const { limits } = await relayConfig();
+const limits = relayLimits();
 
-const GAUGES = {
-  reservations: () => 3,
-  circuits: () => 0,
-  muxers: () => [],
-  pending: () => 0,
-  bufferedBytes: () => 0,
-};
-
-test('every limit that is set is a series, in snake case', async () => {
+test('every limit that is set is a series', async () => {
   const metrics = createRelayMetrics({ ...limits, peerBytesPerSecond: undefined }, 'noble');
-  metrics.observe(GAUGES);
   const text = await metrics.registry.metrics();
-  expect(text).toContain('rustory_relay_reservations 3');
   expect(text).toContain('rustory_relay_limit{resource="reservations"} 512');
   expect(text).toContain('rustory_relay_limit{resource="circuits"} 256');
   expect(text).toContain('rustory_relay_limit{resource="connections"} 2048');
@@ -25,9 +16,30 @@ test('every limit that is set is a series, in snake case', async () => {
   expect(text).not.toContain('peer_bytes_per_second');
 });
 
-test('the series of every counter of a relay are there before anything happened', async () => {
+test('gauges are read at scrape time', async () => {
+  const metrics = createRelayMetrics(limits, 'noble');
+  let reservations = 3;
+  metrics.observe({
+    reservations: () => reservations,
+    circuits: () => 0,
+    muxers: () => ['/yamux/1.0.0', '/yamux/1.0.0', '/unknown/1.0.0'],
+    pending: () => 0,
+    bufferedBytes: () => 0,
+  });
+  expect(await metrics.registry.metrics()).toContain('rustory_relay_reservations 3');
+  reservations = 4;
+  const text = await metrics.registry.metrics();
+  expect(text).toContain('rustory_relay_reservations 4');
+  expect(text).toContain('rustory_relay_connections{muxer="yamux"} 2');
+});
+
+test('every series of a counter exists before its first event', async () => {
   const text = await createRelayMetrics(limits, 'noble').registry.metrics();
   const counters = [...text.matchAll(/^# TYPE (rustory_relay_\w+) counter$/gm)].map(([, name = '']) => name);
   expect(counters.length).toBeGreaterThan(6);
   for (const name of counters) expect(text).toMatch(new RegExp(`^${name}(\\{.*\\})? 0$`, 'm'));
+  for (const reason of outcomeNames(RESERVATION_REFUSALS))
+    expect(text).toContain(`rustory_relay_reservation_requests_total{outcome="${reason}"} 0`);
+  for (const reason of outcomeNames(CIRCUIT_REFUSALS))
+    expect(text).toContain(`rustory_relay_circuit_requests_total{outcome="${reason}"} 0`);
 });

@@ -1,4 +1,4 @@
-// The relay as a part of the service: a libp2p node that speaks hop, and the ledger that follows its peers.
+// The relay as a component of the service: a libp2p node that serves the hop protocol, and the limits around it.
 import { identify } from '@libp2p/identify';
 import type {
   ComponentLogger,
@@ -18,40 +18,37 @@ import type { Cipher } from '../private-network/cipher.ts';
 import type { ProtectorOptions } from '../private-network/psk.ts';
 import { swarmStack } from '../private-network/stack.ts';
 import { dialable } from './announce.ts';
-import { createBucket } from './token-bucket.ts';
 import { createBuffers } from './buffers.ts';
+import { createCircuitAdmission } from './circuit-admission.ts';
 import type { RelayConfig } from './config.ts';
-import { createGate } from './connection-limiter.ts';
-import { createHandshakes } from './handshakes.ts';
+import { createConnectionLimiter } from './connection-limiter.ts';
+import { createHandshakeLimiter } from './handshake-limiter.ts';
 import { createHop } from './hop.ts';
-import { createLedger } from './admission.ts';
 import { HOP_PROTOCOL } from './messages.ts';
 import type { RelayMetrics } from './metrics.ts';
+import { createReservationStore } from './reservation-store.ts';
 
-/** How long a reservation holds, in seconds; clients refresh well before. What go- and rust-libp2p use. */
-export const RESERVATION_SECONDS = 3600;
+/** Longest interval between two checks for idle and stalled connections, in milliseconds. */
+const MAX_IDLE_CHECK_INTERVAL_MS = 5_000;
 
-/** How often connections are looked at that may be idle or stuck, in milliseconds; more often where less is allowed. */
-const USELESS_CHECK_MS = 5_000;
-
-/** Requests and identify streams of one peer, above its circuits. */
+/** Streams of one peer in addition to its circuits: requests and identify. */
 const STREAMS_ABOVE_CIRCUITS = 64;
 
-/** Protocols a relay may be asked by identify and ping at the same time, on one connection. */
-const MAX_SMALL_STREAMS = 8;
+/** Maximum concurrent streams of identify, and of ping, on one connection. */
+const MAX_SERVICE_STREAMS = 8;
 
-/** How long an answer to identify or ping may take, in milliseconds. */
-const SMALL_STREAM_MS = 10_000;
+/** Longest exchange of identify or ping, in milliseconds. */
+const SERVICE_TIMEOUT_MS = 10_000;
 
-/** What answers to a peer's small frames may wait on its connection, in bytes, above one buffer of a circuit. */
+/** Maximum bytes of unsent answers to a peer's small frames on one connection, in addition to one circuit buffer. */
 const MAX_UNSENT_BYTES = 1024 * 1024;
 
-/** A relay does not dial; the library wants a number. */
+/** A relay does not dial, but the library requires a number. */
 const MAX_PARALLEL_DIALS = 1;
 
 /**
- * What the library logs to. Its own logger makes some eight functions with names of their own for each connection,
- * which is a fifth of what an idle connection takes, and writes nothing unless DEBUG names them.
+ * Replaces the library's logger, which creates about eight functions with names of their own for each connection: a
+ * fifth of the memory of an idle connection, for messages that nobody reads unless DEBUG is set.
  */
 const silent: LibraryLogger = Object.assign(() => {}, {
   enabled: false,
@@ -68,126 +65,111 @@ export interface RelayNodeDeps {
 }
 
 export interface RelayNode extends Component {
-  /** What reservations hand out; known once started. */
+  /** The announced addresses, which every reservation carries; known after the start. */
   addresses(): Multiaddr[];
 }
 
-export function createRelayNode(config: RelayConfig, { cipher, metrics, log }: RelayNodeDeps): RelayNode {
-  const { limits } = config;
-  const ledger = createLedger({
-    maxReservations: limits.reservations,
-    maxReservationsPerAddress: limits.reservationsPerAddress,
-    maxCircuits: limits.circuits,
-    maxCircuitsPerPeer: limits.circuitsPerPeer,
-    reservationsPerMinute: limits.reservationsPerMinute,
-    circuitsPerMinute: limits.circuitsPerMinute,
-    bytesPerSecondPerPeer: limits.peerBytesPerSecond,
-    reservationSeconds: RESERVATION_SECONDS,
-  });
-  const buffers = createBuffers(limits.bufferedBytes, limits.circuitBufferBytes);
-  const circuitRate = limits.circuitBytesPerSecond;
-  const connections = (): Connection[] => node?.getConnections() ?? [];
-  const connectionsTo = (peer: PeerId): Connection[] => node?.getConnections(peer) ?? [];
-  const addresses = (): Multiaddr[] => node?.getMultiaddrs() ?? [];
-  const hop = createHop({
-    identity: config.identity,
-    ledger,
-    limit: { seconds: limits.circuitSeconds, bytes: limits.circuitBytes },
-    maxCircuitsPerPeer: limits.circuitsPerPeer,
-    reservationSeconds: RESERVATION_SECONDS,
-    idleSeconds: limits.circuitIdleSeconds,
-    buffers,
-    metrics,
-    log,
-    addresses,
-    connectionsTo,
-    createCircuitRate: () =>
-      circuitRate === undefined
-        ? undefined
-        : createBucket({ perSecond: circuitRate, burst: circuitRate }, () => performance.now()),
-  });
-  const handshakes = createHandshakes(limits.pendingConnections, metrics);
-  const gate = createGate({
-    maxConnections: limits.connections,
-    maxConnectionsPerPeer: limits.connectionsPerPeer,
-    maxConnectionsPerAddress: limits.connectionsPerAddress,
-    idleSeconds: limits.idleSeconds,
-    stuckSeconds: limits.circuitIdleSeconds,
-    handshakes,
-    metrics,
-    connections,
-    isReserved: ledger.isReserved,
-  });
+export function createRelayNode(config: RelayConfig, deps: RelayNodeDeps): RelayNode {
+  const { cipher, log } = deps;
   let node: Libp2p | undefined;
-  let uselessTimer: NodeJS.Timeout | undefined;
+  let idleCheck: NodeJS.Timeout | undefined;
+  const { reservations, circuits, hop, handshakes, limiter } = createComponents(config, deps, () => node);
+  const addresses = (): Multiaddr[] => node?.getMultiaddrs() ?? [];
 
   return {
     name: 'relay node',
     addresses,
     async start() {
-      node = await createNode(config, { gater: gate.gater, cipher, onOutcome: handshakes.protected });
+      node = await createNode(config, { gater: limiter.gater, cipher, onOutcome: handshakes.authenticated });
       node.addEventListener('peer:disconnect', ({ detail: peer }) => {
-        ledger.release(peer.toString());
-        forget(peer);
+        reservations.release(peer.toString());
+        if (node !== undefined) forget(node, peer, log);
       });
       await node.handle(HOP_PROTOCOL, hop.handle, {
-        maxInboundStreams: limits.circuitsPerPeer + STREAMS_ABOVE_CIRCUITS,
+        maxInboundStreams: config.limits.circuitsPerPeer + STREAMS_ABOVE_CIRCUITS,
         maxOutboundStreams: 1,
         runOnLimitedConnection: true,
       });
-      metrics.observe({
-        reservations: ledger.reservations,
-        circuits: ledger.circuits,
-        muxers: () => connections().map(({ multiplexer }) => multiplexer ?? ''),
-        pending: handshakes.pending,
-        bufferedBytes: buffers.bytes,
-      });
-      const shortest = Math.min(limits.idleSeconds, limits.circuitIdleSeconds) * 1000;
-      uselessTimer = setInterval(() => void gate.closeUseless(), Math.min(USELESS_CHECK_MS, shortest / 4));
+      idleCheck = setInterval(() => void limiter.closeIdle(), idleCheckIntervalMs(config));
       await node.start();
       if (addresses().length === 0)
         throw new ConfigError([
-          'RELAY_ANNOUNCE is not set and no network interface has an address that another device could dial: set it to the address of this relay, such as /dns4/relay.example.org/tcp/4001, or set RELAY_LOCAL=true when all devices are on this machine',
+          'RELAY_ANNOUNCE is not set and no network interface has an address that another device could dial: set it to the address of this relay, such as /dns4/relay.example.org/tcp/4001, or set RELAY_LOCAL=true when all devices are on this machine.',
         ]);
-      log.info(
-        {
-          peerId: node.peerId.toString(),
-          addresses: addresses().map(String),
-          cipher: cipher.name,
-          reason: cipher.reason,
-        },
-        'listening',
-      );
+      const fields = { cipher: cipher.name, reason: cipher.reason, addresses: addresses().map(String) };
+      log.info({ peerId: node.peerId.toString(), ...fields }, 'listening');
     },
     async drain(signal) {
-      ledger.drain();
+      reservations.drain();
+      circuits.drain();
       await hop.settled(signal);
     },
     async stop() {
-      clearInterval(uselessTimer);
+      clearInterval(idleCheck);
       hop.stop();
       await node?.stop();
     },
   };
-
-  // What the library keeps of a peer that is gone is of no use to a relay, and would grow with every new peer.
-  function forget(peer: PeerId): void {
-    node?.peerStore.delete(peer).catch((error: unknown) => {
-      log.debug({ peer: peer.toString(), error: describeError(error) }, 'forget failed');
-    });
-  }
 }
 
-interface Entrance extends Pick<ProtectorOptions, 'cipher' | 'onOutcome'> {
+/** Creates what decides and counts around the libp2p node. `node` returns `undefined` before the start. */
+function createComponents(
+  config: RelayConfig,
+  { metrics, log }: RelayNodeDeps,
+  node: () => Libp2p | undefined,
+) {
+  const { limits } = config;
+  const connections = (): Connection[] => node()?.getConnections() ?? [];
+  const reservations = createReservationStore(limits);
+  const circuits = createCircuitAdmission(limits, reservations);
+  const buffers = createBuffers(limits);
+  const hop = createHop({
+    config,
+    reservations,
+    circuits,
+    buffers,
+    metrics,
+    log,
+    addresses: () => node()?.getMultiaddrs() ?? [],
+    connectionsTo: (peer) => node()?.getConnections(peer) ?? [],
+  });
+  const handshakes = createHandshakeLimiter(limits, metrics);
+  const { isReserved } = reservations;
+  const limiter = createConnectionLimiter({ limits, handshakes, metrics, connections, isReserved });
+  metrics.observe({
+    reservations: reservations.count,
+    circuits: circuits.count,
+    muxers: () => connections().map(({ multiplexer }) => multiplexer ?? ''),
+    pending: handshakes.pending,
+    bufferedBytes: buffers.bytes,
+  });
+  return { reservations, circuits, hop, handshakes, limiter };
+}
+
+// Frequent enough that a connection is closed soon after its idle timeout, however short that is.
+function idleCheckIntervalMs({ limits }: RelayConfig): number {
+  const timeoutMs = Math.min(limits.idleSeconds, limits.circuitIdleSeconds) * 1000;
+  return Math.min(MAX_IDLE_CHECK_INTERVAL_MS, timeoutMs / 4);
+}
+
+// A relay has no use for what the library stores about a disconnected peer, and it would grow with every new peer.
+function forget(node: Libp2p, peer: PeerId, log: Logger): void {
+  node.peerStore.delete(peer).catch((error: unknown) => {
+    log.debug({ peer: peer.toString(), error: describeError(error) }, 'forget failed');
+  });
+}
+
+/** What inbound connections pass through. */
+interface ConnectionChecks extends Pick<ProtectorOptions, 'cipher' | 'onOutcome'> {
   readonly gater: ConnectionGater;
 }
 
-async function createNode(config: RelayConfig, { gater, ...protection }: Entrance): Promise<Libp2p> {
+async function createNode(config: RelayConfig, { gater, ...protection }: ConnectionChecks): Promise<Libp2p> {
   const { limits } = config;
-  const small = {
-    maxInboundStreams: MAX_SMALL_STREAMS,
-    maxOutboundStreams: MAX_SMALL_STREAMS,
-    timeout: SMALL_STREAM_MS,
+  const serviceOptions = {
+    maxInboundStreams: MAX_SERVICE_STREAMS,
+    maxOutboundStreams: MAX_SERVICE_STREAMS,
+    timeout: SERVICE_TIMEOUT_MS,
   };
   return createLibp2p({
     ...swarmStack({
@@ -214,9 +196,9 @@ async function createNode(config: RelayConfig, { gater, ...protection }: Entranc
       announceFilter: (found) => (config.announce.length > 0 ? found : dialable(found, config.isLocal)),
     },
     services: {
-      // A relay answers identify and does not ask: it has no use for the answer.
-      identify: identify({ ...small, runOnConnectionOpen: false }),
-      ping: ping(small),
+      // A relay answers identify but has no use for what it would learn itself.
+      identify: identify({ ...serviceOptions, runOnConnectionOpen: false }),
+      ping: ping(serviceOptions),
     },
   });
 }

@@ -5,13 +5,14 @@ import { multiaddr } from '@multiformats/multiaddr';
 import { ReservationVoucher } from '../../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
 import { cleanUp } from '../../testing/cleanup.ts';
 import { until } from '../../testing/wait.ts';
-import { RESERVATION_SECONDS } from './node.ts';
+import { unixSeconds } from '../shared/clock.ts';
+import { RESERVATION_SECONDS } from './reservation-store.ts';
 import { hop, RESERVE, startPeer, startRelay } from '../../testing/relay.ts';
 
 afterEach(cleanUp);
 
 describe('a reservation', () => {
-  test('carries addresses, an expiry, the limits in seconds and bytes, and a signed voucher', async () => {
+  test('has addresses, an expiry, limits in seconds and bytes, and a signed voucher', async () => {
     const relay = await startRelay();
     const peer = await startPeer();
     const answer = await hop(peer, relay, RESERVE);
@@ -24,7 +25,7 @@ describe('a reservation', () => {
     expect(Math.abs(seconds - RESERVATION_SECONDS)).toBeLessThan(30);
 
     const voucher = answer.reservation?.voucher;
-    if (voucher === undefined) throw new Error('no voucher');
+    if (voucher === undefined) throw new Error('the answer has no voucher');
     const { publicKey, payloadType, payload, signature } = voucher;
     if (payload === undefined) throw new Error('the voucher is empty');
     const envelope = new RecordEnvelope({
@@ -41,13 +42,13 @@ describe('a reservation', () => {
     expect(payload.expiration).toBe(answer.reservation?.expire);
   });
 
-  test('that is refreshed holds longer, and its answer is as whole as the first one', async () => {
+  test('has a later expiry after a refresh, and all other fields again', async () => {
     const relay = await startRelay();
     const peer = await startPeer();
     const first = (await hop(peer, relay, RESERVE)).reservation;
-    // Reservations end at whole seconds, so a later one is only told apart in another second.
-    const second = Math.floor(Date.now() / 1000);
-    await until(() => Math.floor(Date.now() / 1000) > second, 'another second has begun');
+    // The expiry is in whole seconds.
+    const firstSecond = unixSeconds();
+    await until(() => unixSeconds() > firstSecond, 'the next second has begun');
     const again = (await hop(peer, relay, RESERVE)).reservation;
     expect(Number(again?.expire)).toBeGreaterThan(Number(first?.expire));
     expect(again?.addrs).toEqual(first?.addrs);
@@ -55,23 +56,23 @@ describe('a reservation', () => {
     expect(await relay.metric('rustory_relay_reservations')).toBe(1);
   });
 
-  test('is freed at once when the last connection of its peer closes', async () => {
+  test('is released when the last connection of its peer closes', async () => {
     const relay = await startRelay({ limits: { reservations: 1 } });
     const peer = await startPeer(relay);
     expect(await relay.metric('rustory_relay_reservations')).toBe(1);
     await peer.stop();
     await until(
       async () => (await relay.metric('rustory_relay_reservations')) === 0,
-      'the reservation is freed',
+      'the reservation is released',
     );
     expect((await hop(await startPeer(), relay, RESERVE)).status).toBe('OK');
   });
 
-  test('is refused as rust clients understand it when the relay is full, while those inside refresh', async () => {
+  test('is refused with RESERVATION_REFUSED when the relay is full, while others are refreshed', async () => {
     const relay = await startRelay({ limits: { reservations: 1 } });
-    const [inside, outside] = [await startPeer(relay), await startPeer()];
-    expect(await hop(outside, relay, RESERVE)).toEqual({ type: 'STATUS', status: 'RESERVATION_REFUSED' });
-    expect((await hop(inside, relay, RESERVE)).status).toBe('OK');
+    const [first, second] = [await startPeer(relay), await startPeer()];
+    expect(await hop(second, relay, RESERVE)).toEqual({ type: 'STATUS', status: 'RESERVATION_REFUSED' });
+    expect((await hop(first, relay, RESERVE)).status).toBe('OK');
     expect(await relay.metric('rustory_relay_reservation_requests_total{outcome="reservations"}')).toBe(1);
   });
 });

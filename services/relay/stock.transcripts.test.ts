@@ -7,7 +7,7 @@ import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { byteStream } from '@libp2p/utils';
 import { multiaddr } from '@multiformats/multiaddr';
 import { HopMessage } from '../../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
-import { sealVoucher } from './hop.ts';
+import { sealVoucher } from './hop-reserve.ts';
 import { encodeHopAnswer, HOP_PROTOCOL, Status, STOP_PROTOCOL } from './messages.ts';
 import { cleanUp } from '../../testing/cleanup.ts';
 import { type Relay, startPeer, startRelay } from '../../testing/relay.ts';
@@ -23,14 +23,14 @@ interface Transcripts {
   }>;
 }
 
-/** What the stock client and server said to each other: made by `node e2e/interop/record-stock.ts`. */
+/** Recorded exchanges of the stock client and server; `node e2e/interop/record-stock.ts` records them. */
 const recorded = JSON.parse(
   readFileSync(join(import.meta.dirname, 'stock.transcripts.json'), 'utf8'),
 ) as Transcripts;
 
 function exchange(name: string): { request: Buffer; answer: Buffer } {
   const found = recorded.exchanges.find((each) => each.name === name);
-  if (found === undefined) throw new Error(`nothing is recorded under ${name}`);
+  if (found === undefined) throw new Error(`no exchange is recorded as ${name}`);
   return { request: Buffer.from(found.request, 'hex'), answer: Buffer.from(found.answer, 'hex') };
 }
 
@@ -42,7 +42,7 @@ beforeAll(async () => {
 });
 afterEach(cleanUp);
 
-/** Reads one message, of less than 16 KiB, with its length before it. */
+/** Reads one message of less than 16 KiB, with its length. */
 async function readMessage(stream: Stream): Promise<Buffer> {
   const bytes = byteStream(stream);
   const signal = AbortSignal.timeout(10_000);
@@ -54,7 +54,7 @@ async function readMessage(stream: Stream): Promise<Buffer> {
   return Buffer.concat([head, rest]);
 }
 
-/** Sends the recorded request as it is, and answers what comes back. */
+/** Sends the recorded request unchanged and returns the answer. */
 async function replay(peer: Libp2p, relay: Relay, name: string): Promise<Buffer> {
   const stream = await peer.dialProtocol(relay.address, HOP_PROTOCOL);
   stream.send(exchange(name).request);
@@ -66,31 +66,31 @@ const LIMITS = {
   circuitBytes: recorded.limit.bytes,
 };
 
-describe('what the stock client asks, sent again as it was recorded,', () => {
-  test('is answered as the stock server did, and the target is asked with the same bytes', async () => {
+describe('a recorded request of the stock client', () => {
+  test('gets the answer of the stock server, and the target gets the same stop request', async () => {
     const relay = await startRelay({ limits: LIMITS, identity: keys.relay });
     const target = await startPeer(undefined, { identity: keys.target });
     const source = await startPeer(undefined, { identity: keys.source });
-    const asked: Buffer[] = [];
+    const stopRequests: Buffer[] = [];
     await target.unhandle(STOP_PROTOCOL);
     await target.handle(STOP_PROTOCOL, async (stream) => {
-      asked.push(await readMessage(stream));
+      stopRequests.push(await readMessage(stream));
       stream.send(exchange('stop').answer);
     });
     await replay(target, relay, 'reserve');
     expect(await replay(source, relay, 'connect')).toEqual(exchange('connect').answer);
-    expect(asked).toEqual([exchange('stop').request]);
+    expect(stopRequests).toEqual([exchange('stop').request]);
     expect(await replay(source, relay, 'connect to nobody')).toEqual(exchange('connect to nobody').answer);
   });
 
-  test('is refused with the same bytes when the relay is full', async () => {
+  test('gets the same refusal when the relay is full', async () => {
     const relay = await startRelay({ limits: { ...LIMITS, reservations: 1 } });
     const [target, source] = [await startPeer(), await startPeer()];
     await replay(target, relay, 'reserve');
     expect(await replay(source, relay, 'reserve when full')).toEqual(exchange('reserve when full').answer);
   });
 
-  test('gets a reservation that differs from the recorded one in nothing but time and place', async () => {
+  test('gets a reservation that differs from the recorded one only in time and addresses', async () => {
     const relay = await startRelay({ limits: LIMITS, identity: keys.relay });
     const answer = await replay(await startPeer(undefined, { identity: keys.target }), relay, 'reserve');
     const [ours, theirs] = [answer, exchange('reserve').answer].map((bytes) =>
@@ -102,21 +102,25 @@ describe('what the stock client asks, sent again as it was recorded,', () => {
       payloadType: theirs?.reservation?.voucher?.payloadType,
       payload: { ...theirs?.reservation?.voucher?.payload, expiration: expire },
     });
-    const sameTimeAndPlace = { expire, addrs: [relay.address.bytes], voucher: ours?.reservation?.voucher };
-    expect(ours).toEqual({ ...theirs, reservation: { ...theirs?.reservation, ...sameTimeAndPlace } });
+    const recordedTimeAndAddresses = {
+      expire,
+      addrs: [relay.address.bytes],
+      voucher: ours?.reservation?.voucher,
+    };
+    expect(ours).toEqual({ ...theirs, reservation: { ...theirs?.reservation, ...recordedTimeAndAddresses } });
   });
 });
 
-test('a reservation of the same time and place is the recorded one, byte for byte, its signature included', async () => {
+test('a reservation with the recorded time and addresses equals the recorded bytes, signature included', async () => {
   const { answer } = exchange('reserve');
-  const expires = Number(HopMessage.decode(answer.subarray(2)).reservation?.expire);
+  const expiresUnixSeconds = Number(HopMessage.decode(answer.subarray(2)).reservation?.expire);
   const relay = peerIdFromPrivateKey(keys.relay);
-  const voucher = await sealVoucher(keys.relay, relay, peerIdFromPrivateKey(keys.target), expires);
+  const voucher = await sealVoucher(keys.relay, relay, peerIdFromPrivateKey(keys.target), expiresUnixSeconds);
   const addresses = [multiaddr(`${recorded.announced}/p2p/${relay.toString()}`).bytes];
   const ours = encodeHopAnswer({
     status: Status.OK,
     limit: recorded.limit,
-    reservation: { expires, addresses, voucher },
+    reservation: { expiresUnixSeconds, addresses, voucher },
   });
   expect(Buffer.from(ours).toString('hex')).toBe(answer.subarray(2).toString('hex'));
 });

@@ -1,54 +1,60 @@
-// The relay's end of the stop protocol: it asks the target of a circuit whether it takes it.
+// The relay's side of the stop protocol: it asks the target of a circuit to accept it.
 // https://github.com/libp2p/specs/blob/master/relay/circuit-v2.md#stop-protocol
 import type { Connection, PeerId, Stream } from '@libp2p/interface';
 import { pbStream } from '@libp2p/utils';
 import { CODE_P2P_CIRCUIT } from '@multiformats/multiaddr';
+import { monotonicMs } from '../shared/clock.ts';
 import { describeError, toError } from '../shared/errors.ts';
 import type { Logger } from '../shared/log.ts';
+import { refused, type Result } from '../shared/result.ts';
+import type { RelayLimits } from './config.ts';
 import {
+  circuitLimit,
   decodeStopAnswer,
   encodeStopRequest,
   FRAMING,
-  type Limit,
   Status,
   STOP_PROTOCOL,
 } from './messages.ts';
 
-/** How long all connections to a target together may take to answer, in milliseconds. */
+/** Longest time for the target to accept a circuit, over all its connections together, in milliseconds. */
 const STOP_TIMEOUT_MS = 12_000;
 
-/** Connections to one target that are tried before a CONNECT fails. */
+/** Maximum connections to one target that are tried before a circuit is refused. */
 const MAX_TARGET_CONNECTIONS = 4;
 
-/** Streams of the stop protocol on one connection, above the circuits of a peer: those being set up. */
-const STREAMS_ABOVE_CIRCUITS = 16;
+/** Streams of the stop protocol on one connection in addition to the peer's circuits: those being set up. */
+const EXTRA_STREAMS = 16;
 
 export interface StopOptions {
-  readonly limit: Limit;
-  readonly maxCircuitsPerPeer: number;
+  readonly limits: RelayLimits;
   readonly log: Logger;
   connectionsTo(peer: PeerId): Connection[];
 }
 
 export interface Stop {
   /**
-   * A stream to the target that it has accepted for a circuit from `source`: over its newest live connection, or
-   * one of the others; `undefined` when none of them answers well in time.
+   * Opens a stream to the target, over which it has accepted a circuit from `source`. Its open connections are tried
+   * one after the other, the newest first.
    */
-  open(source: PeerId, target: PeerId, signal: AbortSignal): Promise<Stream | undefined>;
+  open(
+    source: PeerId,
+    target: PeerId,
+    signal: AbortSignal,
+  ): Promise<Result<{ readonly stream: Stream }, 'target_unreachable'>>;
 }
 
-export function createStop({ limit, maxCircuitsPerPeer, log, connectionsTo }: StopOptions): Stop {
-  const maxOutboundStreams = maxCircuitsPerPeer + STREAMS_ABOVE_CIRCUITS;
+export function createStop({ limits, log, connectionsTo }: StopOptions): Stop {
+  const maxOutboundStreams = limits.circuitsPerPeer + EXTRA_STREAMS;
 
-  async function ask(connection: Connection, source: PeerId, signal: AbortSignal): Promise<Stream> {
+  async function request(connection: Connection, source: PeerId, signal: AbortSignal): Promise<Stream> {
     const stream = await connection.newStream(STOP_PROTOCOL, { signal, maxOutboundStreams });
     try {
       const messages = pbStream(stream, FRAMING);
-      const request = { source: source.toMultihash().bytes, limit };
-      await messages.write(request, { encode: encodeStopRequest }, { signal });
+      const message = { source: source.toMultihash().bytes, limit: circuitLimit(limits) };
+      await messages.write(message, { encode: encodeStopRequest }, { signal });
       const status = await messages.read({ decode: decodeStopAnswer }, { signal });
-      if (status !== Status.OK) throw new Error(`the target refused with status ${status}`);
+      if (status !== Status.OK) throw new Error(`The target refused the circuit with status ${status}.`);
       return messages.unwrap();
     } catch (error) {
       stream.abort(toError(error));
@@ -58,29 +64,37 @@ export function createStop({ limit, maxCircuitsPerPeer, log, connectionsTo }: St
 
   return {
     async open(source, target, signal) {
-      const connections = connectionsTo(target)
-        .filter((connection) => connection.status === 'open' && !isRelayed(connection))
-        // The last in the list is the newest of those that opened within one millisecond.
-        .toReversed()
-        .toSorted((a, b) => b.timeline.open - a.timeline.open)
-        .slice(0, MAX_TARGET_CONNECTIONS);
-      const deadline = performance.now() + STOP_TIMEOUT_MS;
-      for (const [at, connection] of connections.entries()) {
-        // A connection that hangs gets its share of the time, so that the next one has some left.
-        const left = Math.max(0, deadline - performance.now());
-        const share = AbortSignal.timeout(Math.ceil(left / (connections.length - at)));
+      const connections = newestConnections(connectionsTo(target));
+      const deadlineMs = monotonicMs() + STOP_TIMEOUT_MS;
+      for (const [index, connection] of connections.entries()) {
+        // The remaining time is divided evenly, so that a dead connection leaves time for the next one.
+        const remainingMs = Math.max(0, deadlineMs - monotonicMs());
+        const timeout = AbortSignal.timeout(Math.ceil(remainingMs / (connections.length - index)));
         try {
-          return await ask(connection, source, AbortSignal.any([signal, share]));
+          const stream = await request(connection, source, AbortSignal.any([signal, timeout]));
+          return { ok: true, stream };
         } catch (error) {
           log.debug({ target: target.toString(), error: describeError(error) }, 'stop failed');
         }
       }
-      return undefined;
+      return refused('target_unreachable');
     },
   };
 }
 
-/** Whether a connection is itself a circuit: a chain of relays would count every byte many times. */
+/** The direct open connections, the newest first. */
+function newestConnections(connections: readonly Connection[]): Connection[] {
+  return (
+    connections
+      .filter((connection) => connection.status === 'open' && !isRelayed(connection))
+      // Of connections that opened in the same millisecond the last one is the newest.
+      .toReversed()
+      .toSorted((a, b) => b.timeline.open - a.timeline.open)
+      .slice(0, MAX_TARGET_CONNECTIONS)
+  );
+}
+
+/** Whether a connection is itself a circuit. In a chain of relays every byte would be relayed several times. */
 export function isRelayed(connection: Connection): boolean {
   return connection.remoteAddr.getComponents().some(({ code }) => code === CODE_P2P_CIRCUIT);
 }

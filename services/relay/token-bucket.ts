@@ -1,30 +1,30 @@
-// Token buckets: so much at once, so much over time.
+// Token buckets: a rate limit with a burst.
 
-/** A rate: `perSecond` over time, and up to `burst` at once. */
+/** A rate in tokens per second, and the maximum burst in tokens. */
 export interface Rate {
   readonly perSecond: number;
   readonly burst: number;
 }
 
-/** A bucket that begins full. */
-export interface Bucket {
-  /** Takes tokens if there are enough, and answers whether there were. */
+/** A token bucket, full at first. */
+export interface TokenBucket {
+  /** Takes tokens if the bucket has enough; returns whether it had. */
   take(count: number): boolean;
-  /** Takes tokens that may not be there yet, and answers how long to wait before the next ones, in milliseconds. */
+  /** Takes tokens even below zero; returns the wait in milliseconds until the bucket is back at zero. */
   spend(count: number): number;
-  /** Whether it is as full as it gets, so that a fresh one would be no different. */
+  /** Whether the bucket is full, and so equal to a new one. */
   isFull(): boolean;
 }
 
-/** @param now the time in milliseconds, from any start. */
-export function createBucket({ perSecond, burst }: Rate, now: () => number): Bucket {
+/** @param nowMs monotonic clock */
+export function createTokenBucket({ perSecond, burst }: Rate, nowMs: () => number): TokenBucket {
   let tokens = burst;
-  let filledAt = now();
+  let filledAtMs = nowMs();
 
   function fill(): void {
-    const at = now();
-    tokens = Math.min(burst, tokens + ((at - filledAt) / 1000) * perSecond);
-    filledAt = at;
+    const currentMs = nowMs();
+    tokens = Math.min(burst, tokens + ((currentMs - filledAtMs) / 1000) * perSecond);
+    filledAtMs = currentMs;
   }
 
   return {
@@ -46,19 +46,21 @@ export function createBucket({ perSecond, burst }: Rate, now: () => number): Buc
   };
 }
 
-/** Buckets by key, each made when first asked for. */
-export interface Buckets {
-  of(key: string): Bucket;
+/** Token buckets by key, each created on first use. */
+export interface TokenBuckets {
+  of(key: string): TokenBucket;
 }
 
 /**
- * Keeps one bucket for each key, and forgets those that are full again. At most `maxKeys` are kept: past that the
- * oldest is forgotten, so that who comes under ever new names cannot fill the memory.
+ * One token bucket for each key. Full buckets are dropped, because a new one would be equal. At most `maxKeys` are
+ * kept; above this limit the oldest is evicted, so that a peer that changes its name cannot fill the memory.
+ *
+ * @param nowMs monotonic clock
  */
-export function createBuckets(rate: Rate, maxKeys: number, now: () => number): Buckets {
-  const buckets = new Map<string, Bucket>();
+export function createTokenBuckets(rate: Rate, maxKeys: number, nowMs: () => number): TokenBuckets {
+  const buckets = new Map<string, TokenBucket>();
 
-  function makeRoom(): void {
+  function evict(): void {
     for (const [key, bucket] of buckets) if (bucket.isFull()) buckets.delete(key);
     const [oldest] = buckets.keys();
     if (buckets.size >= maxKeys && oldest !== undefined) buckets.delete(oldest);
@@ -66,12 +68,17 @@ export function createBuckets(rate: Rate, maxKeys: number, now: () => number): B
 
   return {
     of(key) {
-      const known = buckets.get(key);
-      if (known !== undefined) return known;
-      if (buckets.size >= maxKeys) makeRoom();
-      const bucket = createBucket(rate, now);
+      const existing = buckets.get(key);
+      if (existing !== undefined) return existing;
+      if (buckets.size >= maxKeys) evict();
+      const bucket = createTokenBucket(rate, nowMs);
       buckets.set(key, bucket);
       return bucket;
     },
   };
+}
+
+/** The token buckets of a rate per minute, with a burst of one minute. */
+export function perMinute(count: number): Rate {
+  return { perSecond: count / 60, burst: count };
 }

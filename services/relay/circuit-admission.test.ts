@@ -1,0 +1,77 @@
+import { describe, expect, test } from '@jest/globals';
+import { relayLimits } from '../../testing/relay-config.ts';
+import { refused } from '../shared/result.ts';
+import { createCircuitAdmission } from './circuit-admission.ts';
+import type { RelayLimits } from './config.ts';
+
+const ADMITTED = { ok: true };
+
+/** The admission of a relay on which the given peers have reservations. */
+function createAdmission(reserved: readonly string[], limits: Partial<RelayLimits> = {}) {
+  const reservations = new Set(reserved);
+  let clockMs = 0;
+  const admission = createCircuitAdmission(
+    relayLimits(limits),
+    { isReserved: (peer) => reservations.has(peer) },
+    () => clockMs,
+  );
+  return {
+    ...admission,
+    release: (peer: string) => void reservations.delete(peer),
+    advance: (seconds: number) => void (clockMs += seconds * 1000),
+  };
+}
+
+describe('the admission of circuits', () => {
+  test('refuses a circuit to a peer without a reservation', () => {
+    const { open, release } = createAdmission(['b']);
+    expect(open('a', 'c')).toEqual(refused('no_reservation'));
+    expect(open('a', 'b')).toEqual(ADMITTED);
+    release('b');
+    expect(open('a', 'b')).toEqual(refused('no_reservation'));
+  });
+
+  test('limits circuits per source, per target and in total, until one is closed', () => {
+    const { open, close, count } = createAdmission(['x', 'y'], { circuits: 4, circuitsPerPeer: 2 });
+    expect([open('a', 'x'), open('a', 'y')]).toEqual([ADMITTED, ADMITTED]);
+    expect(open('a', 'y')).toEqual(refused('source'));
+    expect(open('b', 'x')).toEqual(ADMITTED);
+    expect(open('c', 'x')).toEqual(refused('target'));
+    expect(open('b', 'y')).toEqual(ADMITTED);
+    expect(open('c', 'y')).toEqual(refused('circuits'));
+    close('a', 'x');
+    expect(open('c', 'x')).toEqual(ADMITTED);
+    expect(count()).toBe(4);
+  });
+
+  test('limits the requests of one peer per minute', () => {
+    const { open, advance } = createAdmission(['x'], { circuitsPerMinute: 2 });
+    expect([open('a', 'x'), open('a', 'x')]).toEqual([ADMITTED, ADMITTED]);
+    expect(open('a', 'x')).toEqual(refused('rate'));
+    expect(open('b', 'x')).toEqual(ADMITTED);
+    advance(30);
+    expect(open('a', 'x')).toEqual(ADMITTED);
+    expect(open('a', 'x')).toEqual(refused('rate'));
+  });
+
+  test('gives each circuit its own rate limiter, and all circuits of one source a common one', () => {
+    const { rateLimiters } = createAdmission([], { circuitBytesPerSecond: 100, peerBytesPerSecond: 200 });
+    const [common, own] = rateLimiters('a');
+    expect([common?.spend(300), own?.spend(300)]).toEqual([500, 2000]);
+    const [sameCommon, otherOwn] = rateLimiters('a');
+    expect([sameCommon?.spend(0), otherOwn?.spend(0)]).toEqual([500, 0]);
+    expect(rateLimiters('b').map((limiter) => limiter.spend(0))).toEqual([0, 0]);
+  });
+
+  test('has no rate limiters by default', () => {
+    expect(createAdmission([]).rateLimiters('a')).toEqual([]);
+  });
+
+  test('refuses every circuit during a drain and keeps counting running ones', () => {
+    const { open, drain, count } = createAdmission(['b']);
+    open('a', 'b');
+    drain();
+    expect(open('a', 'b')).toEqual(refused('draining'));
+    expect(count()).toBe(1);
+  });
+});

@@ -1,0 +1,120 @@
+// Every outcome and reason that the relay reports, each declared once. The keys are the values of metric labels; union
+// types, the series that exist from the start, the status of a refused circuit and `docs/metrics.md` derive from here.
+import type { ProtectionOutcome } from '../private-network/psk.ts';
+import { Status } from './messages.ts';
+
+/** An outcome as the documentation shows it. */
+export interface Outcome {
+  /** One sentence: the meaning, and the variable to change if there is one. */
+  readonly doc: string;
+}
+
+/** A refused circuit, and the status that answers it. */
+interface CircuitRefusalOutcome extends Outcome {
+  readonly status: Status;
+}
+
+const OK = { ok: { doc: 'The request was served.' } } as const satisfies Record<string, Outcome>;
+
+/** Reasons to refuse a reservation. Each is answered with RESERVATION_REFUSED. */
+export const RESERVATION_REFUSALS = {
+  relayed: { doc: 'The request came over a circuit of another relay.' },
+  no_address: {
+    doc: 'The relay has no address to announce, because no network interface is up; set `RELAY_ANNOUNCE`.',
+  },
+  draining: { doc: 'The relay is stopping.' },
+  rate: { doc: 'One peer sent more requests per minute than `RELAY_RESERVATIONS_PER_MINUTE`.' },
+  reservations: { doc: 'The relay is full; raise `RELAY_MAX_RESERVATIONS` or add a relay.' },
+  address: { doc: 'One address has `RELAY_MAX_RESERVATIONS_PER_ADDRESS` reservations.' },
+} as const satisfies Record<string, Outcome>;
+export type ReservationRefusal = keyof typeof RESERVATION_REFUSALS;
+
+/** Reasons to refuse a circuit, each with the status that the specification has for it. */
+export const CIRCUIT_REFUSALS = {
+  relayed: {
+    status: Status.PERMISSION_DENIED,
+    doc: 'The request came over a circuit of another relay.',
+  },
+  draining: { status: Status.RESOURCE_LIMIT_EXCEEDED, doc: 'The relay is stopping.' },
+  rate: {
+    status: Status.RESOURCE_LIMIT_EXCEEDED,
+    doc: 'One peer sent more requests per minute than `RELAY_CIRCUITS_PER_MINUTE`.',
+  },
+  no_reservation: {
+    status: Status.NO_RESERVATION,
+    doc: 'The target has no reservation on this relay; some are normal while devices go offline.',
+  },
+  circuits: {
+    status: Status.RESOURCE_LIMIT_EXCEEDED,
+    doc: 'The relay has `RELAY_MAX_CIRCUITS` circuits; raise it or add a relay.',
+  },
+  source: {
+    status: Status.RESOURCE_LIMIT_EXCEEDED,
+    doc: 'The requesting peer has `RELAY_MAX_CIRCUITS_PER_PEER` circuits as source.',
+  },
+  target: {
+    status: Status.RESOURCE_LIMIT_EXCEEDED,
+    doc: 'The target has `RELAY_MAX_CIRCUITS_PER_PEER` circuits as target.',
+  },
+  target_unreachable: {
+    status: Status.CONNECTION_FAILED,
+    doc: 'The target has a reservation but did not accept the circuit in time.',
+  },
+} as const satisfies Record<string, CircuitRefusalOutcome>;
+export type CircuitRefusal = keyof typeof CIRCUIT_REFUSALS;
+
+/** Outcomes of a reservation request. */
+export const RESERVATION_OUTCOMES = { ...OK, ...RESERVATION_REFUSALS };
+export type ReservationOutcome = keyof typeof RESERVATION_OUTCOMES;
+
+/** Outcomes of a circuit request. */
+export const CIRCUIT_OUTCOMES = { ...OK, ...CIRCUIT_REFUSALS };
+export type CircuitOutcome = keyof typeof CIRCUIT_OUTCOMES;
+
+/** Why a circuit ended. */
+export const CIRCUIT_ENDS = {
+  closed: { doc: 'Both sides closed it: the normal end of a sync.' },
+  reset: { doc: 'One side reset it, or a connection was lost.' },
+  bytes: { doc: 'It reached `RELAY_CIRCUIT_BYTES`; the sync continues over a new circuit.' },
+  duration: { doc: 'It reached `RELAY_CIRCUIT_SECONDS`; the sync continues over a new circuit.' },
+  idle: { doc: 'No byte passed for `RELAY_CIRCUIT_IDLE_SECONDS`.' },
+  shutdown: { doc: 'The relay stopped before the circuit was done; raise `RELAY_DRAIN_SECONDS`.' },
+} as const satisfies Record<string, Outcome>;
+export type CircuitEnd = keyof typeof CIRCUIT_ENDS;
+
+/** Directions of a circuit. */
+export const DIRECTIONS = {
+  to_target: { doc: 'From the peer that opened the circuit to the peer with the reservation.' },
+  to_source: { doc: 'From the peer with the reservation to the peer that opened the circuit.' },
+} as const satisfies Record<string, Outcome>;
+export type Direction = keyof typeof DIRECTIONS;
+
+/** Reasons to refuse a connection, or to evict one in its handshake. */
+export const CONNECTION_REFUSALS = {
+  all: { doc: 'The relay has `RELAY_MAX_CONNECTIONS` connections.' },
+  peer: { doc: 'One peer has `RELAY_MAX_CONNECTIONS_PER_PEER` connections.' },
+  address: { doc: 'One address has `RELAY_MAX_CONNECTIONS_PER_ADDRESS` connections.' },
+  pending: {
+    doc: 'The oldest handshake was evicted because `RELAY_MAX_PENDING_CONNECTIONS` were pending: a flood, or many devices that reconnect at the same time.',
+  },
+} as const satisfies Record<string, Outcome>;
+export type ConnectionRefusal = keyof typeof CONNECTION_REFUSALS;
+
+/** Outcomes of a handshake, from the swarm key to the muxer. */
+export const HANDSHAKE_OUTCOMES = {
+  ok: { doc: 'The handshake was completed.' },
+  wrong_key: { doc: 'The other side has another swarm key.' },
+  no_nonce: { doc: 'The other side sent no nonce: it has no swarm key, or is not a libp2p peer.' },
+  no_greeting: {
+    doc: 'The other side closed the connection before its first message: most likely it has another swarm key.',
+  },
+  unfinished: {
+    doc: 'The other side has the swarm key, and then failed or took longer than `RELAY_HANDSHAKE_SECONDS`.',
+  },
+} as const satisfies Record<ProtectionOutcome | 'unfinished', Outcome>;
+export type HandshakeOutcome = keyof typeof HANDSHAKE_OUTCOMES;
+
+/** The names of a list of outcomes, in the order of the list. */
+export function outcomeNames<Name extends string>(outcomes: Readonly<Record<Name, Outcome>>): Name[] {
+  return Object.keys(outcomes) as Name[];
+}
