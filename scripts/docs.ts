@@ -51,9 +51,11 @@ const documents = {
   'docs/environment.md': environment(),
   ...Object.fromEntries([UMBRELLA, ...SUBCHARTS].map(chartReadme)),
 };
-/** Each subchart can be installed alone, so it has its own copy of what all charts are made of. */
-const common = readFileSync(`${UMBRELLA}/templates/_common.tpl`, 'utf8');
-const copies = Object.fromEntries(SUBCHARTS.map((chart) => [`${chart}/templates/_common.tpl`, common]));
+/** Each subchart can be installed alone, so each needs the named templates that they share. The original is the tracker's. */
+const common = readFileSync(`${UMBRELLA}/charts/tracker/templates/_common.tpl`, 'utf8');
+const copies = {
+  [`${UMBRELLA}/charts/relay/templates/_common.tpl`]: `{{/* Copied from charts/tracker/templates/_common.tpl by \`npm run docs\`; do not edit. */}}\n\n${common}`,
+};
 
 let stale = 0;
 for (const [path, text] of Object.entries({ ...documents, ...copies })) {

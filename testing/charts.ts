@@ -7,7 +7,7 @@ import { beforeAll } from '@jest/globals';
 import { parse, parseAllDocuments } from 'yaml';
 import { ensureHelm } from './helm.ts';
 
-const ROOT = join(import.meta.dirname, '../..');
+const ROOT = join(import.meta.dirname, '..');
 
 export const UMBRELLA = 'charts/rustory-p2p';
 export const TRACKER = `${UMBRELLA}/charts/tracker`;
@@ -107,7 +107,7 @@ export async function render(chart: string, values: Values = {}): Promise<Releas
 }
 
 /** Why the chart cannot be installed with these values. @throws when it can. */
-export async function refusal(chart: string, values: Values): Promise<string> {
+export async function renderError(chart: string, values: Values): Promise<string> {
   const { code, stderr } = await helm(dryRun(chart), merge(givenSecrets(chart, values), values));
   if (code === 0) throw new Error(`${chart} took ${JSON.stringify(values)}`);
   return stderr;
@@ -118,7 +118,7 @@ export async function renderCase({ chart, values }: Case): Promise<Release> {
 }
 
 function dryRun(chart: string): string[] {
-  return ['install', 'rustory', chart, '--namespace=grid', '--dry-run=client', '--output=json', '--values=-'];
+  return ['install', 'rustory', chart, '--namespace=p2p', '--dry-run=client', '--output=json', '--values=-'];
 }
 
 async function install(chart: string, values: Values): Promise<Release> {
@@ -156,7 +156,7 @@ function parseObjects(text: string): KubernetesObject[] {
 }
 
 /** Follows keys and positions into an object; undefined where they lead nowhere. */
-export function at(tree: unknown, ...path: ReadonlyArray<string | number>): unknown {
+export function valueAt(tree: unknown, ...path: ReadonlyArray<string | number>): unknown {
   return path.reduce<unknown>(
     (node, key) =>
       typeof node === 'object' && node !== null ? (node as Record<string | number, unknown>)[key] : undefined,
@@ -166,12 +166,12 @@ export function at(tree: unknown, ...path: ReadonlyArray<string | number>): unkn
 
 /** Where the pods of an object are described; undefined for objects without pods. */
 export function podSpec(object: KubernetesObject): unknown {
-  return object.kind === 'Pod' ? at(object, 'spec') : at(object, 'spec', 'template', 'spec');
+  return object.kind === 'Pod' ? valueAt(object, 'spec') : valueAt(object, 'spec', 'template', 'spec');
 }
 
 /** The environment of an object's only container; variables with a source instead of a value are left out. */
 export function environment(object: KubernetesObject): Record<string, unknown> {
-  const variables = at(podSpec(object), 'containers', 0, 'env') as Array<{ name: string; value?: unknown }>;
+  const variables = valueAt(podSpec(object), 'containers', 0, 'env') as Array<{ name: string; value?: unknown }>;
   return Object.fromEntries(
     variables.flatMap(({ name, value }) => (value === undefined ? [] : [[name, value]])),
   );
@@ -179,18 +179,18 @@ export function environment(object: KubernetesObject): Record<string, unknown> {
 
 /** Without a cluster the charts generate nothing, so tests give what the values do not take from a Secret. */
 function givenSecrets(chart: string, values: Values): Values {
-  const of = (name: string): Values => (chart === UMBRELLA ? ((at(values, name) ?? {}) as Values) : values);
-  const asksToken = at(of('tracker'), 'auth', 'enabled') !== false;
+  const of = (name: string): Values => (chart === UMBRELLA ? ((valueAt(values, name) ?? {}) as Values) : values);
+  const asksToken = valueAt(of('tracker'), 'auth', 'enabled') !== false;
   const tracker = {
-    ...(asksToken && !at(of('tracker'), 'auth', 'existingSecret') && { auth: { tokens: [TOKEN] } }),
+    ...(asksToken && !valueAt(of('tracker'), 'auth', 'existingSecret') && { auth: { tokens: [TOKEN] } }),
   };
   const relay = {
-    ...(!at(of('relay'), 'swarmKey', 'existingSecret') && { swarmKey: { value: SWARM_KEY_DIGITS } }),
-    ...(!at(of('relay'), 'identity', 'existingSecret') && { identity: { seed: SEED } }),
+    ...(!valueAt(of('relay'), 'swarmKey', 'existingSecret') && { swarmKey: { value: SWARM_KEY_DIGITS } }),
+    ...(!valueAt(of('relay'), 'identity', 'existingSecret') && { identity: { seed: SEED } }),
   };
   if (chart === TRACKER) return tracker;
   if (chart === RELAY) return relay;
-  const asksPassword = !at(of('tracker'), 'bundledRedis', 'existingSecret');
+  const asksPassword = !valueAt(of('tracker'), 'bundledRedis', 'existingSecret');
   return { tracker: { ...tracker, ...(asksPassword && { bundledRedis: { password: PASSWORD } }) }, relay };
 }
 

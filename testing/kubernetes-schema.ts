@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { KubernetesObject } from './charts.ts';
 
-const ROOT = join(import.meta.dirname, '../..');
+const ROOT = join(import.meta.dirname, '..');
 
 /** How long the compiler may take, in milliseconds; it takes about one second. */
 const COMPILER_TIMEOUT_MS = 60_000;

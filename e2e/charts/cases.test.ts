@@ -1,9 +1,9 @@
 // Every way to install the charts, as the files in their `ci` folders have them.
 import { describe, expect, test } from '@jest/globals';
-import { at, CASES, CHARTS, helm, podSpec, render, renderCase, UMBRELLA } from '../../testing/charts.ts';
+import { valueAt, CASES, CHARTS, helm, podSpec, render, renderCase, UMBRELLA } from '../../testing/charts.ts';
 import { problemsOf } from '../../testing/kubernetes-schema.ts';
 
-const cases = CASES.map((one) => [`${one.chart.split('/').at(-1)} ${one.name}`, one] as const);
+const cases = CASES.map((one) => [`${one.chart.split('/').valueAt(-1)} ${one.name}`, one] as const);
 
 test.each(CHARTS)('%s passes the linter of helm', async (chart) => {
   const { code, stdout, stderr } = await helm(['lint', '--strict', chart]);
@@ -12,7 +12,7 @@ test.each(CHARTS)('%s passes the linter of helm', async (chart) => {
 });
 
 test('the longest name that a release may have leaves all names whole, apart and short enough', async () => {
-  const args = ['template', 'r'.repeat(53), UMBRELLA, '--namespace=grid'];
+  const args = ['template', 'r'.repeat(53), UMBRELLA, '--namespace=p2p'];
   const { stdout } = await helm([...args, `--values=${UMBRELLA}/ci/existing-secrets-values.yaml`]);
   const names = [...stdout.matchAll(/^kind: (\w+)\nmetadata:\n {2}name: (\S+)$/gm)].map(
     ([, kind, name]) => `${kind} ${name}`,
@@ -48,7 +48,7 @@ test(
     ];
     const broken = mistakes.map((mistake) => {
       const copy = structuredClone(deployment);
-      Object.assign(at(podSpec(copy), 'containers', 0) as object, mistake);
+      Object.assign(valueAt(podSpec(copy), 'containers', 0) as object, mistake);
       return copy;
     });
     const problems = (await problemsOf(broken)).join('\n');
@@ -62,30 +62,30 @@ describe.each(cases)('%s', (_, one) => {
   test('runs all pods under the restricted Pod Security Standard, with a read-only root and no token', async () => {
     for (const object of (await renderCase(one)).objects) {
       const spec = podSpec(object);
-      if (spec === undefined || at(spec, 'containers') === undefined) continue;
-      expect(at(spec, 'automountServiceAccountToken')).toBe(false);
-      expect(at(spec, 'securityContext')).toMatchObject({
+      if (spec === undefined || valueAt(spec, 'containers') === undefined) continue;
+      expect(valueAt(spec, 'automountServiceAccountToken')).toBe(false);
+      expect(valueAt(spec, 'securityContext')).toMatchObject({
         runAsNonRoot: true,
         runAsUser: 65_532,
         seccompProfile: { type: 'RuntimeDefault' },
       });
       for (const key of ['hostNetwork', 'hostPID', 'hostIPC', 'initContainers'])
-        expect(at(spec, key)).toBeUndefined();
-      for (const container of at(spec, 'containers') as unknown[]) {
-        expect(at(container, 'securityContext')).toEqual({
+        expect(valueAt(spec, key)).toBeUndefined();
+      for (const container of valueAt(spec, 'containers') as unknown[]) {
+        expect(valueAt(container, 'securityContext')).toEqual({
           allowPrivilegeEscalation: false,
           readOnlyRootFilesystem: true,
           capabilities: { drop: ['ALL'] },
         });
-        expect(at(container, 'resources', 'limits', 'memory')).toBeDefined();
-        expect(at(container, 'image')).not.toMatch(/:latest$|:$/);
+        expect(valueAt(container, 'resources', 'limits', 'memory')).toBeDefined();
+        expect(valueAt(container, 'image')).not.toMatch(/:latest$|:$/);
       }
     }
   });
 
   test('puts everything into the namespace of the release, under names that are there once', async () => {
     const { objects } = await renderCase(one);
-    expect(new Set(objects.map(({ metadata }) => metadata.namespace))).toEqual(new Set(['grid']));
+    expect(new Set(objects.map(({ metadata }) => metadata.namespace))).toEqual(new Set(['p2p']));
     const names = objects.map(({ kind, metadata }) => `${kind} ${metadata.name}`);
     expect(names).toEqual([...new Set(names)]);
   });
@@ -93,15 +93,15 @@ describe.each(cases)('%s', (_, one) => {
   test('selects its own pods, by labels that no new version changes', async () => {
     const { objects } = await renderCase(one);
     const pods = objects.flatMap((object) => {
-      const labels = at(object, 'spec', 'template', 'metadata', 'labels');
+      const labels = valueAt(object, 'spec', 'template', 'metadata', 'labels');
       return labels === undefined ? [] : [labels as Record<string, string>];
     });
     for (const labels of pods) expect(Object.keys(labels).join()).not.toMatch(/chart|version/);
     const selectors = objects.flatMap((object) => {
       const selector =
-        at(object, 'spec', 'selector', 'matchLabels') ??
-        at(object, 'spec', 'podSelector', 'matchLabels') ??
-        (object.kind === 'Service' ? at(object, 'spec', 'selector') : undefined);
+        valueAt(object, 'spec', 'selector', 'matchLabels') ??
+        valueAt(object, 'spec', 'podSelector', 'matchLabels') ??
+        (object.kind === 'Service' ? valueAt(object, 'spec', 'selector') : undefined);
       return selector === undefined || object.kind === 'ServiceMonitor'
         ? []
         : [selector as Record<string, string>];
@@ -120,8 +120,8 @@ describe.each(cases)('%s', (_, one) => {
     const { all, objects } = await renderCase(one);
     const made = new Set(all('Secret').map(({ metadata }) => metadata.name));
     const mounted = objects.flatMap((object) => {
-      const volumes = (at(podSpec(object), 'volumes') ?? []) as unknown[];
-      return volumes.flatMap((volume) => (at(volume, 'secret', 'secretName') as string | undefined) ?? []);
+      const volumes = (valueAt(podSpec(object), 'volumes') ?? []) as unknown[];
+      return volumes.flatMap((volume) => (valueAt(volume, 'secret', 'secretName') as string | undefined) ?? []);
     });
     for (const name of mounted)
       expect(made.has(name) || JSON.stringify(one.values).includes(`"${name}"`)).toBe(true);

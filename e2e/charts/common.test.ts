@@ -1,6 +1,6 @@
 // What all charts have from templates/_common.tpl.
 import { describe, expect, test } from '@jest/globals';
-import { at, podSpec, RELAY, render, TRACKER, UMBRELLA } from '../../testing/charts.ts';
+import { valueAt, podSpec, RELAY, render, TRACKER, UMBRELLA } from '../../testing/charts.ts';
 
 const services = [
   { chart: TRACKER, name: 'tracker', kind: 'Deployment' },
@@ -24,7 +24,7 @@ describe.each(services)('a pod of the $name', ({ chart, name, kind }) => {
 
   test('has labels and annotations from values besides those that select it', async () => {
     const values = { podLabels: { team: 'home' }, podAnnotations: { note: 'x' } };
-    const template = at(await pod(values), 'spec', 'template', 'metadata');
+    const template = valueAt(await pod(values), 'spec', 'template', 'metadata');
     expect(template).toMatchObject({
       labels: { team: 'home', 'app.kubernetes.io/name': name },
       annotations: { note: 'x' },
@@ -33,7 +33,7 @@ describe.each(services)('a pod of the $name', ({ chart, name, kind }) => {
 
   test('pulls its image with the Secrets of the chart and of all charts', async () => {
     const values = { global: { imagePullSecrets: [{ name: 'all' }] }, imagePullSecrets: [{ name: 'own' }] };
-    expect(at(podSpec(await pod(values)), 'imagePullSecrets')).toEqual([{ name: 'all' }, { name: 'own' }]);
+    expect(valueAt(podSpec(await pod(values)), 'imagePullSecrets')).toEqual([{ name: 'all' }, { name: 'own' }]);
     expect(podSpec(await pod({}))).not.toHaveProperty('imagePullSecrets');
   });
 
@@ -43,18 +43,18 @@ describe.each(services)('a pod of the $name', ({ chart, name, kind }) => {
     ['one that is there', { serviceAccount: { create: false, name: 'there' } }, 'there', 0],
     ['the default one', { serviceAccount: { create: false } }, 'default', 0],
   ])('runs under %s', async (_, values, account, made) => {
-    expect(at(podSpec(await pod(values)), 'serviceAccountName')).toBe(account);
+    expect(valueAt(podSpec(await pod(values)), 'serviceAccountName')).toBe(account);
     expect((await render(chart, values as never)).all('ServiceAccount')).toHaveLength(made);
   });
 
   test('is told nothing of other Services by its environment', async () => {
-    expect(at(podSpec(await pod({})), 'enableServiceLinks')).toBe(false);
+    expect(valueAt(podSpec(await pod({})), 'enableServiceLinks')).toBe(false);
   });
 
   test('is asked on the ops port whether it lives and takes work, once it has started', async () => {
-    const container = at(podSpec(await pod({})), 'containers', 0);
+    const container = valueAt(podSpec(await pod({})), 'containers', 0);
     const paths = ['startupProbe', 'livenessProbe', 'readinessProbe'].map((probe) =>
-      at(container, probe, 'httpGet'),
+      valueAt(container, probe, 'httpGet'),
     );
     expect(paths).toEqual([
       { path: '/livez', port: 'ops' },
@@ -66,9 +66,9 @@ describe.each(services)('a pod of the $name', ({ chart, name, kind }) => {
 
 test('all charts of the umbrella pull with its Secrets', async () => {
   const release = await render(UMBRELLA, { global: { imagePullSecrets: [{ name: 'all' }] } });
-  const pods = release.objects.filter((object) => at(podSpec(object), 'containers') !== undefined);
+  const pods = release.objects.filter((object) => valueAt(podSpec(object), 'containers') !== undefined);
   expect(pods.length).toBe(4);
-  for (const object of pods) expect(at(podSpec(object), 'imagePullSecrets')).toEqual([{ name: 'all' }]);
+  for (const object of pods) expect(valueAt(podSpec(object), 'imagePullSecrets')).toEqual([{ name: 'all' }]);
 });
 
 test.each([UMBRELLA, TRACKER, RELAY])('%s installs further objects, with values filled in', async (chart) => {
@@ -78,7 +78,7 @@ test.each([UMBRELLA, TRACKER, RELAY])('%s installs further objects, with values 
     metadata: { name: '{{ .Release.Name }}-extra', namespace: '{{ .Release.Namespace }}' },
   };
   const made = (await render(chart, { extraObjects: [extra] })).only('ConfigMap', 'rustory-extra');
-  expect(made.metadata.namespace).toBe('grid');
+  expect(made.metadata.namespace).toBe('p2p');
 });
 
 test.each(services)('objects of the $name may have another name', async ({ chart, kind }) => {

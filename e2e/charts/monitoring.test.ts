@@ -1,7 +1,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { at, RELAY, render, TRACKER, UMBRELLA } from '../../testing/charts.ts';
+import { valueAt, RELAY, render, TRACKER, UMBRELLA } from '../../testing/charts.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const charts = [
@@ -18,7 +18,7 @@ interface Rule {
 
 async function rules(chart: string, values: object = {}): Promise<Rule[]> {
   const release = await render(chart, { prometheusRule: { enabled: true, ...values } });
-  const groups = at(release.only('PrometheusRule'), 'spec', 'groups') as Array<{
+  const groups = valueAt(release.only('PrometheusRule'), 'spec', 'groups') as Array<{
     name: string;
     rules: Rule[];
   }>;
@@ -82,10 +82,10 @@ describe('dashboards.yaml', () => {
       const map = (await render(chart, { dashboards: { enabled: true } })).only('ConfigMap');
       expect(map.metadata.labels).toMatchObject({ grafana_dashboard: '1' });
       const files = globSync(join(ROOT, chart, 'files/dashboards/*.json'));
-      expect(Object.keys(at(map, 'data') as object).toSorted()).toEqual(
+      expect(Object.keys(valueAt(map, 'data') as object).toSorted()).toEqual(
         files.map((path) => basename(path)).toSorted(),
       );
-      for (const path of files) expect(at(map, 'data', basename(path))).toBe(readFileSync(path, 'utf8'));
+      for (const path of files) expect(valueAt(map, 'data', basename(path))).toBe(readFileSync(path, 'utf8'));
     },
   );
 });
@@ -97,17 +97,17 @@ describe('servicemonitor.yaml and podmonitor.yaml', () => {
     const release = await render(TRACKER, { serviceMonitor: monitoring });
     const monitor = release.only('ServiceMonitor');
     expect(monitor.metadata.labels).toMatchObject({ release: 'prometheus' });
-    expect(at(monitor, 'spec', 'endpoints')).toEqual([{ port: 'ops', path: '/metrics', interval: '15s' }]);
+    expect(valueAt(monitor, 'spec', 'endpoints')).toEqual([{ port: 'ops', path: '/metrics', interval: '15s' }]);
     const service = release.only('Service', 'rustory-tracker-ops');
-    expect(service.metadata.labels).toMatchObject(at(monitor, 'spec', 'selector', 'matchLabels') as object);
-    expect(at(service, 'spec')).toMatchObject({ clusterIP: 'None', ports: [{ name: 'ops', port: 9090 }] });
+    expect(service.metadata.labels).toMatchObject(valueAt(monitor, 'spec', 'selector', 'matchLabels') as object);
+    expect(valueAt(service, 'spec')).toMatchObject({ clusterIP: 'None', ports: [{ name: 'ops', port: 9090 }] });
     const api = release.only('Service', 'rustory-tracker').metadata.labels;
-    expect(api).not.toMatchObject(at(monitor, 'spec', 'selector', 'matchLabels') as object);
+    expect(api).not.toMatchObject(valueAt(monitor, 'spec', 'selector', 'matchLabels') as object);
   });
 
   test('each relay is scraped by itself', async () => {
     const monitor = (await render(RELAY, { podMonitor: monitoring })).only('PodMonitor');
-    expect(at(monitor, 'spec', 'podMetricsEndpoints')).toEqual([
+    expect(valueAt(monitor, 'spec', 'podMetricsEndpoints')).toEqual([
       { port: 'ops', path: '/metrics', interval: '15s' },
     ]);
   });
@@ -117,7 +117,7 @@ describe('servicemonitor.yaml and podmonitor.yaml', () => {
     async ({ chart, name, monitor }) => {
       const release = await render(chart, { [monitor]: monitoring });
       const object = release.objects.find(({ kind }) => kind.endsWith('Monitor'));
-      expect(at(object, 'spec', 'jobLabel')).toBe('app.kubernetes.io/name');
+      expect(valueAt(object, 'spec', 'jobLabel')).toBe('app.kubernetes.io/name');
       for (const { expr } of await rules(chart)) expect(expr).toContain(`job="${name}"`);
     },
   );
@@ -126,10 +126,10 @@ describe('servicemonitor.yaml and podmonitor.yaml', () => {
 describe('networkpolicy.yaml', () => {
   test.each(charts)('lets everybody to the $name but nobody to its ops port', async ({ chart, name }) => {
     const policy = (await render(chart, { networkPolicy: { enabled: true } })).only('NetworkPolicy');
-    expect(at(policy, 'spec', 'ingress')).toEqual([
+    expect(valueAt(policy, 'spec', 'ingress')).toEqual([
       { ports: [{ port: name === 'tracker' ? 'http' : 'p2p' }] },
     ]);
-    expect(at(policy, 'spec', 'policyTypes')).toEqual(['Ingress', 'Egress']);
+    expect(valueAt(policy, 'spec', 'policyTypes')).toEqual(['Ingress', 'Egress']);
   });
 
   test.each(charts)('lets Prometheus to the ops port of the $name', async ({ chart }) => {
@@ -137,7 +137,7 @@ describe('networkpolicy.yaml', () => {
     const policy = (await render(chart, { networkPolicy: { enabled: true, opsFrom: from } })).only(
       'NetworkPolicy',
     );
-    expect(at(policy, 'spec', 'ingress', 1)).toEqual({ ports: [{ port: 'ops' }], from });
+    expect(valueAt(policy, 'spec', 'ingress', 1)).toEqual({ ports: [{ port: 'ops' }], from });
   });
 
   test.each(charts)('lets `helm test` to the $name whoever else may come', async ({ chart, name }) => {
@@ -145,7 +145,7 @@ describe('networkpolicy.yaml', () => {
     const own = name === 'tracker' ? { apiFrom: from } : { p2pFrom: from };
     const policy = (await render(chart, { networkPolicy: { enabled: true, ...own } })).only('NetworkPolicy');
     const labels = { 'app.kubernetes.io/name': 'grid-test', 'app.kubernetes.io/instance': 'rustory' };
-    expect(at(policy, 'spec', 'ingress', 0, 'from')).toEqual([
+    expect(valueAt(policy, 'spec', 'ingress', 0, 'from')).toEqual([
       ...from,
       { podSelector: { matchLabels: labels } },
     ]);
@@ -155,7 +155,7 @@ describe('networkpolicy.yaml', () => {
 
   test('lets a relay call nobody', async () => {
     const policy = (await render(RELAY, { networkPolicy: { enabled: true } })).only('NetworkPolicy');
-    expect(at(policy, 'spec', 'egress')).toEqual([]);
+    expect(valueAt(policy, 'spec', 'egress')).toEqual([]);
   });
 
   const dns = {
@@ -193,6 +193,6 @@ describe('networkpolicy.yaml', () => {
     const tracker = { bundledRedis: { enabled: false }, replicaCount: 1, ...values };
     const release = await render(UMBRELLA, { tracker: { ...tracker, networkPolicy: { enabled: true } } });
     const policy = release.only('NetworkPolicy', 'rustory-tracker');
-    expect(at(policy, 'spec', 'egress')).toEqual([dns, ...expected]);
+    expect(valueAt(policy, 'spec', 'egress')).toEqual([dns, ...expected]);
   });
 });

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { refusal, RELAY, TRACKER, UMBRELLA } from '../../testing/charts.ts';
+import { renderError, RELAY, TRACKER, UMBRELLA } from '../../testing/charts.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const REDIS = { externalRedis: { url: 'redis://r' } };
@@ -66,7 +66,7 @@ describe('values.schema.json refuses', () => {
     ],
     ['a quantity that is none', UMBRELLA, { redis: { resources: { limits: { memory: '1 GB' } } } }, 'memory'],
   ])('%s', async (_, chart, values, complaint) => {
-    expect(await refusal(chart, values as never)).toContain(complaint);
+    expect(await renderError(chart, values as never)).toContain(complaint);
   });
 
   test('keys of every object that the chart itself reads', () => {
@@ -271,7 +271,7 @@ const REFUSED: ReadonlyArray<readonly [sentence: string, chart: string, values: 
 
 describe('validate.yaml refuses', () => {
   test.each(REFUSED)('%s', async (_, chart, values, complaint) => {
-    expect(await refusal(chart, values as never)).toContain(complaint);
+    expect(await renderError(chart, values as never)).toContain(complaint);
   });
 
   test('and each of its sentences is shown by a case', () => {
@@ -285,7 +285,7 @@ describe('validate.yaml refuses', () => {
   });
 
   test('all at once, named as the umbrella calls them', async () => {
-    const complaint = await refusal(UMBRELLA, {
+    const complaint = await renderError(UMBRELLA, {
       relay: { replicaCount: 2, p2p: { expose: 'NodePort', announce: ['/dns4/relay.example.org/tcp/1'] } },
     });
     expect(complaint).toContain('relay.p2p.announce has /dns4/relay.example.org/tcp/1 for all 2 relays');

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { expandAnnounced } from '../../services/relay/announce.ts';
-import { at, environment, podSpec, RELAY, render } from '../../testing/charts.ts';
+import { valueAt, environment, podSpec, RELAY, render } from '../../testing/charts.ts';
 
 const EXPOSED = {
   replicaCount: 2,
@@ -10,24 +10,24 @@ const EXPOSED = {
 /** The Services that belong to one relay each. */
 async function relayServices(values: object) {
   const services = (await render(RELAY, values as never)).all('Service');
-  return services.filter((service) => at(service, 'spec', 'clusterIP') !== 'None');
+  return services.filter((service) => valueAt(service, 'spec', 'clusterIP') !== 'None');
 }
 
 async function podAnnotations(values: object): Promise<unknown> {
   const set = (await render(RELAY, values as never)).only('StatefulSet');
-  return at(set, 'spec', 'template', 'metadata', 'annotations');
+  return valueAt(set, 'spec', 'template', 'metadata', 'annotations');
 }
 
 describe('statefulset.yaml', () => {
   test('starts all relays at once, and replaces one after the other', async () => {
     const set = (await render(RELAY)).only('StatefulSet');
-    expect(at(set, 'spec')).toMatchObject({
+    expect(valueAt(set, 'spec')).toMatchObject({
       replicas: 1,
       podManagementPolicy: 'Parallel',
       serviceName: 'rustory-relay',
       minReadySeconds: 10,
     });
-    expect(at(set, 'spec', 'volumeClaimTemplates')).toBeUndefined();
+    expect(valueAt(set, 'spec', 'volumeClaimTemplates')).toBeUndefined();
   });
 
   test('announces the name of each pod inside the cluster by default', async () => {
@@ -35,16 +35,16 @@ describe('statefulset.yaml', () => {
     const { RELAY_ANNOUNCE: template } = environment(set);
     const pod = { podName: 'rustory-relay-0', ordinal: '0', podIP: undefined, hostIP: undefined };
     expect(expandAnnounced(String(template), pod).toString()).toBe(
-      '/dns4/rustory-relay-0.rustory-relay.grid.svc/tcp/4001',
+      '/dns4/rustory-relay-0.rustory-relay.p2p.svc/tcp/4001',
     );
   });
 
   test('tells each pod its name and its addresses, which the templates may use', async () => {
     const set = (await render(RELAY)).only('StatefulSet');
-    const variables = at(podSpec(set), 'containers', 0, 'env') as unknown[];
+    const variables = valueAt(podSpec(set), 'containers', 0, 'env') as unknown[];
     const sources = variables.flatMap((variable) => {
-      const path = at(variable, 'valueFrom', 'fieldRef', 'fieldPath');
-      return path === undefined ? [] : [[at(variable, 'name'), path]];
+      const path = valueAt(variable, 'valueFrom', 'fieldRef', 'fieldPath');
+      return path === undefined ? [] : [[valueAt(variable, 'name'), path]];
     });
     expect(sources).toEqual([
       ['RELAY_POD_NAME', 'metadata.name'],
@@ -59,7 +59,7 @@ describe('statefulset.yaml', () => {
       identity: { existingSecret: 'ours', existingSecretKey: 'secret' },
     };
     const spec = podSpec((await render(RELAY, values)).only('StatefulSet'));
-    expect(at(spec, 'volumes')).toMatchObject([
+    expect(valueAt(spec, 'volumes')).toMatchObject([
       { secret: { secretName: 'mine', items: [{ key: 'psk', path: 'swarm.key' }] } },
       { secret: { secretName: 'ours', items: [{ key: 'secret', path: 'seed' }] } },
     ]);
@@ -71,7 +71,7 @@ describe('statefulset.yaml', () => {
 
   test('gives a pod the sleep, the drain and ten seconds to end', async () => {
     const set = (await render(RELAY, { preStopSleepSeconds: 4, drainSeconds: 60 })).only('StatefulSet');
-    expect(at(podSpec(set), 'terminationGracePeriodSeconds')).toBe(74);
+    expect(valueAt(podSpec(set), 'terminationGracePeriodSeconds')).toBe(74);
     expect(environment(set)).toMatchObject({ RELAY_DRAIN_SECONDS: '60' });
   });
 
@@ -85,7 +85,7 @@ describe('statefulset.yaml', () => {
 describe('service.yaml', () => {
   test('names the pods, also those that are starting or draining', async () => {
     const service = (await render(RELAY)).only('Service');
-    expect(at(service, 'spec')).toMatchObject({
+    expect(valueAt(service, 'spec')).toMatchObject({
       clusterIP: 'None',
       publishNotReadyAddresses: true,
       ports: [{ name: 'p2p', port: 4001 }],
@@ -101,7 +101,7 @@ describe('relay-services.yaml', () => {
   test('makes one for each relay that selects its pod only, and keeps the addresses of devices', async () => {
     const services = await relayServices(EXPOSED);
     expect(services.map(({ metadata }) => metadata.name)).toEqual(['rustory-relay-0', 'rustory-relay-1']);
-    expect(at(services[1], 'spec')).toMatchObject({
+    expect(valueAt(services[1], 'spec')).toMatchObject({
       type: 'LoadBalancer',
       externalTrafficPolicy: 'Local',
       selector: { 'statefulset.kubernetes.io/pod-name': 'rustory-relay-1' },
@@ -133,8 +133,8 @@ describe('relay-services.yaml', () => {
     });
     expect(
       services.map((service) => [
-        at(service, 'spec', 'loadBalancerIP'),
-        at(service, 'spec', 'ports', 0, 'nodePort'),
+        valueAt(service, 'spec', 'loadBalancerIP'),
+        valueAt(service, 'spec', 'ports', 0, 'nodePort'),
         service.metadata.annotations,
       ]),
     ).toEqual([
@@ -152,7 +152,7 @@ describe('relay-services.yaml', () => {
     for (const [ordinal, service] of (await relayServices(values)).entries()) {
       const pod = { ordinal: String(ordinal), hostIP: '192.0.2.7', podName: undefined, podIP: undefined };
       expect(expandAnnounced(template, pod).toString()).toBe(
-        `/ip4/192.0.2.7/tcp/${String(at(service, 'spec', 'ports', 0, 'nodePort'))}`,
+        `/ip4/192.0.2.7/tcp/${String(valueAt(service, 'spec', 'ports', 0, 'nodePort'))}`,
       );
     }
   });
@@ -162,6 +162,6 @@ describe('pdb.yaml', () => {
   test('keeps all relays but one, and is left out for a single one', async () => {
     expect((await render(RELAY)).all('PodDisruptionBudget')).toEqual([]);
     const budget = (await render(RELAY, { replicaCount: 3 })).only('PodDisruptionBudget');
-    expect(at(budget, 'spec', 'maxUnavailable')).toBe(1);
+    expect(valueAt(budget, 'spec', 'maxUnavailable')).toBe(1);
   });
 });

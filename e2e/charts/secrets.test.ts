@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { readSwarmKey } from '../../services/private-network/key.ts';
 import {
-  at,
+  valueAt,
   helm,
   type KubernetesObject,
   PASSWORD,
@@ -22,7 +22,7 @@ const SWARM_KEY_TEXT = `/key/swarm/psk/1.0.0/\n/base16/\n${SWARM_KEY_DIGITS}\n`;
 /** What a Secret holds, decoded. */
 function contents(secret: KubernetesObject): Record<string, string> {
   return Object.fromEntries(
-    Object.entries(at(secret, 'data') as Record<string, string>).map(([key, value]) => [
+    Object.entries(valueAt(secret, 'data') as Record<string, string>).map(([key, value]) => [
       key,
       Buffer.from(value, 'base64').toString('utf8'),
     ]),
@@ -39,7 +39,7 @@ async function sums(password: string): Promise<unknown[]> {
   const { all } = await render(UMBRELLA, { tracker: { bundledRedis: { password } } });
   return ['checksum/redis', 'checksum/config'].flatMap((name) =>
     [...all('Deployment'), ...all('StatefulSet')]
-      .map((object) => at(object, 'spec', 'template', 'metadata', 'annotations', name))
+      .map((object) => valueAt(object, 'spec', 'template', 'metadata', 'annotations', name))
       .filter((sum) => sum !== undefined),
   );
 }

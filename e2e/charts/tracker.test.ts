@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import {
-  at,
+  valueAt,
   environment,
   type KubernetesObject,
   podSpec,
@@ -17,7 +17,7 @@ async function deployment(values = {}) {
 
 /** What a pod mounts, by the volume's name: the Secret or ConfigMap, and the keys where not all. */
 function volumes(object: KubernetesObject): Record<string, string> {
-  const list = at(podSpec(object), 'volumes') as ReadonlyArray<{
+  const list = valueAt(podSpec(object), 'volumes') as ReadonlyArray<{
     name: string;
     secret?: { secretName: string; items?: ReadonlyArray<{ key: string; path: string }> };
     configMap?: { name: string };
@@ -32,15 +32,15 @@ function volumes(object: KubernetesObject): Record<string, string> {
 
 describe('deployment.yaml', () => {
   test('has one tracker that remembers by itself when it is installed alone, and two with a Redis in the umbrella', async () => {
-    expect(at(await deployment(), 'spec', 'replicas')).toBe(1);
+    expect(valueAt(await deployment(), 'spec', 'replicas')).toBe(1);
     expect(environment(await deployment())).not.toHaveProperty('TRACKER_REDIS_URL');
     const inUmbrella = (await render(UMBRELLA)).only('Deployment');
-    expect(at(inUmbrella, 'spec', 'replicas')).toBe(2);
+    expect(valueAt(inUmbrella, 'spec', 'replicas')).toBe(2);
     expect(environment(inUmbrella)).toMatchObject({ TRACKER_REDIS_URL: 'redis://rustory-redis:6379' });
   });
 
   test('leaves the number of pods to the autoscaler when there is one', async () => {
-    expect(at(await deployment({ ...REDIS, autoscaling: { enabled: true } }), 'spec')).not.toHaveProperty(
+    expect(valueAt(await deployment({ ...REDIS, autoscaling: { enabled: true } }), 'spec')).not.toHaveProperty(
       'replicas',
     );
   });
@@ -93,19 +93,19 @@ describe('deployment.yaml', () => {
       expect(environment(object)).toMatchObject(variables);
       expect(volumes(object)).toMatchObject(mounts);
       expect(JSON.stringify(object)).not.toContain('secret@');
-      const mounted = at(podSpec(object), 'containers', 0, 'volumeMounts') as Array<{ name: string }>;
+      const mounted = valueAt(podSpec(object), 'containers', 0, 'volumeMounts') as Array<{ name: string }>;
       expect(mounted.map(({ name }) => name).toSorted()).toEqual(Object.keys(volumes(object)).toSorted());
     },
   );
 
   test('gives a pod the sleep, the drain and ten seconds to end', async () => {
     const spec = podSpec(await deployment({ preStopSleepSeconds: 7, drainSeconds: 20 }));
-    expect(at(spec, 'terminationGracePeriodSeconds')).toBe(37);
-    expect(at(spec, 'containers', 0, 'lifecycle', 'preStop', 'sleep', 'seconds')).toBe(7);
+    expect(valueAt(spec, 'terminationGracePeriodSeconds')).toBe(37);
+    expect(valueAt(spec, 'containers', 0, 'lifecycle', 'preStop', 'sleep', 'seconds')).toBe(7);
     expect(environment(await deployment({ preStopSleepSeconds: 7, drainSeconds: 20 }))).toMatchObject({
       TRACKER_DRAIN_SECONDS: '20',
     });
-    const byDefault = at(
+    const byDefault = valueAt(
       podSpec(await deployment()),
       'containers',
       0,
@@ -130,7 +130,7 @@ describe('deployment.yaml', () => {
     const topologySpread = {
       'topology.kubernetes.io/zone': { maxSkew: 2, whenUnsatisfiable: 'DoNotSchedule' },
     };
-    const constraints = at(podSpec(await deployment({ topologySpread })), 'topologySpreadConstraints');
+    const constraints = valueAt(podSpec(await deployment({ topologySpread })), 'topologySpreadConstraints');
     expect(constraints).toContainEqual({
       topologyKey: 'topology.kubernetes.io/zone',
       maxSkew: 2,
@@ -143,12 +143,12 @@ describe('deployment.yaml', () => {
 
   test('takes an image by its digest before its tag', async () => {
     const digest = `sha256:${'0'.repeat(64)}`;
-    const image = at(podSpec(await deployment({ image: { tag: '9', digest } })), 'containers', 0, 'image');
+    const image = valueAt(podSpec(await deployment({ image: { tag: '9', digest } })), 'containers', 0, 'image');
     expect(image).toBe(`ghcr.io/rustory/rustory-p2p-tracker@${digest}`);
   });
 
   test('is replaced without a moment with fewer pods', async () => {
-    expect(at(await deployment(), 'spec', 'strategy', 'rollingUpdate')).toEqual({
+    expect(valueAt(await deployment(), 'spec', 'strategy', 'rollingUpdate')).toEqual({
       maxSurge: 1,
       maxUnavailable: 0,
     });
@@ -158,7 +158,7 @@ describe('deployment.yaml', () => {
 describe('service.yaml', () => {
   test('has the API and not the ops port', async () => {
     const { all } = await render(TRACKER);
-    expect(all('Service').map((service) => at(service, 'spec', 'ports'))).toEqual([
+    expect(all('Service').map((service) => valueAt(service, 'spec', 'ports'))).toEqual([
       [{ name: 'http', port: 8850, targetPort: 'http' }],
     ]);
   });
@@ -167,7 +167,7 @@ describe('service.yaml', () => {
 describe('ingress.yaml', () => {
   test('leads every name to the tracker by default', async () => {
     const ingress = (await render(TRACKER)).only('Ingress');
-    expect(at(ingress, 'spec')).toEqual({
+    expect(valueAt(ingress, 'spec')).toEqual({
       rules: [
         {
           http: {
@@ -196,7 +196,7 @@ describe('ingress.yaml', () => {
       })
     ).only('Ingress');
     expect(ingress.metadata.annotations).toEqual({ 'cert-manager.io/issuer': 'le' });
-    expect(at(ingress, 'spec')).toMatchObject({
+    expect(valueAt(ingress, 'spec')).toMatchObject({
       ingressClassName: 'nginx',
       tls: [{ hosts: ['tracker.example.org'], secretName: 'cert' }],
       rules: [{ host: 'tracker.example.org' }],
@@ -233,7 +233,7 @@ describe('pdb.yaml', () => {
   ])('knows %s', async (_, values, expected) => {
     const budgets = (await render(TRACKER, values as never)).all('PodDisruptionBudget');
     const bounds = budgets.map((budget) => {
-      const bound = structuredClone(at(budget, 'spec')) as Record<string, unknown>;
+      const bound = structuredClone(valueAt(budget, 'spec')) as Record<string, unknown>;
       expect(bound['unhealthyPodEvictionPolicy']).toBe('AlwaysAllow');
       delete bound['selector'];
       delete bound['unhealthyPodEvictionPolicy'];
@@ -252,7 +252,7 @@ describe('hpa.yaml', () => {
       targetMemoryUtilizationPercentage: 80,
     };
     const hpa = (await render(TRACKER, { ...REDIS, autoscaling })).only('HorizontalPodAutoscaler');
-    expect(at(hpa, 'spec')).toMatchObject({
+    expect(valueAt(hpa, 'spec')).toMatchObject({
       scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'rustory-tracker' },
       minReplicas: 2,
       maxReplicas: 9,

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { parse as parseToml } from 'smol-toml';
 import { multiaddr } from '@multiformats/multiaddr';
 import { listSettings } from '../../services/peer/config/config.ts';
-import { at, podSpec, RELAY, type Release, render, TRACKER, UMBRELLA } from '../../testing/charts.ts';
+import { valueAt, podSpec, RELAY, type Release, render, TRACKER, UMBRELLA } from '../../testing/charts.ts';
 
 const REDIS_KINDS = ['StatefulSet', 'Service', 'ConfigMap', 'Secret', 'NetworkPolicy'];
 
@@ -16,9 +16,9 @@ describe('redis/*.yaml', () => {
     const release = await render(UMBRELLA);
     expect(redisKinds(release).toSorted()).toEqual(REDIS_KINDS.toSorted());
     const set = release.only('StatefulSet', 'rustory-redis');
-    expect(at(set, 'spec', 'replicas')).toBe(1);
-    expect(at(set, 'spec', 'volumeClaimTemplates')).toBeUndefined();
-    const config = String(at(release.only('ConfigMap'), 'data', 'redis.conf'));
+    expect(valueAt(set, 'spec', 'replicas')).toBe(1);
+    expect(valueAt(set, 'spec', 'volumeClaimTemplates')).toBeUndefined();
+    const config = String(valueAt(release.only('ConfigMap'), 'data', 'redis.conf'));
     expect(config).toMatch(/^appendonly no$/m);
     expect(config).toMatch(/^save ""$/m);
     expect(config).toMatch(/^maxmemory-policy noeviction$/m);
@@ -26,7 +26,7 @@ describe('redis/*.yaml', () => {
 
   test('has its password in a file, and in no argument', async () => {
     const set = (await render(UMBRELLA)).only('StatefulSet', 'rustory-redis');
-    const volumes = at(podSpec(set), 'volumes') as unknown[];
+    const volumes = valueAt(podSpec(set), 'volumes') as unknown[];
     expect(volumes).toContainEqual(
       expect.objectContaining({
         secret: expect.objectContaining({
@@ -35,12 +35,12 @@ describe('redis/*.yaml', () => {
         }),
       }),
     );
-    expect(JSON.stringify(at(podSpec(set), 'containers'))).not.toMatch(/--requirepass|secretKeyRef/);
+    expect(JSON.stringify(valueAt(podSpec(set), 'containers'))).not.toMatch(/--requirepass|secretKeyRef/);
   });
 
   test('is reached by the trackers of its release and by nobody else, and reaches nobody', async () => {
     const policy = (await render(UMBRELLA)).only('NetworkPolicy');
-    expect(at(policy, 'spec', 'ingress')).toEqual([
+    expect(valueAt(policy, 'spec', 'ingress')).toEqual([
       {
         from: [
           {
@@ -52,8 +52,8 @@ describe('redis/*.yaml', () => {
         ports: [{ port: 'redis' }],
       },
     ]);
-    expect(at(policy, 'spec', 'policyTypes')).toEqual(['Ingress', 'Egress']);
-    expect(at(policy, 'spec', 'egress')).toEqual([]);
+    expect(valueAt(policy, 'spec', 'policyTypes')).toEqual(['Ingress', 'Egress']);
+    expect(valueAt(policy, 'spec', 'egress')).toEqual([]);
   });
 
   test.each<[string, object]>([
@@ -71,10 +71,10 @@ describe('redis/*.yaml', () => {
   test('keeps registrations on a volume where that is asked for', async () => {
     const release = await render(UMBRELLA, { redis: { persistence: { enabled: true, size: '3Gi' } } });
     const set = release.only('StatefulSet', 'rustory-redis');
-    expect(at(set, 'spec', 'volumeClaimTemplates', 0, 'spec', 'resources', 'requests', 'storage')).toBe(
+    expect(valueAt(set, 'spec', 'volumeClaimTemplates', 0, 'spec', 'resources', 'requests', 'storage')).toBe(
       '3Gi',
     );
-    expect(String(at(release.only('ConfigMap'), 'data', 'redis.conf'))).toMatch(/^appendonly yes$/m);
+    expect(String(valueAt(release.only('ConfigMap'), 'data', 'redis.conf'))).toMatch(/^appendonly yes$/m);
   });
 });
 
@@ -85,15 +85,15 @@ describe('tests/grid.yaml', () => {
       'helm.sh/hook': 'test',
       'helm.sh/hook-delete-policy': 'before-hook-creation,hook-succeeded',
     });
-    const container = at(podSpec(pod), 'containers', 0);
-    expect(at(container, 'image')).toBe('ghcr.io/rustory/rustory-p2p-tracker:0.1.0');
-    expect(at(container, 'command')).toEqual(['node', '/app/peer.js', 'grid-test']);
-    expect(at(container, 'args')).toEqual([
-      '--relays=/dns4/rustory-relay-0.rustory-relay.grid.svc/tcp/4001,/dns4/rustory-relay-1.rustory-relay.grid.svc/tcp/4001',
+    const container = valueAt(podSpec(pod), 'containers', 0);
+    expect(valueAt(container, 'image')).toBe('ghcr.io/rustory/rustory-p2p-tracker:0.1.0');
+    expect(valueAt(container, 'command')).toEqual(['node', '/app/peer.js', 'grid-test']);
+    expect(valueAt(container, 'args')).toEqual([
+      '--relays=/dns4/rustory-relay-0.rustory-relay.p2p.svc/tcp/4001,/dns4/rustory-relay-1.rustory-relay.p2p.svc/tcp/4001',
       '--token-file=/run/rustory/tokens/token',
     ]);
-    expect(at(podSpec(pod), 'restartPolicy')).toBe('Never');
-    expect(at(podSpec(pod), 'activeDeadlineSeconds')).toBe(120);
+    expect(valueAt(podSpec(pod), 'restartPolicy')).toBe('Never');
+    expect(valueAt(podSpec(pod), 'activeDeadlineSeconds')).toBe(120);
   });
 
   test('needs no token where none is asked for, and is left out where there is no whole grid', async () => {
@@ -139,7 +139,7 @@ describe('NOTES.txt', () => {
       String.raw`get secret rustory-relay-swarm-key -o jsonpath='{.data.swarm\.key}' | base64 -d`,
       'exec rustory-relay-0 -c relay -- node /app/relay.js peer-id',
       'exec rustory-relay-1 -c relay -- node /app/relay.js peer-id',
-      'helm --namespace grid test rustory --logs',
+      'helm --namespace p2p test rustory --logs',
     ])
       expect(notes).toContain(command);
     expect(notes).not.toMatch(/5a5a|a-token-for-the-tests/);

@@ -6,16 +6,16 @@ import { parse } from 'yaml';
 import { readValues } from '../../scripts/chart-readme.ts';
 import { variables as relayVariables } from '../../services/relay/config.ts';
 import { variables as trackerVariables } from '../../services/tracker/config.ts';
-import { at, CHARTS, environment, RELAY, render, TRACKER, UMBRELLA } from '../../testing/charts.ts';
+import { valueAt, CHARTS, environment, RELAY, render, TRACKER, UMBRELLA } from '../../testing/charts.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
 
 /** All paths of a schema's properties, with what stands behind `$ref` put in. */
 function schemaPaths(schema: unknown, root: unknown, prefix = ''): string[] {
-  const reference = at(schema, '$ref') as string | undefined;
-  const resolved = reference === undefined ? schema : at(root, ...reference.split('/').slice(1));
-  return Object.entries(at(resolved, 'properties') ?? {}).flatMap(([key, value]) =>
+  const reference = valueAt(schema, '$ref') as string | undefined;
+  const resolved = reference === undefined ? schema : valueAt(root, ...reference.split('/').slice(1));
+  return Object.entries(valueAt(resolved, 'properties') ?? {}).flatMap(([key, value]) =>
     [`${prefix}${key}`].concat(schemaPaths(value, root, `${prefix}${key}.`)),
   );
 }
@@ -41,7 +41,7 @@ describe.each(CHARTS)('%s', (chart) => {
     const values: unknown = parse(read(`${chart}/values.yaml`));
     const missing = [...paths].filter(
       (path) =>
-        at(values, ...path.split('.')) === undefined &&
+        valueAt(values, ...path.split('.')) === undefined &&
         // What is left to Kubernetes, and `global`, which is shared with other charts.
         !/^(config|global)\.|(^|\.)(resources|podSecurityContext|securityContext|affinity|behavior)\./.test(
           path,
@@ -57,7 +57,7 @@ describe.each([
 ])('config of $chart', ({ chart, kind, variables }) => {
   test('takes every variable of the service that the chart does not set itself', async () => {
     const schema: unknown = JSON.parse(read(`${chart}/values.schema.json`));
-    const taken = Object.keys(at(schema, 'properties', 'config', 'properties') as object);
+    const taken = Object.keys(valueAt(schema, 'properties', 'config', 'properties') as object);
     const text = globSync(join(ROOT, chart, 'templates/*.yaml'))
       .map((path) => readFileSync(path, 'utf8'))
       .join('');

@@ -1,4 +1,7 @@
-{{/* Whether the trackers use the Redis of this chart. */}}
+{{/*
+`true` when the trackers use the Redis of this chart, otherwise empty. The templates `rustory.*` are those of the
+subcharts, and a disabled subchart is not loaded: use them only where a subchart is enabled.
+*/}}
 {{- define "rustory-p2p.hasRedis" -}}
 {{- if .Values.tracker.enabled -}}
 {{- if eq (include "tracker.redis" .Subcharts.tracker) "bundled" -}}true{{- end -}}

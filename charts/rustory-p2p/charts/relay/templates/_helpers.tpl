@@ -10,7 +10,7 @@
 {{- ternary .Values.swarmKey.existingSecretKey "swarm.key" (ne .Values.swarmKey.existingSecret "") -}}
 {{- end -}}
 
-{{/* The three lines of a swarm.key, from its text or its digits. */}}
+{{/* Text of a swarm.key file, from that text or from its 64 hex digits. */}}
 {{- define "relay.swarmKeyText" -}}
 {{- if regexMatch "^[0-9a-fA-F]{64}$" (trim .) -}}
 {{ printf "/key/swarm/psk/1.0.0/\n/base16/\n%s\n" (trim .) }}
@@ -19,7 +19,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* What RELAY_ANNOUNCE says, one template a line. */}}
+{{/* Address templates of RELAY_ANNOUNCE, one per line. */}}
 {{- define "relay.announce" -}}
 {{- if .Values.p2p.announce -}}
 {{- join "\n" .Values.p2p.announce -}}
@@ -28,13 +28,13 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The addresses of one relay, one a line, as far as they are known before its pod runs. */}}
+{{/* Addresses of one relay, one per line. {podIP} and {hostIP} stay, because they are unknown before the pod runs. */}}
 {{- define "relay.addresses" -}}
 {{- $pod := printf "%s-%d" (include "rustory.fullname" .context) .ordinal -}}
 {{- include "relay.announce" .context | replace "{ordinal}" (toString .ordinal) | replace "{podName}" $pod -}}
 {{- end -}}
 
-{{/* The name of one relay that external-dns shall make: the first name that it announces. */}}
+{{/* Host name of one relay for external-dns: the first DNS name among its addresses. */}}
 {{- define "relay.hostname" -}}
 {{- $names := list -}}
 {{- range splitList "\n" (include "relay.addresses" .) -}}

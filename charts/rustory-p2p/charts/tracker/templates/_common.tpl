@@ -1,12 +1,13 @@
 {{/*
-What all three charts are made of. The file of the umbrella is the original; `npm run docs` copies it into the
-subcharts, because each of them can be installed alone.
+Named templates of all charts. Named templates are global in a release, so the umbrella chart uses those of its
+subcharts and has none of its own. Each subchart can be installed alone and needs its own file: this one is the
+original, and `npm run docs` copies it to charts/relay.
 */}}
 
 {{/*
-Name of a chart's objects. In the umbrella each subchart's begin with the release; alone, a release that is
-called like the chart needs no second mention. 50 characters leave room for the hashes and ordinals that
-Kubernetes appends within its 63.
+Name of a chart's objects: release and chart, or only the release when a chart is installed alone and the release
+name contains its name. Kubernetes appends hashes and ordinals to names of at most 63 characters, so names are cut
+to 50.
 */}}
 {{- define "rustory.fullname" -}}
 {{- if .Values.fullnameOverride -}}
@@ -18,14 +19,14 @@ Kubernetes appends within its 63.
 {{- end -}}
 {{- end -}}
 
-{{/* The Redis that the umbrella brings along; the tracker finds it by this name. */}}
+{{/* Name of the Redis that the umbrella chart installs. The tracker connects to this name. */}}
 {{- define "rustory.redisName" -}}
 {{- printf "%s-redis" (.Release.Name | trunc 42 | trimSuffix "-") -}}
 {{- end -}}
 
 {{/*
-Tells given values from others, in an annotation for everybody who may see pods. Where they hold a password, which may be
-one that can be guessed, the sum is taken by a function that is slow to try (scrypt).
+Checksum of values, for an annotation that replaces the pods when the values change. Annotations are visible to
+everyone who may list pods, so values with a password, which may be weak, are hashed with scrypt.
 */}}
 {{- define "rustory.checksum" -}}
 {{- $values := toJson .values -}}
@@ -46,7 +47,7 @@ app.kubernetes.io/name: redis
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
-{{/* Labels that say where an object comes from; never part of a selector. */}}
+{{/* Labels of the origin of an object. They change with each version and must not be part of a selector. */}}
 {{- define "rustory.originLabels" -}}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
@@ -54,7 +55,7 @@ app.kubernetes.io/part-of: rustory-p2p
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
-{{/* Labels of pods: none that changes with the chart, or each new version of it would restart all pods. */}}
+{{/* Labels of pods. None of them changes with the chart version, because that would restart all pods. */}}
 {{- define "rustory.podLabels" -}}
 {{ include "rustory.selectorLabels" . }}
 app.kubernetes.io/part-of: rustory-p2p
@@ -68,7 +69,7 @@ app.kubernetes.io/part-of: rustory-p2p
 {{ include "rustory.originLabels" . }}
 {{- end -}}
 
-{{/* Name and labels of an object of the chart, with annotations and labels from values. */}}
+{{/* Metadata of an object. `name`, `namespace`, `labels` and `annotations` are optional. */}}
 {{- define "rustory.metadata" -}}
 name: {{ .name | default (include "rustory.fullname" .context) }}
 namespace: {{ .namespace | default .context.Release.Namespace }}
@@ -100,13 +101,13 @@ annotations:
 {{- end -}}
 
 {{/*
-A Secret's value as base64: the given one, else the one that is in the cluster, else a fresh one. Without a
-cluster a fresh one would be another at each render, so there the render ends and says what to set.
+Value of a Secret in base64: the value in `given`, else the value in the cluster, else a generated one (`fresh`).
+Without a cluster each render would generate a different value, so the render fails and names the values to set.
 
-The list of the namespace's Secrets tells whether a cluster answers: it has a kind even when it has no items and
-the namespace does not exist yet, and Helm keeps its releases there, so it may be read by whoever installs.
+`lookup` of all Secrets of the namespace shows whether a cluster is connected: the list has a kind even when it is
+empty or the namespace does not exist yet. Helm stores releases in Secrets, so everyone who installs may list them.
 */}}
-{{- define "rustory.keptSecret" -}}
+{{- define "rustory.persistentSecret" -}}
 {{- $namespace := .context.Release.Namespace -}}
 {{- $old := get (default dict (lookup "v1" "Secret" $namespace .name).data) .key -}}
 {{- if .given -}}
@@ -116,29 +117,29 @@ the namespace does not exist yet, and Helm keeps its releases there, so it may b
 {{- else if lookup "v1" "Secret" $namespace "" -}}
 {{- .fresh | b64enc -}}
 {{- else -}}
-{{- $at := include "rustory.at" .context -}}
-{{- fail (printf "%s%s must name a Secret that you keep, or %s%s be set: no cluster can be asked for the Secret %s here (helm template, GitOps), and a generated one would be another at each render" $at .existing $at .value .name) -}}
+{{- $prefix := include "rustory.valuePrefix" .context -}}
+{{- fail (printf "The Secret %s cannot be generated: helm is not connected to a cluster (helm template, Argo CD), and each render would generate a different value. Set %s%s to the name of a Secret that you manage, or set %s%s." .name $prefix .existing $prefix .value) -}}
 {{- end -}}
 {{- end -}}
 
-{{/* What stands before a value of this chart, so that messages name it as the user has to write it. */}}
-{{- define "rustory.at" -}}
+{{/* Prefix of this chart's values in messages: empty, or `tracker.` or `relay.` in the umbrella chart. */}}
+{{- define "rustory.valuePrefix" -}}
 {{- if not .Chart.IsRoot -}}{{ .Chart.Name }}.{{- end -}}
 {{- end -}}
 
-{{/* Ends the render with all problems at once. */}}
-{{- define "rustory.complain" -}}
+{{/* Fails the render with all problems at once. Each problem is a sentence. */}}
+{{- define "rustory.failOnProblems" -}}
 {{- if . -}}
-{{- fail (printf "the values cannot be used:\n  - %s" (join "\n  - " .)) -}}
+{{- fail (printf "The values are invalid:\n  - %s" (join "\n  - " .)) -}}
 {{- end -}}
 {{- end -}}
 
-{{/* 32 bytes of the system's randomness, as 64 hex digits. */}}
+{{/* 32 random bytes as 64 hex digits. */}}
 {{- define "rustory.random" -}}
 {{- printf "%x" (randBytes 32 | b64dec) -}}
 {{- end -}}
 
-{{/* What every pod has: who it runs as, where it may run, and when it must have stopped. */}}
+{{/* Fields that the specifications of all pods share: security context, image pull Secrets, scheduling. */}}
 {{- define "rustory.podSpec" -}}
 {{- with .values.serviceAccount -}}
 serviceAccountName: {{ include "rustory.serviceAccountName" $.context }}
@@ -168,7 +169,7 @@ affinity:
 {{- end }}
 {{- end -}}
 
-{{/* Constraints by topology key. The selector is put in here, so that it cannot be a wrong one. */}}
+{{/* Constraints by topology key. The template adds the label selector, so values cannot set a wrong one. */}}
 {{- define "rustory.topologySpread" -}}
 {{- $context := . -}}
 {{- range $key, $constraint := .Values.topologySpread }}
@@ -180,16 +181,16 @@ affinity:
 {{- end }}
 {{- end -}}
 
-{{/* Variables of the service that values set by their own names, as docs/environment.md lists them. */}}
+{{/* Environment variables from `config`; docs/environment.md lists them. */}}
 {{- define "rustory.configEnv" -}}
 {{- range $name, $value := .Values.config }}
 - name: {{ $name }}
-  # Helm reads numbers as floats, and writes large ones with an exponent.
+  # Helm reads numbers as floats and would print large ones with an exponent.
   value: {{ if kindIs "float64" $value }}{{ printf "%.0f" $value | quote }}{{ else }}{{ $value | quote }}{{ end }}
 {{- end }}
 {{- end -}}
 
-{{/* Rules of a NetworkPolicy for the names of the cluster's DNS. */}}
+{{/* Rule of a NetworkPolicy that allows requests to the DNS of the cluster. */}}
 {{- define "rustory.dnsEgress" -}}
 - to:
     {{- toYaml .Values.networkPolicy.dnsTo | nindent 4 }}
@@ -198,24 +199,24 @@ affinity:
     - { port: 53, protocol: TCP }
 {{- end -}}
 
-{{/* The pod of `helm test`, which may come to whatever devices may come to. */}}
+{{/* Peer of a NetworkPolicy for the pod of `helm test`. It may connect to the ports that devices connect to. */}}
 {{- define "rustory.testPeer" -}}
 - podSelector:
     matchLabels:
-      app.kubernetes.io/name: grid-test
+      app.kubernetes.io/name: network-test
       app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
 {{/*
-One alert, as a file of files/alerts holds it. `{{ $…` belongs to Prometheus and stays as it is; all else between
-braces is filled in from values.
+One alert from a file of files/alerts. `{{ $…` is a Prometheus template and is kept; Helm renders all other
+templates.
 */}}
 {{- define "rustory.alert" -}}
 {{- $text := .text | replace "{{ $" "@@PROMETHEUS@@" -}}
 {{- tpl $text .context | replace "@@PROMETHEUS@@" "{{ $" -}}
 {{- end -}}
 
-{{/* A PrometheusRule with one group: every file of files/alerts whose alert is not excluded. */}}
+{{/* PrometheusRule with one group: all alerts of files/alerts that are not excluded. */}}
 {{- define "rustory.prometheusRule" -}}
 {{- if .Values.prometheusRule.enabled -}}
 {{- $rule := .Values.prometheusRule -}}
@@ -241,7 +242,7 @@ spec:
 {{- end -}}
 {{- end -}}
 
-{{/* A ConfigMap for Grafana's sidecar with every file of files/dashboards. */}}
+{{/* ConfigMap with all files of files/dashboards, for the sidecar of Grafana. */}}
 {{- define "rustory.dashboards" -}}
 {{- if .Values.dashboards.enabled -}}
 {{- $dashboards := .Values.dashboards -}}
@@ -254,7 +255,7 @@ data:
 {{- end -}}
 {{- end -}}
 
-{{/* What a scrape of a monitor looks like. */}}
+{{/* Endpoint of a ServiceMonitor or PodMonitor. */}}
 {{- define "rustory.scrape" -}}
 - port: ops
   path: /metrics
@@ -274,7 +275,7 @@ data:
   {{- end }}
 {{- end -}}
 
-{{/* A PodDisruptionBudget, only where the replicas are more than one: for one it would block every drain of its node. */}}
+{{/* PodDisruptionBudget for more than one replica. For a single replica it would block each drain of its node. */}}
 {{- define "rustory.pdb" -}}
 {{- $pdb := .context.Values.pdb -}}
 {{- if and $pdb.enabled (gt (int .replicas) 1) -}}
@@ -290,7 +291,7 @@ spec:
   {{- else }}
   maxUnavailable: 1
   {{- end }}
-  # A pod that is not ready serves nobody, so it need not be kept.
+  # A pod that is not ready serves no requests, so it may be evicted.
   unhealthyPodEvictionPolicy: AlwaysAllow
   selector:
     matchLabels:

@@ -1,9 +1,9 @@
-{{/* Pods that there are at least: what a PodDisruptionBudget and the notes go by. */}}
+{{/* Minimum number of pods. */}}
 {{- define "tracker.replicas" -}}
 {{- if .Values.autoscaling.enabled -}}{{ .Values.autoscaling.minReplicas }}{{- else -}}{{ .Values.replicaCount }}{{- end -}}
 {{- end -}}
 
-{{/* Where the registrations are: `external`, `bundled`, or nothing for the memory of the process. */}}
+{{/* Where registrations are stored: `external`, `bundled`, or empty for the memory of the process. */}}
 {{- define "tracker.redis" -}}
 {{- if or .Values.externalRedis.url .Values.externalRedis.existingSecret -}}external
 {{- else if .Values.bundledRedis.enabled -}}bundled
@@ -14,7 +14,7 @@
 {{- .Values.auth.existingSecret | default (printf "%s-tokens" (include "rustory.fullname" .)) -}}
 {{- end -}}
 
-{{/* Key of the tokens that the notes name and `helm test` reads. */}}
+{{/* Key in the Secret of tokens that the notes print and `helm test` reads. */}}
 {{- define "tracker.tokenKey" -}}
 {{- ternary .Values.auth.existingSecretKey "token" (ne .Values.auth.existingSecret "") -}}
 {{- end -}}
@@ -23,7 +23,7 @@
 {{- printf "%s-redis-url" (include "rustory.fullname" .) -}}
 {{- end -}}
 
-{{/* Name of the Secret with the password of Redis; nothing where the URL has all. */}}
+{{/* Name of the Secret with the password of Redis. Empty when the URL contains it. */}}
 {{- define "tracker.redisPasswordSecret" -}}
 {{- if eq (include "tracker.redis" .) "bundled" -}}
 {{- .Values.bundledRedis.existingSecret | default (include "rustory.redisName" .) -}}
@@ -36,7 +36,7 @@
 {{- ternary .Values.bundledRedis.existingSecretKey .Values.externalRedis.passwordKey (eq (include "tracker.redis" .) "bundled") -}}
 {{- end -}}
 
-{{/* The URL by which devices reach the tracker. */}}
+{{/* URL of the tracker for devices. */}}
 {{- define "tracker.url" -}}
 {{- if and .Values.ingress.enabled .Values.ingress.host -}}
 {{- printf "%s://%s%s" (ternary "https" "http" .Values.ingress.tls.enabled) .Values.ingress.host (trimSuffix "/" .Values.ingress.path) -}}
