@@ -1,4 +1,4 @@
-// Renders the charts as an install would, with helm itself. Each set of values is rendered once in a test file.
+// Renders the charts with Helm, like an install. Each set of values is rendered once per test file.
 import { execFile } from 'node:child_process';
 import { readFileSync, globSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -14,18 +14,18 @@ export const TRACKER = `${UMBRELLA}/charts/tracker`;
 export const RELAY = `${UMBRELLA}/charts/relay`;
 export const CHARTS = [UMBRELLA, TRACKER, RELAY];
 
-/** How long the first use of helm may take, which fetches it, in milliseconds. */
+/** Deadline of the first use of Helm in milliseconds, which downloads it. */
 const FETCH_TIMEOUT_MS = 240_000;
 
 beforeAll(() => void ensureHelm(), FETCH_TIMEOUT_MS);
 
-/** How long helm may take, in milliseconds; it takes a tenth of a second. */
+/** Deadline of one run of Helm in milliseconds. A run takes about 0.1 seconds. */
 const HELM_TIMEOUT_MS = 30_000;
 
-/** Most bytes that helm may print: a release with its chart. */
+/** Maximum bytes of the output of Helm: a release with its chart. */
 const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
 
-/** Any part of an object, or nothing where a path leads nowhere. */
+/** A node of an object. */
 export type Tree = Readonly<Record<string, unknown>>;
 
 export interface KubernetesObject extends Tree {
@@ -43,17 +43,17 @@ export type Values = Readonly<Record<string, unknown>>;
 
 export interface Release {
   readonly objects: readonly KubernetesObject[];
-  /** What helm prints after the install. */
+  /** The notes that Helm prints after the install. */
   readonly notes: string;
-  /** The one object of that kind, and of that name where there are several. @throws when there is none, or more. */
+  /** The only object of the kind, and of the name if given. @throws Error when there is not exactly one. */
   only(kind: string, name?: string): KubernetesObject;
   all(kind: string): readonly KubernetesObject[];
 }
 
-/** A file of values in a chart's `ci` folder: one way to install it. */
+/** A file of values in the `ci` directory of a chart. */
 export interface Case {
   readonly chart: string;
-  /** Such as `loadbalancer`. */
+  /** For example `loadbalancer`. */
   readonly name: string;
   readonly values: Values;
 }
@@ -74,7 +74,7 @@ export interface HelmResult {
   readonly stderr: string;
 }
 
-/** Runs helm in the root of the repository, with values from its standard input where `--values -` asks for them. */
+/** Runs Helm in the root of the repository. `values` are its standard input, for `--values=-`. */
 export async function helm(args: readonly string[], values?: Values): Promise<HelmResult> {
   const options = {
     cwd: ROOT,
@@ -95,21 +95,25 @@ export async function helm(args: readonly string[], values?: Values): Promise<He
 
 const releases = new Map<string, Promise<Release>>();
 
-/** What an install of the chart would bring, as `rustory` into the namespace `grid`. Secrets that values leave open are given. */
-export async function render(chart: string, values: Values = {}): Promise<Release> {
-  const key = `${chart} ${JSON.stringify(values)}`;
+/**
+ * Renders the chart as release `rustory` in the namespace `p2p`. Secrets that the values do not set are added.
+ *
+ * @param source Directory or archive to render, by default the directory of the chart.
+ */
+export async function render(chart: string, values: Values = {}, source: string = chart): Promise<Release> {
+  const key = `${source} ${JSON.stringify(values)}`;
   let release = releases.get(key);
   if (release === undefined) {
-    release = install(chart, merge(givenSecrets(chart, values), values));
+    release = install(source, merge(givenSecrets(chart, values), values));
     releases.set(key, release);
   }
   return release;
 }
 
-/** Why the chart cannot be installed with these values. @throws when it can. */
+/** The error of Helm for these values. @throws Error when the chart renders. */
 export async function renderError(chart: string, values: Values): Promise<string> {
   const { code, stderr } = await helm(dryRun(chart), merge(givenSecrets(chart, values), values));
-  if (code === 0) throw new Error(`${chart} took ${JSON.stringify(values)}`);
+  if (code === 0) throw new Error(`${chart} accepts ${JSON.stringify(values)}.`);
   return stderr;
 }
 
@@ -140,22 +144,22 @@ async function install(chart: string, values: Values): Promise<Release> {
       const found = all(kind).filter(({ metadata }) => name === undefined || metadata.name === name);
       const [first] = found;
       if (first === undefined || found.length > 1)
-        throw new Error(`${found.length} objects ${kind} ${name ?? ''} in ${chart}`);
+        throw new Error(`${chart} has ${found.length} objects of kind ${kind} ${name ?? ''}.`);
       return first;
     },
   };
 }
 
 function parseObjects(text: string): KubernetesObject[] {
-  // YAML 1.1, as Kubernetes reads it: 0440 is octal, «yes» and «no» are booleans.
+  // YAML 1.1 like Kubernetes: 0440 is octal, `yes` and `no` are booleans.
   return parseAllDocuments(text, { version: '1.1', merge: true }).flatMap((document) => {
-    if (document.errors.length > 0) throw document.errors[0] ?? new Error('no YAML');
+    if (document.errors.length > 0) throw document.errors[0] ?? new Error('The output of Helm is not YAML.');
     const object = document.toJS() as KubernetesObject | null;
     return object === null ? [] : [object];
   });
 }
 
-/** Follows keys and positions into an object; undefined where they lead nowhere. */
+/** The value at a path of keys and indexes; undefined when the path does not exist. */
 export function valueAt(tree: unknown, ...path: ReadonlyArray<string | number>): unknown {
   return path.reduce<unknown>(
     (node, key) =>
@@ -164,25 +168,52 @@ export function valueAt(tree: unknown, ...path: ReadonlyArray<string | number>):
   );
 }
 
-/** Where the pods of an object are described; undefined for objects without pods. */
+/** The pod specification of an object; undefined for objects without pods. */
 export function podSpec(object: KubernetesObject): unknown {
   return object.kind === 'Pod' ? valueAt(object, 'spec') : valueAt(object, 'spec', 'template', 'spec');
 }
 
-/** The environment of an object's only container; variables with a source instead of a value are left out. */
+/** Environment variables of the only container of an object, without those that have a source instead of a value. */
 export function environment(object: KubernetesObject): Record<string, unknown> {
-  const variables = valueAt(podSpec(object), 'containers', 0, 'env') as Array<{ name: string; value?: unknown }>;
+  const variables = valueAt(podSpec(object), 'containers', 0, 'env') as Array<{
+    name: string;
+    value?: unknown;
+  }>;
   return Object.fromEntries(
     variables.flatMap(({ name, value }) => (value === undefined ? [] : [[name, value]])),
   );
 }
 
-/** Without a cluster the charts generate nothing, so tests give what the values do not take from a Secret. */
+/** The Secret or ConfigMap, and the key, of a file in the only container of an object: `NAME/KEY`. @throws Error when no volume contains the file. */
+export function sourceOfFile(object: KubernetesObject, path: string): string {
+  const spec = podSpec(object);
+  const mounts = valueAt(spec, 'containers', 0, 'volumeMounts') as ReadonlyArray<{
+    name: string;
+    mountPath: string;
+  }>;
+  const mount = mounts.find(({ mountPath }) => path === mountPath || path.startsWith(`${mountPath}/`));
+  const volume = (valueAt(spec, 'volumes') as ReadonlyArray<{ name: string }>).find(
+    ({ name }) => name === mount?.name,
+  );
+  if (mount === undefined || volume === undefined) throw new Error(`${path} is in no volume of the pod.`);
+  const name = valueAt(volume, 'secret', 'secretName') ?? valueAt(volume, 'configMap', 'name');
+  const file = path.slice(mount.mountPath.length + 1);
+  const items = valueAt(volume, 'secret', 'items') as
+    | ReadonlyArray<{ key: string; path: string }>
+    | undefined;
+  if (items === undefined) return `${String(name)}/${file}`;
+  const item = items.find((candidate) => candidate.path === file);
+  if (item === undefined) throw new Error(`${path} is not a file of the volume ${volume.name}.`);
+  return `${String(name)}/${item.key}`;
+}
+
+/** Without a cluster the charts generate no Secrets, so tests set all that the values do not take from a Secret. */
 function givenSecrets(chart: string, values: Values): Values {
-  const of = (name: string): Values => (chart === UMBRELLA ? ((valueAt(values, name) ?? {}) as Values) : values);
-  const asksToken = valueAt(of('tracker'), 'auth', 'enabled') !== false;
+  const of = (name: string): Values =>
+    chart === UMBRELLA ? ((valueAt(values, name) ?? {}) as Values) : values;
+  const needsToken = valueAt(of('tracker'), 'auth', 'enabled') !== false;
   const tracker = {
-    ...(asksToken && !valueAt(of('tracker'), 'auth', 'existingSecret') && { auth: { tokens: [TOKEN] } }),
+    ...(needsToken && !valueAt(of('tracker'), 'auth', 'existingSecret') && { auth: { tokens: [TOKEN] } }),
   };
   const relay = {
     ...(!valueAt(of('relay'), 'swarmKey', 'existingSecret') && { swarmKey: { value: SWARM_KEY_DIGITS } }),
@@ -190,8 +221,8 @@ function givenSecrets(chart: string, values: Values): Values {
   };
   if (chart === TRACKER) return tracker;
   if (chart === RELAY) return relay;
-  const asksPassword = !valueAt(of('tracker'), 'bundledRedis', 'existingSecret');
-  return { tracker: { ...tracker, ...(asksPassword && { bundledRedis: { password: PASSWORD } }) }, relay };
+  const needsPassword = !valueAt(of('tracker'), 'bundledRedis', 'existingSecret');
+  return { tracker: { ...tracker, ...(needsPassword && { bundledRedis: { password: PASSWORD } }) }, relay };
 }
 
 export const TOKEN = 'a-token-for-the-tests';
@@ -203,7 +234,7 @@ function isTree(value: unknown): value is Values {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Objects are merged, all else is replaced, as helm does with several files of values. */
+/** Merges objects and replaces other values, like Helm with several files of values. */
 export function merge(base: Values, over: Values): Values {
   return Object.fromEntries(
     Object.keys({ ...base, ...over }).map((key) => {

@@ -1,5 +1,5 @@
-// Holds rendered objects against Kubernetes 1.36, as strictly as an API server with `--validate=strict`: the
-// compiler finds unknown fields, wrong types and missing fields, the validators quantities and patterns.
+// Validates rendered objects against Kubernetes 1.36, as strictly as an API server with `--validate=strict`: the
+// TypeScript compiler finds unknown fields, wrong types and missing fields, validators check quantities and patterns.
 import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import type { KubernetesObject } from './charts.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 
-/** How long the compiler may take, in milliseconds; it takes about one second. */
+/** Deadline of the compiler in milliseconds. It takes about one second. */
 const COMPILER_TIMEOUT_MS = 60_000;
 
 const COMPILER_OPTIONS = [
@@ -27,7 +27,7 @@ interface Model {
   new (object: KubernetesObject): { validate(): void };
 }
 
-/** One line for everything that Kubernetes would refuse in these objects. */
+/** One line for each problem that Kubernetes would report about these objects. */
 export async function problemsOf(objects: readonly KubernetesObject[]): Promise<string[]> {
   const found = await Promise.all([typeProblems(objects), ...objects.map(valueProblems)]);
   return found.flat();
@@ -38,11 +38,11 @@ function moduleOf({ apiVersion, kind }: KubernetesObject): string {
   return `${isOperator ? '@kubernetes-models/prometheus-operator' : 'kubernetes-models'}/${apiVersion}/${kind}`;
 }
 
-/** The compiler refuses fields that a type does not have where an object is written out. */
+/** The compiler rejects unknown fields in object literals. */
 async function typeProblems(objects: readonly KubernetesObject[]): Promise<string[]> {
   const cache = join(ROOT, 'node_modules/.cache');
   mkdirSync(cache, { recursive: true });
-  // Below node_modules, so that the types are found and nothing of the repository is touched.
+  // Below node_modules, so that the compiler finds the types and git ignores the file.
   const folder = mkdtempSync(join(cache, 'rustory-objects-'));
   try {
     const lines = objects.map(
@@ -78,7 +78,7 @@ async function compile(path: string, objects: readonly KubernetesObject[]): Prom
 async function valueProblems(object: KubernetesObject): Promise<string[]> {
   const models = (await import(moduleOf(object))) as Record<string, Model>;
   const ModelOfKind = models[object.kind];
-  if (ModelOfKind === undefined) return [`${object.kind} of ${object.apiVersion} is not known`];
+  if (ModelOfKind === undefined) return [`${object.kind} of ${object.apiVersion} is an unknown kind.`];
   try {
     new ModelOfKind(object).validate();
     return [];

@@ -1,12 +1,12 @@
-// What a PromQL expression reads: the metrics it names, the values it asks of their labels, the labels it groups by.
+// Finds the metrics, labels and label values that a PromQL expression reads and that no service exposes.
 import { parser } from '@prometheus-io/lezer-promql';
 import { metricsOf } from './series.ts';
 
 type Node = NonNullable<ReturnType<typeof parser.parse>['topNode']['firstChild']>;
 
-/** Labels that Prometheus gives every series of a target. */
+/** Labels that Prometheus adds to all series of a target. */
 const TARGET_LABELS = new Set(['job', 'namespace', 'pod', 'instance']);
-/** What Prometheus adds by itself. */
+/** Series that Prometheus itself creates. */
 const SERIES_OF_PROMETHEUS = new Set(['up']);
 
 interface Selector {
@@ -18,14 +18,16 @@ interface Selector {
   }>;
 }
 
-/** @throws where the expression is no PromQL, naming the place */
+/** @throws Error when the expression is not PromQL. */
 function read(expression: string): { selectors: Selector[]; grouping: string[] } {
   const text = (node: Node | null): string => (node === null ? '' : expression.slice(node.from, node.to));
   const selectors: Selector[] = [];
   const grouping: string[] = [];
   const visit = (node: Node): void => {
     if (node.type.isError)
-      throw new Error(`not PromQL at «${expression.slice(node.from, node.from + 40)}»: ${expression}`);
+      throw new Error(
+        `The expression is not PromQL at "${expression.slice(node.from, node.from + 40)}": ${expression}`,
+      );
     if (node.name === 'GroupingLabels') grouping.push(...node.getChildren('LabelName').map(text));
     if (node.name === 'VectorSelector') {
       const matchers = (node.getChild('LabelMatchers')?.getChildren('UnquotedLabelMatcher') ?? []).map(
@@ -43,7 +45,7 @@ function read(expression: string): { selectors: Selector[]; grouping: string[] }
   return { selectors, grouping };
 }
 
-/** What the expression reads that no service shows: metrics, labels, values of labels. Empty when all is there. */
+/** Metrics, labels and label values of the expression that no service exposes. */
 export async function missingOf(expression: string): Promise<string[]> {
   const known = await metricsOf();
   const { selectors, grouping } = read(expression);
@@ -56,7 +58,7 @@ export async function missingOf(expression: string): Promise<string[]> {
     for (const { label, equals, value } of matchers) {
       if (TARGET_LABELS.has(label)) continue;
       const values = series?.get(label);
-      // The value of an information is what runs here; of everything else all values are there from the start.
+      // The label values of an `…_info` metric depend on this machine. All others exist from the start.
       const isKnown = values !== undefined && (!equals || metric.endsWith('_info') || values.has(value));
       if (!isKnown) missing.push(`${metric}{${label}="${value}"}`);
     }
@@ -64,7 +66,7 @@ export async function missingOf(expression: string): Promise<string[]> {
       !matchers.some(({ label }) => label === 'job') ||
       !matchers.some(({ label }) => label === 'namespace')
     )
-      missing.push(`job and namespace of ${metric}`);
+      missing.push(`matchers for job and namespace of ${metric}`);
   }
   for (const label of grouping) if (!labels.has(label)) missing.push(`label ${label}`);
   return missing;

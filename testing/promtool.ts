@@ -1,5 +1,5 @@
-// Prometheus' own judge of rules, for the tests of the alerts. Where it is not installed it is taken out of Debian's
-// package, once, into a cache folder: an install would bring a server that starts and listens.
+// promtool of Prometheus, for the tests of the alerts. When it is not installed, it is extracted once from the Debian
+// package to a cache directory: installing the package would start a server.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -8,17 +8,17 @@ import { join } from 'node:path';
 const FOLDER = join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'rustory-p2p');
 const CACHED = join(FOLDER, 'promtool');
 
-/** How long the download may take, in milliseconds; the package has 19 MB. */
+/** Deadline of the download in milliseconds. The package has 19 MB. */
 const DOWNLOAD_TIMEOUT_MS = 180_000;
 
-/** The program to run. @throws Error that says what to install where it cannot be had */
+/** The program to run. @throws Error when promtool is neither installed nor downloadable. */
 export function ensurePromtool(): string {
   if (existsSync(CACHED)) return CACHED;
   if (spawnSync('promtool', ['--version'], { stdio: 'ignore' }).error === undefined) return 'promtool';
   mkdirSync(FOLDER, { recursive: true });
   const unfinished = mkdtempSync(join(FOLDER, 'promtool.'));
   try {
-    // A fresh machine may know no packages yet.
+    // A new machine may have no package lists.
     if (!run(unfinished, 'apt-get', 'download', 'prometheus')) {
       run(unfinished, 'apt-get', 'update');
       if (!run(unfinished, 'apt-get', 'download', 'prometheus')) throw new Error();
@@ -29,7 +29,7 @@ export function ensurePromtool(): string {
     return CACHED;
   } catch {
     throw new Error(
-      'promtool not found: install it (Debian: apt-get install prometheus; macOS: brew install prometheus)',
+      'promtool was not found. Install it (Debian: apt-get install prometheus; macOS: brew install prometheus).',
     );
   } finally {
     rmSync(unfinished, { recursive: true, force: true });

@@ -1,4 +1,4 @@
-// The series that real services show at /metrics: a tracker on a real Redis, and a relay.
+// The series that real services expose at /metrics: a tracker with a real Redis, and a relay.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,15 +8,15 @@ import { collectMemoryLimit } from '../services/shared/memory.ts';
 import { until } from './wait.ts';
 import { startRedis } from './redis.ts';
 
-/** By metric, and by label, the values that are there. */
+/** Label values by metric and label. */
 export type Metrics = ReadonlyMap<string, ReadonlyMap<string, ReadonlySet<string>>>;
 
-/** The time of garbage collections is shown after the first one: with a small young generation that is soon. */
-const COLLECTS_SOON = { NODE_OPTIONS: '--max-semi-space-size=1' };
+/** The metric of garbage collections exists after the first one. A small young generation makes it happen early. */
+const EARLY_GARBAGE_COLLECTION = { NODE_OPTIONS: '--max-semi-space-size=1' };
 
 let metrics: Promise<Metrics> | undefined;
 
-/** What the services show; they are started once for all that ask. */
+/** Metrics of the services. They are started once per test file. */
 export async function metricsOf(): Promise<Metrics> {
   metrics ??= collect();
   return metrics;
@@ -25,13 +25,13 @@ export async function metricsOf(): Promise<Metrics> {
 async function collect(): Promise<Metrics> {
   const folder = mkdtempSync(join(tmpdir(), 'rustory-metrics-'));
   const redis = await startRedis();
-  const tracker = await startTracker({ env: { TRACKER_REDIS_URL: redis.url, ...COLLECTS_SOON } });
-  const relay = await startRelay(folder, { env: COLLECTS_SOON });
+  const tracker = await startTracker({ env: { TRACKER_REDIS_URL: redis.url, ...EARLY_GARBAGE_COLLECTION } });
+  const relay = await startRelay(folder, { env: EARLY_GARBAGE_COLLECTION });
   try {
-    // Requests have labels only once there was one.
+    // The labels of requests exist after the first request.
     await fetch(`${tracker.url}/api/v1/ping`);
     const { address } = await tracker.waitFor('ops listening');
-    const texts = await Promise.all([String(address), relay.ops].map(show));
+    const texts = await Promise.all([String(address), relay.ops].map(scrape));
     return parse([...texts, await limitOfContainer()].join('\n'));
   } finally {
     await Promise.all([tracker.stop(), relay.stop()]);
@@ -40,16 +40,16 @@ async function collect(): Promise<Metrics> {
   }
 }
 
-async function show(ops: string): Promise<string> {
+async function scrape(ops: string): Promise<string> {
   let text = '';
   await until(async () => {
     text = await (await fetch(`http://${ops}/metrics`)).text();
     return text.includes('nodejs_gc_duration_seconds_count');
-  }, 'the first garbage was collected');
+  }, 'the first garbage collection');
   return text;
 }
 
-/** This machine may have no limit of memory, as a container has. */
+/** This machine may have no memory limit, unlike a container. */
 async function limitOfContainer(): Promise<string> {
   const registry = new Registry();
   collectMemoryLimit(registry, 1);

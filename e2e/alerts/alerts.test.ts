@@ -1,4 +1,4 @@
-// Every alert that the charts install: its rule as Prometheus judges it, its metrics as the services show them, its runbook.
+// The alerts of the charts: rules are tested with promtool, metrics against running services, and each has a runbook.
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,8 +12,8 @@ import { metricsOf } from '../../testing/series.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const HEADINGS = ['## Meaning', '## Impact', '## Diagnosis', '## Mitigation'];
-/** Least text below a heading, in characters: more than a mere word. */
-const LEAST_TEXT = 30;
+/** Minimum characters of a section of a runbook: more than a placeholder. */
+const MIN_SECTION_LENGTH = 30;
 
 interface Rule {
   readonly alert: string;
@@ -29,7 +29,7 @@ function names(pattern: string, extension: string): string[] {
     .toSorted();
 }
 
-/** The rules as a chart installs them. */
+/** The rules of a chart, as installed. */
 async function rulesOf(chart: string): Promise<Rule[]> {
   const object = (await render(chart, { prometheusRule: { enabled: true } })).only('PrometheusRule');
   const { groups } = object['spec'] as { groups: Array<{ rules: Rule[] }> };
@@ -37,58 +37,58 @@ async function rulesOf(chart: string): Promise<Rule[]> {
 }
 
 const ALERTS = names('charts/rustory-p2p/charts/*/files/alerts/*.yaml', '.yaml');
-/** Fetching promtool, the first time, takes some seconds. */
-const FETCH_MS = 200_000;
-let folder: string;
+/** Deadline of the setup in milliseconds: the first run downloads promtool and Helm, and the services start. */
+const SETUP_TIMEOUT_MS = 240_000;
+let directory: string;
 let rules: Rule[];
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'rustory-alerts-'));
+  directory = mkdtempSync(join(tmpdir(), 'rustory-alerts-'));
   rules = [...(await rulesOf(TRACKER)), ...(await rulesOf(RELAY))];
-  writeFileSync(join(folder, 'rules.yaml'), stringify({ groups: [{ name: 'rustory', rules }] }));
+  writeFileSync(join(directory, 'rules.yaml'), stringify({ groups: [{ name: 'rustory', rules }] }));
   ensurePromtool();
   await metricsOf();
-}, FETCH_MS);
+}, SETUP_TIMEOUT_MS);
 
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 function promtool(...args: string[]): string {
-  const { status, stdout, stderr } = spawnSync(ensurePromtool(), args, { cwd: folder, encoding: 'utf8' });
+  const { status, stdout, stderr } = spawnSync(ensurePromtool(), args, { cwd: directory, encoding: 'utf8' });
   return status === 0 ? '' : `${stdout}${stderr}`;
 }
 
-/** @throws when there is no rule of that name */
+/** @throws Error when there is no rule of that name. */
 function ruleOf(alert: string): Rule {
   const rule = rules.find((candidate) => candidate.alert === alert);
-  if (rule === undefined) throw new Error(`no rule ${alert}`);
+  if (rule === undefined) throw new Error(`There is no rule ${alert}.`);
   return rule;
 }
 
-test('every file of an alert is a rule of its name, and has a test and a runbook; none is left over', () => {
+test('alerts, their tests and their runbooks match one to one', () => {
   expect(rules.map(({ alert }) => alert).toSorted()).toEqual(ALERTS);
   expect(names('e2e/alerts/*.yaml', '.yaml')).toEqual(ALERTS);
   expect(names('docs/runbooks/*.md', '.md')).toEqual(ALERTS);
 });
 
-test('Prometheus takes the rules', () => {
+test('promtool accepts the rules', () => {
   expect(promtool('check', 'rules', 'rules.yaml')).toBe('');
 });
 
 describe.each(ALERTS)('%s', (alert) => {
-  test('fires when it should, and not otherwise', () => {
-    copyFileSync(join(import.meta.dirname, `${alert}.yaml`), join(folder, `${alert}.yaml`));
+  test('fires and stays silent as its test expects', () => {
+    copyFileSync(join(import.meta.dirname, `${alert}.yaml`), join(directory, `${alert}.yaml`));
     expect(promtool('test', 'rules', `${alert}.yaml`)).toBe('');
-    const cases = readFileSync(join(folder, `${alert}.yaml`), 'utf8');
-    // A test that only expects silence would pass with a rule that never fires, and the other way round.
+    const cases = readFileSync(join(directory, `${alert}.yaml`), 'utf8');
+    // A test needs both: with silence only, it would pass with a rule that never fires, and vice versa.
     expect(cases).toMatch(/exp_alerts: \[\]/);
     expect(cases).toMatch(/exp_labels:/);
   });
 
-  test('reads only what the services show, of one namespace', async () => {
+  test('queries only metrics that the services expose, of one namespace', async () => {
     expect(await missingOf(ruleOf(alert).expr)).toEqual([]);
   });
 
-  test('says how urgent it is and what is wrong, and names its runbook', () => {
+  test('has a severity, a summary, a description and the URL of its runbook', () => {
     const { labels, annotations } = ruleOf(alert);
     expect(['critical', 'warning']).toContain(labels['severity']);
     expect(annotations['summary']).not.toMatch(/\.$/);
@@ -98,12 +98,12 @@ describe.each(ALERTS)('%s', (alert) => {
     );
   });
 
-  test('has a runbook: meaning, impact, diagnosis, mitigation', () => {
+  test('has a runbook with meaning, impact, diagnosis and mitigation', () => {
     const text = readFileSync(join(ROOT, `docs/runbooks/${alert}.md`), 'utf8');
     expect(text.split('\n', 1)).toEqual([`# ${alert}`]);
     expect(text.match(/^## .*$/gm)).toEqual(HEADINGS);
     for (const section of text.split(/^## .*$/m).slice(1))
-      expect(section.trim().length).toBeGreaterThan(LEAST_TEXT);
+      expect(section.trim().length).toBeGreaterThan(MIN_SECTION_LENGTH);
   });
 });
 
@@ -113,16 +113,16 @@ describe('the runbooks', () => {
     text: readFileSync(join(ROOT, path), 'utf8'),
   }));
 
-  test.each(texts)('$path asks only for metrics that the services show', async ({ text }) => {
+  test.each(texts)('$path contains only metrics that the services expose', async ({ text }) => {
     const known = await metricsOf();
-    const named = text.match(/\b(?:rustory_(?:tracker|relay)|process|nodejs)_[a-z0-9_]+/g) ?? [];
+    const mentioned = text.match(/\b(?:rustory_(?:tracker|relay)|process|nodejs)_[a-z0-9_]+/g) ?? [];
     const isKnown = (name: string): boolean => known.has(name) || known.has(`${name}_count`);
-    expect(named.filter((name) => !isKnown(name))).toEqual([]);
+    expect(mentioned.filter((name) => !isKnown(name))).toEqual([]);
   });
 
-  test.each(texts)('$path names only variables that the services have', ({ text }) => {
+  test.each(texts)('$path contains only variables of the services', ({ text }) => {
     const variables = readFileSync(join(ROOT, 'docs/environment.md'), 'utf8');
-    const named = text.match(/\b(?:TRACKER|RELAY)_[A-Z_]+[A-Z]\b/g) ?? [];
-    expect(named.filter((name) => !variables.includes(`\`${name}\``))).toEqual([]);
+    const mentioned = text.match(/\b(?:TRACKER|RELAY)_[A-Z_]+[A-Z]\b/g) ?? [];
+    expect(mentioned.filter((name) => !variables.includes(`\`${name}\``))).toEqual([]);
   });
 });

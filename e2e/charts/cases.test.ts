@@ -1,17 +1,17 @@
-// Every way to install the charts, as the files in their `ci` folders have them.
+// Requirements for every values file in the `ci` directories of the charts.
 import { describe, expect, test } from '@jest/globals';
 import { valueAt, CASES, CHARTS, helm, podSpec, render, renderCase, UMBRELLA } from '../../testing/charts.ts';
 import { problemsOf } from '../../testing/kubernetes-schema.ts';
 
-const cases = CASES.map((one) => [`${one.chart.split('/').valueAt(-1)} ${one.name}`, one] as const);
+const cases = CASES.map((one) => [`${one.chart.split('/').at(-1)} ${one.name}`, one] as const);
 
-test.each(CHARTS)('%s passes the linter of helm', async (chart) => {
+test.each(CHARTS)('%s passes helm lint', async (chart) => {
   const { code, stdout, stderr } = await helm(['lint', '--strict', chart]);
   expect(`${stdout}${stderr}`).not.toMatch(/\[(WARNING|ERROR)\]/);
   expect(code).toBe(0);
 });
 
-test('the longest name that a release may have leaves all names whole, apart and short enough', async () => {
+test('object names are unique and short enough with the longest release name', async () => {
   const args = ['template', 'r'.repeat(53), UMBRELLA, '--namespace=p2p'];
   const { stdout } = await helm([...args, `--values=${UMBRELLA}/ci/existing-secrets-values.yaml`]);
   const names = [...stdout.matchAll(/^kind: (\w+)\nmetadata:\n {2}name: (\S+)$/gm)].map(
@@ -19,15 +19,15 @@ test('the longest name that a release may have leaves all names whole, apart and
   );
   expect(names.length).toBeGreaterThan(10);
   expect(names).toEqual([...new Set(names)]);
-  // Kubernetes appends eleven characters to the name of a StatefulSet, in a label of at most 63.
+  // Kubernetes appends eleven characters to the name of a StatefulSet for a label of at most 63 characters.
   for (const name of names) expect(name.replace(/^\w+ /, '').length).toBeLessThanOrEqual(52);
 });
 
-/** The compiler reads the types of all of Kubernetes, which takes its time on a machine that is busy. */
+/** The compiler reads the types of Kubernetes, which is slow on a busy machine. */
 const COMPILER_TIMEOUT_MS = 60_000;
 
 test(
-  'every object of every case is what Kubernetes 1.36 takes, field by field',
+  'all objects are valid for Kubernetes 1.36',
   async () => {
     const releases = await Promise.all(CASES.map(renderCase));
     expect(releases.length).toBeGreaterThanOrEqual(19);
@@ -37,7 +37,7 @@ test(
 );
 
 test(
-  'an unknown field, a wrong type, a missing field and a bad quantity would be found',
+  'validation finds an unknown field, a wrong type, a missing field and an invalid quantity',
   async () => {
     const deployment = (await render(UMBRELLA)).only('Deployment');
     const mistakes = [
@@ -52,14 +52,14 @@ test(
       return copy;
     });
     const problems = (await problemsOf(broken)).join('\n');
-    for (const complaint of ['readynessProbe', 'boolean', 'containerPort', 'quantity'])
-      expect(problems).toContain(complaint);
+    for (const problem of ['readynessProbe', 'boolean', 'containerPort', 'quantity'])
+      expect(problems).toContain(problem);
   },
   COMPILER_TIMEOUT_MS,
 );
 
 describe.each(cases)('%s', (_, one) => {
-  test('runs all pods under the restricted Pod Security Standard, with a read-only root and no token', async () => {
+  test('runs pods under the restricted Pod Security Standard, with a read-only root and without a token', async () => {
     for (const object of (await renderCase(one)).objects) {
       const spec = podSpec(object);
       if (spec === undefined || valueAt(spec, 'containers') === undefined) continue;
@@ -83,14 +83,14 @@ describe.each(cases)('%s', (_, one) => {
     }
   });
 
-  test('puts everything into the namespace of the release, under names that are there once', async () => {
+  test('creates objects in the namespace of the release with unique names', async () => {
     const { objects } = await renderCase(one);
     expect(new Set(objects.map(({ metadata }) => metadata.namespace))).toEqual(new Set(['p2p']));
     const names = objects.map(({ kind, metadata }) => `${kind} ${metadata.name}`);
     expect(names).toEqual([...new Set(names)]);
   });
 
-  test('selects its own pods, by labels that no new version changes', async () => {
+  test('selects its own pods by labels that do not change with the version', async () => {
     const { objects } = await renderCase(one);
     const pods = objects.flatMap((object) => {
       const labels = valueAt(object, 'spec', 'template', 'metadata', 'labels');
@@ -116,14 +116,16 @@ describe.each(cases)('%s', (_, one) => {
     }
   });
 
-  test('mounts no Secret that neither it nor its values name', async () => {
+  test('mounts only Secrets that it creates or that the values name', async () => {
     const { all, objects } = await renderCase(one);
-    const made = new Set(all('Secret').map(({ metadata }) => metadata.name));
+    const created = new Set(all('Secret').map(({ metadata }) => metadata.name));
     const mounted = objects.flatMap((object) => {
       const volumes = (valueAt(podSpec(object), 'volumes') ?? []) as unknown[];
-      return volumes.flatMap((volume) => (valueAt(volume, 'secret', 'secretName') as string | undefined) ?? []);
+      return volumes.flatMap(
+        (volume) => (valueAt(volume, 'secret', 'secretName') as string | undefined) ?? [],
+      );
     });
     for (const name of mounted)
-      expect(made.has(name) || JSON.stringify(one.values).includes(`"${name}"`)).toBe(true);
+      expect(created.has(name) || JSON.stringify(one.values).includes(`"${name}"`)).toBe(true);
   });
 });

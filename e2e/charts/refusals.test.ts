@@ -1,5 +1,5 @@
-// What the charts refuse: values that do not exist or have a wrong form (values.schema.json), and values that
-// contradict each other (templates/validate.yaml).
+// Invalid values: unknown ones and wrong types (values.schema.json), and values that contradict each other
+// (templates/validate.yaml).
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
@@ -9,14 +9,19 @@ const ROOT = join(import.meta.dirname, '../..');
 const REDIS = { externalRedis: { url: 'redis://r' } };
 const LOAD_BALANCER = { expose: 'LoadBalancer', announce: ['/dns4/relay-{ordinal}.example.org/tcp/4001'] };
 
-describe('values.schema.json refuses', () => {
+describe('values.schema.json rejects', () => {
   test.each<[string, string, object, string]>([
-    ['a typing error', UMBRELLA, { redsi: {} }, "'redsi' not allowed"],
-    ['one in a subchart', UMBRELLA, { tracker: { replicaCont: 3 } }, "'replicaCont' not allowed"],
-    ['one deep down', RELAY, { p2p: { externalDNS: { enabeld: true } } }, "'enabeld' not allowed"],
-    ['one in an image', TRACKER, { image: { name: 'x' } }, "'name' not allowed"],
+    ['an unknown value', UMBRELLA, { redsi: {} }, "'redsi' not allowed"],
     [
-      'a variable that the service does not read',
+      'an unknown value of a subchart',
+      UMBRELLA,
+      { tracker: { replicaCont: 3 } },
+      "'replicaCont' not allowed",
+    ],
+    ['an unknown nested value', RELAY, { p2p: { externalDNS: { enabeld: true } } }, "'enabeld' not allowed"],
+    ['an unknown value of an image', TRACKER, { image: { name: 'x' } }, "'name' not allowed"],
+    [
+      'an unknown variable of the service',
       TRACKER,
       { config: { TRACKER_TTL: 1 } },
       "'TRACKER_TTL' not allowed",
@@ -28,48 +33,48 @@ describe('values.schema.json refuses', () => {
       "'RELAY_ANNOUNCE' not allowed",
     ],
     [
-      'a port without a probe',
+      'a port that the probes do not use',
       TRACKER,
       { config: { TRACKER_LISTEN: '[::]:80' } },
       "'/config/TRACKER_LISTEN'",
     ],
-    ['a number where text belongs', TRACKER, { ingress: { host: 5 } }, "'/ingress/host': got number"],
+    ['a number for a string', TRACKER, { ingress: { host: 5 } }, "'/ingress/host': got number"],
     ['a negative number', RELAY, { replicaCount: -1 }, "'/replicaCount'"],
-    ['another way to expose', RELAY, { p2p: { expose: 'HostPort' } }, "'/p2p/expose'"],
+    ['an unknown way to expose relays', RELAY, { p2p: { expose: 'HostPort' } }, "'/p2p/expose'"],
+    ['an invalid multiaddr', RELAY, { p2p: { announce: ['relay.example.org:4001'] } }, "'/p2p/announce/0'"],
+    ['a duplicate node port', RELAY, { p2p: { nodePorts: [30_001, 30_001] } }, "'/p2p/nodePorts'"],
     [
-      'an address that is none',
-      RELAY,
-      { p2p: { announce: ['relay.example.org:4001'] } },
-      "'/p2p/announce/0'",
+      'a URL of a different protocol',
+      TRACKER,
+      { externalRedis: { url: 'http://r' } },
+      "'/externalRedis/url'",
     ],
-    ['one node port twice', RELAY, { p2p: { nodePorts: [30_001, 30_001] } }, "'/p2p/nodePorts'"],
-    ['a Redis that is none', TRACKER, { externalRedis: { url: 'http://r' } }, "'/externalRedis/url'"],
-    ['a token that can be guessed', TRACKER, { auth: { tokens: ['short'] } }, "'/auth/tokens/0'"],
-    ['a seed that can be guessed', RELAY, { identity: { seed: 'short' } }, "'/identity/seed'"],
+    ['a short token', TRACKER, { auth: { tokens: ['short'] } }, "'/auth/tokens/0'"],
+    ['a short seed', RELAY, { identity: { seed: 'short' } }, "'/identity/seed'"],
     [
-      'a wrong topology',
+      'a label selector in a topology spread constraint',
       TRACKER,
       { topologySpread: { zone: { maxSkew: 1, labelSelector: {} } } },
       'labelSelector',
     ],
     [
-      'a typing error in what goes to Kubernetes',
+      'an unknown field of a security context',
       RELAY,
       { securityContext: { readOnlyRootFileSystem: true } },
       "'readOnlyRootFileSystem' not allowed",
     ],
     [
-      'a peer of a policy that is none',
+      'an invalid peer of a NetworkPolicy',
       TRACKER,
       { networkPolicy: { opsFrom: [{ namespace: 'monitoring' }] } },
       "'namespace' not allowed",
     ],
-    ['a quantity that is none', UMBRELLA, { redis: { resources: { limits: { memory: '1 GB' } } } }, 'memory'],
-  ])('%s', async (_, chart, values, complaint) => {
-    expect(await renderError(chart, values as never)).toContain(complaint);
+    ['an invalid quantity', UMBRELLA, { redis: { resources: { limits: { memory: '1 GB' } } } }, 'memory'],
+  ])('%s', async (_, chart, values, message) => {
+    expect(await renderError(chart, values as never)).toContain(message);
   });
 
-  test('keys of every object that the chart itself reads', () => {
+  test('unknown keys in every object that the chart reads', () => {
     for (const chart of [UMBRELLA, TRACKER, RELAY]) {
       const schema: unknown = JSON.parse(readFileSync(join(ROOT, chart, 'values.schema.json'), 'utf8'));
       expect(openObjects(schema, '')).toEqual(
@@ -79,7 +84,7 @@ describe('values.schema.json refuses', () => {
   });
 });
 
-/** Paths of objects with properties of their own that take others too, besides what is passed on to Kubernetes. */
+/** Paths of objects with declared properties that also allow others. Objects for Kubernetes are not included. */
 function openObjects(schema: unknown, path: string): string[] {
   if (typeof schema !== 'object' || schema === null) return [];
   const { properties, additionalProperties, $defs } = schema as Record<string, Record<string, unknown>>;
@@ -94,201 +99,205 @@ function openObjects(schema: unknown, path: string): string[] {
   ].toSorted();
 }
 
-const REFUSED: ReadonlyArray<readonly [sentence: string, chart: string, values: object, complaint: string]> =
+const CONTRADICTIONS: ReadonlyArray<readonly [name: string, chart: string, values: object, message: string]> =
   [
     [
-      'the Redis of another chart',
+      'the Redis of the umbrella chart in the tracker chart alone',
       TRACKER,
       { bundledRedis: { enabled: true } },
-      'bundledRedis.enabled means the Redis of the chart rustory-p2p',
+      'bundledRedis.enabled requires the Redis of the chart rustory-p2p',
     ],
     [
-      'trackers that would each remember other devices',
+      'several trackers without Redis',
       TRACKER,
       { replicaCount: 2 },
-      'set externalRedis.url or externalRedis.existingSecret, or replicaCount=1',
+      'Set externalRedis.url or externalRedis.existingSecret, or set replicaCount to 1.',
     ],
     [
-      'an autoscaler without a Redis',
+      'an autoscaler without Redis',
       TRACKER,
       { autoscaling: { enabled: true, minReplicas: 1 } },
-      'autoscaling.enabled needs a Redis',
+      'autoscaling.enabled requires a Redis',
     ],
     [
-      'two URLs',
+      'two URLs of Redis',
       TRACKER,
       { externalRedis: { url: 'redis://r', existingSecret: 's' } },
-      'externalRedis.url and externalRedis.existingSecret both name a URL',
+      'externalRedis.url and externalRedis.existingSecret both contain a URL',
     ],
     [
-      'a key of no Secret',
+      'a password key without a Secret',
       TRACKER,
       { externalRedis: { url: 'redis://r', passwordKey: 'k' } },
-      'externalRedis.passwordKey is a key of a Secret',
+      'externalRedis.passwordKey is set without a Secret',
     ],
     [
-      'an authority for no Redis',
+      'a certificate authority without an external Redis',
       TRACKER,
       { externalRedis: { caConfigMap: 'c' } },
-      'externalRedis.caConfigMap is for an external Redis',
+      'externalRedis.caConfigMap is set without an external Redis',
     ],
     [
-      'tokens twice',
+      'tokens as values and in a Secret',
       TRACKER,
       { auth: { tokens: ['a-token-for-the-tests'], existingSecret: 's' } },
-      'auth.tokens and auth.existingSecret exclude each other',
+      'auth.tokens and auth.existingSecret are both set',
     ],
     [
-      'tokens for nobody',
+      'tokens without authentication',
       TRACKER,
       { auth: { enabled: false, existingSecret: 's' } },
-      'auth.enabled is false',
+      'auth.enabled is false, but tokens are set',
     ],
-    ['TLS for no name', TRACKER, { ingress: { tls: { enabled: true } } }, 'set ingress.host'],
+    ['TLS without a host name', TRACKER, { ingress: { tls: { enabled: true } } }, 'Set ingress.host.'],
     [
-      'a node port of a ClusterIP',
+      'a node port for a ClusterIP Service',
       TRACKER,
       { service: { nodePort: 30_001 } },
-      'service.nodePort needs service.type',
+      'service.nodePort has no effect when service.type is ClusterIP',
     ],
     [
-      'fewer pods at most than at least',
+      'a maximum below the minimum of the autoscaler',
       TRACKER,
       { ...REDIS, autoscaling: { enabled: true, minReplicas: 9 } },
-      'autoscaling.maxReplicas (6) must not be less than autoscaling.minReplicas (9)',
+      'autoscaling.maxReplicas (6) is less than autoscaling.minReplicas (9)',
     ],
     [
-      'an autoscaler with nothing to go by',
+      'an autoscaler without a target',
       TRACKER,
       { ...REDIS, autoscaling: { enabled: true, targetCPUUtilizationPercentage: 0 } },
-      'autoscaling has nothing to go by',
+      'autoscaling.enabled requires a target',
     ],
     [
-      'an autoscaler that measures by no request',
+      'an autoscaler without a resource request',
       TRACKER,
       { ...REDIS, autoscaling: { enabled: true }, resources: { requests: { cpu: null } } },
-      'set resources.requests.cpu',
+      'Set resources.requests.cpu.',
     ],
     [
-      'two budgets',
+      'two disruption budgets of the tracker',
       TRACKER,
       { pdb: { minAvailable: 1, maxUnavailable: 1 } },
-      'pdb.minAvailable and pdb.maxUnavailable exclude',
+      'pdb.minAvailable and pdb.maxUnavailable are both set',
     ],
-    ['exposed relays without an address', RELAY, { p2p: { expose: 'LoadBalancer' } }, 'set p2p.announce'],
     [
-      'a placeholder nobody knows',
+      'exposed relays without an announced address',
+      RELAY,
+      { p2p: { expose: 'LoadBalancer' } },
+      'Set p2p.announce,',
+    ],
+    [
+      'an unknown placeholder',
       RELAY,
       { p2p: { announce: ['/dns4/{pod}.example.org/tcp/1'] } },
-      'p2p.announce names {pod}',
+      'p2p.announce contains the unknown placeholder {pod}',
     ],
     [
       'one address for two relays',
       RELAY,
       { replicaCount: 2, p2p: { announce: ['/dns4/relay.example.org/tcp/1'] } },
-      'put {ordinal} into it',
+      'Add {ordinal} to it',
     ],
     [
       'fewer node ports than relays',
       RELAY,
       { replicaCount: 3, p2p: { ...LOAD_BALANCER, nodePorts: [30_001] } },
-      'p2p.nodePorts has 1 items for 3 relays',
+      'p2p.nodePorts has 1 items, but replicaCount is 3',
     ],
     [
-      'more addresses than relays',
+      'more load balancer addresses than relays',
       RELAY,
       { p2p: { ...LOAD_BALANCER, loadBalancerIPs: ['192.0.2.1', '192.0.2.2'] } },
-      'p2p.loadBalancerIPs has 2 items for 1 relays',
+      'p2p.loadBalancerIPs has 2 items, but replicaCount is 1',
     ],
     [
-      'annotations for other relays',
+      'fewer annotations than relays',
       RELAY,
       { replicaCount: 2, p2p: { ...LOAD_BALANCER, perRelayAnnotations: [{}] } },
-      'p2p.perRelayAnnotations has 1 items for 2 relays',
+      'p2p.perRelayAnnotations has 1 items, but replicaCount is 2',
     ],
-    ['node ports of no Service', RELAY, { p2p: { nodePorts: [30_001] } }, 'p2p.nodePorts is for Services'],
     [
-      'node ports that nobody could announce',
+      'node ports without Services',
+      RELAY,
+      { p2p: { nodePorts: [30_001] } },
+      'p2p.nodePorts has no effect when p2p.expose is ClusterIP',
+    ],
+    [
+      'NodePort without node ports',
       RELAY,
       { p2p: { ...LOAD_BALANCER, expose: 'NodePort' } },
-      'set p2p.nodePorts',
+      'Set p2p.nodePorts',
     ],
     [
-      'addresses of no load balancer',
+      'load balancer addresses with NodePort',
       RELAY,
       { p2p: { ...LOAD_BALANCER, expose: 'NodePort', nodePorts: [30_001], loadBalancerIPs: ['192.0.2.1'] } },
-      'p2p.loadBalancerIPs needs p2p.expose=LoadBalancer',
+      'p2p.loadBalancerIPs requires a load balancer',
     ],
     [
-      'names of no Service',
+      'external-dns without Services',
       RELAY,
       { p2p: { externalDNS: { enabled: true } } },
-      'p2p.externalDNS.enabled annotates Services',
+      'p2p.externalDNS.enabled has no effect when p2p.expose is ClusterIP',
     ],
     [
-      'external-dns without a name',
+      'external-dns without a host name',
       RELAY,
       { p2p: { expose: 'LoadBalancer', announce: ['/ip4/192.0.2.1/tcp/1'], externalDNS: { enabled: true } } },
-      'p2p.externalDNS.enabled needs a name',
+      'p2p.externalDNS.enabled requires a host name',
     ],
     [
-      'two swarm keys',
+      'a swarm key as a value and in a Secret',
       RELAY,
       { swarmKey: { value: 'a'.repeat(64), existingSecret: 's' } },
-      'swarmKey.value and swarmKey.existingSecret exclude',
+      'swarmKey.value and swarmKey.existingSecret are both set',
     ],
+    ['an invalid swarm key', RELAY, { swarmKey: { value: 'secret' } }, 'swarmKey.value is not a swarm key'],
     [
-      'a swarm key that is none',
-      RELAY,
-      { swarmKey: { value: 'secret' } },
-      'swarmKey.value is neither the text of a swarm.key nor its 64 hex digits',
-    ],
-    [
-      'two seeds',
+      'a seed as a value and in a Secret',
       RELAY,
       { identity: { seed: 'a'.repeat(32), existingSecret: 's' } },
-      'identity.seed and identity.existingSecret exclude',
+      'identity.seed and identity.existingSecret are both set',
     ],
     [
-      'two budgets of relays',
+      'two disruption budgets of the relay',
       RELAY,
       { pdb: { minAvailable: 1, maxUnavailable: 1 } },
-      'pdb.minAvailable and pdb.maxUnavailable exclude',
+      'pdb.minAvailable and pdb.maxUnavailable are both set',
     ],
     [
-      'nothing at all',
+      'nothing to install',
       UMBRELLA,
       { tracker: { enabled: false }, relay: { enabled: false } },
       'tracker.enabled and relay.enabled are both false',
     ],
     [
-      'two passwords of the Redis',
+      'a password as a value and in a Secret',
       TRACKER,
       { bundledRedis: { password: 'p', existingSecret: 's' } },
-      'bundledRedis.password and bundledRedis.existingSecret exclude',
+      'bundledRedis.password and bundledRedis.existingSecret are both set',
     ],
   ];
 
-describe('validate.yaml refuses', () => {
-  test.each(REFUSED)('%s', async (_, chart, values, complaint) => {
-    expect(await renderError(chart, values as never)).toContain(complaint);
+describe('validate.yaml rejects', () => {
+  test.each(CONTRADICTIONS)('%s', async (_, chart, values, message) => {
+    expect(await renderError(chart, values as never)).toContain(message);
   });
 
-  test('and each of its sentences is shown by a case', () => {
+  test('nothing without a case in this file', () => {
     for (const chart of [UMBRELLA, TRACKER, RELAY]) {
       const text = readFileSync(join(ROOT, chart, 'templates/validate.yaml'), 'utf8');
-      const sentences = text.match(/append \$problems|complain" \(list/g) ?? [];
-      const cases = REFUSED.filter(([, of]) => of === chart);
-      // Lists share one sentence: three cases stand for one line.
-      expect([chart, cases.length >= sentences.length]).toEqual([chart, true]);
+      const problems = text.match(/append \$problems|fail "/g) ?? [];
+      const cases = CONTRADICTIONS.filter(([, of]) => of === chart);
+      expect([chart, cases.length >= problems.length]).toEqual([chart, true]);
     }
   });
 
-  test('all at once, named as the umbrella calls them', async () => {
-    const complaint = await renderError(UMBRELLA, {
+  test('all problems at once, with the names of the values in the umbrella', async () => {
+    const error = await renderError(UMBRELLA, {
       relay: { replicaCount: 2, p2p: { expose: 'NodePort', announce: ['/dns4/relay.example.org/tcp/1'] } },
     });
-    expect(complaint).toContain('relay.p2p.announce has /dns4/relay.example.org/tcp/1 for all 2 relays');
-    expect(complaint).toContain('set relay.p2p.nodePorts, one for each relay');
+    expect(error).toContain('relay.p2p.announce contains /dns4/relay.example.org/tcp/1');
+    expect(error).toContain('Set relay.p2p.nodePorts, one port for each relay.');
   });
 });

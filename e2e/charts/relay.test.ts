@@ -1,13 +1,16 @@
 import { describe, expect, test } from '@jest/globals';
 import { expandAnnounced } from '../../services/relay/announce.ts';
-import { valueAt, environment, podSpec, RELAY, render } from '../../testing/charts.ts';
+import { valueAt, environment, podSpec, RELAY, render, sourceOfFile } from '../../testing/charts.ts';
 
 const EXPOSED = {
   replicaCount: 2,
   p2p: { expose: 'LoadBalancer', announce: ['/dns4/relay-{ordinal}.example.org/tcp/4001'] },
 };
 
-/** The Services that belong to one relay each. */
+/** Maximum time until a device reserves again after its relay restarted. */
+const RESERVE_AGAIN_SECONDS = 8;
+
+/** The Services of single relays. */
 async function relayServices(values: object) {
   const services = (await render(RELAY, values as never)).all('Service');
   return services.filter((service) => valueAt(service, 'spec', 'clusterIP') !== 'None');
@@ -19,18 +22,12 @@ async function podAnnotations(values: object): Promise<unknown> {
 }
 
 describe('statefulset.yaml', () => {
-  test('starts all relays at once, and replaces one after the other', async () => {
+  test('replaces a relay only after the devices of the previous one had time to reserve again', async () => {
     const set = (await render(RELAY)).only('StatefulSet');
-    expect(valueAt(set, 'spec')).toMatchObject({
-      replicas: 1,
-      podManagementPolicy: 'Parallel',
-      serviceName: 'rustory-relay',
-      minReadySeconds: 10,
-    });
-    expect(valueAt(set, 'spec', 'volumeClaimTemplates')).toBeUndefined();
+    expect(valueAt(set, 'spec', 'minReadySeconds')).toBeGreaterThan(RESERVE_AGAIN_SECONDS);
   });
 
-  test('announces the name of each pod inside the cluster by default', async () => {
+  test('announces the DNS name of each pod inside the cluster by default', async () => {
     const set = (await render(RELAY)).only('StatefulSet');
     const { RELAY_ANNOUNCE: template } = environment(set);
     const pod = { podName: 'rustory-relay-0', ordinal: '0', podIP: undefined, hostIP: undefined };
@@ -39,7 +36,7 @@ describe('statefulset.yaml', () => {
     );
   });
 
-  test('tells each pod its name and its addresses, which the templates may use', async () => {
+  test('provides the values of all placeholders of p2p.announce', async () => {
     const set = (await render(RELAY)).only('StatefulSet');
     const variables = valueAt(podSpec(set), 'containers', 0, 'env') as unknown[];
     const sources = variables.flatMap((variable) => {
@@ -53,29 +50,36 @@ describe('statefulset.yaml', () => {
     ]);
   });
 
-  test('reads swarm key and seed from files', async () => {
+  test('reads swarm key and seed from existing Secrets', async () => {
     const values = {
       swarmKey: { existingSecret: 'mine', existingSecretKey: 'psk' },
       identity: { existingSecret: 'ours', existingSecretKey: 'secret' },
     };
-    const spec = podSpec((await render(RELAY, values)).only('StatefulSet'));
-    expect(valueAt(spec, 'volumes')).toMatchObject([
-      { secret: { secretName: 'mine', items: [{ key: 'psk', path: 'swarm.key' }] } },
-      { secret: { secretName: 'ours', items: [{ key: 'secret', path: 'seed' }] } },
-    ]);
-    expect(environment((await render(RELAY, values)).only('StatefulSet'))).toMatchObject({
-      RELAY_SWARM_KEY_FILE: '/run/rustory/swarm-key/swarm.key',
-      RELAY_IDENTITY_SEED_FILE: '/run/rustory/identity/seed',
-    });
+    const set = (await render(RELAY, values)).only('StatefulSet');
+    const { RELAY_SWARM_KEY_FILE: swarmKey, RELAY_IDENTITY_SEED_FILE: seed } = environment(set);
+    expect(sourceOfFile(set, String(swarmKey))).toBe('mine/psk');
+    expect(sourceOfFile(set, String(seed))).toBe('ours/secret');
   });
 
-  test('gives a pod the sleep, the drain and ten seconds to end', async () => {
+  test('reads swarm key and seed from the Secrets of the chart by default', async () => {
+    const release = await render(RELAY);
+    const set = release.only('StatefulSet');
+    const { RELAY_SWARM_KEY_FILE: swarmKey, RELAY_IDENTITY_SEED_FILE: seed } = environment(set);
+    const keys = release
+      .all('Secret')
+      .flatMap((secret) =>
+        Object.keys(valueAt(secret, 'data') as object).map((key) => `${secret.metadata.name}/${key}`),
+      );
+    expect(keys).toEqual([sourceOfFile(set, String(swarmKey)), sourceOfFile(set, String(seed))]);
+  });
+
+  test('gives a pod the preStop sleep, the drain deadline and ten seconds to stop', async () => {
     const set = (await render(RELAY, { preStopSleepSeconds: 4, drainSeconds: 60 })).only('StatefulSet');
     expect(valueAt(podSpec(set), 'terminationGracePeriodSeconds')).toBe(74);
     expect(environment(set)).toMatchObject({ RELAY_DRAIN_SECONDS: '60' });
   });
 
-  test('restarts the pods when a given key changes, and not when only the chart does', async () => {
+  test('replaces the pods when a key changes, and not when unrelated values change', async () => {
     const other = { swarmKey: { value: 'f'.repeat(64) } };
     expect(await podAnnotations(other)).not.toEqual(await podAnnotations({}));
     expect(await podAnnotations({ preStopSleepSeconds: 9 })).toEqual(await podAnnotations({}));
@@ -83,22 +87,20 @@ describe('statefulset.yaml', () => {
 });
 
 describe('service.yaml', () => {
-  test('names the pods, also those that are starting or draining', async () => {
-    const service = (await render(RELAY)).only('Service');
-    expect(valueAt(service, 'spec')).toMatchObject({
-      clusterIP: 'None',
-      publishNotReadyAddresses: true,
-      ports: [{ name: 'p2p', port: 4001 }],
-    });
+  test('resolves the names of pods that are starting or draining', async () => {
+    const release = await render(RELAY);
+    const service = release.only('Service');
+    expect(valueAt(release.only('StatefulSet'), 'spec', 'serviceName')).toBe(service.metadata.name);
+    expect(valueAt(service, 'spec')).toMatchObject({ clusterIP: 'None', publishNotReadyAddresses: true });
   });
 });
 
 describe('relay-services.yaml', () => {
-  test('makes none inside the cluster', async () => {
+  test('creates no Service for single relays by default', async () => {
     expect(await relayServices({})).toEqual([]);
   });
 
-  test('makes one for each relay that selects its pod only, and keeps the addresses of devices', async () => {
+  test('creates a Service for each relay that selects only its pod and keeps source addresses', async () => {
     const services = await relayServices(EXPOSED);
     expect(services.map(({ metadata }) => metadata.name)).toEqual(['rustory-relay-0', 'rustory-relay-1']);
     expect(valueAt(services[1], 'spec')).toMatchObject({
@@ -109,7 +111,7 @@ describe('relay-services.yaml', () => {
     });
   });
 
-  test('names each for external-dns as its relay announces itself', async () => {
+  test('annotates each Service for external-dns with the host name that its relay announces', async () => {
     const services = await relayServices({
       ...EXPOSED,
       p2p: { ...EXPOSED.p2p, externalDNS: { enabled: true } },
@@ -120,7 +122,7 @@ describe('relay-services.yaml', () => {
     ]);
   });
 
-  test('gives each its own address, annotations and node port, in order', async () => {
+  test('gives each relay its own address, annotations and node port, in order', async () => {
     const services = await relayServices({
       ...EXPOSED,
       p2p: {
@@ -143,7 +145,7 @@ describe('relay-services.yaml', () => {
     ]);
   });
 
-  test('opens on each relay the node port that it announces', async () => {
+  test('opens the node port that each relay announces', async () => {
     const values = {
       replicaCount: 2,
       p2p: { expose: 'NodePort', nodePorts: [30_400, 30_401], announce: ['/ip4/{hostIP}/tcp/3040{ordinal}'] },
@@ -159,7 +161,7 @@ describe('relay-services.yaml', () => {
 });
 
 describe('pdb.yaml', () => {
-  test('keeps all relays but one, and is left out for a single one', async () => {
+  test('allows one unavailable relay, and does not exist for a single relay', async () => {
     expect((await render(RELAY)).all('PodDisruptionBudget')).toEqual([]);
     const budget = (await render(RELAY, { replicaCount: 3 })).only('PodDisruptionBudget');
     expect(valueAt(budget, 'spec', 'maxUnavailable')).toBe(1);

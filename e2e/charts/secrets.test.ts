@@ -1,4 +1,4 @@
-// The secrets of the charts, as far as they can be seen without a cluster; e2e/cluster sees them through an upgrade.
+// The Secrets of the charts without a cluster. e2e/cluster tests them with a cluster, through an upgrade.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,7 +19,7 @@ import {
 
 const SWARM_KEY_TEXT = `/key/swarm/psk/1.0.0/\n/base16/\n${SWARM_KEY_DIGITS}\n`;
 
-/** What a Secret holds, decoded. */
+/** The decoded data of a Secret. */
 function contents(secret: KubernetesObject): Record<string, string> {
   return Object.fromEntries(
     Object.entries(valueAt(secret, 'data') as Record<string, string>).map(([key, value]) => [
@@ -34,18 +34,18 @@ async function secrets(chart: string, values = {}): Promise<Record<string, Recor
   return Object.fromEntries(all('Secret').map((secret) => [secret.metadata.name, contents(secret)]));
 }
 
-/** The annotations by which the pods of tracker and Redis are replaced when the password changes. */
-async function sums(password: string): Promise<unknown[]> {
+/** The checksums that replace the pods of tracker and Redis when the password changes. */
+async function checksums(password: string): Promise<unknown[]> {
   const { all } = await render(UMBRELLA, { tracker: { bundledRedis: { password } } });
   return ['checksum/redis', 'checksum/config'].flatMap((name) =>
     [...all('Deployment'), ...all('StatefulSet')]
       .map((object) => valueAt(object, 'spec', 'template', 'metadata', 'annotations', name))
-      .filter((sum) => sum !== undefined),
+      .filter((checksum) => checksum !== undefined),
   );
 }
 
-describe('secrets that values give', () => {
-  test('are taken as they are', async () => {
+describe('Secrets from values', () => {
+  test('contain the values unchanged', async () => {
     expect(await secrets(UMBRELLA)).toEqual({
       'rustory-relay-swarm-key': { 'swarm.key': SWARM_KEY_TEXT },
       'rustory-relay-identity': { seed: SEED },
@@ -54,30 +54,30 @@ describe('secrets that values give', () => {
     });
   });
 
-  test('may be the text of a swarm.key as well as its digits, and are a key that the services read', async () => {
+  test('accept the text of a swarm.key or its digits, and the services can read the result', async () => {
     const written = await secrets(RELAY, { swarmKey: { value: SWARM_KEY_TEXT } });
     expect(written).toEqual(await secrets(RELAY));
-    const folder = mkdtempSync(join(tmpdir(), 'rustory-charts-'));
-    const path = join(folder, 'swarm.key');
+    const directory = mkdtempSync(join(tmpdir(), 'rustory-charts-'));
+    const path = join(directory, 'swarm.key');
     writeFileSync(path, written['rustory-relay-swarm-key']?.['swarm.key'] ?? '');
     expect(Buffer.from(readSwarmKey(path).bytes).toString('hex')).toBe(SWARM_KEY_DIGITS);
-    rmSync(folder, { recursive: true });
+    rmSync(directory, { recursive: true });
   });
 
-  test('may be several tokens, one a line', async () => {
+  test('contain several tokens, one per line', async () => {
     const tokens = ['the-first-of-two-tokens user=ada', 'the-second-of-two-tokens read-only'];
-    const { 'rustory-tracker-tokens': made } = await secrets(UMBRELLA, { tracker: { auth: { tokens } } });
-    expect(made).toEqual({ token: tokens.join('\n') });
+    const { 'rustory-tracker-tokens': created } = await secrets(UMBRELLA, { tracker: { auth: { tokens } } });
+    expect(created).toEqual({ token: tokens.join('\n') });
   });
 
-  test('restart the pods that read them when they are changed', async () => {
-    const [first, second] = [await sums('hunter2'), await sums('hunter3')];
+  test('replace the pods that read them when they change', async () => {
+    const [first, second] = [await checksums('hunter2'), await checksums('hunter3')];
     expect(first).toHaveLength(2);
-    expect(first.filter((sum) => second.includes(sum))).toEqual([]);
+    expect(first.filter((checksum) => second.includes(checksum))).toEqual([]);
   });
 });
 
-test('what devices hold stays after an uninstall; the password of the Redis does not', async () => {
+test('an uninstall keeps the Secrets that devices depend on, and deletes the password of Redis', async () => {
   const kept = (await render(UMBRELLA))
     .all('Secret')
     .filter(({ metadata }) => metadata.annotations?.['helm.sh/resource-policy'] === 'keep')
@@ -89,7 +89,7 @@ test('what devices hold stays after an uninstall; the password of the Redis does
   ]);
 });
 
-describe('where helm can ask no cluster', () => {
+describe('without a cluster', () => {
   test.each<[string, Record<string, unknown>]>([
     ['tracker.auth.existingSecret', {}],
     ['relay.swarmKey.existingSecret', { tracker: { auth: { existingSecret: 'a' } } }],
@@ -104,14 +104,14 @@ describe('where helm can ask no cluster', () => {
         relay: { swarmKey: { existingSecret: 'b' }, identity: { existingSecret: 'c' } },
       },
     ],
-  ])('the render ends and asks for %s instead of inventing a secret', async (value, values) => {
+  ])('the render fails and asks for %s instead of generating a Secret', async (value, values) => {
     const { code, stdout, stderr } = await helm(['template', 'rustory', UMBRELLA, '--values=-'], values);
     expect(code).not.toBe(0);
     expect(stdout).toBe('');
-    expect(stderr).toContain(`${value} must name a Secret that you keep, or `);
+    expect(stderr).toContain(`Set ${value} to the name of a Secret that you manage, or set `);
   });
 
-  test('secrets that are yours are all it takes, and every render is the same', async () => {
+  test('all renders are identical when existing Secrets are set', async () => {
     const values = 'charts/rustory-p2p/ci/existing-secrets-values.yaml';
     const [first, second] = await Promise.all(
       [1, 2].map(async () => helm(['template', 'rustory', UMBRELLA, `--values=${values}`])),

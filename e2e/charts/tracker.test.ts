@@ -2,9 +2,9 @@ import { describe, expect, test } from '@jest/globals';
 import {
   valueAt,
   environment,
-  type KubernetesObject,
   podSpec,
   render,
+  sourceOfFile,
   TRACKER,
   UMBRELLA,
 } from '../../testing/charts.ts';
@@ -15,23 +15,8 @@ async function deployment(values = {}) {
   return (await render(TRACKER, values)).only('Deployment');
 }
 
-/** What a pod mounts, by the volume's name: the Secret or ConfigMap, and the keys where not all. */
-function volumes(object: KubernetesObject): Record<string, string> {
-  const list = valueAt(podSpec(object), 'volumes') as ReadonlyArray<{
-    name: string;
-    secret?: { secretName: string; items?: ReadonlyArray<{ key: string; path: string }> };
-    configMap?: { name: string };
-  }>;
-  return Object.fromEntries(
-    list.map(({ name, secret, configMap }) => {
-      const keys = (secret?.items ?? []).map(({ key, path }) => `: ${key} as ${path}`);
-      return [name, `${secret?.secretName ?? configMap?.name}${keys.join('')}`];
-    }),
-  );
-}
-
 describe('deployment.yaml', () => {
-  test('has one tracker that remembers by itself when it is installed alone, and two with a Redis in the umbrella', async () => {
+  test('runs one tracker without Redis when installed alone, and two with Redis in the umbrella', async () => {
     expect(valueAt(await deployment(), 'spec', 'replicas')).toBe(1);
     expect(environment(await deployment())).not.toHaveProperty('TRACKER_REDIS_URL');
     const inUmbrella = (await render(UMBRELLA)).only('Deployment');
@@ -39,66 +24,53 @@ describe('deployment.yaml', () => {
     expect(environment(inUmbrella)).toMatchObject({ TRACKER_REDIS_URL: 'redis://rustory-redis:6379' });
   });
 
-  test('leaves the number of pods to the autoscaler when there is one', async () => {
-    expect(valueAt(await deployment({ ...REDIS, autoscaling: { enabled: true } }), 'spec')).not.toHaveProperty(
-      'replicas',
-    );
+  test('sets no number of pods with an autoscaler', async () => {
+    expect(
+      valueAt(await deployment({ ...REDIS, autoscaling: { enabled: true } }), 'spec'),
+    ).not.toHaveProperty('replicas');
   });
 
-  test('wants a token from everybody, which it reads from a mounted Secret', async () => {
+  test('requires a token by default, which it reads from a mounted Secret', async () => {
     const object = await deployment();
-    expect(environment(object)).toMatchObject({ TRACKER_TOKENS_FILE: '/run/rustory/tokens' });
+    const { TRACKER_TOKENS_FILE: tokens } = environment(object);
+    expect(sourceOfFile(object, `${String(tokens)}/token`)).toBe('rustory-tracker-tokens/token');
     expect(environment(object)).not.toHaveProperty('TRACKER_ALLOW_UNAUTHENTICATED');
-    expect(volumes(object)).toEqual({ tokens: 'rustory-tracker-tokens' });
   });
 
-  test('is open only when it is told so', async () => {
+  test('requires no token only when auth.enabled is false', async () => {
     const object = await deployment({ auth: { enabled: false } });
     expect(environment(object)).toMatchObject({ TRACKER_ALLOW_UNAUTHENTICATED: 'true' });
     expect(environment(object)).not.toHaveProperty('TRACKER_TOKENS_FILE');
   });
 
-  test.each<[string, object, object, object]>([
+  test.each<[string, object, Record<string, string>]>([
     [
-      'its URL as a value',
+      'a URL in the values',
       { url: 'redis://:secret@r' },
-      { TRACKER_REDIS_URL_FILE: '/run/rustory/redis-url/url' },
-      { 'redis-url': 'rustory-tracker-redis-url' },
+      { TRACKER_REDIS_URL_FILE: 'rustory-tracker-redis-url/url' },
     ],
+    ['a URL in a Secret', { existingSecret: 'mine', urlKey: 'uri' }, { TRACKER_REDIS_URL_FILE: 'mine/uri' }],
     [
-      'its URL in a Secret',
-      { existingSecret: 'mine', urlKey: 'uri' },
-      { TRACKER_REDIS_URL_FILE: '/run/rustory/redis-url/url' },
-      { 'redis-url': 'mine: uri as url' },
-    ],
-    [
-      'the password apart',
+      'a URL in the values and a password in a Secret',
       { url: 'redis://r', existingSecret: 'mine', passwordKey: 'pw' },
-      {
-        TRACKER_REDIS_URL_FILE: '/run/rustory/redis-url/url',
-        TRACKER_REDIS_PASSWORD_FILE: '/run/rustory/redis-password/password',
-      },
-      { 'redis-url': 'rustory-tracker-redis-url', 'redis-password': 'mine: pw as password' },
+      { TRACKER_REDIS_URL_FILE: 'rustory-tracker-redis-url/url', TRACKER_REDIS_PASSWORD_FILE: 'mine/pw' },
     ],
     [
-      'an authority of your own',
+      'a private certificate authority',
       { url: 'rediss://r', caConfigMap: 'ca' },
-      { NODE_EXTRA_CA_CERTS: '/run/rustory/redis-ca/ca.crt' },
-      { 'redis-ca': 'ca' },
+      { TRACKER_REDIS_URL_FILE: 'rustory-tracker-redis-url/url', NODE_EXTRA_CA_CERTS: 'ca/ca.crt' },
     ],
   ])(
-    'takes an external Redis by %s, never through the environment',
-    async (_, externalRedis, variables, mounts) => {
+    'reads an external Redis with %s from files, and not from the environment',
+    async (_, externalRedis, files) => {
       const object = await deployment({ externalRedis });
-      expect(environment(object)).toMatchObject(variables);
-      expect(volumes(object)).toMatchObject(mounts);
+      for (const [variable, source] of Object.entries(files))
+        expect(sourceOfFile(object, String(environment(object)[variable]))).toBe(source);
       expect(JSON.stringify(object)).not.toContain('secret@');
-      const mounted = valueAt(podSpec(object), 'containers', 0, 'volumeMounts') as Array<{ name: string }>;
-      expect(mounted.map(({ name }) => name).toSorted()).toEqual(Object.keys(volumes(object)).toSorted());
     },
   );
 
-  test('gives a pod the sleep, the drain and ten seconds to end', async () => {
+  test('gives a pod the preStop sleep, the drain deadline and ten seconds to stop', async () => {
     const spec = podSpec(await deployment({ preStopSleepSeconds: 7, drainSeconds: 20 }));
     expect(valueAt(spec, 'terminationGracePeriodSeconds')).toBe(37);
     expect(valueAt(spec, 'containers', 0, 'lifecycle', 'preStop', 'sleep', 'seconds')).toBe(7);
@@ -117,7 +89,7 @@ describe('deployment.yaml', () => {
     expect(byDefault).toBeGreaterThanOrEqual(4);
   });
 
-  test('passes numbers, large ones too, and booleans on as the service reads them', async () => {
+  test('passes numbers, including large ones, and booleans in the format of the service', async () => {
     const config = { TRACKER_MAX_PEERS: 1_000_000, TRACKER_DROP_PRIVATE_ADDRS: true, LOG_LEVEL: 'debug' };
     expect(environment(await deployment({ config }))).toMatchObject({
       TRACKER_MAX_PEERS: '1000000',
@@ -126,7 +98,7 @@ describe('deployment.yaml', () => {
     });
   });
 
-  test('spreads the pods with a selector of its own, whatever the topology', async () => {
+  test('adds its own label selector to topology spread constraints', async () => {
     const topologySpread = {
       'topology.kubernetes.io/zone': { maxSkew: 2, whenUnsatisfiable: 'DoNotSchedule' },
     };
@@ -141,22 +113,24 @@ describe('deployment.yaml', () => {
     });
   });
 
-  test('takes an image by its digest before its tag', async () => {
+  test('prefers the digest of the image to its tag', async () => {
     const digest = `sha256:${'0'.repeat(64)}`;
-    const image = valueAt(podSpec(await deployment({ image: { tag: '9', digest } })), 'containers', 0, 'image');
+    const image = valueAt(
+      podSpec(await deployment({ image: { tag: '9', digest } })),
+      'containers',
+      0,
+      'image',
+    );
     expect(image).toBe(`ghcr.io/rustory/rustory-p2p-tracker@${digest}`);
   });
 
-  test('is replaced without a moment with fewer pods', async () => {
-    expect(valueAt(await deployment(), 'spec', 'strategy', 'rollingUpdate')).toEqual({
-      maxSurge: 1,
-      maxUnavailable: 0,
-    });
+  test('does not reduce the number of ready pods during a rolling update', async () => {
+    expect(valueAt(await deployment(), 'spec', 'strategy', 'rollingUpdate', 'maxUnavailable')).toBe(0);
   });
 });
 
 describe('service.yaml', () => {
-  test('has the API and not the ops port', async () => {
+  test('exposes the API and not the ops port', async () => {
     const { all } = await render(TRACKER);
     expect(all('Service').map((service) => valueAt(service, 'spec', 'ports'))).toEqual([
       [{ name: 'http', port: 8850, targetPort: 'http' }],
@@ -165,26 +139,19 @@ describe('service.yaml', () => {
 });
 
 describe('ingress.yaml', () => {
-  test('leads every name to the tracker by default', async () => {
-    const ingress = (await render(TRACKER)).only('Ingress');
-    expect(valueAt(ingress, 'spec')).toEqual({
-      rules: [
-        {
-          http: {
-            paths: [
-              {
-                path: '/',
-                pathType: 'Prefix',
-                backend: { service: { name: 'rustory-tracker', port: { name: 'http' } } },
-              },
-            ],
-          },
-        },
-      ],
-    });
+  test('routes all host names to the Service by default', async () => {
+    const release = await render(TRACKER);
+    const rules = valueAt(release.only('Ingress'), 'spec', 'rules') as unknown[];
+    expect(rules).toHaveLength(1);
+    expect(rules[0]).not.toHaveProperty('host');
+    const backend = valueAt(rules[0], 'http', 'paths', 0, 'backend', 'service');
+    const service = release.only('Service', String(valueAt(backend, 'name')));
+    expect(valueAt(service, 'spec', 'ports')).toContainEqual(
+      expect.objectContaining({ name: valueAt(backend, 'port', 'name') }),
+    );
   });
 
-  test('has host, class, annotations and TLS', async () => {
+  test('uses host, class, annotations and TLS of the values', async () => {
     const ingress = (
       await render(TRACKER, {
         ingress: {
@@ -203,34 +170,38 @@ describe('ingress.yaml', () => {
     });
   });
 
-  test('is left out when it is not wanted', async () => {
+  test('does not exist when ingress.enabled is false', async () => {
     expect((await render(TRACKER, { ingress: { enabled: false } })).all('Ingress')).toEqual([]);
   });
 });
 
 describe('pdb.yaml', () => {
   test.each<[string, object, object | undefined]>([
-    ['no budget for one pod', {}, undefined],
-    ['one pod away of two', { ...REDIS, replicaCount: 2 }, { maxUnavailable: 1 }],
-    ['no budget when it is off', { ...REDIS, replicaCount: 2, pdb: { enabled: false } }, undefined],
-    ['a least number', { ...REDIS, replicaCount: 3, pdb: { minAvailable: 2 } }, { minAvailable: 2 }],
-    ['zero pods away', { ...REDIS, replicaCount: 3, pdb: { maxUnavailable: 0 } }, { maxUnavailable: 0 }],
+    ['no budget for a single pod', {}, undefined],
+    ['one unavailable pod of two', { ...REDIS, replicaCount: 2 }, { maxUnavailable: 1 }],
+    [
+      'no budget when pdb.enabled is false',
+      { ...REDIS, replicaCount: 2, pdb: { enabled: false } },
+      undefined,
+    ],
+    ['minAvailable', { ...REDIS, replicaCount: 3, pdb: { minAvailable: 2 } }, { minAvailable: 2 }],
+    ['maxUnavailable 0', { ...REDIS, replicaCount: 3, pdb: { maxUnavailable: 0 } }, { maxUnavailable: 0 }],
     [
       'a percentage',
       { ...REDIS, replicaCount: 3, pdb: { maxUnavailable: '50%' } },
       { maxUnavailable: '50%' },
     ],
     [
-      'the least pods of the autoscaler, not replicaCount',
+      'no budget when the autoscaler may run a single pod, regardless of replicaCount',
       { ...REDIS, replicaCount: 3, autoscaling: { enabled: true, minReplicas: 1 } },
       undefined,
     ],
     [
-      'a budget when the autoscaler keeps two',
+      'a budget when the autoscaler runs at least two pods',
       { ...REDIS, autoscaling: { enabled: true, minReplicas: 2 } },
       { maxUnavailable: 1 },
     ],
-  ])('knows %s', async (_, values, expected) => {
+  ])('has %s', async (_, values, expected) => {
     const budgets = (await render(TRACKER, values as never)).all('PodDisruptionBudget');
     const bounds = budgets.map((budget) => {
       const bound = structuredClone(valueAt(budget, 'spec')) as Record<string, unknown>;
@@ -244,7 +215,7 @@ describe('pdb.yaml', () => {
 });
 
 describe('hpa.yaml', () => {
-  test('scales the Deployment on processor time, and on memory where that is asked for', async () => {
+  test('scales the Deployment by CPU and memory utilization', async () => {
     const autoscaling = {
       enabled: true,
       minReplicas: 2,

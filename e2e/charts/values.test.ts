@@ -1,4 +1,4 @@
-// The three files that describe a chart's values say the same: values.yaml, values.schema.json, and the services.
+// values.yaml, values.schema.json and the variables of the services match.
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
@@ -11,7 +11,7 @@ import { valueAt, CHARTS, environment, RELAY, render, TRACKER, UMBRELLA } from '
 const ROOT = join(import.meta.dirname, '../..');
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
 
-/** All paths of a schema's properties, with what stands behind `$ref` put in. */
+/** Paths of all properties of a schema, with `$ref` resolved. */
 function schemaPaths(schema: unknown, root: unknown, prefix = ''): string[] {
   const reference = valueAt(schema, '$ref') as string | undefined;
   const resolved = reference === undefined ? schema : valueAt(root, ...reference.split('/').slice(1));
@@ -20,20 +20,20 @@ function schemaPaths(schema: unknown, root: unknown, prefix = ''): string[] {
   );
 }
 
-/** Values that the umbrella passes on; their schemas are those of the subcharts. */
+/** Values of subcharts, which have their own schemas. */
 const OF_SUBCHARTS = /^(tracker|relay)\./;
 
 describe.each(CHARTS)('%s', (chart) => {
   const { documented, undocumented } = readValues(read(`${chart}/values.yaml`));
   const schema: unknown = JSON.parse(read(`${chart}/values.schema.json`));
 
-  test('explains every value', () => {
+  test('documents every value', () => {
     expect(undocumented).toEqual([]);
     for (const { path, doc } of documented)
       expect([path, doc]).toEqual([path, expect.stringMatching(/[.`]$/)]);
   });
 
-  test('has every value in its schema, and no other', () => {
+  test('has the same values in values.yaml and values.schema.json', () => {
     const paths = new Set(schemaPaths(schema, schema));
     expect(
       documented.map(({ path }) => path).filter((path) => !paths.has(path) && !OF_SUBCHARTS.test(path)),
@@ -42,7 +42,7 @@ describe.each(CHARTS)('%s', (chart) => {
     const missing = [...paths].filter(
       (path) =>
         valueAt(values, ...path.split('.')) === undefined &&
-        // What is left to Kubernetes, and `global`, which is shared with other charts.
+        // Objects for Kubernetes, and `global`, which other charts share.
         !/^(config|global)\.|(^|\.)(resources|podSecurityContext|securityContext|affinity|behavior)\./.test(
           path,
         ),
@@ -55,26 +55,26 @@ describe.each([
   { chart: TRACKER, kind: 'Deployment', variables: trackerVariables },
   { chart: RELAY, kind: 'StatefulSet', variables: relayVariables },
 ])('config of $chart', ({ chart, kind, variables }) => {
-  test('takes every variable of the service that the chart does not set itself', async () => {
+  test('accepts every variable of the service that the chart does not set itself', async () => {
     const schema: unknown = JSON.parse(read(`${chart}/values.schema.json`));
-    const taken = Object.keys(valueAt(schema, 'properties', 'config', 'properties') as object);
+    const accepted = Object.keys(valueAt(schema, 'properties', 'config', 'properties') as object);
     const text = globSync(join(ROOT, chart, 'templates/*.yaml'))
       .map((path) => readFileSync(path, 'utf8'))
       .join('');
     const own = new Set(Object.keys(variables).filter((name) => text.includes(`name: ${name}\n`)));
-    // In a pod they would contradict what the chart sets.
+    // These would contradict what the chart sets.
     const fixed = /^RELAY_(LOCAL|IDENTITY_KEY_FILE|IDENTITY_ORDINAL)$/;
     const expected = Object.keys(variables).filter((name) => !own.has(name) && !fixed.test(name));
-    expect(taken.toSorted()).toEqual(expected.toSorted());
+    expect(accepted.toSorted()).toEqual(expected.toSorted());
   });
 
-  test('sets no variable that the service does not know', async () => {
+  test('sets only variables of the service', async () => {
     const names = Object.keys(environment((await render(chart)).only(kind)));
     expect(names.filter((name) => !(name in variables))).toEqual([]);
   });
 });
 
-test('all charts have one version, which is that of the package', () => {
+test('all charts have the version of the package', () => {
   const { version } = JSON.parse(read('package.json')) as { version: string };
   for (const chart of CHARTS)
     expect(parse(read(`${chart}/Chart.yaml`))).toMatchObject({ version, appVersion: version });
