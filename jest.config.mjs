@@ -1,5 +1,5 @@
 // One Jest project for each group of testing/groups.ts.
-import { GROUPS } from './testing/groups.ts';
+import { GROUPS, ROOT } from './testing/groups.ts';
 
 const common = {
   testEnvironment: '<rootDir>/testing/jest/environment.mjs',
@@ -12,7 +12,8 @@ const common = {
 function projectOf(displayName, { include, exclude }) {
   const testMatch = [
     ...include.map((glob) => `<rootDir>/${glob}`),
-    ...exclude.map((glob) => `!<rootDir>/${glob}`),
+    // Jest replaces `<rootDir>` only at the start of a pattern, so an exclusion needs the path itself.
+    ...exclude.map((glob) => `!${ROOT}/${glob}`),
   ];
   return { ...common, displayName, testMatch };
 }
