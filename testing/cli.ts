@@ -1,8 +1,12 @@
-// Runs commands of the peer in the test's own process, in a home directory of their own.
+// Runs commands of the peer in the process of the test, in a home directory of their own.
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { runCli } from '../services/peer/cli/cli.ts';
+import type { Output } from '../services/peer/cli/screen.ts';
 import { makeDirectory } from './peer.ts';
+
+/** Columns of the terminal in tests. */
+const COLUMNS = 80;
 
 export interface TestHome {
   readonly home: string;
@@ -11,25 +15,9 @@ export interface TestHome {
   run(
     args: readonly string[],
     environment?: NodeJS.ProcessEnv,
-    /** Whether it writes to a terminal. */
+    /** Whether both outputs are a terminal. */
     isTTY?: boolean,
   ): Promise<{ code: number; stdout: string; stderr: string }>;
-}
-
-class Sink extends Writable {
-  text = '';
-  readonly columns = 80;
-  readonly isTTY: boolean;
-
-  constructor(isTTY: boolean) {
-    super();
-    this.isTTY = isTTY;
-  }
-
-  override _write(chunk: Buffer, _: string, done: () => void): void {
-    this.text += chunk.toString();
-    done();
-  }
 }
 
 export function createTestHome(): TestHome {
@@ -38,10 +26,22 @@ export function createTestHome(): TestHome {
     home,
     inConfig: (name) => join(home, '.config', 'rustory', name),
     async run(args, environment = {}, isTTY = false) {
-      const [stdout, stderr] = [new Sink(isTTY), new Sink(isTTY)];
-      const settings = { HOME: home, LOG_LEVEL: 'silent', ...environment };
-      const code = await runCli(args, { environment: settings, stdout, stderr });
-      return { code, stdout: stdout.text, stderr: stderr.text };
+      const [stdout, stderr] = [createTestOutput(isTTY), createTestOutput(isTTY)];
+      const variables = { HOME: home, LOG_LEVEL: 'silent', ...environment };
+      const code = await runCli(args, { environment: variables, stdout, stderr });
+      return { code, stdout: stdout.text(), stderr: stderr.text() };
     },
   };
+}
+
+/** An output that keeps what is written. */
+export function createTestOutput(isTTY: boolean, columns = COLUMNS): Output & { text(): string } {
+  let text = '';
+  const stream = new Writable({
+    write(chunk: Buffer, _, done) {
+      text += chunk.toString();
+      done();
+    },
+  });
+  return Object.assign(stream, { text: () => text, isTTY, columns });
 }

@@ -1,5 +1,4 @@
-// A whole grid of real processes for the tests of the peer: one relay, one tracker, and devices that each have a
-// directory of their own.
+// A network of real processes for tests of the peer: one relay, one tracker, and devices with their own files.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,55 +13,43 @@ import { type Finished, finished, type Running, startService } from '../scripts/
 import { openDatabase } from '../services/peer/history/database.ts';
 import type { Entry } from '../services/peer/history/entry.ts';
 import { createStore } from '../services/peer/history/store.ts';
+import { onCleanup } from './cleanup.ts';
 
-const cleanups: Array<() => Promise<unknown> | void> = [];
-
-/** Stops and removes all that a test started; for `afterEach`. */
-export async function cleanUp(): Promise<void> {
-  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
-}
-
-export function onCleanup(cleanup: () => Promise<unknown> | void): void {
-  cleanups.push(cleanup);
-}
-
-export interface Grid {
+export interface TestNetwork {
   readonly directory: string;
   readonly relay: Relay;
   readonly tracker: Tracker;
-  /** Makes a device; the variables are added to what points it to this grid. */
+  /** Creates a device of the network; the variables override its environment. */
   device(name: string, env?: Record<string, string>): Device;
 }
 
-/** One device: its files, and the commands that it runs. */
+/** One device: its files and the commands that it runs. */
 export interface Device {
   readonly name: string;
   readonly databasePath: string;
   readonly env: Readonly<Record<string, string>>;
   /** Runs a command to its end. */
   run(...args: string[]): Promise<Finished>;
-  /** Starts a command that goes on; it is stopped after the test. */
+  /** Starts a command. It is stopped after the test. */
   start(...args: string[]): Running;
-  /** Starts `serve` and resolves when others can reach it through the relay. */
+  /** Starts `serve` and resolves when the device is registered with a circuit address. */
   serve(): Promise<Running>;
-  /** Puts entries into the database, as a shell would. */
+  /** Stores entries in the database. */
   insert(entries: readonly Entry[]): void;
   /** All entries, ordered by id. */
   entries(): Entry[];
 }
 
-export interface GridOptions {
-  /** Lines of the tracker's file of tokens, `tokens` in the grid's directory; without, it asks for none. */
+export interface NetworkOptions {
+  /** Variables of the relay. */
+  readonly relayEnv?: Record<string, string>;
+  /** Content of the tracker's token file, `tokens` in the directory. Default: the tracker requires no token. */
   readonly tokens?: string;
 }
 
-/** Starts a relay and a tracker on free ports of this machine. */
-export async function startGrid(
-  relayEnv: Record<string, string> = {},
-  { tokens }: GridOptions = {},
-): Promise<Grid> {
-  const directory = mkdtempSync(join(tmpdir(), 'rustory-grid-'));
-  onCleanup(() => rmSync(directory, { recursive: true, force: true }));
+/** Starts a relay and a tracker on free loopback ports. They are stopped after the test. */
+export async function startNetwork({ relayEnv = {}, tokens }: NetworkOptions = {}): Promise<TestNetwork> {
+  const directory = makeTestDirectory();
   const relay = await startRelay(directory, { env: relayEnv });
   onCleanup(async () => relay.stop());
   const tokensFile = join(directory, 'tokens');
@@ -84,7 +71,14 @@ export async function startGrid(
   };
 }
 
-/** A device with that environment. */
+/** Creates a directory that is removed after the test. */
+export function makeTestDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'rustory-network-'));
+  onCleanup(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+/** A device with this environment. */
 export function createDevice(name: string, env: Record<string, string>): Device {
   const databasePath = env['RUSTORY_DB_PATH'] ?? '';
   const start = (...args: string[]): Running => {
@@ -118,19 +112,22 @@ export function createDevice(name: string, env: Record<string, string>): Device 
   };
 }
 
-/** Entries as a shell would have made them, with ids that no other device makes. */
-export function makeEntries(device: string, count: number, from = 0): Entry[] {
-  return Array.from({ length: count }, (_, position) => ({
-    entry_id: `${device}-${String(from + position).padStart(7, '0')}`,
-    device_id: device,
-    user_id: 'ada',
-    ts: 1_700_000_000 + from + position,
-    cmd: `git commit -m "change ${from + position}" && make -j4 test | tee /tmp/log.${position % 97}`,
-    cwd: `/home/ada/projects/p${position % 13}`,
-    exit_code: position % 5 === 0 ? 1 : 0,
-    duration_ms: position * 7,
-    shell: 'zsh',
-    hostname: `${device}.lan`,
-    version: '0.1.0',
-  }));
+/** Entries with ids that no other device creates. */
+export function makeEntries(device: string, count: number, first = 0): Entry[] {
+  return Array.from({ length: count }, (_, index) => {
+    const position = first + index;
+    return {
+      entry_id: `${device}-${String(position).padStart(7, '0')}`,
+      device_id: device,
+      user_id: 'ada',
+      ts: 1_700_000_000 + position,
+      cmd: `git commit -m "change ${position}" && make -j4 test | tee /tmp/log.${position % 97}`,
+      cwd: `/home/ada/projects/p${position % 13}`,
+      exit_code: position % 5 === 0 ? 1 : 0,
+      duration_ms: position * 7,
+      shell: 'zsh',
+      hostname: `${device}.lan`,
+      version: '0.1.0',
+    };
+  });
 }

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startRelay, startTracker } from '../../scripts/local-network.ts';
-import { cleanUp } from '../../testing/network.ts';
+import { cleanUp } from '../../testing/cleanup.ts';
 import { buildPrograms, createRunner, type Row, selectRows } from './matrix.ts';
 import { PAIRS } from './pairs.ts';
 import { PROGRAMS } from './programs.ts';

@@ -1,88 +1,103 @@
-import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { finished, type Running, startProgram } from '../../scripts/processes.ts';
+import { currentBundle } from '../../testing/bundle.ts';
+import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
+import { makeEntries, makeTestDirectory, startNetwork } from '../../testing/network.ts';
 import { until } from '../../testing/wait.ts';
-import { cleanUp, makeEntries, onCleanup, startGrid } from '../../testing/network.ts';
 
 afterEach(cleanUp);
 
-const ROOT = join(import.meta.dirname, '../..');
+const TEST_TIMEOUT_MS = 180_000;
+const WAIT_MS = 60_000;
+
+/** The peer id of no device. */
+const UNKNOWN_PEER = '12D3KooWRfdEznKxzJbPSkejpr8aRmRX6e8NGW1XWT5irbxBAzuV';
+
+/** A server that accepts connections and never answers. */
+async function startSilentServer(): Promise<{ port: number; connections(): number }> {
+  let connections = 0;
+  const server = createServer((socket) => {
+    connections += 1;
+    socket.on('error', () => {});
+    onCleanup(() => void socket.destroy());
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  onCleanup(() => void server.close());
+  const address = server.address();
+  return {
+    port: typeof address === 'object' ? (address?.port ?? 0) : 0,
+    connections: () => connections,
+  };
+}
 
 describe('a sync', () => {
-  test('that reached some peers and some not ends with 4', async () => {
-    const grid = await startGrid();
-    const [server, laptop] = [grid.device('server'), grid.device('laptop')];
-    server.insert(makeEntries('server', 10));
-    const peerId = String((await (await server.serve()).waitFor('node started'))['peerId']);
-    const nobody = '12D3KooWRfdEznKxzJbPSkejpr8aRmRX6e8NGW1XWT5irbxBAzuV';
-    const { code, stdout, stderr } = await laptop.run('sync', '--peers', `${nobody},${peerId}`);
-    expect(code).toBe(4);
-    expect(stdout).toMatch(/ok$/m);
-    expect(stdout).toMatch(/failed$/m);
-    expect(stderr).toMatch(/reservation: the peer\s+holds no reservation/);
-  }, 60_000);
+  test(
+    'that reaches some peers and not others exits with 4',
+    async () => {
+      const network = await startNetwork();
+      const [server, laptop] = [network.device('server'), network.device('laptop')];
+      server.insert(makeEntries('server', 10));
+      const peerId = String((await (await server.serve()).waitFor('node started'))['peerId']);
+      const { code, stdout, stderr } = await laptop.run('sync', '--peers', `${UNKNOWN_PEER},${peerId}`);
+      expect(code).toBe(4);
+      expect(stdout).toMatch(/ok$/m);
+      expect(stdout).toMatch(/failed$/m);
+      expect(stderr).toMatch(/ reservation: .*no\s+reservation/s);
+    },
+    TEST_TIMEOUT_MS,
+  );
 
   test.each([
     ['SIGINT', 130],
     ['SIGTERM', 143],
   ] as const)(
-    'that is ended by %s ends with %i',
+    'that %s ends exits with %i',
     async (signal, code) => {
-      const grid = await startGrid();
-      // A relay that takes the connection and never answers keeps it busy.
-      const silent = createServer(() => {});
-      await new Promise<void>((resolve) => {
-        silent.listen(0, '127.0.0.1', resolve);
-      });
-      onCleanup(() => void silent.close());
-      const address = silent.address();
-      const port = typeof address === 'object' ? address?.port : undefined;
-      let connected = 0;
-      silent.on('connection', (socket) => {
-        connected += 1;
-        socket.on('error', () => {});
-        onCleanup(() => void socket.destroy());
-      });
-      const nobody = '12D3KooWRfdEznKxzJbPSkejpr8aRmRX6e8NGW1XWT5irbxBAzuV';
-      const syncing = grid
+      const network = await startNetwork();
+      // A relay that never answers keeps the sync busy.
+      const silent = await startSilentServer();
+      const syncing = network
         .device('laptop')
-        .start('sync', '--peers', `/ip4/127.0.0.1/tcp/${port}/p2p/${nobody}`);
-      await until(() => connected > 0, 'it is connecting');
+        .start('sync', '--peers', `/ip4/127.0.0.1/tcp/${silent.port}/p2p/${UNKNOWN_PEER}`);
+      await until(() => silent.connections() > 0, 'the sync is connecting', WAIT_MS);
       syncing.kill(signal);
       expect(await syncing.exited).toBe(code);
     },
-    60_000,
+    TEST_TIMEOUT_MS,
   );
 });
 
 describe('the bundle', () => {
-  test('is one file that does all of it with nothing installed beside it', async () => {
-    execFileSync(process.execPath, ['scripts/build.ts'], { cwd: ROOT });
-    const directory = mkdtempSync(join(tmpdir(), 'rustory-bundle-'));
-    onCleanup(() => rmSync(directory, { recursive: true, force: true }));
-    const program = join(directory, 'rustory-peer.mjs');
-    copyFileSync(join(ROOT, 'dist/peer.js'), program);
-    const grid = await startGrid();
-    const start = (name: string, ...args: string[]): Running => {
-      mkdirSync(join(directory, name), { recursive: true });
-      const { env } = grid.device(name, { LOG_LEVEL: 'info' });
-      const running = startProgram(name, program, { args, env, cwd: join(directory, name) });
-      onCleanup(async () => running.stop());
-      return running;
-    };
-    const recorded = await finished(start('server', 'record', '--cmd', 'make', '--cwd', '/src'));
-    expect(recorded).toMatchObject({ code: 0, stderr: '' });
-    await start('server', 'serve').waitFor('registered', ({ addrs }) =>
-      JSON.stringify(addrs).includes('circuit'),
-    );
-    const synced = await finished(start('laptop', 'sync'));
-    expect(synced.code).toBe(0);
-    expect(synced.stderr).not.toContain('Warning');
-    const { stdout } = await finished(start('laptop', 'entries', '--json'));
-    expect(JSON.parse(stdout)).toMatchObject({ cmd: 'make', cwd: '/src', device_id: 'server' });
-  }, 90_000);
+  test(
+    'is one file that works without installed packages',
+    async () => {
+      const directory = makeTestDirectory();
+      const program = join(directory, 'rustory-peer.mjs');
+      copyFileSync(currentBundle('peer'), program);
+      const network = await startNetwork();
+      const start = (name: string, ...args: string[]): Running => {
+        mkdirSync(join(directory, name), { recursive: true });
+        const { env } = network.device(name, { LOG_LEVEL: 'info' });
+        const running = startProgram(name, program, { args, env, cwd: join(directory, name) });
+        onCleanup(async () => running.stop());
+        return running;
+      };
+      const recorded = await finished(start('server', 'record', '--cmd', 'make', '--cwd', '/src'));
+      expect(recorded).toMatchObject({ code: 0, stderr: '' });
+      await start('server', 'serve').waitFor('registered', ({ addrs }) =>
+        JSON.stringify(addrs).includes('circuit'),
+      );
+      const synced = await finished(start('laptop', 'sync'));
+      expect(synced.code).toBe(0);
+      expect(synced.stderr).not.toContain('Warning');
+      const { stdout } = await finished(start('laptop', 'entries', '--json'));
+      expect(JSON.parse(stdout)).toMatchObject({ cmd: 'make', cwd: '/src', device_id: 'server' });
+    },
+    TEST_TIMEOUT_MS,
+  );
 });

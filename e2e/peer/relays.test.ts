@@ -1,22 +1,26 @@
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { parseLines, type Relay, startRelay } from '../../scripts/local-network.ts';
+import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
+import { type Device, makeEntries, startNetwork, type TestNetwork } from '../../testing/network.ts';
 import { until } from '../../testing/wait.ts';
-import { cleanUp, type Device, type Grid, makeEntries, onCleanup, startGrid } from '../../testing/network.ts';
 
 afterEach(cleanUp);
 
+const TEST_TIMEOUT_MS = 300_000;
+const WAIT_MS = 60_000;
+
 const DEAD_RELAY = '/ip4/127.0.0.1/tcp/9/p2p/12D3KooWSCufgHzV4fCwRijfH2k3abrpAJxTKxEvN1FDuRXA2U9x';
 
-async function startSecondRelay({ directory }: Grid, listen = '/ip4/127.0.0.1/tcp/0'): Promise<Relay> {
+async function startSecondRelay({ directory }: TestNetwork, listen = '/ip4/127.0.0.1/tcp/0'): Promise<Relay> {
   const env = { RELAY_LISTEN: listen, RELAY_IDENTITY_KEY_FILE: join(directory, 'second-relay.key') };
   const relay = await startRelay(directory, { env });
   onCleanup(async () => relay.stop());
   return relay;
 }
 
-/** The relays through which the trackers say that the only other device can be reached. */
-async function advertised(device: Device, relays: readonly Relay[]): Promise<Relay[]> {
+/** The relays through which the trackers list the only other device. */
+async function listedRelays(device: Device, relays: readonly Relay[]): Promise<Relay[]> {
   const { stdout } = await device.run('peers', '--json');
   const [other] = parseLines<{ addrs: string[]; source: string }>(stdout);
   return relays.filter(({ address }) =>
@@ -25,40 +29,52 @@ async function advertised(device: Device, relays: readonly Relay[]): Promise<Rel
 }
 
 describe('a device with two relays', () => {
-  test('is listed with those it holds a reservation on at that moment, through a restart of one', async () => {
-    const grid = await startGrid();
-    const second = await startSecondRelay(grid);
-    const both = [grid.relay, second];
-    const relays = { RUSTORY_RELAY_ADDR: both.map(({ address }) => address).join(',') };
-    const [server, laptop] = [grid.device('server', relays), grid.device('laptop')];
-    server.insert(makeEntries('server', 100));
-    await server.serve();
-    await until(async () => (await advertised(laptop, both)).length === 2, 'both are listed');
-    await second.stop();
-    await until(async () => (await advertised(laptop, both)).length === 1, 'the stopped one is left out');
-    expect(await advertised(laptop, both)).toEqual([grid.relay]);
-    expect((await laptop.run('sync')).code).toBe(0);
-    await startSecondRelay(grid, second.address.replace(/\/p2p\/.*$/, ''));
-    await until(async () => (await advertised(laptop, both)).length === 2, 'it is listed again');
-  }, 90_000);
+  test(
+    'is listed with the relays it has a reservation on, also while one restarts',
+    async () => {
+      const network = await startNetwork();
+      const second = await startSecondRelay(network);
+      const both = [network.relay, second];
+      const relays = { RUSTORY_RELAY_ADDR: both.map(({ address }) => address).join(',') };
+      const [server, laptop] = [network.device('server', relays), network.device('laptop')];
+      const listsRelays = async (count: number): Promise<boolean> =>
+        (await listedRelays(laptop, both)).length === count;
+      server.insert(makeEntries('server', 100));
+      await server.serve();
+      await until(async () => listsRelays(2), 'both relays are listed', WAIT_MS);
+      await second.stop();
+      await until(async () => listsRelays(1), 'the stopped relay is not listed', WAIT_MS);
+      expect(await listedRelays(laptop, both)).toEqual([network.relay]);
+      expect((await laptop.run('sync')).code).toBe(0);
+      await startSecondRelay(network, second.address.replace(/\/p2p\/.*$/, ''));
+      await until(async () => listsRelays(2), 'the restarted relay is listed again', WAIT_MS);
+    },
+    TEST_TIMEOUT_MS,
+  );
 });
 
 describe('a watch', () => {
-  test('tries the relay that failed in the round before last', async () => {
-    const grid = await startGrid();
-    const relays = {
-      RUSTORY_RELAY_ADDR: `${DEAD_RELAY},${grid.relay.address}`,
-      RUSTORY_P2P_REQUEST_ATTEMPTS: '1',
-    };
-    const laptop = grid.device('laptop', relays);
-    const nobody = '12D3KooWRfdEznKxzJbPSkejpr8aRmRX6e8NGW1XWT5irbxBAzuV';
-    const watching = laptop.start('sync', '--watch', '--json', '--interval-sec', '1', '--peers', nobody);
-    const rounds = (): string[] =>
-      parseLines<{ reports: [{ error: string }] }>(watching.stdout()).map(
-        ({ reports: [{ error }] }) => error,
+  test(
+    'tries a relay that failed in an earlier round last',
+    async () => {
+      const network = await startNetwork();
+      const relays = {
+        RUSTORY_RELAY_ADDR: `${DEAD_RELAY},${network.relay.address}`,
+        RUSTORY_P2P_REQUEST_ATTEMPTS: '1',
+      };
+      const laptop = network.device('laptop', relays);
+      const unknownPeer = '12D3KooWRfdEznKxzJbPSkejpr8aRmRX6e8NGW1XWT5irbxBAzuV';
+      const watching = laptop.start(
+        ...['sync', '--watch', '--json', '--interval-sec', '1', '--peers', unknownPeer],
       );
-    await until(() => rounds().length >= 2, 'two rounds are over');
-    expect(rounds()[0]).toMatch(/tcp: .*; .*reservation: /);
-    expect(rounds()[1]).toMatch(/reservation: .*; .*tcp: /);
-  }, 60_000);
+      const errors = (): string[] =>
+        parseLines<{ reports: [{ error: string }] }>(watching.stdout()).map(
+          ({ reports: [{ error }] }) => error,
+        );
+      await until(() => errors().length >= 2, 'two rounds are done', WAIT_MS);
+      expect(errors()[0]).toMatch(/tcp: .*; .*reservation: /);
+      expect(errors()[1]).toMatch(/reservation: .*; .*tcp: /);
+    },
+    TEST_TIMEOUT_MS,
+  );
 });

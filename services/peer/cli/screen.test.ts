@@ -1,5 +1,5 @@
-import { Writable } from 'node:stream';
 import { describe, expect, test } from '@jest/globals';
+import { createTestOutput } from '../../../testing/cli.ts';
 import {
   createScreen,
   formatAge,
@@ -7,34 +7,27 @@ import {
   formatBytes,
   formatDuration,
   formatTable,
-  type Output,
   printable,
   shortenPeerIds,
   wrap,
 } from './screen.ts';
 
-function createOutput(isTTY: boolean): Output & { text(): string } {
-  let text = '';
-  const stream = new Writable({
-    write(chunk: Buffer, _, done) {
-      text += chunk.toString();
-      done();
-    },
-  });
-  return Object.assign(stream, { text: () => text, isTTY, columns: 20 });
-}
-
 function createTestScreen(isTTY: boolean, useColor = true) {
-  const [stdout, stderr] = [createOutput(isTTY), createOutput(isTTY)];
-  const time = { now: 0 };
-  return { screen: createScreen({ stdout, stderr, useColor, clock: () => time.now }), stdout, stderr, time };
+  const [stdout, stderr] = [createTestOutput(isTTY, 20), createTestOutput(isTTY, 20)];
+  const time = { nowMs: 0 };
+  return {
+    screen: createScreen({ stdout, stderr, useColor, clock: () => time.nowMs }),
+    stdout,
+    stderr,
+    time,
+  };
 }
 
 describe('progress', () => {
   test('rewrites one line on a terminal, cut to its width, and erases it at the end', () => {
     const { screen, stderr, time } = createTestScreen(true);
     screen.progress('1,000 entries');
-    time.now += 200;
+    time.nowMs += 200;
     screen.progress('12,000 entries, much too long a line');
     screen.note('done');
     expect(stderr.text()).toBe('\r\u001B[2K1,000 entries\r\u001B[2K12,000 entries, muc\r\u001B[2Kdone\n');
@@ -43,7 +36,7 @@ describe('progress', () => {
   test('is a plain line every two seconds elsewhere, and none for short work', () => {
     const { screen, stderr, time } = createTestScreen(false);
     for (const entries of [1, 2, 3, 4, 5]) {
-      time.now += 900;
+      time.nowMs += 900;
       screen.progress(`${entries} entries`);
     }
     expect(stderr.text()).toBe('3 entries\n');

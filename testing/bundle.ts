@@ -1,0 +1,37 @@
+// The bundles of `npm run build` for tests that run them.
+import { execFileSync } from 'node:child_process';
+import { existsSync, globSync, mkdtempSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ServiceName } from '../scripts/processes.ts';
+import { onCleanup } from './cleanup.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+
+/** Files that a bundle is made from, besides the packages. */
+const SOURCES = ['services/**/*.ts', 'package.json', 'package-lock.json', 'scripts/build.ts'];
+
+/**
+ * The path of a bundle of the current sources: the one in `dist` when it is up to date, otherwise one that is built
+ * for this test. `dist` itself is not written, because other tests may be reading it.
+ */
+export function currentBundle(service: ServiceName): string {
+  const built = join(ROOT, 'dist', `${service}.js`);
+  return isUpToDate(built) ? built : join(buildElsewhere(), `${service}.js`);
+}
+
+function isUpToDate(bundle: string): boolean {
+  if (!existsSync(bundle)) return false;
+  const builtMs = statSync(bundle).mtimeMs;
+  const sources = globSync(SOURCES, { cwd: ROOT, exclude: ['**/*.test.ts'] });
+  return sources.every((source) => statSync(join(ROOT, source)).mtimeMs < builtMs);
+}
+
+/** Builds in a directory of its own, because the build writes to `dist` of its working directory. */
+function buildElsewhere(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'rustory-build-'));
+  onCleanup(() => rmSync(directory, { recursive: true, force: true }));
+  for (const name of ['services', 'node_modules']) symlinkSync(join(ROOT, name), join(directory, name));
+  execFileSync(process.execPath, [join(ROOT, 'scripts/build.ts')], { cwd: directory });
+  return join(directory, 'dist');
+}
