@@ -10,9 +10,6 @@ import { until } from '../../testing/wait.ts';
 
 afterEach(cleanUp);
 
-const TEST_TIMEOUT_MS = 180_000;
-const WAIT_MS = 60_000;
-
 /** The peer id of no device. */
 const UNKNOWN_PEER = '12D3KooWRfdEznKxzJbPSkejpr8aRmRX6e8NGW1XWT5irbxBAzuV';
 
@@ -36,68 +33,56 @@ async function startSilentServer(): Promise<{ port: number; connections(): numbe
 }
 
 describe('a sync', () => {
-  test(
-    'that reaches some peers and not others exits with 4',
-    async () => {
-      const network = await startNetwork();
-      const [server, laptop] = [network.device('server'), network.device('laptop')];
-      server.insert(makeEntries('server', 10));
-      const peerId = String((await (await server.serve()).waitFor('node started'))['peerId']);
-      const { code, stdout, stderr } = await laptop.run('sync', '--peers', `${UNKNOWN_PEER},${peerId}`);
-      expect(code).toBe(4);
-      expect(stdout).toMatch(/ok$/m);
-      expect(stdout).toMatch(/failed$/m);
-      expect(stderr).toMatch(/ reservation: .*no\s+reservation/s);
-    },
-    TEST_TIMEOUT_MS,
-  );
+  test('that reaches some peers and not others exits with 4', async () => {
+    const network = await startNetwork();
+    const [server, laptop] = [network.device('server'), network.device('laptop')];
+    server.insert(makeEntries('server', 10));
+    const peerId = String((await (await server.serve()).waitFor('node started'))['peerId']);
+    const { code, stdout, stderr } = await laptop.run('sync', '--peers', `${UNKNOWN_PEER},${peerId}`);
+    expect(code).toBe(4);
+    expect(stdout).toMatch(/ok$/m);
+    expect(stdout).toMatch(/failed$/m);
+    expect(stderr).toMatch(/ reservation: .*no\s+reservation/s);
+  });
 
   test.each([
     ['SIGINT', 130],
     ['SIGTERM', 143],
-  ] as const)(
-    'that %s ends exits with %i',
-    async (signal, code) => {
-      const network = await startNetwork();
-      // A relay that never answers keeps the sync busy.
-      const silent = await startSilentServer();
-      const syncing = network
-        .device('laptop')
-        .start('sync', '--peers', `/ip4/127.0.0.1/tcp/${silent.port}/p2p/${UNKNOWN_PEER}`);
-      await until(() => silent.connections() > 0, 'the sync is connecting', WAIT_MS);
-      syncing.kill(signal);
-      expect(await syncing.exited).toBe(code);
-    },
-    TEST_TIMEOUT_MS,
-  );
+  ] as const)('that %s ends exits with %i', async (signal, code) => {
+    const network = await startNetwork();
+    // A relay that never answers keeps the sync busy.
+    const silent = await startSilentServer();
+    const syncing = network
+      .device('laptop')
+      .start('sync', '--peers', `/ip4/127.0.0.1/tcp/${silent.port}/p2p/${UNKNOWN_PEER}`);
+    await until(() => silent.connections() > 0, 'the sync is connecting');
+    syncing.kill(signal);
+    expect(await syncing.exited).toBe(code);
+  });
 });
 
 describe('the bundle', () => {
-  test(
-    'is one file that works without installed packages',
-    async () => {
-      const directory = makeTestDirectory();
-      const program = join(directory, 'rustory-peer.mjs');
-      copyFileSync(currentBundle('peer'), program);
-      const network = await startNetwork();
-      const start = (name: string, ...args: string[]): Running => {
-        mkdirSync(join(directory, name), { recursive: true });
-        const { env } = network.device(name, { LOG_LEVEL: 'info' });
-        const running = startProgram(name, program, { args, env, cwd: join(directory, name) });
-        onCleanup(async () => running.stop());
-        return running;
-      };
-      const recorded = await finished(start('server', 'record', '--cmd', 'make', '--cwd', '/src'));
-      expect(recorded).toMatchObject({ code: 0, stderr: '' });
-      await start('server', 'serve').waitFor('registered', ({ addrs }) =>
-        JSON.stringify(addrs).includes('circuit'),
-      );
-      const synced = await finished(start('laptop', 'sync'));
-      expect(synced.code).toBe(0);
-      expect(synced.stderr).not.toContain('Warning');
-      const { stdout } = await finished(start('laptop', 'entries', '--json'));
-      expect(JSON.parse(stdout)).toMatchObject({ cmd: 'make', cwd: '/src', device_id: 'server' });
-    },
-    TEST_TIMEOUT_MS,
-  );
+  test('is one file that works without installed packages', async () => {
+    const directory = makeTestDirectory();
+    const program = join(directory, 'rustory-peer.mjs');
+    copyFileSync(currentBundle('peer'), program);
+    const network = await startNetwork();
+    const start = (name: string, ...args: string[]): Running => {
+      mkdirSync(join(directory, name), { recursive: true });
+      const { env } = network.device(name, { LOG_LEVEL: 'info' });
+      const running = startProgram(name, program, { args, env, cwd: join(directory, name) });
+      onCleanup(async () => running.stop());
+      return running;
+    };
+    const recorded = await finished(start('server', 'record', '--cmd', 'make', '--cwd', '/src'));
+    expect(recorded).toMatchObject({ code: 0, stderr: '' });
+    await start('server', 'serve').waitFor('registered', ({ addrs }) =>
+      JSON.stringify(addrs).includes('circuit'),
+    );
+    const synced = await finished(start('laptop', 'sync'));
+    expect(synced.code).toBe(0);
+    expect(synced.stderr).not.toContain('Warning');
+    const { stdout } = await finished(start('laptop', 'entries', '--json'));
+    expect(JSON.parse(stdout)).toMatchObject({ cmd: 'make', cwd: '/src', device_id: 'server' });
+  });
 });

@@ -26,5 +26,5 @@ describe('a device that serves in one process and syncs in another, with one ide
     expect(await watching.stop()).toBe(0);
     expect(watching.stdout()).toContain('"failed":0');
     expect(watching.stdout()).not.toContain('"error"');
-  }, 180_000);
+  });
 });

@@ -8,7 +8,6 @@ import { until } from '../../testing/wait.ts';
 afterEach(cleanUp);
 
 const TEST_TIMEOUT_MS = 300_000;
-const WAIT_MS = 60_000;
 
 const DEAD_RELAY = '/ip4/127.0.0.1/tcp/9/p2p/12D3KooWSCufgHzV4fCwRijfH2k3abrpAJxTKxEvN1FDuRXA2U9x';
 
@@ -41,13 +40,13 @@ describe('a device with two relays', () => {
         (await listedRelays(laptop, both)).length === count;
       server.insert(makeEntries('server', 100));
       await server.serve();
-      await until(async () => listsRelays(2), 'both relays are listed', WAIT_MS);
+      await until(async () => listsRelays(2), 'both relays are listed');
       await second.stop();
-      await until(async () => listsRelays(1), 'the stopped relay is not listed', WAIT_MS);
+      await until(async () => listsRelays(1), 'the stopped relay is not listed');
       expect(await listedRelays(laptop, both)).toEqual([network.relay]);
       expect((await laptop.run('sync')).code).toBe(0);
       await startSecondRelay(network, second.address.replace(/\/p2p\/.*$/, ''));
-      await until(async () => listsRelays(2), 'the restarted relay is listed again', WAIT_MS);
+      await until(async () => listsRelays(2), 'the restarted relay is listed again');
     },
     TEST_TIMEOUT_MS,
   );
@@ -71,7 +70,7 @@ describe('a watch', () => {
         parseLines<{ reports: [{ error: string }] }>(watching.stdout()).map(
           ({ reports: [{ error }] }) => error,
         );
-      await until(() => errors().length >= 2, 'two rounds are done', WAIT_MS);
+      await until(() => errors().length >= 2, 'two rounds are done');
       expect(errors()[0]).toMatch(/tcp: .*; .*reservation: /);
       expect(errors()[1]).toMatch(/reservation: .*; .*tcp: /);
     },
