@@ -1,4 +1,4 @@
-// What the peer's network tests start: real nodes on loopback, a stock relay, and devices with a database each.
+// Test support for the peer: real nodes on loopback, a stock relay, and devices with a database each.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +10,8 @@ import type { Libp2p, PrivateKey } from '@libp2p/interface';
 import { ping } from '@libp2p/ping';
 import { createLibp2p } from 'libp2p';
 import type { Logger } from '../services/shared/log.ts';
+import { monotonicMs, unixSeconds } from '../services/shared/clock.ts';
+import { onCleanup } from './cleanup.ts';
 import { until } from './wait.ts';
 import { loadCipher } from '../services/private-network/cipher.ts';
 import { generateSwarmKey, type SwarmKey } from '../services/private-network/key.ts';
@@ -19,25 +21,16 @@ import { createDialer } from '../services/peer/network/dial.ts';
 import type { Entry } from '../services/peer/history/entry.ts';
 import { createPeerNode, type PeerNode } from '../services/peer/network/node.ts';
 import type { PullDeps } from '../services/peer/sync/pull.ts';
+import { PROBE_TIMINGS, type ProbeTimings } from '../services/peer/network/relay-probe.ts';
+import { RELAY_TIMINGS, type RelayTimings } from '../services/peer/network/relay-state.ts';
 import { createReservations } from '../services/peer/network/reservation.ts';
 import { servePulls } from '../services/peer/sync/serve.ts';
 import { createStore, type Store } from '../services/peer/history/store.ts';
 
-/** The swarm key that all nodes of a test share unless they are given another. */
+/** The default swarm key of all nodes of a test. */
 export const testSwarmKey = generateSwarmKey();
 
-const cleanups: Array<() => Promise<void> | void> = [];
-
-/** Runs after the test, last come first served. */
-export function onCleanup(cleanup: () => Promise<void> | void): void {
-  cleanups.push(cleanup);
-}
-
-/** Stops and removes all that the test started; for `afterEach`. */
-export async function cleanUp(): Promise<void> {
-  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
-}
-
+/** A temporary directory that is removed after the test. */
 export function makeDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), 'rustory-peer-'));
   onCleanup(() => rmSync(directory, { recursive: true, force: true }));
@@ -69,12 +62,12 @@ export function readEntries(store: Store): Entry[] {
 export interface TestRelayOptions {
   readonly identity?: PrivateKey;
   readonly port?: number;
-  /** How long a reservation lasts, in milliseconds. */
+  /** Lifetime of a reservation in milliseconds. Default: that of the library. */
   readonly reservationMs?: number;
-  /** Bytes per circuit and direction; unlimited when absent. */
+  /** Maximum bytes per circuit and direction. Default: unlimited. */
   readonly circuitBytes?: number;
   readonly swarmKey?: SwarmKey;
-  /** False for a node that is no relay. */
+  /** False for a node without the relay protocol. */
   readonly hop?: boolean;
 }
 
@@ -85,7 +78,7 @@ export interface TestRelay {
   readonly port: number;
 }
 
-/** The library's own relay server, which is the reference for the wire. */
+/** The relay server of the library, which is the reference for the wire protocol. */
 export async function startTestRelay(options: TestRelayOptions = {}): Promise<TestRelay> {
   const identity = options.identity ?? (await generateKeyPair('Ed25519'));
   const limits = {
@@ -130,7 +123,7 @@ export interface TestDevice {
   readonly peerId: string;
 }
 
-/** A started node with a database of its own. */
+/** A started node with its own database. */
 export async function startDevice(
   listen: readonly string[] = [],
   swarmKey: SwarmKey = testSwarmKey,
@@ -144,7 +137,7 @@ export async function startDevice(
   return { node, store: createStore(database), peerId: node.libp2p.peerId.toString() };
 }
 
-/** A logger that keeps its lines, for tests that look at what was logged. */
+/** A logger that keeps its lines. */
 export function createTestLog(): {
   log: Logger;
   lines: Array<{ message: string } & Record<string, unknown>>;
@@ -156,26 +149,39 @@ export function createTestLog(): {
   return { log: log as unknown as Logger, lines };
 }
 
-const clock = (): number => performance.now();
+/** Timings of the probe and of the reservations that are short enough for a test. */
+export const SHORT_PROBE_TIMINGS: ProbeTimings = {
+  ...PROBE_TIMINGS,
+  networkIntervalMs: 10,
+  idleTimeoutMs: 200,
+};
+export const SHORT_RELAY_TIMINGS: RelayTimings = { ...RELAY_TIMINGS, backoffBaseMs: 40, backoffCapMs: 200 };
 
-/** A device that answers pulls and holds a reservation on each of the relays, which it makes again by itself. */
-export async function startServingDevice(
-  relays: readonly string[],
-  listen: readonly string[] = [],
-  network?: () => string,
-) {
-  const device = await startDevice(listen);
+export interface ServingDeviceOptions {
+  /** Multiaddrs to listen on. Default: none. */
+  readonly listen?: readonly string[];
+  /** The addresses of the machine as text. Default: those of the operating system. */
+  readonly network?: () => string;
+  readonly relayTimings?: RelayTimings;
+}
+
+/** A device that answers pulls and holds a reservation on each of the relays. */
+export async function startServingDevice(relays: readonly string[], options: ServingDeviceOptions = {}) {
+  const device = await startDevice(options.listen);
   const { log, lines } = createTestLog();
-  onCleanup(await servePulls({ libp2p: device.node.libp2p, store: device.store, log, clock }));
+  const { libp2p } = device.node;
+  onCleanup(await servePulls({ libp2p, store: device.store, log, nowMs: monotonicMs }));
   const reservations = createReservations({
     node: device.node,
     relays,
     log,
     onChange: () => {},
-    clock,
-    now: () => Date.now() / 1000,
+    nowMs: monotonicMs,
+    nowUnixSeconds: unixSeconds,
     random: () => 0.5,
-    ...(network && { network }),
+    network: options.network,
+    probeTimings: SHORT_PROBE_TIMINGS,
+    relayTimings: options.relayTimings ?? SHORT_RELAY_TIMINGS,
   });
   reservations.start();
   onCleanup(async () => reservations.stop());
@@ -183,15 +189,15 @@ export async function startServingDevice(
   return { ...device, reservations, lines };
 }
 
-/** What a pull of the device needs, with little patience. */
+/** The dependencies of a pull by the device, with a short idle timeout. */
 export function createTestPullDeps({ node, store }: TestDevice, relays: readonly string[] = []): PullDeps {
-  const dialer = createDialer({ libp2p: node.libp2p, relays, strategy: 'relay-first', clock });
+  const dialer = createDialer({ libp2p: node.libp2p, relays, strategy: 'relay-first', nowMs: monotonicMs });
   const retry = { attempts: 3, timeoutBaseMs: 5_000, timeoutCapMs: 10_000, backoffBaseMs: 10 };
   return {
     dialer,
     store,
     retry,
-    clock,
+    nowMs: monotonicMs,
     sleep: async (ms, signal) => sleep(ms, undefined, { ...(signal && { signal }) }),
   };
 }

@@ -18,7 +18,7 @@ export const RECORDED_ENTRIES: readonly Entry[] = trickyEntries('recorded').slic
 /** The request that both sides send. */
 const REQUEST = { cursor: 0, limit: 1000 };
 
-const STREAM_TIMEOUT = { silenceMs: STEP_TIMEOUT_MS };
+const STREAM_TIMEOUT = { idleTimeoutMs: STEP_TIMEOUT_MS };
 
 /** One exchange for each version: the first request of the program, and its response with all entries. */
 export type SyncTranscript = Record<string, { readonly request: string; readonly answer: string }>;

@@ -2,12 +2,11 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from '@jest/globals';
 import { pull, type PullReport } from '../../services/peer/sync/pull.ts';
+import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
 import {
-  cleanUp,
   createTestPullDeps,
   makeDirectory,
   makeEntries,
-  onCleanup,
   readEntries,
   startDevice,
   startServingDevice,

@@ -1,19 +1,19 @@
-// The tracker's wire contract: what `rr` clients send and parse. The tracker validates against these schemas,
-// the peer parses answers with them, and the OpenAPI document is made from them.
+// The tracker's wire contract. The tracker validates requests with these schemas and the OpenAPI document is generated
+// from them. Answers have two schemas each: what our tracker sends, and what a client accepts.
 import { z } from 'zod';
 
-/** Most addresses one registration may carry. */
+/** Maximum addresses of one registration. */
 export const MAX_ADDRS = 32;
 /** Longest address, in bytes of UTF-8. */
 export const MAX_ADDR_BYTES = 512;
-/** Longest string in `meta`, in bytes of UTF-8; also the longest `user_id` and textual peer id. */
+/** Longest string in `meta`, `user_id` and textual peer id, in bytes of UTF-8. */
 export const MAX_STRING_BYTES = 256;
-/** Most fields in `meta`, those of newer clients included. */
+/** Maximum fields in `meta`, including those of newer clients. */
 export const MAX_META_FIELDS = 32;
 /** Largest request body, in bytes. */
 export const MAX_BODY_BYTES = 64 * 1024;
 
-/** How often a client registers again, in seconds; half the shortest time to live that keeps it listed. */
+/** Interval between two registrations of a client, in seconds: half of the shortest time to live. */
 export const HEARTBEAT_SECONDS = 30;
 
 /** Text that can be stored, logged and listed: well-formed, without NUL, at most `MAX_STRING_BYTES`. */
@@ -27,8 +27,8 @@ const metaString = boundedString.nullish();
 const metaScalar = z.union([boundedString, z.boolean(), z.number(), z.null()]);
 
 /**
- * What a device tells of itself. serde writes `null` for an empty `Option`, so each field may be absent or
- * `null`; scalars that only newer clients know are kept and returned.
+ * How a device describes itself. serde writes `null` for an empty `Option`, so each field may be absent or `null`.
+ * Scalars that only newer clients know are kept and returned.
  */
 export const metaSchema = z
   .object({
@@ -55,17 +55,19 @@ export const registerRequestSchema = z
   })
   .meta({ id: 'RegisterRequest' });
 
+export const unregisterRequestSchema = z.object({ peer_id: boundedString }).meta({ id: 'UnregisterRequest' });
+
+// The answers as our tracker sends them; the OpenAPI document describes these.
+
 export const registerAnswerSchema = z
   .object({ ok: z.literal(true), ttl_sec: z.int().positive() })
   .meta({ id: 'RegisterAnswer' });
-
-export const unregisterRequestSchema = z.object({ peer_id: boundedString }).meta({ id: 'UnregisterRequest' });
 
 export const unregisterAnswerSchema = z
   .object({ ok: z.literal(true), removed: z.boolean() })
   .meta({ id: 'UnregisterAnswer' });
 
-/** One registered device, as listed. Clients refuse a whole list in which `last_seen_unix` is missing or no integer. */
+/** One registered device. `rr` rejects a whole list in which `last_seen_unix` is missing or not an integer. */
 export const peerSchema = z
   .object({
     peer_id: z.string(),
@@ -76,7 +78,7 @@ export const peerSchema = z
   })
   .meta({ id: 'Peer' });
 
-/** `next_cursor` is there only when pages were asked for; `null` on the last. */
+/** `next_cursor` is present only when pages were requested; it is `null` on the last page. */
 export const listAnswerSchema = z
   .object({ peers: z.array(peerSchema), next_cursor: z.string().nullish() })
   .meta({ id: 'PeerList' });
@@ -91,6 +93,31 @@ export const problemSchema = z
     detail: z.string().optional(),
   })
   .meta({ id: 'Problem' });
+
+// The answers as a client accepts them: only the fields that it uses, because the tracker may be another
+// implementation, such as the one of `rr`, or a newer version. Unknown fields are ignored.
+
+/** The answer to a registration or an unregistration. */
+export const acceptedAckSchema = z.object({ ok: z.literal(true) });
+
+/** A list whose entries are checked one by one with `acceptedPeerSchema`, so that one bad entry costs no other. */
+export const acceptedListSchema = z.object({ peers: z.array(z.unknown()) });
+
+export const acceptedPeerSchema = z.object({
+  peer_id: z.string(),
+  addrs: z.array(z.string()),
+  meta: z
+    .object({
+      user_id: z.string().nullish(),
+      device_id: z.string().nullish(),
+      hostname: z.string().nullish(),
+    })
+    .nullish(),
+  last_seen_unix: z.int(),
+});
+
+/** The parts of an RFC 9457 problem that an error message repeats. */
+export const acceptedProblemSchema = z.object({ title: z.string(), detail: z.string().optional() });
 
 export type Meta = z.infer<typeof metaSchema>;
 export type RegisterRequest = z.infer<typeof registerRequestSchema>;

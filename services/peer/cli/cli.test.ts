@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { parse } from 'smol-toml';
 import { createTestHome, type TestHome } from '../../../testing/cli.ts';
-import { cleanUp } from '../../../testing/peer.ts';
+import { cleanUp } from '../../../testing/cleanup.ts';
 import { COMMANDS } from './cli.ts';
 
 let device: TestHome;

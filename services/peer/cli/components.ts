@@ -56,8 +56,8 @@ export function createServingComponents(
     relays,
     log,
     onChange: () => heartbeat.changed(),
-    clock,
-    now,
+    nowMs: clock,
+    nowUnixSeconds: now,
     random: Math.random,
   });
   const heartbeat = createHeartbeat({
@@ -75,7 +75,7 @@ export function createServingComponents(
   return [
     {
       name: 'pulls',
-      start: async () => void (stopServing = await servePulls({ libp2p, store, log, clock })),
+      start: async () => void (stopServing = await servePulls({ libp2p, store, log, nowMs: clock })),
       stop: async () => stopServing?.(),
     },
     { name: 'reservations', start: async () => reservations.start(), stop: async () => reservations.stop() },

@@ -75,10 +75,10 @@ export function createPullDeps(
   store: Store,
 ): PullDeps {
   return {
-    dialer: createDialer({ libp2p, relays, strategy: dialStrategy, clock }),
+    dialer: createDialer({ libp2p, relays, strategy: dialStrategy, nowMs: clock }),
     store,
     retry,
-    clock,
+    nowMs: clock,
     sleep: pause,
   };
 }

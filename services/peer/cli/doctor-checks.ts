@@ -5,7 +5,7 @@ import { ConfigError, describeError } from '../../shared/errors.ts';
 import { readIdentity } from '../../private-network/identity.ts';
 import { type PeerConfig, PROGRAM } from '../config/config.ts';
 import { openRelay } from '../network/dial.ts';
-import { explainFailure, followStages, type Stage } from '../network/dial-report.ts';
+import { createDialProgress, explainFailure, type Stage } from '../network/dial-report.ts';
 import type { PeerNode } from '../network/node.ts';
 import { clock, createTrackers, loadSwarmKey, openHistory } from './context.ts';
 import { adviceOf } from './exit-codes.ts';
@@ -110,7 +110,7 @@ export async function checkTrackers(config: PeerConfig, signal: AbortSignal): Pr
     trackers.map(async (tracker): Promise<Finding> => {
       const startMs = clock();
       try {
-        const { length } = await tracker.list(config.userId, signal);
+        const { length } = (await tracker.list(config.userId, signal)).peers;
         const detail = `${tracker.url} answered in ${Math.round(clock() - startMs)} ms and lists ${formatAmount(length, 'device', 'devices')} of this user.`;
         return { subject: 'tracker', state: 'ok', detail };
       } catch (error) {
@@ -138,17 +138,17 @@ export async function checkRelays(
   const findings: Finding[] = [];
   for (const relay of relays) {
     const deadline = AbortSignal.timeout(RELAY_TIMEOUT_MS);
-    let stage: Stage = 'tcp';
+    const progress = createDialProgress();
     try {
-      const onProgress = followStages((reached) => void (stage = reached));
+      const { onProgress } = progress;
       const connection = await openRelay(libp2p, relay, { signal: deadline, onProgress });
-      stage = 'protocol';
+      progress.stage = 'protocol';
       const stream = await connection.newStream(HOP_PROTOCOL, { signal: deadline });
       stream.abort(new Error('Only the protocol was checked.'));
       const roundTripMs = await libp2p.services.ping.ping(connection.remotePeer, { signal: deadline });
       findings.push({ subject: 'relay', state: 'ok', detail: `${relay}, round trip ${roundTripMs} ms` });
     } catch (error) {
-      const failed = explainFailure(relay, stage, error, deadline.aborted ? RELAY_TIMEOUT_MS : undefined);
+      const failed = explainFailure(relay, progress, error, deadline.aborted ? RELAY_TIMEOUT_MS : undefined);
       findings.push({
         subject: 'relay',
         state: 'failed',

@@ -21,7 +21,6 @@ export const SIGNAL_EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
 const EXITS_BY_ERROR_CODE: Readonly<Record<string, ExitName>> = {
   CONFIG_INVALID: 'config',
   DATABASE_UNUSABLE: 'database',
-  PEER_INVALID: 'usage',
   // The reader of the output closed the pipe, as `head` does.
   EPIPE: 'ok',
 };

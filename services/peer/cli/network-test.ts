@@ -14,7 +14,7 @@ import type { Entry } from '../history/entry.ts';
 import type { Store } from '../history/store.ts';
 import { peerIdOf } from '../network/addresses.ts';
 import type { PeerNode } from '../network/node.ts';
-import { reserveOn } from '../network/reservation.ts';
+import { circuitAddresses, requestReservation } from '../network/reservation.ts';
 import { servePulls } from '../sync/serve.ts';
 import { syncRound } from '../sync/sync-round.ts';
 import { clock, createNode, createPullDeps, createTrackers, now, openHistory } from './context.ts';
@@ -69,7 +69,12 @@ async function testBetween(
   try {
     history.store.insert(makeEntries(serving));
     await node.start();
-    stopServing = await servePulls({ libp2p: node.libp2p, store: history.store, log: options.log, clock });
+    stopServing = await servePulls({
+      libp2p: node.libp2p,
+      store: history.store,
+      log: options.log,
+      nowMs: clock,
+    });
     const reservation = await reserve(node, relay, options);
     const peerId = node.libp2p.peerId.toString();
     await whileRegistered(serving, peerId, reservation.addresses, options, async () =>
@@ -134,15 +139,11 @@ async function reserve(
     const connection = await node.libp2p.dial(multiaddr(given), { signal: deadline });
     relay = `${given}/p2p/${connection.remotePeer.toString()}`;
   }
-  const granted = await reserveOn(node, relay, signal);
-  if ('stage' in granted) throw new Error(`${relay}: no reservation: ${granted.stage}: ${granted.reason}`);
-  const announced = granted.addrs.map((bytes) => multiaddr(bytes).toString());
+  const result = await requestReservation(node, relay, signal);
+  if (!result.ok) throw new Error(`${relay}: no reservation: ${result.reason}: ${result.attempt.reason}.`);
+  const announced = result.reservation.addrs.map((bytes) => multiaddr(bytes).toString());
   onStep(`reserved on ${relay}, which announces ${announced.join(', ')}`);
-  const relayAddresses = [...new Set([relay, ...announced])];
-  return {
-    relay,
-    addresses: relayAddresses.map((address) => `${address}/p2p-circuit/p2p/${node.libp2p.peerId.toString()}`),
-  };
+  return { relay, addresses: circuitAddresses(relay, result.reservation, node.libp2p.peerId.toString()) };
 }
 
 /** Registers with every tracker, does the work while all of them list the device, and unregisters. */
@@ -156,8 +157,8 @@ async function whileRegistered(
   const trackers = createTrackers(config);
   const { userId, deviceId } = config;
   const meta = { user_id: userId, device_id: deviceId, hostname: deviceId, version: VERSION };
-  const listedAddresses = async (tracker: TrackerClient): Promise<string[] | undefined> =>
-    (await tracker.list(userId, signal)).find((peer) => peer.peer_id === peerId)?.addrs;
+  const listedAddresses = async (tracker: TrackerClient): Promise<readonly string[] | undefined> =>
+    (await tracker.list(userId, signal)).peers.find((peer) => peer.peerId === peerId)?.addresses;
   try {
     for (const tracker of trackers) {
       await tracker.register({ peerId, addresses, meta }, signal);
@@ -194,11 +195,11 @@ async function pullThrough(
       peerBook,
       userId: pulling.userId,
       ownPeerId: node.libp2p.peerId.toString(),
-      now,
+      nowUnixSeconds: now,
     };
     const { reports } = await syncRound(
       { discovery, pulls: createPullDeps(pulling, node, store) },
-      { limit: PAGE_ENTRIES, peers: [peerId], signal },
+      { limit: PAGE_ENTRIES, targets: [{ peerId, addresses: [] }], signal },
     );
     const [report] = reports;
     if (report === undefined) throw new Error(`${relay}: the serving device was not found.`);

@@ -35,11 +35,11 @@ function toJson(report: PullReport) {
 
 /** Prints the only round of a sync. */
 export async function showRound(
-  { reports, problems }: Round,
+  { reports, problems, warnings }: Round,
   screen: Screen,
   isJson: boolean,
 ): Promise<void> {
-  for (const problem of problems) screen.note(`warning: ${problem}`);
+  for (const problem of [...problems, ...warnings]) screen.note(`warning: ${problem}`);
   showFailures(reports, screen);
   if (isJson) {
     for (const report of reports) await screen.out(JSON.stringify(toJson(report)));
@@ -76,7 +76,7 @@ export async function showWatchRound(
   screen: Screen,
   isJson: boolean,
 ): Promise<void> {
-  const { reports, problems } = round;
+  const { reports, problems, warnings } = round;
   const failed = reports.filter(({ error }) => error !== undefined);
   const total = sum(reports);
   if (isJson) {
@@ -90,6 +90,6 @@ export async function showWatchRound(
   await screen.out(
     `${time} ${formatAmount(reports.length, 'peer', 'peers')}, ${formatProgress(total)}, ${failed.length} failed`,
   );
-  for (const problem of problems) screen.note(`  warning: ${problem}`);
+  for (const problem of [...problems, ...warnings]) screen.note(`  warning: ${problem}`);
   showFailures(reports, screen);
 }

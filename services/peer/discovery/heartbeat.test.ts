@@ -5,7 +5,8 @@ import { text } from 'node:stream/consumers';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { until } from '../../../testing/wait.ts';
 import { createHeartbeat } from './heartbeat.ts';
-import { cleanUp, createTestLog, onCleanup } from '../../../testing/peer.ts';
+import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
+import { createTestLog } from '../../../testing/peer.ts';
 import { createTrackerClient, type TrackerClient } from './tracker-client.ts';
 
 afterEach(cleanUp);

@@ -1,24 +1,27 @@
-// Tells the trackers where this device can be reached: at once when that changes, and again before they forget it.
+// Registers this device with the trackers: at once when its addresses change, and again before the registration
+// expires.
 import { HEARTBEAT_SECONDS, MAX_ADDRS, type Meta } from '../../shared/contract.ts';
 import { describeError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { TrackerClient } from './tracker-client.ts';
 
-/** Heartbeats come this much earlier at most, as a share, so that a thousand devices do not come at once. */
+/** Random share of the interval by which a heartbeat comes early, so that many devices do not register at once. */
 const JITTER = 0.2;
 
-/** Pause between heartbeats, and before a tracker that failed is told again, in milliseconds. */
+/** Interval between heartbeats in milliseconds. */
 const DEFAULT_INTERVAL_MS = HEARTBEAT_SECONDS * 1000;
+
+/** Longest pause after a heartbeat in which a tracker failed, in milliseconds. */
 const MAX_RETRY_MS = 5_000;
 
-/** How long a clean stop waits for the trackers, in milliseconds. */
-const FAREWELL_MS = 2_000;
+/** Deadline of the unregistration at a stop, in milliseconds. */
+const UNREGISTER_TIMEOUT_MS = 2_000;
 
 export interface Heartbeat {
-  /** Registers now, because the addresses changed. */
+  /** Registers at once, because the addresses changed. */
   changed(): void;
   start(): void;
-  /** Unregisters from every tracker that answers in time. */
+  /** Unregisters from every tracker that answers within the deadline. */
   stop(): Promise<void>;
 }
 
@@ -26,62 +29,55 @@ export interface HeartbeatDeps {
   readonly trackers: readonly TrackerClient[];
   readonly peerId: string;
   readonly meta: Meta;
-  /** The addresses that this device has at this moment. */
+  /** The current addresses of this device. */
   readonly addresses: () => string[];
   readonly log: Logger;
-  /** From 0 to 1. */
+  /** Random number from 0 to 1. */
   readonly random: () => number;
+  /** Interval between heartbeats in milliseconds. Default 30,000. */
   readonly intervalMs?: number;
 }
 
+/** The outcome of one heartbeat. */
+interface Beat {
+  readonly addrs: readonly string[];
+  /** URLs of the trackers that accepted. */
+  readonly trackers: readonly string[];
+  /** One sentence for each tracker that failed. */
+  readonly errors: readonly string[];
+}
+
 export function createHeartbeat(deps: HeartbeatDeps): Heartbeat {
-  const { trackers, peerId, meta, addresses, log, random, intervalMs = DEFAULT_INTERVAL_MS } = deps;
+  const { trackers, peerId, log, random, intervalMs = DEFAULT_INTERVAL_MS } = deps;
   const stopping = new AbortController();
   let timer: NodeJS.Timeout | undefined;
-  let beating: Promise<void> | undefined;
-  let isStale = false;
-  /** What was told last, so that the log tells changes and not every heartbeat. */
-  let told = '';
+  let running: Promise<void> | undefined;
+  let isOutdated = false;
+  /** The previous outcome as JSON; empty before the first. Only a change is logged above debug. */
+  let previous = '';
 
   async function beat(): Promise<void> {
-    const addrs = addresses().slice(0, MAX_ADDRS);
-    const results = await Promise.allSettled(
-      trackers.map(async (tracker) =>
-        // Without an address a record would only send others astray.
-        addrs.length === 0
-          ? tracker.unregister(peerId, stopping.signal)
-          : tracker.register({ peerId, addresses: addrs, meta }, stopping.signal),
-      ),
-    );
+    const outcome = await announce(deps, stopping.signal);
     if (stopping.signal.aborted) return;
-    const urls = trackers
-      .filter((_, position) => results[position]?.status === 'fulfilled')
-      .map(({ url }) => url);
-    const errors = results.flatMap((result) =>
-      result.status === 'rejected' ? [describeError(result.reason)] : [],
-    );
-    const news = JSON.stringify([addrs, urls, errors]);
-    const level = news === told ? 'debug' : 'info';
-    told = news;
-    if (urls.length > 0)
-      log[level]({ trackers: urls, addrs }, addrs.length === 0 ? 'unregistered' : 'registered');
-    for (const error of errors) log[level === 'info' ? 'warn' : 'debug']({ error }, 'registration failed');
-    const pause =
-      errors.length > 0 ? Math.min(intervalMs, MAX_RETRY_MS) : intervalMs * (1 - JITTER * random());
-    timer = setTimeout(run, pause);
+    const current = JSON.stringify(outcome);
+    logBeat(log, outcome, current !== previous);
+    previous = current;
+    const hasFailed = outcome.errors.length > 0;
+    const pauseMs = hasFailed ? Math.min(intervalMs, MAX_RETRY_MS) : intervalMs * (1 - JITTER * random());
+    timer = setTimeout(run, pauseMs);
   }
 
   function run(): void {
     clearTimeout(timer);
-    // One at a time: of two registrations under way the older could arrive last.
-    if (beating !== undefined) {
-      isStale = true;
+    // One heartbeat at a time: of two concurrent registrations the older could arrive last.
+    if (running !== undefined) {
+      isOutdated = true;
       return;
     }
-    isStale = false;
-    beating = beat().finally(() => {
-      beating = undefined;
-      if (isStale && !stopping.signal.aborted) run();
+    isOutdated = false;
+    running = beat().finally(() => {
+      running = undefined;
+      if (isOutdated && !stopping.signal.aborted) run();
     });
   }
 
@@ -90,18 +86,46 @@ export function createHeartbeat(deps: HeartbeatDeps): Heartbeat {
       if (!stopping.signal.aborted && trackers.length > 0) run();
     },
     start: () => {
-      if (addresses().length > 0 && trackers.length > 0) run();
+      if (deps.addresses().length > 0 && trackers.length > 0) run();
     },
     async stop() {
       stopping.abort();
       clearTimeout(timer);
-      await beating;
-      const patience = AbortSignal.timeout(FAREWELL_MS);
+      await running;
+      const deadline = AbortSignal.timeout(UNREGISTER_TIMEOUT_MS);
       const results = await Promise.allSettled(
-        told === '' ? [] : trackers.map(async (tracker) => tracker.unregister(peerId, patience)),
+        previous === '' ? [] : trackers.map(async (tracker) => tracker.unregister(peerId, deadline)),
       );
       const failed = results.filter(({ status }) => status === 'rejected').length;
       log.info({ trackers: results.length - failed, failed }, 'unregistered');
     },
   };
+}
+
+/** Registers with every tracker. Without an address it unregisters, because nobody could connect. */
+async function announce(
+  { trackers, peerId, meta, addresses }: HeartbeatDeps,
+  signal: AbortSignal,
+): Promise<Beat> {
+  const addrs = addresses().slice(0, MAX_ADDRS);
+  const accepted: string[] = [];
+  const errors: string[] = [];
+  const results = await Promise.allSettled(
+    trackers.map(async (tracker) =>
+      addrs.length === 0
+        ? tracker.unregister(peerId, signal)
+        : tracker.register({ peerId, addresses: addrs, meta }, signal),
+    ),
+  );
+  for (const [position, result] of results.entries()) {
+    if (result.status === 'rejected') errors.push(`${describeError(result.reason)}.`);
+    else accepted.push(trackers[position]?.url ?? '');
+  }
+  return { addrs, trackers: accepted, errors };
+}
+
+function logBeat(log: Logger, { addrs, trackers, errors }: Beat, isChange: boolean): void {
+  if (trackers.length > 0)
+    log[isChange ? 'info' : 'debug']({ trackers, addrs }, addrs.length === 0 ? 'unregistered' : 'registered');
+  for (const error of errors) log[isChange ? 'warn' : 'debug']({ error }, 'registration failed');
 }

@@ -1,25 +1,22 @@
-// The last known addresses of other devices, kept in the database for when no tracker knows any peer.
+// The last known addresses of other devices, kept in the database for the time when no tracker lists any peer.
+import { MAX_ADDRS } from '../../shared/contract.ts';
 import type { Database } from '../history/database.ts';
 
-/** Most addresses kept of one peer; as many as a tracker takes. */
-const MAX_ADDRESSES = 32;
-
-/** One device that can be synced with. */
+/** A device to sync with. */
 export interface KnownPeer {
   readonly peerId: string;
   readonly addresses: readonly string[];
   readonly userId: string | undefined;
   readonly deviceId: string | undefined;
   readonly hostname: string | undefined;
-  /** Unix seconds. */
-  readonly lastSeen: number;
+  readonly lastSeenUnixSeconds: number;
 }
 
 export interface PeerBook {
-  /** Writes what a tracker told; of two records of one peer the newer one stays. */
+  /** Saves peers that a tracker listed. Of two records of one peer the newer one is kept. */
   remember(peers: readonly KnownPeer[]): void;
-  /** Peers of a user seen at or after `since` (unix seconds), the last seen first, at most `limit`. */
-  recall(userId: string, since: number, limit: number): KnownPeer[];
+  /** At most `limit` peers of a user that were seen at or after that time, the latest first. */
+  recall(userId: string, sinceUnixSeconds: number, limit: number): KnownPeer[];
 }
 
 export function createPeerBook(database: Database): PeerBook {
@@ -41,36 +38,36 @@ export function createPeerBook(database: Database): PeerBook {
     remember(peers) {
       if (peers.length === 0) return;
       database.write(() => {
-        for (const { peerId, addresses, userId, deviceId, lastSeen } of peers)
+        for (const { peerId, addresses, userId, deviceId, lastSeenUnixSeconds } of peers)
           statements.upsert.run(
             peerId,
             JSON.stringify(addresses),
             userId ?? null,
             deviceId ?? null,
-            lastSeen,
+            lastSeenUnixSeconds,
           );
       });
     },
-    recall: (userId, since, limit) =>
+    recall: (userId, sinceUnixSeconds, limit) =>
       database.read(() =>
-        statements.recall.all(userId, since, limit).map((row) => ({
+        statements.recall.all(userId, sinceUnixSeconds, limit).map((row) => ({
           peerId: String(row['peer_id']),
           addresses: readAddresses(row['addrs_json']),
           userId: textOf(row['user_id']),
           deviceId: textOf(row['device_id']),
           hostname: undefined,
-          lastSeen: Number(row['last_seen']),
+          lastSeenUnixSeconds: Number(row['last_seen']),
         })),
       ),
   };
 }
 
-/** What another program wrote there may be anything: then the peer is known, but not its addresses. */
+/** Another program may have written anything here. A peer whose addresses cannot be read has none. */
 function readAddresses(json: unknown): string[] {
   try {
     const value: unknown = JSON.parse(String(json));
     if (!Array.isArray(value)) return [];
-    return value.filter((address) => typeof address === 'string').slice(0, MAX_ADDRESSES);
+    return value.filter((address) => typeof address === 'string').slice(0, MAX_ADDRS);
   } catch {
     return [];
   }

@@ -1,31 +1,22 @@
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { type Database, openDatabase } from '../history/database.ts';
-import { discover } from './discovery.ts';
-import { createPeerBook, type PeerBook } from './peer-book.ts';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
 import { createTrackerClient, type TrackerClient } from './tracker-client.ts';
 
-const servers: Server[] = [];
-
-afterEach(() => {
-  for (const server of servers.splice(0)) {
-    server.closeAllConnections();
-    server.close();
-  }
-});
+afterEach(cleanUp);
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
 async function startTracker(handle: Handler, timeoutMs = 5_000): Promise<TrackerClient> {
   const server = createServer(handle);
-  servers.push(server);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
+  onCleanup(() => {
+    server.closeAllConnections();
+    server.close();
+  });
   const { port } = server.address() as AddressInfo;
   return createTrackerClient({ url: `http://127.0.0.1:${port}`, token: 'secret-token', timeoutMs });
 }
@@ -35,133 +26,141 @@ const json =
   (_, response) =>
     void response.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(body));
 
-const listed = (id: string, lastSeen: number, address = `/ip4/10.0.0.1/tcp/1/p2p/${id}`) => ({
-  peer_id: id,
-  addrs: [address],
-  meta: { user_id: 'ada', device_id: id, hostname: null },
-  last_seen: '2026-11-23T00:00:00Z',
-  last_seen_unix: lastSeen,
-});
+/** A peer as the tracker of `rr` lists it: without `last_seen`. */
+const peerOfRr = {
+  peer_id: 'a',
+  addrs: ['/ip4/10.0.0.1/tcp/1/p2p/a'],
+  meta: {
+    device_id: 'laptop',
+    hostname: null,
+    user_id: 'ada',
+    version: '1.2.0',
+    build_revision: null,
+    build_dirty: null,
+  },
+  last_seen_unix: 1_700_000_000,
+};
 
-describe('a tracker', () => {
-  test('is asked with the token and for one user', async () => {
-    const asked: Array<string | undefined> = [];
+const known = {
+  peerId: 'a',
+  addresses: ['/ip4/10.0.0.1/tcp/1/p2p/a'],
+  userId: 'ada',
+  deviceId: 'laptop',
+  hostname: undefined,
+  lastSeenUnixSeconds: 1_700_000_000,
+};
+const nameless = { ...known, userId: undefined, deviceId: undefined };
+
+describe('a listing', () => {
+  test('requests the peers of one user, with the token in a header', async () => {
+    const requests: Array<string | undefined> = [];
     const tracker = await startTracker((request, response) => {
-      asked.push(request.url, request.headers.authorization);
-      json({ peers: [listed('a', 5)] })(request, response);
+      requests.push(request.url, request.headers.authorization);
+      json({ peers: [] })(request, response);
     });
-    await expect(tracker.list('ada & co')).resolves.toMatchObject([{ peer_id: 'a' }]);
-    expect(asked).toEqual(['/api/v1/peers?user_id=ada+%26+co', 'Bearer secret-token']);
-  });
-
-  test('that refuses is quoted, with what to do about a token', async () => {
-    const tracker = await startTracker(
-      json({ type: 'about:blank', title: 'Unauthorized', status: 401, code: 'UNAUTHORIZED' }, 401),
-    );
-    await expect(tracker.list('ada')).rejects.toThrow(/refused with 401: Unauthorized; set tracker_token/);
-    await expect(tracker.list('ada')).rejects.not.toThrow(/secret-token/);
-  });
-
-  test('that does not answer is given up at the deadline', async () => {
-    const tracker = await startTracker(() => {}, 50);
-    await expect(tracker.list('ada')).rejects.toThrow('did not answer within 50 ms');
-  });
-
-  test('that is not there says so', async () => {
-    const tracker = createTrackerClient({ url: 'http://127.0.0.1:9', token: undefined });
-    await expect(tracker.unregister('a')).rejects.toThrow(/tracker http:\/\/127.0.0.1:9 cannot be asked/);
+    await tracker.list('ada & co');
+    expect(requests).toEqual(['/api/v1/peers?user_id=ada+%26+co', 'Bearer secret-token']);
   });
 
   test.each([
-    ['another service', (_: IncomingMessage, response: ServerResponse) => void response.end('<html>')],
-    ['a list without times', json({ peers: [{ peer_id: 'a', addrs: [], meta: null }] })],
+    ['a peer without last_seen', peerOfRr, known],
+    ['a peer with last_seen', { ...peerOfRr, last_seen: '2023-11-14T22:13:20Z' }, known],
+    ['null meta', { ...peerOfRr, meta: null }, nameless],
+    ['no meta', { ...peerOfRr, meta: undefined }, nameless],
+    ['empty meta', { ...peerOfRr, meta: {} }, nameless],
+    [
+      'unknown fields',
+      { ...peerOfRr, color: 'red', meta: { ...peerOfRr.meta, membership: { protocol: 1 } } },
+      known,
+    ],
+    ['no address', { ...peerOfRr, addrs: [] }, { ...known, addresses: [] }],
+  ])('accepts %s', async (_, peer, expected) => {
+    const tracker = await startTracker(
+      json({ peers: [peer], revocations: [{ peer_id: 'b', revoked_at: 1 }] }),
+    );
+    await expect(tracker.list('ada')).resolves.toEqual({ peers: [expected], skipped: 0 });
+  });
+
+  test.each([
+    ['a numeric peer_id', { ...peerOfRr, peer_id: 7 }],
+    ['no peer_id', { ...peerOfRr, peer_id: undefined }],
+    ['addrs that is not a list', { ...peerOfRr, addrs: '/ip4/10.0.0.1/tcp/1' }],
+    ['an address that is not a string', { ...peerOfRr, addrs: [1] }],
+    ['meta that is not an object', { ...peerOfRr, meta: 'ada' }],
+    ['a numeric user_id', { ...peerOfRr, meta: { user_id: 1 } }],
+    ['no last_seen_unix', { ...peerOfRr, last_seen_unix: undefined }],
+    ['last_seen_unix as text', { ...peerOfRr, last_seen_unix: '1700000000' }],
+    ['a fraction in last_seen_unix', { ...peerOfRr, last_seen_unix: 1.5 }],
+    ['null as a peer', null],
+  ])('skips a peer with %s and keeps the others', async (_, bad) => {
+    const tracker = await startTracker(json({ peers: [bad, peerOfRr, bad] }));
+    await expect(tracker.list('ada')).resolves.toEqual({ peers: [known], skipped: 2 });
+  });
+});
+
+describe('a registration', () => {
+  test.each([{ ok: true, ttl_sec: 60 }, { ok: true }, { ok: true, ttl_sec: null, note: 'x' }])(
+    'accepts the answer %j',
+    async (answer) => {
+      const tracker = await startTracker(json(answer));
+      const announcement = { peerId: 'a', addresses: [], meta: {} };
+      await expect(tracker.register(announcement)).resolves.toBeUndefined();
+    },
+  );
+});
+
+describe('a request to a tracker', () => {
+  test('that is refused reports the status, the reason and what to do about the token', async () => {
+    const tracker = await startTracker(
+      json({ type: 'about:blank', title: 'Unauthorized', status: 401, code: 'UNAUTHORIZED' }, 401),
+    );
+    await expect(tracker.list('ada')).rejects.toMatchObject({
+      code: 'TRACKER_FAILED',
+      status: 401,
+      message: `The tracker ${tracker.url} refused the request with status 401: Unauthorized. Set tracker_token to a token of this network.`,
+    });
+  });
+
+  test('fails at the deadline', async () => {
+    const tracker = await startTracker(() => {}, 50);
+    await expect(tracker.list('ada')).rejects.toThrow('did not answer within 50 ms.');
+  });
+
+  test('fails when the tracker cannot be reached', async () => {
+    const tracker = createTrackerClient({ url: 'http://127.0.0.1:9', token: undefined });
+    await expect(tracker.unregister('a')).rejects.toThrow(
+      /The tracker http:\/\/127.0.0.1:9 cannot be used: /,
+    );
+  });
+
+  test.each([
+    ['HTML', (_: IncomingMessage, response: ServerResponse) => void response.end('<html>')],
+    ['JSON without peers', json({ status: 'up' })],
     [
       'an endless answer',
       (_: IncomingMessage, response: ServerResponse) => {
-        const more = (): void => {
+        const writeMore = (): void => {
           while (!response.destroyed && response.write(' '.repeat(1024 * 1024)));
         };
-        response.on('drain', more);
-        more();
+        response.on('drain', writeMore);
+        writeMore();
       },
     ],
-  ] satisfies Array<[string, Handler]>)(
-    'that turns out to be %s is an error, not a crash',
-    async (_, handle) => {
-      const tracker = await startTracker(handle);
-      await expect(tracker.list('ada')).rejects.toThrow(/^tracker http/);
-    },
-  );
+  ] satisfies Array<[string, Handler]>)('fails when the answer is %s', async (_, handle) => {
+    const tracker = await startTracker(handle);
+    await expect(tracker.list('ada')).rejects.toMatchObject({ code: 'TRACKER_FAILED' });
+  });
 
-  test('is never followed to where it redirects, because the token would go along', async () => {
-    const reached: string[] = [];
+  test('does not follow a redirect, because the token would be sent to its target', async () => {
+    const requests: string[] = [];
     const other = await startTracker((request, response) => {
-      reached.push(request.url ?? '');
+      requests.push(request.url ?? '');
       response.end();
     });
     const tracker = await startTracker((_, response) => {
       response.writeHead(302, { Location: `${other.url}/stolen` }).end();
     });
-    await expect(tracker.list('ada')).rejects.toThrow('cannot be asked');
-    expect(reached).toEqual([]);
-  });
-});
-
-describe('the other devices', () => {
-  let directory: string;
-  let database: Database;
-  let peerBook: PeerBook;
-
-  beforeEach(() => {
-    directory = mkdtempSync(join(tmpdir(), 'rustory-discovery-'));
-    database = openDatabase(join(directory, 'history.db'));
-    peerBook = createPeerBook(database);
-  });
-
-  afterEach(() => {
-    database.close();
-    rmSync(directory, { recursive: true, force: true });
-  });
-
-  const find = async (...trackers: TrackerClient[]) =>
-    discover({ trackers, peerBook, userId: 'ada', ownPeerId: 'me', now: () => 1_000_000 });
-  const down = createTrackerClient({ url: 'http://127.0.0.1:9', token: undefined });
-
-  test('are what all trackers know, the newest record of each, without this one', async () => {
-    const one = await startTracker(json({ peers: [listed('a', 10, '/old'), listed('me', 99)] }));
-    const two = await startTracker(json({ peers: [listed('a', 20, '/new'), listed('b', 5)] }));
-    const { peers, source, problems } = await find(one, two, down);
-    expect(peers.map(({ peerId, addresses }) => [peerId, addresses[0]])).toEqual([
-      ['a', '/new'],
-      ['b', expect.stringContaining('/p2p/b')],
-    ]);
-    expect(source).toBe('trackers');
-    expect(problems).toEqual([expect.stringContaining('http://127.0.0.1:9')]);
-  });
-
-  test('are those of the peer book when no tracker answers', async () => {
-    await find(await startTracker(json({ peers: [listed('a', 999_000)] })));
-    const { peers, source } = await find(down);
-    expect(source).toBe('peer book');
-    expect(peers.map(({ peerId }) => peerId)).toEqual(['a']);
-  });
-
-  test('are those of the peer book when a tracker was just started and knows nobody', async () => {
-    await find(await startTracker(json({ peers: [listed('a', 999_000)] })));
-    const { peers, problems } = await find(await startTracker(json({ peers: [] })));
-    expect(peers.map(({ peerId }) => peerId)).toEqual(['a']);
-    expect(problems).toEqual([]);
-  });
-
-  test('are forgotten after a week', async () => {
-    await find(await startTracker(json({ peers: [listed('a', 1_000_000 - 8 * 86_400)] })));
-    expect((await find(down)).peers).toEqual([]);
-  });
-
-  test('are waited for when a tracker is slow', async () => {
-    const slow = await startTracker((request, response) => {
-      setTimeout(() => json({ peers: [listed('a', 10)] })(request, response), 300);
-    });
-    expect((await find(slow, down)).peers).toHaveLength(1);
+    await expect(tracker.list('ada')).rejects.toThrow('cannot be used');
+    expect(requests).toEqual([]);
   });
 });

@@ -1,45 +1,55 @@
-// Speaks to one tracker (DESIGN 3.1). Every call has a deadline and every answer a largest size; the token goes
-// into a header and nowhere else.
+// The client of one tracker. Every request has a deadline and every answer a maximum size. The token is sent in a
+// header and appears nowhere else.
 import { describeError } from '../../shared/errors.ts';
 import {
+  acceptedAckSchema,
+  acceptedListSchema,
+  acceptedPeerSchema,
+  acceptedProblemSchema,
   type Meta,
-  type Peer,
-  listAnswerSchema,
-  problemSchema,
-  registerAnswerSchema,
 } from '../../shared/contract.ts';
+import { anySignal } from '../../shared/signals.ts';
+import type { KnownPeer } from './peer-book.ts';
 
-/** How long one call may take, in milliseconds: the longest that `rr` waits for a tracker. */
-const CALL_TIMEOUT_MS = 5_000;
+/** Deadline of one request in milliseconds: the longest that `rr` waits for a tracker. */
+const REQUEST_TIMEOUT_MS = 5_000;
 
-/** Largest answer, in bytes: some thousand peers with all their addresses. */
+/** Maximum size of an answer in bytes: some thousand peers with all their addresses. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 
 /** What this device registers. */
-export interface Registration {
+export interface Announcement {
   readonly peerId: string;
   readonly addresses: readonly string[];
   readonly meta: Meta;
 }
 
-export interface TrackerClient {
-  /** The tracker's URL, for people and logs. */
-  readonly url: string;
-  /** Resolves to the time to live, in seconds. */
-  register(registration: Registration, signal?: AbortSignal): Promise<number>;
-  unregister(peerId: string, signal?: AbortSignal): Promise<void>;
-  list(userId: string, signal?: AbortSignal): Promise<Peer[]>;
+export interface PeerList {
+  readonly peers: readonly KnownPeer[];
+  /** Entries of the tracker's list that were skipped because they are not valid. */
+  readonly skipped: number;
 }
 
-/** Thrown when a tracker cannot be asked or refuses. */
+export interface TrackerClient {
+  /** The tracker's URL, for messages and logs. */
+  readonly url: string;
+  /** Registers this device, or renews its registration. @throws TrackerError */
+  register(announcement: Announcement, signal?: AbortSignal): Promise<void>;
+  /** @throws TrackerError */
+  unregister(peerId: string, signal?: AbortSignal): Promise<void>;
+  /** Lists the devices of a user, this one included. @throws TrackerError */
+  list(userId: string, signal?: AbortSignal): Promise<PeerList>;
+}
+
+/** The tracker cannot be reached, refused the request, or sent an answer that cannot be read. */
 export class TrackerError extends Error {
   override readonly name = 'TrackerError';
-  readonly code = 'TRACKER';
-  /** The HTTP status of its answer, where there was one. */
+  readonly code = 'TRACKER_FAILED';
+  /** The HTTP status of the answer; absent when there was no answer. */
   readonly status: number | undefined;
 
-  constructor(url: string, reason: string, options: { status?: number; cause?: unknown } = {}) {
-    super(`tracker ${url} ${reason}`, { cause: options.cause });
+  constructor(message: string, options: { status?: number; cause?: unknown } = {}) {
+    super(message, { cause: options.cause });
     this.status = options.status;
   }
 }
@@ -47,15 +57,21 @@ export class TrackerError extends Error {
 export interface TrackerClientOptions {
   readonly url: string;
   readonly token: string | undefined;
+  /** Deadline of one request in milliseconds. Default 5,000. */
   readonly timeoutMs?: number;
 }
 
 export function createTrackerClient({
   url,
   token,
-  timeoutMs = CALL_TIMEOUT_MS,
+  timeoutMs = REQUEST_TIMEOUT_MS,
 }: TrackerClientOptions): TrackerClient {
-  async function call(method: 'GET' | 'POST', path: string, body: unknown, signal: AbortSignal | undefined) {
+  async function request(
+    method: 'GET' | 'POST',
+    path: string,
+    body: unknown,
+    signal: AbortSignal | undefined,
+  ): Promise<unknown> {
     const deadline = AbortSignal.timeout(timeoutMs);
     try {
       const response = await fetch(`${url}${path}`, {
@@ -65,69 +81,83 @@ export function createTrackerClient({
           ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
         },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        // A redirect would carry the token to wherever it points.
+        // Following a redirect would send the token to its target.
         redirect: 'error',
-        signal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]),
+        signal: anySignal(deadline, signal),
       });
-      const text = await readBounded(response);
+      const text = await readBody(response);
       if (!response.ok)
-        throw new TrackerError(url, refusal(response.status, text), { status: response.status });
+        throw new TrackerError(describeRefusal(url, response.status, text), { status: response.status });
       return JSON.parse(text) as unknown;
     } catch (error) {
       if (error instanceof TrackerError) throw error;
-      if (deadline.aborted) throw new TrackerError(url, `did not answer within ${timeoutMs} ms`);
-      throw new TrackerError(url, `cannot be asked: ${describeError(error)}`);
+      if (deadline.aborted)
+        throw new TrackerError(`The tracker ${url} did not answer within ${timeoutMs} ms.`);
+      throw new TrackerError(`The tracker ${url} cannot be used: ${describeError(error)}.`, { cause: error });
     }
   }
 
-  function checked<T>(schema: { parse(value: unknown): T }, answer: unknown): T {
-    try {
-      return schema.parse(answer);
-    } catch {
-      throw new TrackerError(url, 'gave an answer that is none of a rustory tracker');
-    }
+  function validate<T>(schema: Schema<T>, answer: unknown): T {
+    const result = schema.safeParse(answer);
+    if (result.success) return result.data;
+    throw new TrackerError(
+      `The answer of ${url} is not one of a rustory tracker. Check the URL in trackers.`,
+    );
   }
 
   return {
     url,
     async register({ peerId, addresses, meta }, signal) {
-      const answer = await call(
-        'POST',
-        '/api/v1/peers/register',
-        { peer_id: peerId, addrs: addresses, meta },
-        signal,
-      );
-      return checked(registerAnswerSchema, answer).ttl_sec;
+      const body = { peer_id: peerId, addrs: addresses, meta };
+      validate(acceptedAckSchema, await request('POST', '/api/v1/peers/register', body, signal));
     },
     async unregister(peerId, signal) {
-      await call('POST', '/api/v1/peers/unregister', { peer_id: peerId }, signal);
+      await request('POST', '/api/v1/peers/unregister', { peer_id: peerId }, signal);
     },
     async list(userId, signal) {
       const query = new URLSearchParams({ user_id: userId });
-      return checked(
-        listAnswerSchema,
-        await call('GET', `/api/v1/peers?${query.toString()}`, undefined, signal),
-      ).peers;
+      const answer = await request('GET', `/api/v1/peers?${query.toString()}`, undefined, signal);
+      const entries = validate(acceptedListSchema, answer).peers;
+      const peers = entries.flatMap((entry) => readPeer(entry) ?? []);
+      return { peers, skipped: entries.length - peers.length };
     },
   };
 }
 
-async function readBounded(response: Response): Promise<string> {
+interface Schema<T> {
+  safeParse(value: unknown): { readonly success: true; readonly data: T } | { readonly success: false };
+}
+
+function readPeer(entry: unknown): KnownPeer | undefined {
+  const { data } = acceptedPeerSchema.safeParse(entry);
+  if (data === undefined) return undefined;
+  const { peer_id, addrs, meta, last_seen_unix } = data;
+  return {
+    peerId: peer_id,
+    addresses: addrs,
+    userId: meta?.user_id ?? undefined,
+    deviceId: meta?.device_id ?? undefined,
+    hostname: meta?.hostname ?? undefined,
+    lastSeenUnixSeconds: last_seen_unix,
+  };
+}
+
+async function readBody(response: Response): Promise<string> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of response.body ?? []) {
     length += chunk.length;
-    if (length > MAX_ANSWER_BYTES) throw new Error(`its answer is larger than ${MAX_ANSWER_BYTES} bytes`);
+    if (length > MAX_ANSWER_BYTES) throw new Error(`The answer is larger than ${MAX_ANSWER_BYTES} bytes.`);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');
 }
 
-function refusal(status: number, text: string): string {
-  const hint = status === 401 || status === 403 ? '; set tracker_token to the token of this grid' : '';
-  const problem = problemSchema.safeParse(tryParse(text));
-  const detail = problem.success ? `: ${problem.data.detail ?? problem.data.title}` : '';
-  return `refused with ${status}${detail}${hint}`;
+function describeRefusal(url: string, status: number, text: string): string {
+  const { data: problem } = acceptedProblemSchema.safeParse(tryParse(text));
+  const reason = problem === undefined ? '' : `: ${(problem.detail ?? problem.title).replace(/\.$/, '')}`;
+  const advice = status === 401 || status === 403 ? ' Set tracker_token to a token of this network.' : '';
+  return `The tracker ${url} refused the request with status ${status}${reason}.${advice}`;
 }
 
 function tryParse(text: string): unknown {

@@ -1,15 +1,15 @@
-// The SQLite file: opens it, makes the tables of `rr` where they are missing, and turns SQLite's error codes into
-// sentences. `rr` and this peer can have the same file open at the same time.
+// Opens the SQLite file, creates the tables of `rr` that are missing, and turns SQLite's error codes into errors with
+// advice. `rr` and this peer can have the same file open at the same time.
 import { accessSync, chmodSync, constants, existsSync, mkdirSync, statSync } from 'node:fs';
+import os from 'node:os';
 import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { describeError, errorCode } from '../../shared/errors.ts';
-import { CommandError } from '../cli/exit-codes.ts';
 
-/** How long a write waits for another process that is writing, in milliseconds; as long as `rr` waits. */
+/** Longest wait for another process that is writing, in milliseconds; `rr` waits as long. */
 const BUSY_TIMEOUT_MS = 5_000;
 
-/** DESIGN 3.5, with the indexes that `rr` makes. Only what is missing is made: a newer `rr` has more columns. */
+/** The tables and indexes of `rr`. Only missing ones are created, because a newer `rr` has more columns. */
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS entries (
   ingest_seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -38,45 +38,69 @@ CREATE TABLE IF NOT EXISTS peer_book (
 CREATE INDEX IF NOT EXISTS idx_peer_book_last_seen ON peer_book(last_seen);
 `;
 
+/** Codes of Node's SQLite module: a failed statement, and an integer that is not exact in JavaScript. */
+const SQLITE_ERROR_CODES: readonly string[] = ['ERR_SQLITE_ERROR', 'ERR_OUT_OF_RANGE'];
+
 const SQLITE_READONLY = 8;
 const SQLITE_CANTOPEN = 14;
 
-/** What the primary result codes of SQLite (https://sqlite.org/rescode.html) mean to whoever runs the command. */
-const REASONS: Readonly<Record<number, readonly [reason: string, advice: string]>> = {
-  5: ['another process has it locked', 'try again when that process has finished'],
-  6: ['another connection has it locked', 'try again when that command has finished'],
-  [SQLITE_READONLY]: ['it is read-only', 'give this user the right to write the file and its directory'],
-  10: ['the disk reported an error', 'check the disk, then run: rustory-peer doctor'],
-  11: ['it is damaged', 'restore a copy, or set db_path to a new file and sync again from another device'],
-  13: ['the disk is full', 'make room and run the command again'],
-  [SQLITE_CANTOPEN]: [
-    'it cannot be opened',
-    'check that the directory exists and that this user may write there',
-  ],
-  26: ['it is no SQLite database', 'set db_path to another file'],
+interface Failure {
+  readonly reason: string;
+  readonly advice: string;
+}
+
+/** Primary result codes of SQLite (https://sqlite.org/rescode.html) that a user can do something about. */
+const FAILURES: Readonly<Record<number, Failure>> = {
+  5: { reason: 'another process has locked it', advice: 'Try again when that process has finished.' },
+  6: { reason: 'another connection has locked it', advice: 'Try again when that command has finished.' },
+  [SQLITE_READONLY]: {
+    reason: 'it is read-only',
+    advice: 'Give this user permission to write the file and its directory.',
+  },
+  10: { reason: 'the disk reported an error', advice: 'Check the disk, then run rustory-peer doctor.' },
+  11: {
+    reason: 'it is damaged',
+    advice: 'Restore a copy, or set db_path to a new file and sync again from another device.',
+  },
+  13: { reason: 'the disk is full', advice: 'Free some space and run the command again.' },
+  [SQLITE_CANTOPEN]: {
+    reason: 'it cannot be opened',
+    advice: 'Check that the directory exists and that this user may write there.',
+  },
+  26: { reason: 'it is not a SQLite database', advice: 'Set db_path to another file.' },
 };
 
-/** Thrown when the database cannot be read or written. What was being written is rolled back. */
-export class DatabaseError extends CommandError {
+/** The database cannot be read or written. The transaction that failed was rolled back. */
+export class DatabaseError extends Error {
+  override readonly name = 'DatabaseError';
+  readonly code = 'DATABASE_UNUSABLE';
+  /** What the user can do, as a whole sentence; absent when SQLite reported an error without a known remedy. */
+  readonly advice: string | undefined;
+
   constructor(path: string, cause: unknown) {
-    const known = REASONS[reasonCode(path, cause)];
-    const message = `the database ${path} cannot be used: ${known?.[0] ?? describeError(cause)}; nothing was lost`;
-    super('database', message, known === undefined ? { cause } : { cause, advice: known[1] });
+    const failure = FAILURES[failureCode(path, cause)];
+    super(
+      `${path}: the database cannot be used: ${failure?.reason ?? describeError(cause)}; nothing was lost.`,
+      {
+        cause,
+      },
+    );
+    this.advice = failure?.advice;
   }
 }
 
-/** An open database whose every call throws DatabaseError. */
+/** An open database. Every call throws DatabaseError when the file cannot be used. */
 export interface Database {
   readonly path: string;
   readonly sqlite: DatabaseSync;
-  /** Runs `work` in one transaction: all of it is kept, or nothing. */
+  /** Runs `work` in one transaction, which is rolled back when `work` throws. */
   write<T>(work: () => T): T;
   read<T>(work: () => T): T;
   close(): void;
 }
 
 /**
- * Opens the database, and makes it (mode 0600) where it is missing.
+ * Opens the database, or creates it with mode 0600.
  *
  * @throws DatabaseError
  */
@@ -85,16 +109,16 @@ export function openDatabase(path: string): Database {
     try {
       return work();
     } catch (error) {
-      throw isSqliteError(error) ? new DatabaseError(path, error) : error;
+      throw isDatabaseFailure(error) ? new DatabaseError(path, error) : error;
     }
   };
   const sqlite = guard(() => {
     makeDirectory(path);
-    // Loaded here and not imported, because loading it prints a warning under Node 22, which `main` holds back.
+    // Loaded here and not imported, because loading it prints a warning under Node 22, which `main` suppresses.
     const opened = new (process.getBuiltinModule('node:sqlite').DatabaseSync)(path, {
       timeout: BUSY_TIMEOUT_MS,
     });
-    hideFromOthers(path);
+    restrictMode(path);
     prepare(opened);
     return opened;
   });
@@ -105,14 +129,14 @@ export function openDatabase(path: string): Database {
     read: guard,
     write: (work) =>
       guard(() => {
-        // Immediate: a transaction that only later wants to write could fail without waiting for its turn.
+        // Immediate: a transaction that starts to write later can fail at once instead of waiting for the lock.
         sqlite.exec('BEGIN IMMEDIATE');
         try {
           const result = work();
           sqlite.exec('COMMIT');
           return result;
         } catch (error) {
-          // A full disk may have rolled back already.
+          // SQLite itself rolls back when the disk is full.
           if (sqlite.isTransaction) sqlite.exec('ROLLBACK');
           throw error;
         }
@@ -122,14 +146,14 @@ export function openDatabase(path: string): Database {
 }
 
 function prepare(sqlite: DatabaseSync): void {
-  // NORMAL: in WAL mode a killed process loses nothing; a power cut may undo the last transactions, whole.
+  // NORMAL: in WAL mode a killed process loses nothing; a power failure may undo the last transactions as a whole.
   sqlite.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL');
   const [row] = sqlite
     .prepare(
       "SELECT count(*) AS tables FROM sqlite_schema WHERE name IN ('entries', 'peer_state', 'peer_book')",
     )
     .all();
-  // Looked at first, so that opening a finished database needs no write lock.
+  // Checked first, so that opening a complete database needs no write lock.
   if (row?.['tables'] !== 3) sqlite.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT`);
 }
 
@@ -137,26 +161,27 @@ function makeDirectory(path: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
 }
 
-/** History holds secrets. Rights are only taken away: a file that its owner made read-only stays so. */
-function hideFromOthers(path: string): void {
+/** Removes the permissions of other users, because history holds secrets. The owner's permissions stay as they are. */
+function restrictMode(path: string): void {
   try {
     const { mode } = statSync(path);
     if ((mode & 0o077) !== 0) chmodSync(path, mode & 0o700);
   } catch {
-    // It belongs to someone else, who keeps the mode he gave it; whether it can be written shows at the first write.
+    // The file belongs to another user. The first write fails if this user may not write it.
   }
 }
 
-function isSqliteError(error: unknown): boolean {
-  // Also the system's own codes, such as EACCES of the directory.
-  return /^(ERR_SQLITE_ERROR|ERR_OUT_OF_RANGE|E[A-Z]+)$/.test(errorCode(error));
+/** Whether the error is about the file or its content. Any other error is a fault of this program. */
+function isDatabaseFailure(error: unknown): boolean {
+  const code = errorCode(error);
+  return SQLITE_ERROR_CODES.includes(code) || Object.hasOwn(os.constants.errno, code);
 }
 
-/** SQLite's code, or the one that says more about what the file system answered. */
-function reasonCode(path: string, cause: unknown): number {
+/** The primary code of SQLite, or the one that describes the error of the file system better. */
+function failureCode(path: string, cause: unknown): number {
   if (errorCode(cause) === 'EACCES') return SQLITE_CANTOPEN;
   const code = primaryCode(cause);
-  // In WAL mode there are files beside the database: where they cannot be made, SQLite only says that it cannot open.
+  // WAL mode needs files next to the database. If they cannot be created, SQLite reports that it cannot open.
   return code === SQLITE_CANTOPEN && existsSync(path) && !isWritable(dirname(path)) ? SQLITE_READONLY : code;
 }
 

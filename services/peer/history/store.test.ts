@@ -44,13 +44,13 @@ function makeEntries(count: number, prefix = 'id'): Entry[] {
   }));
 }
 
-const peer = (peerId: string, lastSeen: number, more: Partial<KnownPeer> = {}): KnownPeer => ({
+const peer = (peerId: string, lastSeenUnixSeconds: number, more: Partial<KnownPeer> = {}): KnownPeer => ({
   peerId,
   addresses: [`/ip4/10.0.0.1/tcp/1/p2p/${peerId}`],
   userId: 'ada',
   deviceId: 'laptop',
   hostname: undefined,
-  lastSeen,
+  lastSeenUnixSeconds,
   ...more,
 });
 
@@ -201,7 +201,7 @@ describe('a database that cannot be used', () => {
     const other = new DatabaseSync(path);
     other.exec('BEGIN IMMEDIATE');
     database.sqlite.exec('PRAGMA busy_timeout = 1');
-    expect(() => store.insert(makeEntries(2, 'b'))).toThrow(/locked; nothing was lost/);
+    expect(() => store.insert(makeEntries(2, 'b'))).toThrow(/locked it; nothing was lost/);
     other.exec('ROLLBACK');
     other.close();
     expect(store.insert(makeEntries(2, 'b')).inserted).toBe(2);
@@ -242,7 +242,7 @@ describe('a database that cannot be used', () => {
   test('because it is another kind of file says so, and the file is left as it was', () => {
     path = join(directory, 'letter.txt');
     writeFileSync(path, 'Dear Ada, '.repeat(500));
-    expect(() => openDatabase(path)).toThrow(/is no SQLite database/);
+    expect(() => openDatabase(path)).toThrow(/is not a SQLite database/);
   });
 
   test('because its directory cannot be made says so', () => {

@@ -1,14 +1,14 @@
-// Which addresses of a peer are tried, and in which order. Pure.
+// The addresses of a peer that are dialed, and their order. Pure functions.
 import { multiaddr } from '@multiformats/multiaddr';
 
-/** Most addresses tried for one peer in one go; a peer may have registered 32. */
+/** Maximum addresses that are tried in one attempt to connect to a peer; it may have registered 32. */
 const MAX_CANDIDATES = 16;
 
-/** One address to try. */
+/** An address to try. */
 export interface Candidate {
-  /** The whole multiaddr, ending in the peer's id. */
+  /** The multiaddr, ending in the peer id of the peer. */
   readonly address: string;
-  /** The multiaddr of the relay for a circuit; absent for a direct address. */
+  /** The multiaddr of the relay of a circuit; `undefined` for a direct address. */
   readonly relay: string | undefined;
 }
 
@@ -35,8 +35,8 @@ export type DialStrategy = keyof typeof DIAL_STRATEGIES;
 export const DIAL_STRATEGY_NAMES = Object.keys(DIAL_STRATEGIES) as readonly DialStrategy[];
 
 /**
- * The addresses to try for a peer, best first: circuits through the relays we are configured for, circuits that
- * the peer told of, its direct addresses; the strategy leaves some out or turns the order.
+ * The addresses to try for a peer, best first. By default: circuits through our own relays, circuits that the peer
+ * registered, its direct addresses. The strategy changes the order or removes direct addresses.
  */
 export function toCandidates(
   peerId: string,
@@ -44,16 +44,16 @@ export function toCandidates(
   relays: readonly string[],
   strategy: DialStrategy,
 ): Candidate[] {
-  const told = addresses.flatMap((address) => parseCandidate(peerId, address));
-  const ours = relays.map((relay) => ({ address: `${relay}/p2p-circuit/p2p/${peerId}`, relay }));
-  const circuits = [...ours, ...told.filter(({ relay }) => relay !== undefined)];
-  const direct = told.filter(({ relay }) => relay === undefined);
+  const registered = addresses.flatMap((address) => parseCandidate(peerId, address) ?? []);
+  const own = relays.map((relay) => ({ address: `${relay}/p2p-circuit/p2p/${peerId}`, relay }));
+  const circuits = [...own, ...registered.filter(({ relay }) => relay !== undefined)];
+  const direct = registered.filter(({ relay }) => relay === undefined);
   const ordered = DIAL_STRATEGIES[strategy].order({ circuits, direct });
   const unique = new Map(ordered.map((candidate) => [candidate.address, candidate]));
   return [...unique.values()].slice(0, MAX_CANDIDATES);
 }
 
-/** The peer id that a multiaddr ends in, or `undefined`. */
+/** The peer id at the end of a multiaddr; `undefined` when there is none. */
 export function peerIdOf(address: string): string | undefined {
   try {
     const last = multiaddr(address).getComponents().at(-1);
@@ -63,27 +63,26 @@ export function peerIdOf(address: string): string | undefined {
   }
 }
 
-/** Whether only this machine can reach the address. */
+/** Whether only this machine can connect to the address. */
 export function isLoopback(address: string): boolean {
   return /^\/(ip4\/127\.|ip6\/(0*:)*0*1\/|dns[46]?\/localhost\/)/.test(address);
 }
 
-/** What a tracker told comes from anyone: an address that is none, or leads to another peer, is left out. */
-function parseCandidate(peerId: string, given: string): Candidate[] {
-  const [front = '', behind] = given.split('/p2p-circuit');
-  const end = `/p2p/${peerId}`;
+/** Reads a registered address, which is untrusted. One that is invalid or ends in another peer id is left out. */
+function parseCandidate(peerId: string, address: string): Candidate | undefined {
   try {
-    multiaddr(given);
+    multiaddr(address);
   } catch {
-    return [];
+    return undefined;
   }
-  const target = peerIdOf(given);
-  if (behind !== undefined) {
-    const leadsThere = target === peerId || behind === '';
-    return leadsThere && peerIdOf(front) !== undefined
-      ? [{ address: `${front}/p2p-circuit${end}`, relay: front }]
-      : [];
+  const [relay = '', afterCircuit] = address.split('/p2p-circuit');
+  const suffix = `/p2p/${peerId}`;
+  const target = peerIdOf(address);
+  if (afterCircuit === undefined) {
+    if (target === undefined) return { address: `${address}${suffix}`, relay: undefined };
+    return target === peerId ? { address, relay: undefined } : undefined;
   }
-  if (target !== undefined && target !== peerId) return [];
-  return [{ address: target === undefined ? `${given}${end}` : given, relay: undefined }];
+  const isForPeer = target === peerId || afterCircuit === '';
+  if (!isForPeer || peerIdOf(relay) === undefined) return undefined;
+  return { address: `${relay}/p2p-circuit${suffix}`, relay };
 }

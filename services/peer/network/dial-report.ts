@@ -1,24 +1,33 @@
-// What became of an attempt to connect, in words: how far it got and why it ended. The library tells the steps by
-// progress events and the reasons by nested errors of many kinds.
+// Describes failed attempts to connect: the stage that failed, and the reason. The library reports the stages as
+// progress events and the reasons as nested errors of many kinds.
+import type { ProtectionOutcome } from '../../private-network/psk.ts';
 import { describeError } from '../../shared/errors.ts';
-import { SwarmKeyMismatchError } from '../../private-network/psk.ts';
+import { findRelayRefusal } from './relay-status.ts';
 
-/** How far an attempt got: the step that failed. */
+/** The stages of an attempt to connect and sync. */
 export type Stage = 'tcp' | 'swarm key' | 'noise' | 'muxer' | 'reservation' | 'circuit' | 'protocol';
 
-/** An attempt that failed. */
+/** A failed attempt to connect. */
 export interface DialAttempt {
   readonly address: string;
+  /** The stage that failed. */
   readonly stage: Stage;
   readonly reason: string;
 }
 
-/** Our own event: the library tells when it begins to connect, but not when the swarm key's turn comes. */
-export const PROTECT_EVENT = 'upgrader:protect-outbound-connection';
+/** A progress event of the library or of `library-internals.ts`. */
+export interface ProgressEvent {
+  readonly type: string;
+  readonly detail?: unknown;
+}
+
+/** Events of `library-internals.ts`: the swarm key protection of a connection starts, and its outcome is known. */
+export const PROTECTION_START = 'rustory:protection-start';
+export const PROTECTION_OUTCOME = 'rustory:protection-outcome';
 
 const STAGES: Readonly<Record<string, Stage>> = {
   'tcp:open-connection': 'tcp',
-  [PROTECT_EVENT]: 'swarm key',
+  [PROTECTION_START]: 'swarm key',
   'upgrader:encrypt-outbound-connection': 'noise',
   'upgrader:multiplex-outbound-connection': 'muxer',
   'circuit-relay:open-hop-stream': 'circuit',
@@ -26,61 +35,70 @@ const STAGES: Readonly<Record<string, Stage>> = {
   'circuit-relay:read-connect-response': 'circuit',
 };
 
-/** What a relay's status means to the user (circuit-relay-v2, «Status codes»). */
-const RELAY_ANSWERS: ReadonlyArray<readonly [status: string, stage: Stage, meaning: string]> = [
-  [
-    'NO_RESERVATION',
-    'reservation',
-    'the peer holds no reservation on this relay; is it running, and does it use this relay?',
-  ],
-  ['RESERVATION_REFUSED', 'reservation', 'the relay refused the reservation'],
-  ['RESOURCE_LIMIT_EXCEEDED', 'circuit', 'the relay has reached one of its limits; try again later'],
-  ['PERMISSION_DENIED', 'circuit', 'the relay does not allow it'],
-  ['CONNECTION_FAILED', 'circuit', 'the relay could not reach the peer; it has most likely just gone'],
-];
+const PROTECTION_FAILURES: Readonly<Record<Exclude<ProtectionOutcome, 'ok'>, string>> = {
+  wrong_key: 'the other side has a different swarm key',
+  no_greeting:
+    'the other side closed the connection during the handshake, probably because its swarm key differs',
+  no_nonce: 'the other side sent no nonce; it may not use a swarm key',
+};
 
-/** A listener for the library's progress events that tells each step as it begins. */
-export function followStages(onStage: (stage: Stage) => void): (event: { readonly type: string }) => void {
-  return ({ type }) => {
-    const stage = STAGES[type];
-    if (stage !== undefined) onStage(stage);
-  };
+/** How far an attempt to connect has come. */
+export interface DialProgress {
+  stage: Stage;
+  /** Outcome of the swarm key protection of the latest connection; `undefined` while it is not known. */
+  protection: ProtectionOutcome | undefined;
+  /** The listener for the library's progress events. */
+  readonly onProgress: (event: ProgressEvent) => void;
 }
 
-/** Puts a failure into words. `timeoutMs` is given when the attempt's deadline had passed. */
+export function createDialProgress(): DialProgress {
+  const progress: DialProgress = {
+    stage: 'tcp',
+    protection: undefined,
+    onProgress({ type, detail }) {
+      if (type === PROTECTION_OUTCOME) progress.protection = detail as ProtectionOutcome;
+      if (type === PROTECTION_START) progress.protection = undefined;
+      progress.stage = STAGES[type] ?? progress.stage;
+    },
+  };
+  return progress;
+}
+
+/**
+ * Describes a failed attempt.
+ *
+ * @param timeoutMs the deadline of the attempt in milliseconds if it has passed, otherwise `undefined`.
+ */
 export function explainFailure(
   address: string,
-  stage: Stage,
+  { stage, protection }: DialProgress,
   error: unknown,
   timeoutMs: number | undefined,
 ): DialAttempt {
   const text = describeAll(error);
-  const answer = RELAY_ANSWERS.find(([status]) => text.includes(status));
-  if (answer !== undefined) return { address, stage: answer[1], reason: answer[2] };
-  if (isAboutSwarmKey(text)) return { address, stage: 'swarm key', reason: text };
+  const refusal = findRelayRefusal(text);
+  if (refusal !== undefined) return { address, ...refusal };
+  if (protection === 'wrong_key')
+    return { address, stage: 'swarm key', reason: PROTECTION_FAILURES[protection] };
+  // At the deadline we close the connection ourselves, so the other outcomes say nothing about the peer.
   if (timeoutMs !== undefined) return { address, stage, reason: `no answer within ${timeoutMs} ms` };
+  if (protection !== undefined && protection !== 'ok')
+    return { address, stage: 'swarm key', reason: PROTECTION_FAILURES[protection] };
   return { address, stage, reason: text };
 }
 
-/** The attempts as lines, the same one only once. */
+/** The attempts as lines. Equal lines are merged and counted. */
 export function formatAttempts(attempts: readonly DialAttempt[]): string[] {
-  const times = new Map<string, number>();
+  const counts = new Map<string, number>();
   for (const { address, stage, reason } of attempts) {
-    // The end of the address is the peer, which the line stands under.
+    // The peer id at the end is left out, because the lines follow a line with the peer id.
     const line = `${address.replace(/(?<=.)\/p2p\/[^/]+$/, '')}: ${stage}: ${reason}`;
-    times.set(line, (times.get(line) ?? 0) + 1);
+    counts.set(line, (counts.get(line) ?? 0) + 1);
   }
-  return [...times].map(([line, count]) => (count === 1 ? line : `${line} (${count} times)`));
+  return [...counts].map(([line, count]) => (count === 1 ? line : `${line} (${count} times)`));
 }
 
-// The library keeps only the message of what went wrong below it.
-function isAboutSwarmKey(text: string): boolean {
-  return [new SwarmKeyMismatchError().message, 'another swarm key', 'sent no nonce'].some((part) =>
-    text.includes(part),
-  );
-}
-
-/** A dial of several addresses ends in an AggregateError, whose own message says nothing. */
+/** A dial of several addresses fails with an AggregateError, whose own message does not name the reasons. */
 function describeAll(error: unknown): string {
   if (typeof error === 'object' && error !== null && 'errors' in error && Array.isArray(error.errors))
     return error.errors.map((each) => describeError(each)).join('; ');

@@ -9,7 +9,8 @@ import { swarmStack } from '../../private-network/stack.ts';
 import { type DialStrategy, peerIdOf } from './addresses.ts';
 import { createDialer, DialFailedError } from './dial.ts';
 import type { DialAttempt } from './dial-report.ts';
-import { cleanUp, onCleanup, startDevice, startTestRelay, type TestDevice, testSwarmKey } from '../../../testing/peer.ts';
+import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
+import { startDevice, startTestRelay, type TestDevice, testSwarmKey } from '../../../testing/peer.ts';
 
 afterEach(cleanUp);
 
@@ -21,8 +22,8 @@ function createTestDialer(
   relays: readonly string[],
   strategy: DialStrategy = 'relay-first',
 ) {
-  const time = { now: 0 };
-  return { dialer: createDialer({ libp2p: node.libp2p, relays, strategy, clock: () => time.now }), time };
+  const clock = { ms: 0 };
+  return { dialer: createDialer({ libp2p: node.libp2p, relays, strategy, nowMs: () => clock.ms }), clock };
 }
 
 function targetOf({ node, peerId }: TestDevice) {
@@ -52,19 +53,19 @@ describe('a device', () => {
   test('with nowhere to go says what to set', async () => {
     const { dialer } = createTestDialer(await startDevice(), []);
     const { peerId } = await startDevice();
-    await expect(dialer.connect({ peerId, addresses: [] }, 5_000)).rejects.toThrow('set relay_addr');
+    await expect(dialer.connect({ peerId, addresses: [] }, 5_000)).rejects.toThrow('Set relay_addr');
   });
 
   test('tries a relay that failed last, for a while', async () => {
     const client = await startDevice();
     const { peerId } = await startDevice();
     const relay = await startTestRelay();
-    const { dialer, time } = createTestDialer(client, [DEAD_RELAY, relay.address]);
+    const { dialer, clock } = createTestDialer(client, [DEAD_RELAY, relay.address]);
     const connect = async () => attemptsOf(dialer.connect({ peerId, addresses: [] }, 5_000));
     const stages = async () => (await connect()).map(({ stage }) => stage);
     expect(await stages()).toEqual(['tcp', 'reservation']);
     expect(await stages()).toEqual(['reservation', 'tcp']);
-    time.now += 60_000;
+    clock.ms += 60_000;
     expect(await stages()).toEqual(['tcp', 'reservation']);
   });
 

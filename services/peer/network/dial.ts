@@ -1,23 +1,25 @@
-// Connects to another device: tries its addresses one after the other, each with a deadline, and keeps for each
-// failed attempt how far it got and why. Open connections are used again.
+// Connects to another device: tries its addresses one after the other, each with a deadline, and reports why each
+// attempt failed. Open connections are reused.
 import type { Connection } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
 import { multiaddr } from '@multiformats/multiaddr';
 import { toError } from '../../shared/errors.ts';
+import type { Result } from '../../shared/result.ts';
+import { anySignal } from '../../shared/signals.ts';
 import { type Candidate, type DialStrategy, toCandidates } from './addresses.ts';
-import { type DialAttempt, explainFailure, followStages, type Stage } from './dial-report.ts';
+import { createDialProgress, type DialAttempt, explainFailure, type Stage } from './dial-report.ts';
 import type { PeerLibp2p } from './node.ts';
 
-/** How long a relay that failed is tried last, in milliseconds. */
+/** Time in milliseconds for which circuits through a relay that failed are tried last. */
 const RELAY_BACKOFF_MS = 30_000;
 
-/** Relays that are remembered as failed. */
+/** Maximum relays remembered as failed; above it all are forgotten, which costs one attempt each. */
 const MAX_FAILED_RELAYS = 256;
 
-/** What a circuit must still have left to be used again: time for one answer, in seconds. */
+/** Rest of a circuit's lifetime below which it is not reused, in seconds: time for one answer. */
 const MIN_CIRCUIT_SECONDS = 30;
 
-/** How long a relay may take to answer a ping, in milliseconds, when a circuit through it was not answered. */
+/** Deadline of the ping of a relay after a circuit through it timed out, in milliseconds. */
 const PING_TIMEOUT_MS = 3_000;
 
 /** A device to connect to. */
@@ -29,11 +31,11 @@ export interface Target {
 export interface Dialed {
   readonly connection: Connection;
   readonly address: string;
-  /** The attempts that failed before. */
+  /** The attempts that failed before this one. */
   readonly failed: readonly DialAttempt[];
 }
 
-/** No address of the peer led to it. */
+/** No address led to the peer. */
 export class DialFailedError extends Error {
   override readonly name = 'DialFailedError';
   readonly code = 'DIAL_FAILED';
@@ -42,8 +44,8 @@ export class DialFailedError extends Error {
   constructor(attempts: readonly DialAttempt[]) {
     super(
       attempts.length === 0
-        ? 'no address to try: set relay_addr, or let the peer register with a tracker'
-        : `no address led to the peer (${attempts.length} tried)`,
+        ? 'There is no address to try. Set relay_addr, or register the peer with a tracker.'
+        : `No address led to the peer (${attempts.length} tried).`,
     );
     this.attempts = attempts;
   }
@@ -51,7 +53,9 @@ export class DialFailedError extends Error {
 
 export interface Dialer {
   /**
-   * @param timeoutMs how long each attempt may take, in milliseconds.
+   * Connects to a peer.
+   *
+   * @param timeoutMs deadline of each attempt in milliseconds.
    * @throws DialFailedError, or the reason of the signal.
    */
   connect(target: Target, timeoutMs: number, signal?: AbortSignal): Promise<Dialed>;
@@ -59,56 +63,60 @@ export interface Dialer {
 
 export interface DialerDeps {
   readonly libp2p: PeerLibp2p;
+  /** Our own relays in order of preference. */
   readonly relays: readonly string[];
   readonly strategy: DialStrategy;
-  /** Milliseconds that only grow. */
-  readonly clock: () => number;
+  readonly nowMs: () => number;
 }
 
-export function createDialer({ libp2p, relays, strategy, clock }: DialerDeps): Dialer {
-  const failedRelays = new Map<string, number>();
+type DialResult = Result<{ readonly connection: Connection }, Stage, { readonly attempt: DialAttempt }>;
+
+export function createDialer({ libp2p, relays, strategy, nowMs }: DialerDeps): Dialer {
+  /** When each relay failed, on the monotonic clock. */
+  const failedRelaysMs = new Map<string, number>();
 
   function isBackedOff({ relay }: Candidate): boolean {
-    return relay !== undefined && clock() - (failedRelays.get(relay) ?? -Infinity) < RELAY_BACKOFF_MS;
+    return relay !== undefined && nowMs() - (failedRelaysMs.get(relay) ?? -Infinity) < RELAY_BACKOFF_MS;
   }
 
-  function remember(relay: string): void {
-    // Peers tell of relays, so their number is not ours to choose; forgetting costs one attempt.
-    if (failedRelays.size >= MAX_FAILED_RELAYS) failedRelays.clear();
-    failedRelays.set(relay, clock());
+  function rememberFailed(relay: string): void {
+    // Peers register circuits through any relay, so the number of relays has no other limit.
+    if (failedRelaysMs.size >= MAX_FAILED_RELAYS) failedRelaysMs.clear();
+    failedRelaysMs.set(relay, nowMs());
   }
 
-  function order(target: Target): Candidate[] {
-    // The sort is stable, so among equals the strategy's order stays.
+  function listCandidates(target: Target): Candidate[] {
+    // The sort is stable, so the order of the strategy is kept among equals.
     return toCandidates(target.peerId, target.addresses, relays, strategy).toSorted(
       (a, b) => Number(isBackedOff(a)) - Number(isBackedOff(b)),
     );
   }
 
-  async function tryAddress(
+  async function dial(
     { address, relay }: Candidate,
     timeoutMs: number,
     signal: AbortSignal | undefined,
-  ) {
+  ): Promise<DialResult> {
     const deadline = AbortSignal.timeout(timeoutMs);
-    const options = { signal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]) };
-    let stage: Stage = 'tcp';
+    const progress = createDialProgress();
+    const options = { signal: anySignal(signal, deadline), onProgress: progress.onProgress };
     let isRelayOpen = false;
-    const onProgress = followStages((reached) => void (stage = reached));
     try {
       if (relay !== undefined) {
-        await openRelay(libp2p, relay, { ...options, onProgress });
-        failedRelays.delete(relay);
+        await openRelay(libp2p, relay, options);
+        failedRelaysMs.delete(relay);
         isRelayOpen = true;
-        stage = 'circuit';
+        progress.stage = 'circuit';
       }
-      // Forced, because the library would take a connection that is closing for an open one.
-      return await libp2p.dial(multiaddr(address), { ...options, onProgress, force: true });
+      // Forced, because the library would return a connection that is closing.
+      const connection = await libp2p.dial(multiaddr(address), { ...options, force: true });
+      return { ok: true, connection };
     } catch (error) {
       signal?.throwIfAborted();
-      if (relay !== undefined && !isRelayOpen) remember(relay);
-      if (relay !== undefined && deadline.aborted) await dropSilentRelay(libp2p, relay);
-      return explainFailure(address, stage, error, deadline.aborted ? timeoutMs : undefined);
+      if (relay !== undefined && !isRelayOpen) rememberFailed(relay);
+      if (relay !== undefined && deadline.aborted) await abortDeadRelay(libp2p, relay);
+      const attempt = explainFailure(address, progress, error, deadline.aborted ? timeoutMs : undefined);
+      return { ok: false, reason: attempt.stage, attempt };
     }
   }
 
@@ -117,36 +125,37 @@ export function createDialer({ libp2p, relays, strategy, clock }: DialerDeps): D
       const failed: DialAttempt[] = [];
       const open = libp2p.getConnections(peerIdFromString(target.peerId)).find(isUsable);
       if (open !== undefined) return { connection: open, address: open.remoteAddr.toString(), failed };
-      for (const candidate of order(target)) {
-        const result = await tryAddress(candidate, timeoutMs, signal);
-        if (!('stage' in result)) return { connection: result, address: candidate.address, failed };
-        failed.push(result);
+      for (const candidate of listCandidates(target)) {
+        const result = await dial(candidate, timeoutMs, signal);
+        if (result.ok) return { connection: result.connection, address: candidate.address, failed };
+        failed.push(result.attempt);
       }
       throw new DialFailedError(failed);
     },
   };
 }
 
-/** Opens a connection to a relay, or finds the one that is open. */
+/** Returns the open connection to a relay, or makes one. */
 export async function openRelay(
   libp2p: PeerLibp2p,
   relay: string,
   options: NonNullable<Parameters<PeerLibp2p['dial']>[1]>,
 ): Promise<Connection> {
   const address = multiaddr(relay);
-  const peerId = peerIdFromString(address.getComponents().at(-1)?.value ?? '');
-  // The circuit transport takes the first connection there is, also a dying one.
+  const peerId = relayPeerId(relay);
+  // The circuit transport uses the first connection to the relay, even when it is closing.
   for (const connection of libp2p.getConnections(peerId))
-    if (connection.status !== 'open') connection.abort(new Error('replaced by a new connection'));
+    if (connection.status !== 'open')
+      connection.abort(new Error('The connection was replaced by a new one.'));
   return libp2p.getConnections(peerId).find(isUsable) ?? libp2p.dial(address, { ...options, force: true });
 }
 
 /**
- * Drops the connection to a relay that answers nothing any more (a laptop that woke up in another network), so
- * that the next attempt makes a new one. One that carries streams is left alone: they may just keep it busy.
+ * Aborts the connection to a relay that no longer answers (a laptop in another network), so that the next attempt
+ * makes a new one. A connection with streams is kept, because their data may delay the answer.
  */
-async function dropSilentRelay(libp2p: PeerLibp2p, relay: string): Promise<void> {
-  const peerId = peerIdFromString(multiaddr(relay).getComponents().at(-1)?.value ?? '');
+async function abortDeadRelay(libp2p: PeerLibp2p, relay: string): Promise<void> {
+  const peerId = relayPeerId(relay);
   const idle = libp2p.getConnections(peerId).filter(({ streams }) => streams.length === 0);
   if (idle.length === 0) return;
   try {
@@ -156,9 +165,13 @@ async function dropSilentRelay(libp2p: PeerLibp2p, relay: string): Promise<void>
   }
 }
 
+function relayPeerId(relay: string) {
+  return peerIdFromString(multiaddr(relay).getComponents().at(-1)?.value ?? '');
+}
+
 function isUsable({ status, limits }: Connection): boolean {
-  const isSpent =
+  const isUsedUp =
     limits !== undefined &&
     ((limits.bytes ?? 1n) <= 0n || (limits.seconds ?? Infinity) < MIN_CIRCUIT_SECONDS);
-  return status === 'open' && !isSpent;
+  return status === 'open' && !isUsedUp;
 }

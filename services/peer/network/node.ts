@@ -1,16 +1,19 @@
-// The peer's libp2p node: the shared transport stack plus circuits through relays, identify and ping. Owns what the
-// library's circuit transport needs to survive a relay that goes away and comes back.
+// The libp2p node of the peer: the shared transport stack, circuits through relays, identify and ping.
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2';
 import { identify } from '@libp2p/identify';
-import type { Libp2p, MultiaddrConnection, PeerId, PrivateKey, Upgrader } from '@libp2p/interface';
+import type { Libp2p, PrivateKey } from '@libp2p/interface';
 import { ping, type Ping } from '@libp2p/ping';
 import { createLibp2p } from 'libp2p';
 import { loadCipher } from '../../private-network/cipher.ts';
 import type { SwarmKey } from '../../private-network/key.ts';
 import { swarmStack } from '../../private-network/stack.ts';
-import { PROTECT_EVENT } from './dial-report.ts';
+import {
+  createProtectionProgress,
+  type ReservationStore,
+  takeReservationStore,
+} from './library-internals.ts';
 
-/** A device talks to a few relays and some dozen other devices. */
+/** Limits of a device, which connects to a few relays and some dozens of other devices. */
 const LIMITS = {
   maxConnections: 128,
   maxPendingInbound: 32,
@@ -18,45 +21,31 @@ const LIMITS = {
   maxParallelDials: 16,
 };
 
-/** How long the library may take to make one reservation on a connection that is open, in milliseconds. */
+/** Deadline of the library for one reservation on an open connection, in milliseconds. */
 const RESERVATION_TIMEOUT_MS = 5_000;
 
-/** The circuit-relay-v2 protocol by which a relay offers a circuit. */
-const STOP_PROTOCOL = '/libp2p/circuit/relay/0.2.0/stop';
+/** The circuit-relay-v2 protocol with which a relay offers a circuit to this device. */
+export const STOP_PROTOCOL = '/libp2p/circuit/relay/0.2.0/stop';
 
 export type PeerLibp2p = Libp2p<{ ping: Ping }>;
-
-/** A reservation that a relay granted. */
-export interface Reserved {
-  /** Addresses under which the relay says it can be reached, as bytes of multiaddrs. */
-  readonly addrs: Uint8Array[];
-  /** When it ends, in unix seconds. The library asks again only for one that ends within ten minutes. */
-  expire: bigint;
-}
-
-/** What is used of the library's reservation store, whose class is not exported. */
-export interface ReservationStore extends EventTarget {
-  addRelay(relay: PeerId, type: 'configured'): Promise<unknown>;
-  getReservation(relay: PeerId): Reserved | undefined;
-}
 
 export interface PeerNode {
   readonly libp2p: PeerLibp2p;
   start(): Promise<void>;
   readonly reservations: ReservationStore;
-  /** Which cipher the private network runs on, for the log. */
+  /** The cipher of the private network, for the log; `reason` says why it is not the fastest one. */
   readonly cipher: { readonly name: string; readonly reason?: string };
 }
 
 export interface PeerNodeOptions {
   readonly identity: PrivateKey;
   readonly swarmKey: SwarmKey;
-  /** Multiaddrs to listen on, perhaps none; absent for a peer that only dials, and takes no circuits either. */
+  /** Multiaddrs to listen on, possibly none; `undefined` for a peer that only dials and accepts no circuits. */
   readonly listen: readonly string[] | undefined;
   readonly version: string;
 }
 
-/** Makes the node without starting it. */
+/** Creates the node without starting it. @throws LibraryMemberError */
 export async function createPeerNode({
   identity,
   swarmKey,
@@ -64,18 +53,25 @@ export async function createPeerNode({
   version,
 }: PeerNodeOptions): Promise<PeerNode> {
   const cipher = loadCipher();
-  const stack = swarmStack({ identity, key: swarmKey, cipher, limits: LIMITS });
+  const protection = createProtectionProgress();
+  const stack = swarmStack({
+    identity,
+    key: swarmKey,
+    cipher,
+    limits: LIMITS,
+    onOutcome: protection.onOutcome,
+  });
   const createCircuits = circuitRelayTransport({ reservationCompletionTimeout: RESERVATION_TIMEOUT_MS });
-  const store = Promise.withResolvers<ReservationStore>();
+  const reservations = Promise.withResolvers<ReservationStore>();
   const libp2p = await createLibp2p({
     ...stack,
     addresses: { listen: [...(listen ?? [])] },
     transports: [
       ...stack.transports,
       (components) => {
-        tellOfProtection(components.upgrader);
+        protection.watch(components.upgrader);
         const circuits = createCircuits(components);
-        store.resolve(reservationStoreOf(circuits));
+        reservations.resolve(takeReservationStore(circuits));
         return circuits;
       },
     ],
@@ -87,35 +83,11 @@ export async function createPeerNode({
     libp2p,
     async start() {
       await libp2p.start();
-      // A relay offers circuits to the newest connection of a peer id first: a `sync` must not take those that are
-      // meant for the `serve` of the same device. Without the protocol it turns to the next connection.
+      // A relay offers a circuit to the newest connection of a peer id first. A `sync` must not get the circuits that
+      // are meant for the `serve` of the same device; without the protocol the relay tries the next connection.
       if (listen === undefined) await libp2p.unhandle(STOP_PROTOCOL);
     },
-    reservations: await store.promise,
+    reservations: await reservations.promise,
     cipher,
   };
-}
-
-/** Has every outbound connection tell, among its progress, when it is open and the swarm key's turn comes. */
-function tellOfProtection(upgrader: Upgrader): void {
-  const upgrade = upgrader.upgradeOutbound.bind(upgrader);
-  upgrader.upgradeOutbound = async (
-    connection: MultiaddrConnection,
-    options: Parameters<typeof upgrade>[1],
-  ) => {
-    options.onProgress?.({ type: PROTECT_EVENT, detail: undefined });
-    return upgrade(connection, options);
-  };
-}
-
-/**
- * The store that the library's circuit transport keeps. It bans a relay for the life of the process after one
- * failed dial or one answer without the protocol, which is what a relay that restarts gives; a filter that bans
- * nobody takes the place of its own.
- */
-function reservationStoreOf(circuits: object): ReservationStore {
-  if (!('reservationStore' in circuits))
-    throw new Error('this version of the circuit transport keeps no reservations');
-  const store = circuits.reservationStore as ReservationStore;
-  return Object.assign(store, { relayFilter: { add: () => {}, has: () => false } });
 }

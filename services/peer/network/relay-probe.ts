@@ -1,25 +1,31 @@
-// Finds relays that are dead without having said so (a laptop in another network, a relay whose machine lost its
-// power), and ends the connections to them; whoever needs them then makes new ones.
+// Detects relays that stopped answering without closing the connection (a laptop in another network, a relay whose
+// machine lost power), and aborts the connections to them, so that they are made again.
 import { networkInterfaces } from 'node:os';
 import type { Stream } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
 import { toError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/log.ts';
+import { anySignal } from '../../shared/signals.ts';
 import { peerIdOf } from './addresses.ts';
 import type { PeerLibp2p } from './node.ts';
 
-/** How often each relay is pinged, in milliseconds; a relay serves hundreds of devices. */
-const PROBE_INTERVAL_MS = 15_000;
+export interface ProbeTimings {
+  /** Interval between two pings of a relay in milliseconds; a relay serves hundreds of devices. */
+  readonly probeIntervalMs: number;
+  /** Interval between two checks of this machine's addresses in milliseconds; a change means another network. */
+  readonly networkIntervalMs: number;
+  /** Deadline of a ping in milliseconds on a connection without streams, or after the network changed. */
+  readonly idleTimeoutMs: number;
+  /** Deadline of a ping in milliseconds on a connection with streams, because it waits behind the data of circuits. */
+  readonly busyTimeoutMs: number;
+}
 
-/** How often the addresses of this machine are looked at, in milliseconds: a change means another network. */
-const NETWORK_INTERVAL_MS = 1_000;
-
-/**
- * How long a connection may show no sign of life, in milliseconds. A ping waits behind the bulk data of circuits on
- * the same connection, so it gets time while there are any; after a change of the network it is more likely dead.
- */
-const IDLE_TIMEOUT_MS = 5_000;
-const BUSY_TIMEOUT_MS = 45_000;
+export const PROBE_TIMINGS: ProbeTimings = {
+  probeIntervalMs: 15_000,
+  networkIntervalMs: 1_000,
+  idleTimeoutMs: 5_000,
+  busyTimeoutMs: 45_000,
+};
 
 export interface RelayProbe {
   start(): void;
@@ -28,19 +34,20 @@ export interface RelayProbe {
 
 export interface RelayProbeDeps {
   readonly libp2p: PeerLibp2p;
-  /** The relays that matter at that moment. */
+  /** The relays to probe at this moment. */
   readonly relays: () => readonly string[];
   readonly log: Logger;
-  /** The addresses of this machine, in any form that changes with them. */
-  readonly network?: () => string;
+  /** The addresses of this machine as text. Default: those of the operating system. */
+  readonly network?: (() => string) | undefined;
+  readonly timings?: ProbeTimings | undefined;
 }
 
-/** Pings the relays again and again, and at once when this machine's addresses change. */
 export function createRelayProbe({
   libp2p,
   relays,
   log,
   network = listAddresses,
+  timings = PROBE_TIMINGS,
 }: RelayProbeDeps): RelayProbe {
   const stopping = new AbortController();
   const timers: NodeJS.Timeout[] = [];
@@ -53,11 +60,11 @@ export function createRelayProbe({
     const peerId = peerIdFromString(peerIdOf(relay) ?? '');
     const connections = libp2p.getConnections(peerId);
     const streams = connections.flatMap((connection) => connection.streams);
-    const timeoutMs = streams.length > 0 ? busyTimeoutMs : IDLE_TIMEOUT_MS;
+    const timeoutMs = streams.length > 0 ? busyTimeoutMs : timings.idleTimeoutMs;
     const done = new AbortController();
     try {
-      const signal = AbortSignal.any([AbortSignal.timeout(timeoutMs), stopping.signal, done.signal]);
-      await Promise.race([movement(streams, done.signal), libp2p.services.ping.ping(peerId, { signal })]);
+      const signal = anySignal(AbortSignal.timeout(timeoutMs), stopping.signal, done.signal);
+      await Promise.race([activity(streams, done.signal), libp2p.services.ping.ping(peerId, { signal })]);
     } catch (error) {
       if (stopping.signal.aborted || !relays().includes(relay)) return;
       log.warn({ relay, timeoutMs }, 'relay does not answer');
@@ -68,21 +75,24 @@ export function createRelayProbe({
     }
   }
 
-  function probeAll(busyTimeoutMs = BUSY_TIMEOUT_MS): void {
+  function probeAll(busyTimeoutMs: number): void {
     for (const relay of relays()) void probe(relay, busyTimeoutMs);
+  }
+
+  function checkNetwork(): void {
+    const currentNetwork = network();
+    if (currentNetwork === knownNetwork) return;
+    knownNetwork = currentNetwork;
+    log.info('network changed');
+    // Streams get no extra time: after a change the connection is probably dead.
+    probeAll(timings.idleTimeoutMs);
   }
 
   return {
     start() {
-      timers.push(setInterval(() => probeAll(), PROBE_INTERVAL_MS));
       timers.push(
-        setInterval(() => {
-          const now = network();
-          if (now === knownNetwork) return;
-          knownNetwork = now;
-          log.info('network changed');
-          probeAll(IDLE_TIMEOUT_MS);
-        }, NETWORK_INTERVAL_MS),
+        setInterval(() => probeAll(timings.busyTimeoutMs), timings.probeIntervalMs),
+        setInterval(checkNetwork, timings.networkIntervalMs),
       );
     },
     stop() {
@@ -92,12 +102,12 @@ export function createRelayProbe({
   };
 }
 
-/** Resolves when data comes or goes on one of the streams, which a ping may have to wait for. */
-async function movement(streams: readonly Stream[], signal: AbortSignal): Promise<void> {
+/** Resolves when data is received or sent on one of the streams: the connection is alive, and the ping may wait. */
+async function activity(streams: readonly Stream[], signal: AbortSignal): Promise<void> {
   const moved = Promise.withResolvers<void>();
   for (const stream of streams)
-    for (const sign of ['message', 'drain'] as const)
-      stream.addEventListener(sign, () => moved.resolve(), { once: true, signal });
+    for (const event of ['message', 'drain'] as const)
+      stream.addEventListener(event, () => moved.resolve(), { once: true, signal });
   return moved.promise;
 }
 

@@ -1,69 +1,99 @@
-// One relay on the list of a device: whether its reservation is held, and when to ask for it again.
+// The state of one configured relay: whether its reservation is held, and when to request it next.
 import { peerIdOf } from './addresses.ts';
 
-/** Pause after the first failed attempt, doubled with each further one up to the longest, in milliseconds. */
-const BACKOFF_BASE_MS = 500;
-const BACKOFF_CAP_MS = 8_000;
+export interface RelayTimings {
+  /** Pause after the first failed request in milliseconds. It doubles with each further one. */
+  readonly backoffBaseMs: number;
+  /** Longest pause after a failed request in milliseconds. */
+  readonly backoffCapMs: number;
+  /** Shortest time before a reservation is renewed, in milliseconds. */
+  readonly renewMinMs: number;
+  /**
+   * Longest time before a reservation is renewed, in milliseconds. The rest of its lifetime depends on the clock of
+   * this machine, which may be wrong.
+   */
+  readonly renewMaxMs: number;
+  /**
+   * A reservation that is lost sooner, in milliseconds, counts as a failed request, so that a relay that grants and
+   * drops reservations is not asked without a pause.
+   */
+  readonly stableMs: number;
+}
 
-/**
- * When a reservation that is held is asked for again, in milliseconds: after half of its life, and every ten minutes at
- * least, because what is left of it is measured by the clock of this machine, which may be wrong.
- */
-const REFRESH_MIN_MS = 1_000;
-const REFRESH_MAX_MS = 600_000;
+export const RELAY_TIMINGS: RelayTimings = {
+  backoffBaseMs: 500,
+  backoffCapMs: 8_000,
+  renewMinMs: 1_000,
+  renewMaxMs: 600_000,
+  stableMs: 10_000,
+};
 
-/** A reservation that is lost sooner than this did not last, in milliseconds. */
-const LASTING_MS = 10_000;
-
-export class RelayPlace {
+export interface RelayState {
+  /** The multiaddr of the relay. */
   readonly relay: string;
   readonly peerId: string;
-  held = false;
-  /** When to ask for it, or to ask again while it is held, in milliseconds of the clock. */
-  dueAt = 0;
-  /** Why the last attempt failed. */
-  reason = '';
-  #heldAt = 0;
-  #failures = 0;
-  readonly #clock: () => number;
-  readonly #random: () => number;
+  readonly isHeld: boolean;
+  /** When to request the reservation, or to renew it, on the monotonic clock in milliseconds. */
+  readonly dueMs: number;
+  /** The reason of the last failed request; empty after a success. */
+  readonly reason: string;
+  /** The relay granted a reservation of that lifetime. It is renewed after half of it. */
+  granted(lifetimeMs: number): void;
+  /** The reservation was lost. Returns the pause before the next request in milliseconds. */
+  lost(): number;
+  /** A request failed. Returns the pause before the next request in milliseconds. */
+  failed(reason: string): number;
+}
 
-  constructor(relay: string, clock: () => number, random: () => number) {
-    this.relay = relay;
-    this.peerId = peerIdOf(relay) ?? '';
-    this.#clock = clock;
-    this.#random = random;
+export function createRelayState(
+  relay: string,
+  nowMs: () => number,
+  random: () => number,
+  timings: RelayTimings = RELAY_TIMINGS,
+): RelayState {
+  const peerId = peerIdOf(relay) ?? '';
+  let isHeld = false;
+  let heldSinceMs = 0;
+  let dueMs = 0;
+  let failures = 0;
+  let reason = '';
+
+  /** Exponential, with jitter so that devices do not ask at the same time. */
+  function backOff(): number {
+    const pauseMs =
+      Math.min(timings.backoffBaseMs * 2 ** failures, timings.backoffCapMs) * (0.5 + random() / 2);
+    failures += 1;
+    dueMs = nowMs() + pauseMs;
+    return Math.round(pauseMs);
   }
 
-  /** `lifeMs` is how long the relay says that it keeps the reservation. */
-  granted(lifeMs: number): void {
-    if (!this.held) this.#heldAt = this.#clock();
-    this.held = true;
-    this.reason = '';
-    const refreshMs = lifeMs > 0 ? Math.max(lifeMs / 2, REFRESH_MIN_MS) : REFRESH_MAX_MS;
-    this.dueAt = this.#clock() + Math.min(refreshMs, REFRESH_MAX_MS);
-  }
-
-  /** Answers how long to pause, in milliseconds. */
-  lost(): number {
-    this.held = false;
-    // What did not last counts as failed: a relay that grants and drops must not be asked without pause.
-    if (this.#clock() - this.#heldAt >= LASTING_MS) this.#failures = 0;
-    return this.#backOff();
-  }
-
-  /** Answers how long to pause, in milliseconds. */
-  failed(reason: string): number {
-    this.reason = reason;
-    return this.#backOff();
-  }
-
-  /** The longer the more failed in a row; the jitter keeps devices apart. */
-  #backOff(): number {
-    const pause =
-      Math.min(BACKOFF_BASE_MS * 2 ** this.#failures, BACKOFF_CAP_MS) * (0.5 + this.#random() / 2);
-    this.#failures += 1;
-    this.dueAt = this.#clock() + pause;
-    return Math.round(pause);
-  }
+  return {
+    relay,
+    peerId,
+    get isHeld() {
+      return isHeld;
+    },
+    get dueMs() {
+      return dueMs;
+    },
+    get reason() {
+      return reason;
+    },
+    granted(lifetimeMs) {
+      if (!isHeld) heldSinceMs = nowMs();
+      isHeld = true;
+      reason = '';
+      const renewMs = lifetimeMs > 0 ? Math.max(lifetimeMs / 2, timings.renewMinMs) : timings.renewMaxMs;
+      dueMs = nowMs() + Math.min(renewMs, timings.renewMaxMs);
+    },
+    lost() {
+      isHeld = false;
+      if (nowMs() - heldSinceMs >= timings.stableMs) failures = 0;
+      return backOff();
+    },
+    failed(failure) {
+      reason = failure;
+      return backOff();
+    },
+  };
 }

@@ -1,22 +1,25 @@
-// Keeps this device reachable: holds reservations on up to two relays, and re-makes them by itself when a relay
-// goes away and comes back, which the library does not.
+// Keeps this device reachable: holds reservations on up to two relays, renews them before they expire, and requests
+// them again after a loss, which the library does not.
 import { peerIdFromString } from '@libp2p/peer-id';
 import { multiaddr } from '@multiformats/multiaddr';
 import type { Logger } from '../../shared/log.ts';
+import type { Result } from '../../shared/result.ts';
+import { anySignal } from '../../shared/signals.ts';
 import { openRelay } from './dial.ts';
-import { type DialAttempt, explainFailure, followStages, type Stage } from './dial-report.ts';
-import type { PeerNode, Reserved } from './node.ts';
-import { RelayPlace } from './relay-state.ts';
-import { createRelayProbe } from './relay-probe.ts';
+import { createDialProgress, type DialAttempt, explainFailure, type Stage } from './dial-report.ts';
+import type { Reservation } from './library-internals.ts';
+import type { PeerNode } from './node.ts';
+import { createRelayProbe, type ProbeTimings } from './relay-probe.ts';
+import { createRelayState, type RelayState, type RelayTimings } from './relay-state.ts';
 
-/** Reservations held at once: one relay may fail, and more would only take places from others. */
+/** Reservations held at the same time: one relay may fail, and more would use capacity that others need. */
 const WANTED_RESERVATIONS = 2;
 
-/** How long one attempt may take, in milliseconds. */
-const ATTEMPT_TIMEOUT_MS = 10_000;
+/** Deadline of one request in milliseconds, the connection included. */
+const REQUEST_TIMEOUT_MS = 10_000;
 
 export interface Reservations {
-  /** The circuit addresses under which this device can be reached now; never one without a reservation. */
+  /** The circuit addresses of this device, only of relays on which a reservation is held. */
   addresses(): string[];
   start(): void;
   stop(): Promise<void>;
@@ -24,133 +27,135 @@ export interface Reservations {
 
 export interface ReservationDeps {
   readonly node: PeerNode;
-  /** Relay multiaddrs, best first. */
+  /** Relay multiaddrs in order of preference. */
   readonly relays: readonly string[];
   readonly log: Logger;
   /** Called after each change of `addresses()`. */
   readonly onChange: () => void;
-  /** Milliseconds that only grow. */
-  readonly clock: () => number;
-  /** Unix seconds. */
-  readonly now: () => number;
-  /** From 0 to 1. */
+  readonly nowMs: () => number;
+  readonly nowUnixSeconds: () => number;
+  /** Random number from 0 to 1. */
   readonly random: () => number;
-  /** The addresses of this machine, in any form that changes with them. */
-  readonly network?: () => string;
+  /** The addresses of this machine as text. Default: those of the operating system. */
+  readonly network?: (() => string) | undefined;
+  readonly relayTimings?: RelayTimings | undefined;
+  readonly probeTimings?: ProbeTimings | undefined;
 }
 
 export function createReservations(deps: ReservationDeps): Reservations {
-  const { node, relays, log, onChange, clock, now, random, network } = deps;
+  const { node, log, onChange, nowMs, nowUnixSeconds, random, network } = deps;
   const { libp2p, reservations: store } = node;
-  const places = relays.map((relay) => new RelayPlace(relay, clock, random));
+  const states = deps.relays.map((relay) => createRelayState(relay, nowMs, random, deps.relayTimings));
+  const held = (): RelayState[] => states.filter(({ isHeld }) => isHeld);
+  const heldRelays = (): string[] => held().map(({ relay }) => relay);
+  const probe = createRelayProbe({ libp2p, relays: heldRelays, log, network, timings: deps.probeTimings });
   const stopping = new AbortController();
-  const heldRelays = (): string[] => places.filter(({ held }) => held).map(({ relay }) => relay);
-  const probe = createRelayProbe({ libp2p, relays: heldRelays, log, ...(network && { network }) });
-  let woken = Promise.withResolvers<void>();
+  let wakeUp = Promise.withResolvers<void>();
   let running: Promise<unknown> = Promise.resolve();
 
-  async function reserve(place: RelayPlace): Promise<void> {
-    const wasHeld = place.held;
-    const result = await reserveOn(node, place.relay, stopping.signal);
+  async function request(state: RelayState): Promise<void> {
+    const { relay, isHeld: wasHeld, reason: lastReason } = state;
+    const result = await requestReservation(node, relay, stopping.signal);
     if (stopping.signal.aborted) return;
-    if (!('stage' in result)) {
-      place.granted((Number(result.expire) - now()) * 1000);
-      log[wasHeld ? 'debug' : 'info']({ relay: place.relay }, 'reserved');
+    if (result.ok) {
+      state.granted((Number(result.reservation.expire) - nowUnixSeconds()) * 1000);
+      log[wasHeld ? 'debug' : 'info']({ relay }, 'reserved');
       if (!wasHeld) onChange();
       return;
     }
-    const { stage, reason } = result;
-    // A relay that stays away for a day is worth one line, not ten thousand.
-    const level = reason === place.reason ? 'debug' : 'warn';
-    log[level]({ relay: place.relay, stage, reason, retryInMs: place.failed(reason) }, 'reservation failed');
+    const { stage, reason } = result.attempt;
+    // A relay that is down for a day is worth one line and not ten thousand.
+    const level = reason === lastReason ? 'debug' : 'warn';
+    log[level]({ relay, stage, reason, retryInMs: state.failed(reason) }, 'reservation failed');
   }
 
-  /** The one to ask next: one that is held before it expires, and others while there are too few. */
-  function nextPlace(): RelayPlace | undefined {
-    // A relay may stand there under several addresses.
-    const relaysHeld = new Set(places.filter(({ held }) => held).map(({ peerId }) => peerId));
-    const isEnough = relaysHeld.size >= WANTED_RESERVATIONS;
-    return places.filter(({ held }) => held || !isEnough).toSorted((a, b) => a.dueAt - b.dueAt)[0];
+  /** The relay whose request is due first: all that are held, and the others while too few are held. */
+  function nextState(): RelayState | undefined {
+    // By peer id, because one relay may be configured with several addresses.
+    const hasEnough = new Set(held().map(({ peerId }) => peerId)).size >= WANTED_RESERVATIONS;
+    return states.filter(({ isHeld }) => isHeld || !hasEnough).toSorted((a, b) => a.dueMs - b.dueMs)[0];
   }
 
-  async function supervise(): Promise<void> {
+  async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
-      woken = Promise.withResolvers();
-      const place = nextPlace();
-      const pause = place === undefined ? undefined : place.dueAt - clock();
-      if (place !== undefined && pause !== undefined && pause <= 0) await reserve(place);
-      else await waitFor(woken.promise, pause);
+      wakeUp = Promise.withResolvers();
+      const state = nextState();
+      const pauseMs = state === undefined ? undefined : state.dueMs - nowMs();
+      if (state !== undefined && pauseMs !== undefined && pauseMs <= 0) await request(state);
+      else await waitFor(wakeUp.promise, pauseMs);
     }
   }
 
   function onRemoved(event: Event): void {
-    const relay = (event as CustomEvent<{ relay: { toString(): string } }>).detail.relay.toString();
-    const lost = places.filter(({ peerId, held }) => held && peerId === relay);
+    const relayId = (event as CustomEvent<{ relay: { toString(): string } }>).detail.relay.toString();
+    const lost = held().filter(({ peerId }) => peerId === relayId);
     if (lost.length === 0) return;
-    for (const place of lost) log.warn({ relay: place.relay, retryInMs: place.lost() }, 'reservation lost');
+    for (const state of lost) log.warn({ relay: state.relay, retryInMs: state.lost() }, 'reservation lost');
     onChange();
-    woken.resolve();
+    wakeUp.resolve();
   }
 
   return {
-    addresses() {
-      return places
-        .filter(({ held }) => held)
-        .flatMap(({ relay, peerId }) => {
-          const granted = store.getReservation(peerIdFromString(peerId));
-          if (granted === undefined) return [];
-          const fronts = [relay, ...granted.addrs.map((bytes) => multiaddr(bytes).toString())];
-          return [...new Set(fronts)].map((front) => `${front}/p2p-circuit/p2p/${libp2p.peerId.toString()}`);
-        });
-    },
+    addresses: () =>
+      held().flatMap(({ relay, peerId }) => {
+        const reservation = store.getReservation(peerIdFromString(peerId));
+        if (reservation === undefined) return [];
+        return circuitAddresses(relay, reservation, libp2p.peerId.toString());
+      }),
     start() {
       store.addEventListener('relay:removed', onRemoved);
-      running = supervise();
+      running = run();
       probe.start();
     },
     async stop() {
       stopping.abort();
       probe.stop();
-      woken.resolve();
+      wakeUp.resolve();
       store.removeEventListener('relay:removed', onRemoved);
       await running;
     },
   };
 }
 
-/** Makes one reservation, or makes it last longer; resolves to it, or to what went wrong. */
-export async function reserveOn(
+/** The addresses of a peer through a relay: the configured address of the relay, and those that the relay reports. */
+export function circuitAddresses(relay: string, { addrs }: Reservation, peerId: string): string[] {
+  const relays = new Set([relay, ...addrs.map((bytes) => multiaddr(bytes).toString())]);
+  return [...relays].map((address) => `${address}/p2p-circuit/p2p/${peerId}`);
+}
+
+/** Requests or renews one reservation. A failure names the stage that failed. */
+export async function requestReservation(
   { libp2p, reservations }: PeerNode,
   relay: string,
-  stop: AbortSignal,
-): Promise<Reserved | DialAttempt> {
-  const deadline = AbortSignal.timeout(ATTEMPT_TIMEOUT_MS);
-  let stage: Stage = 'tcp';
+  signal: AbortSignal,
+): Promise<Result<{ readonly reservation: Reservation }, Stage, { readonly attempt: DialAttempt }>> {
+  const deadline = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
+  const progress = createDialProgress();
   try {
-    const onProgress = followStages((reached) => void (stage = reached));
     const connection = await openRelay(libp2p, relay, {
-      signal: AbortSignal.any([deadline, stop]),
-      onProgress,
+      signal: anySignal(deadline, signal),
+      onProgress: progress.onProgress,
     });
-    stage = 'reservation';
+    progress.stage = 'reservation';
     const held = reservations.getReservation(connection.remotePeer);
-    // Whatever this machine's clock says: the relay is asked.
+    // Otherwise the library compares the expiry with the clock of this machine and may send no request.
     if (held !== undefined) held.expire = 0n;
     await reservations.addRelay(connection.remotePeer, 'configured');
-    const reserved = reservations.getReservation(connection.remotePeer);
-    if (connection.status !== 'open' || reserved === undefined)
-      throw new Error('the relay closed the connection at once');
-    return reserved;
+    const reservation = reservations.getReservation(connection.remotePeer);
+    if (connection.status !== 'open' || reservation === undefined)
+      throw new Error('The relay closed the connection after it granted the reservation.');
+    return { ok: true, reservation };
   } catch (error) {
-    return explainFailure(relay, stage, error, deadline.aborted ? ATTEMPT_TIMEOUT_MS : undefined);
+    const attempt = explainFailure(relay, progress, error, deadline.aborted ? REQUEST_TIMEOUT_MS : undefined);
+    return { ok: false, reason: attempt.stage, attempt };
   }
 }
 
-/** Resolves when woken, or after the pause where there is one. */
-async function waitFor(woken: Promise<void>, pauseMs: number | undefined): Promise<void> {
-  if (pauseMs === undefined) return woken;
-  const timer = Promise.withResolvers<void>();
-  const timeout = setTimeout(timer.resolve, pauseMs);
-  await Promise.race([woken, timer.promise]);
-  clearTimeout(timeout);
+/** Resolves when the promise does, or after the pause if there is one. */
+async function waitFor(promise: Promise<void>, pauseMs: number | undefined): Promise<void> {
+  if (pauseMs === undefined) return promise;
+  const pause = Promise.withResolvers<void>();
+  const timer = setTimeout(pause.resolve, pauseMs);
+  await Promise.race([promise, pause.promise]);
+  clearTimeout(timer);
 }

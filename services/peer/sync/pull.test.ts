@@ -1,22 +1,23 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import type { Stream } from '@libp2p/interface';
+import { monotonicMs } from '../../shared/clock.ts';
 import { createDialer } from '../network/dial.ts';
 import { toWire } from '../history/entry.ts';
 import { pull, type PullReport } from './pull.ts';
 import { readToEnd, writeAndClose } from './stream-io.ts';
 import { MAX_RESPONSE_BYTES, PULL_PROTOCOLS } from './sync-protocol.ts';
-import { cleanUp, makeEntries, readEntries, startDevice, type TestDevice } from '../../../testing/peer.ts';
+import { cleanUp } from '../../../testing/cleanup.ts';
+import { makeEntries, readEntries, startDevice, type TestDevice } from '../../../testing/peer.ts';
 
 afterEach(cleanUp);
 
 const LOOPBACK = ['/ip4/127.0.0.1/tcp/0'];
 const PLAIN = PULL_PROTOCOLS[1] ?? '';
-const patience = { silenceMs: 5_000 };
-const clock = (): number => performance.now();
+const timeouts = { idleTimeoutMs: 5_000 };
 
 async function write(stream: Stream, value: unknown): Promise<void> {
-  await writeAndClose(stream, Buffer.from(JSON.stringify(value)), patience);
+  await writeAndClose(stream, Buffer.from(JSON.stringify(value)), timeouts);
 }
 
 describe('a pull from a peer', () => {
@@ -26,13 +27,13 @@ describe('a pull from a peer', () => {
   async function pullFrom(
     answer: Answer,
     limit = 100,
-    silenceMs = 20_000,
+    idleTimeoutMs = 20_000,
   ): Promise<{ report: PullReport; client: TestDevice; limits: number[] }> {
     const server = await startDevice(LOOPBACK);
     const limits: number[] = [];
     await server.node.libp2p.handle(PLAIN, async (stream) => {
       try {
-        const request = JSON.parse((await readToEnd(stream, 1000, patience)).toString()) as {
+        const request = JSON.parse((await readToEnd(stream, 1000, timeouts)).toString()) as {
           cursor: number;
           limit: number;
         };
@@ -43,10 +44,26 @@ describe('a pull from a peer', () => {
       }
     });
     const client = await startDevice();
-    const dialer = createDialer({ libp2p: client.node.libp2p, relays: [], strategy: 'relay-first', clock });
-    const retry = { attempts: 3, timeoutBaseMs: silenceMs / 2, timeoutCapMs: silenceMs, backoffBaseMs: 1 };
+    const dialer = createDialer({
+      libp2p: client.node.libp2p,
+      relays: [],
+      strategy: 'relay-first',
+      nowMs: monotonicMs,
+    });
+    const retry = {
+      attempts: 3,
+      timeoutBaseMs: idleTimeoutMs / 2,
+      timeoutCapMs: idleTimeoutMs,
+      backoffBaseMs: 1,
+    };
     const target = { peerId: server.peerId, addresses: server.node.libp2p.getMultiaddrs().map(String) };
-    const deps = { dialer, store: client.store, retry, clock, sleep: async (ms: number) => sleep(ms) };
+    const deps = {
+      dialer,
+      store: client.store,
+      retry,
+      nowMs: monotonicMs,
+      sleep: async (ms: number) => sleep(ms),
+    };
     return { report: await pull(target, deps, { limit }), client, limits };
   }
 
@@ -80,7 +97,7 @@ describe('a pull from a peer', () => {
   test('whose answers are too large asks for half as much, until they fit', async () => {
     const { report, limits } = await pullFrom(async (stream, request) => {
       if (request.limit <= 25) return page(stream, request);
-      return writeAndClose(stream, Buffer.alloc(MAX_RESPONSE_BYTES + 1, 32), patience);
+      return writeAndClose(stream, Buffer.alloc(MAX_RESPONSE_BYTES + 1, 32), timeouts);
     });
     expect(report).toMatchObject({ entries: 300, error: undefined });
     expect(limits.slice(0, 4)).toEqual([100, 50, 25, 25]);
@@ -88,7 +105,7 @@ describe('a pull from a peer', () => {
 
   test('one of whose entries is too large for any answer says so', async () => {
     const { report } = await pullFrom(
-      async (stream) => writeAndClose(stream, Buffer.alloc(MAX_RESPONSE_BYTES + 1, 32), patience),
+      async (stream) => writeAndClose(stream, Buffer.alloc(MAX_RESPONSE_BYTES + 1, 32), timeouts),
       2,
     );
     expect(report.error).toMatch(/message too large: \d+ > 33554432 bytes/);
@@ -106,6 +123,6 @@ describe('a pull from a peer', () => {
 
   test('that falls silent is given up when its time is up', async () => {
     const { report } = await pullFrom(async () => new Promise(() => {}), 100, 1_000);
-    expect(report.error).toContain('silent for 1000 ms');
+    expect(report.error).toContain('idle for 1000 ms');
   });
 });

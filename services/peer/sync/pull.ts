@@ -1,12 +1,13 @@
-// Pulls the history of one peer: asks page after page from where the store's cursor stands, over as many circuits
-// as that takes, until nothing more comes.
+// Pulls the history of one peer: requests page after page from the store's cursor, over as many circuits as needed,
+// until a page is empty.
 import type { Connection } from '@libp2p/interface';
 import { describeError, toError } from '../../shared/errors.ts';
+import { anySignal } from '../../shared/signals.ts';
 import { DatabaseError } from '../history/database.ts';
+import type { Store } from '../history/store.ts';
 import { type Dialed, type Dialer, DialFailedError, type Target } from '../network/dial.ts';
 import type { DialAttempt } from '../network/dial-report.ts';
-import { backoffOf, isFinal, type RetryPolicy, silenceOf } from './retry.ts';
-import type { Store } from '../history/store.ts';
+import { backoffAfter, idleTimeoutAfter, isFinal, type RetryPolicy } from './retry.ts';
 import { MessageTooLargeError, readToEnd, writeAndClose } from './stream-io.ts';
 import {
   decodeAnswer,
@@ -17,31 +18,31 @@ import {
   type PullRequest,
 } from './sync-protocol.ts';
 
-/** Entries asked for at once where nothing else is said: about 1 MB of JSON. */
+/** Default maximum entries of one page: about 1 MB of JSON. */
 export const DEFAULT_LIMIT = 5_000;
 
-/** Failed attempts to connect that a report keeps; a large history takes many circuits. */
+/** Maximum failed attempts that a report keeps, because a large history uses many circuits. The oldest are dropped. */
 const MAX_ATTEMPTS_KEPT = 64;
 
-/** How long a circuit may take to say goodbye, in milliseconds. */
+/** Deadline of the orderly close of a connection in milliseconds; it is aborted then. */
 const CLOSE_TIMEOUT_MS = 1_000;
 
-/** How far a pull has come. */
 export interface PullProgress {
   readonly entries: number;
   readonly bytes: number;
 }
 
-/** What became of a pull; with an error, what was stored before it stays. */
+/** The result of a pull. Entries that were stored before an error stay. */
 export interface PullReport extends PullProgress {
   readonly peerId: string;
-  /** The address that led to the peer, or `undefined` when none did. */
+  /** The address of the connection; `undefined` when the peer could not be reached. */
   readonly address: string | undefined;
   readonly duplicates: number;
   readonly durationMs: number;
   readonly nextCursor: number;
+  /** Description of the error that ended the pull; `undefined` when it completed. */
   readonly error: string | undefined;
-  /** Every attempt to connect that failed, also when a later one succeeded. */
+  /** Failed attempts to connect, also those before a successful one. */
   readonly attempts: readonly DialAttempt[];
 }
 
@@ -49,21 +50,20 @@ export interface PullDeps {
   readonly dialer: Dialer;
   readonly store: Store;
   readonly retry: RetryPolicy;
-  /** Milliseconds that only grow. */
-  readonly clock: () => number;
+  readonly nowMs: () => number;
   /** Resolves after that many milliseconds; rejects when the signal aborts. */
   readonly sleep: (milliseconds: number, signal: AbortSignal | undefined) => Promise<void>;
 }
 
 export interface PullOptions {
-  /** Entries asked for at once. */
+  /** Maximum entries of one page. */
   readonly limit: number;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: (progress: PullProgress) => void;
 }
 
-/** A pull under way. */
-interface Run {
+/** The state of a pull in progress. */
+interface PullState {
   readonly target: Target;
   readonly signal: AbortSignal | undefined;
   readonly attempts: DialAttempt[];
@@ -79,13 +79,13 @@ interface Run {
 }
 
 /**
- * Pulls all there is. What the network or the peer does wrong is told by the report.
+ * Pulls until a page is empty. Failures of the network and of the peer are reported, not thrown.
  *
  * @throws DatabaseError
  */
 export async function pull(target: Target, deps: PullDeps, options: PullOptions): Promise<PullReport> {
-  const startedAt = deps.clock();
-  const run: Run = {
+  const startedMs = deps.nowMs();
+  const state: PullState = {
     target,
     signal: options.signal,
     attempts: [],
@@ -100,101 +100,98 @@ export async function pull(target: Target, deps: PullDeps, options: PullOptions)
   };
   let failure: unknown;
   try {
-    while (await nextPage(run, deps)) options.onProgress?.(run);
+    while (await pullPage(state, deps)) options.onProgress?.(state);
   } catch (error) {
     if (error instanceof DatabaseError) throw error;
     failure = error;
   } finally {
-    await release(run);
+    await release(state);
   }
-  const { address, entries, duplicates, bytes, cursor: nextCursor, attempts } = run;
-  const error = failure === undefined ? undefined : describeError(failure);
-  const durationMs = Math.round(deps.clock() - startedAt);
+  const { address, entries, duplicates, bytes, cursor: nextCursor, attempts } = state;
   return {
     peerId: target.peerId,
     address,
     entries,
     duplicates,
     bytes,
-    durationMs,
+    durationMs: Math.round(deps.nowMs() - startedMs),
     nextCursor,
-    error,
+    error: failure === undefined ? undefined : describeError(failure),
     attempts,
   };
 }
 
-/** Gets and stores one page, trying again as the policy says; false when there is nothing more. */
-async function nextPage(run: Run, deps: PullDeps): Promise<boolean> {
+/** Gets and stores one page, with the attempts of the retry policy. Resolves to false when the page is empty. */
+async function pullPage(state: PullState, deps: PullDeps): Promise<boolean> {
   const { retry, sleep } = deps;
   for (;;) {
     try {
-      return await tryPage(run, deps);
+      return await tryPage(state, deps);
     } catch (error) {
-      run.signal?.throwIfAborted();
-      keepAttempts(run, attemptsOf(error, run.address));
-      const isTooLarge = error instanceof MessageTooLargeError && run.limit > 1;
-      if (!isTooLarge) run.failures += 1;
-      if ((isFinal(error) && !isTooLarge) || run.failures >= retry.attempts) throw error;
-      // One cut is the normal end of a circuit; a second without a page between may mean that the page is larger
-      // than a whole circuit.
-      if (isTooLarge || run.failures > 1) run.limit = Math.max(1, Math.floor(run.limit / 2));
-      if (!isTooLarge) await release(run);
-      await sleep(backoffOf(retry, run.failures), run.signal);
+      state.signal?.throwIfAborted();
+      keepAttempts(state, attemptsOf(error, state.address));
+      const canShrink = error instanceof MessageTooLargeError && state.limit > 1;
+      if (!canShrink) state.failures += 1;
+      if ((isFinal(error) && !canShrink) || state.failures >= retry.attempts) throw error;
+      // A circuit normally ends by one cut. A second cut without a page between them may mean that the page is
+      // larger than what one circuit can carry.
+      if (canShrink || state.failures > 1) state.limit = Math.max(1, Math.floor(state.limit / 2));
+      if (!canShrink) await release(state);
+      await sleep(backoffAfter(retry, state.failures), state.signal);
     }
   }
 }
 
-async function tryPage(run: Run, { dialer, store, retry }: PullDeps): Promise<boolean> {
-  const timeoutMs = silenceOf(retry, run.failures);
-  if (run.dialed?.connection.status !== 'open') {
-    run.dialed = await dialer.connect(run.target, timeoutMs, run.signal);
-    run.address = run.dialed.address;
-    keepAttempts(run, run.dialed.failed);
+async function tryPage(state: PullState, { dialer, store, retry }: PullDeps): Promise<boolean> {
+  const idleTimeoutMs = idleTimeoutAfter(retry, state.failures);
+  if (state.dialed?.connection.status !== 'open') {
+    state.dialed = await dialer.connect(state.target, idleTimeoutMs, state.signal);
+    state.address = state.dialed.address;
+    keepAttempts(state, state.dialed.failed);
   }
-  const { cursor, limit, target } = run;
-  const { answer, bytes } = await ask(run.dialed, { cursor, limit }, timeoutMs, run.signal);
-  run.bytes += bytes;
-  run.failures = 0;
+  const { cursor, limit, target } = state;
+  const { answer, bytes } = await request(state.dialed, { cursor, limit }, idleTimeoutMs, state.signal);
+  state.bytes += bytes;
+  state.failures = 0;
   if (answer.nextCursor === undefined) return false;
   const { duplicates } = store.insert(answer.entries, { peerId: target.peerId, cursor: answer.nextCursor });
-  run.cursor = answer.nextCursor;
-  run.entries += answer.entries.length;
-  run.duplicates += duplicates;
+  state.cursor = answer.nextCursor;
+  state.entries += answer.entries.length;
+  state.duplicates += duplicates;
   return true;
 }
 
-/** What a failure tells of the addresses that were tried; one on an open connection is about the protocol. */
+/** The attempts that a failure describes. A failure on an open connection is one of the protocol. */
 function attemptsOf(error: unknown, address: string | undefined): readonly DialAttempt[] {
   if (error instanceof DialFailedError) return error.attempts;
   return address === undefined ? [] : [{ address, stage: 'protocol', reason: describeError(error) }];
 }
 
-/** The newest attempts: the last ones tell why a pull failed. */
-function keepAttempts({ attempts }: Run, more: readonly DialAttempt[]): void {
+function keepAttempts({ attempts }: PullState, more: readonly DialAttempt[]): void {
   attempts.push(...more);
   attempts.splice(0, attempts.length - MAX_ATTEMPTS_KEPT);
 }
 
-async function ask(
+async function request(
   { connection }: Dialed,
-  request: PullRequest,
-  silenceMs: number,
+  pullRequest: PullRequest,
+  idleTimeoutMs: number,
   signal: AbortSignal | undefined,
 ): Promise<{ readonly answer: PullAnswer; readonly bytes: number }> {
-  const deadline = AbortSignal.timeout(silenceMs);
   const stream = await connection.newStream([...PULL_PROTOCOLS], {
-    signal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]),
+    signal: anySignal(signal, AbortSignal.timeout(idleTimeoutMs)),
     runOnLimitedConnection: true,
   });
-  await writeAndClose(stream, await encodeRequest(stream.protocol, request), { silenceMs, signal });
-  const message = await readToEnd(stream, MAX_RESPONSE_BYTES, { silenceMs, signal });
-  return { answer: await decodeAnswer(stream.protocol, message, request), bytes: message.length };
+  const options = { idleTimeoutMs, signal };
+  await writeAndClose(stream, await encodeRequest(stream.protocol, pullRequest), options);
+  const message = await readToEnd(stream, MAX_RESPONSE_BYTES, options);
+  return { answer: await decodeAnswer(stream.protocol, message, pullRequest), bytes: message.length };
 }
 
-/** Gives the circuit back to the relay, unless the other device is using it just now. */
-async function release(run: Run): Promise<void> {
-  const connection = run.dialed?.connection;
-  run.dialed = undefined;
+/** Closes the connection, unless the peer is pulling over it. A circuit that is closed no longer counts at the relay. */
+async function release(state: PullState): Promise<void> {
+  const connection = state.dialed?.connection;
+  state.dialed = undefined;
   if (connection === undefined || connection.status !== 'open' || isInUse(connection)) return;
   try {
     await connection.close({ signal: AbortSignal.timeout(CLOSE_TIMEOUT_MS) });

@@ -1,35 +1,39 @@
-// When a request is tried again, and when that would be in vain.
+// When a request is repeated, with which idle timeout, and after which pause.
 import { errorCode } from '../../shared/errors.ts';
 import { DatabaseError } from '../history/database.ts';
 import { BadEntryError } from '../history/entry.ts';
 import { MessageTooLargeError } from './stream-io.ts';
 import { BadMessageError } from './sync-protocol.ts';
 
-/** How often a request is tried without progress, and how long each try may be silent. */
 export interface RetryPolicy {
+  /** Maximum attempts without progress. */
   readonly attempts: number;
+  /** Idle timeout of the first attempt in milliseconds. It doubles with each further attempt. */
   readonly timeoutBaseMs: number;
+  /** Longest idle timeout in milliseconds. */
   readonly timeoutCapMs: number;
+  /** Pause after the first failure in milliseconds. It doubles with each further failure. */
   readonly backoffBaseMs: number;
 }
 
-/** How long try number `failures + 1` may be silent, in milliseconds. */
-export function silenceOf({ timeoutBaseMs, timeoutCapMs }: RetryPolicy, failures: number): number {
+/** Idle timeout of the next attempt in milliseconds, after that many failures in a row. */
+export function idleTimeoutAfter({ timeoutBaseMs, timeoutCapMs }: RetryPolicy, failures: number): number {
   return Math.min(timeoutBaseMs * 2 ** failures, timeoutCapMs);
 }
 
-/** How long to pause after that many failures in a row, in milliseconds. */
-export function backoffOf({ backoffBaseMs }: RetryPolicy, failures: number): number {
+/** Pause before the next attempt in milliseconds, after that many failures in a row. */
+export function backoffAfter({ backoffBaseMs }: RetryPolicy, failures: number): number {
   return backoffBaseMs * 2 ** Math.max(0, failures - 1);
 }
 
-/** Whether asking again would bring the same. */
+/** Whether the same request would fail in the same way. */
 export function isFinal(error: unknown): boolean {
   return (
     error instanceof DatabaseError ||
     error instanceof BadEntryError ||
     error instanceof BadMessageError ||
     error instanceof MessageTooLargeError ||
+    // The name of libp2p's error for a peer that does not support the protocol.
     errorCode(error) === 'UnsupportedProtocolError'
   );
 }

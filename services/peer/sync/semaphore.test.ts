@@ -1,56 +1,59 @@
 import { describe, expect, test } from '@jest/globals';
-import { createTurns, type Turn } from './semaphore.ts';
+import type { Result } from '../../shared/result.ts';
+import { createSemaphore, type Permit, type PermitRefusal } from './semaphore.ts';
 
 const never = new AbortController().signal;
-const limits = { most: 2, mostPerPeer: 2, mostWaiting: 2, patienceMs: 60_000 };
+const limits = { maxPermits: 2, maxPermitsPerPeer: 2, maxQueued: 2, queueTimeoutMs: 60_000 };
 
-function release(turn: Turn | undefined): void {
-  if (turn === undefined || 'refusal' in turn) throw new Error('there was no turn to release');
-  turn.release();
+function release(permit: Result<Permit, PermitRefusal>): void {
+  if (!permit.ok) throw new Error(`There is no permit to release: ${permit.reason}.`);
+  permit.release();
 }
 
-describe('a turn', () => {
-  test('beyond the most is waited for, and comes in the order of asking', async () => {
-    const turns = createTurns(limits);
-    const first = await turns.take('a', never);
-    await turns.take('b', never);
-    const came: string[] = [];
-    const third = turns.take('c', never).then((turn) => (came.push('c'), turn));
-    const fourth = turns.take('d', never).then((turn) => (came.push('d'), turn));
+describe('a semaphore', () => {
+  test('queues requests above the limit and serves them in order', async () => {
+    const semaphore = createSemaphore(limits);
+    const first = await semaphore.acquire('a', never);
+    await semaphore.acquire('b', never);
+    const order: string[] = [];
+    const third = semaphore.acquire('c', never).then((permit) => (order.push('c'), permit));
+    const fourth = semaphore.acquire('d', never).then((permit) => (order.push('d'), permit));
     release(first);
     release(await third);
-    expect('release' in (await fourth)).toBe(true);
-    expect(came).toEqual(['c', 'd']);
+    expect((await fourth).ok).toBe(true);
+    expect(order).toEqual(['c', 'd']);
   });
 
-  test('is refused when as many wait as may, and there again when they have gone', async () => {
-    const turns = createTurns({ ...limits, most: 1, mostWaiting: 1 });
-    const first = await turns.take('a', never);
-    const second = turns.take('b', never);
-    expect(await turns.take('c', never)).toEqual({ refusal: 'too many pulls at once' });
+  test('refuses a request when the queue is full, and grants one after permits were released', async () => {
+    const semaphore = createSemaphore({ ...limits, maxPermits: 1, maxQueued: 1 });
+    const first = await semaphore.acquire('a', never);
+    const second = semaphore.acquire('b', never);
+    expect(await semaphore.acquire('c', never)).toEqual({ ok: false, reason: 'too many pulls' });
     release(first);
     release(await second);
-    release(await turns.take('c', never));
+    release(await semaphore.acquire('c', never));
   });
 
-  test('of one peer counts also while it waits', async () => {
-    const turns = createTurns({ ...limits, most: 1, mostPerPeer: 2 });
-    const first = await turns.take('a', never);
-    const second = turns.take('a', never);
-    expect(await turns.take('a', never)).toEqual({ refusal: 'too many pulls of this peer at once' });
+  test('counts the queued requests of a peer towards its limit', async () => {
+    const semaphore = createSemaphore({ ...limits, maxPermits: 1, maxPermitsPerPeer: 2 });
+    const first = await semaphore.acquire('a', never);
+    const second = semaphore.acquire('a', never);
+    expect(await semaphore.acquire('a', never)).toEqual({ ok: false, reason: 'too many pulls of this peer' });
     release(first);
     release(await second);
-    release(await turns.take('a', never));
+    release(await semaphore.acquire('a', never));
   });
 
-  test('that nobody hands over in time is refused, and leaves nothing behind', async () => {
-    const turns = createTurns({ ...limits, most: 1, mostPerPeer: 1, patienceMs: 20 });
-    const first = await turns.take('a', never);
-    expect(await turns.take('b', never)).toEqual({ refusal: 'too many pulls at once' });
-    const ended = AbortSignal.abort();
-    expect(await turns.take('b', ended)).toEqual({ refusal: 'too many pulls at once' });
+  test('refuses a queued request at the timeout or at the abort, and frees its place', async () => {
+    const semaphore = createSemaphore({ ...limits, maxPermits: 1, maxPermitsPerPeer: 1, queueTimeoutMs: 20 });
+    const first = await semaphore.acquire('a', never);
+    expect(await semaphore.acquire('b', never)).toEqual({ ok: false, reason: 'no permit in time' });
+    expect(await semaphore.acquire('b', AbortSignal.abort())).toEqual({
+      ok: false,
+      reason: 'no permit in time',
+    });
     release(first);
-    release(await turns.take('b', never));
-    release(await turns.take('a', never));
+    release(await semaphore.acquire('b', never));
+    release(await semaphore.acquire('a', never));
   });
 });

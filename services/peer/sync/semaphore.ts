@@ -1,74 +1,81 @@
-// Places for work at the same time, in all and for one peer, with a short queue before them: a device that many ask at
-// once lets them wait a moment instead of sending them away.
+// A counting semaphore with a limit per peer and a bounded queue: work above the limit waits for a short time before
+// it is refused.
+import { refused, type Result } from '../../shared/result.ts';
+import { anySignal } from '../../shared/signals.ts';
 
-export interface TurnLimits {
-  /** Turns at the same time. */
-  readonly most: number;
-  /** Turns of one peer, those that it waits for included, so that no peer fills the queue. */
-  readonly mostPerPeer: number;
-  readonly mostWaiting: number;
-  /** How long one waits for its turn, in milliseconds. */
-  readonly patienceMs: number;
+export interface SemaphoreLimits {
+  /** Maximum permits held at the same time. Further requests are queued. */
+  readonly maxPermits: number;
+  /** Maximum permits of one peer, queued requests included, so that no peer fills the queue. Further ones are refused. */
+  readonly maxPermitsPerPeer: number;
+  /** Maximum queued requests. Further ones are refused. */
+  readonly maxQueued: number;
+  /** Longest time in the queue in milliseconds. A request that waits longer is refused. */
+  readonly queueTimeoutMs: number;
 }
 
-/** Why there is no turn; for the log. */
-export type Refusal = 'too many pulls at once' | 'too many pulls of this peer at once';
+/** Why there is no permit; a field of the log. */
+export const REFUSALS = ['too many pulls', 'too many pulls of this peer', 'no permit in time'] as const;
+export type PermitRefusal = (typeof REFUSALS)[number];
 
-/** A turn that was given is to be released once. */
-export type Turn = { readonly release: () => void } | { readonly refusal: Refusal };
-
-export interface Turns {
-  /** Resolves when it is the peer's turn, first come first served, or when it is known that there will be none. */
-  take(peer: string, signal: AbortSignal): Promise<Turn>;
+export interface Permit {
+  /** Returns the permit. Call it once. */
+  release(): void;
 }
 
-export function createTurns({ most, mostPerPeer, mostWaiting, patienceMs }: TurnLimits): Turns {
-  const byPeer = new Map<string, number>();
-  const waiting = new Set<() => void>();
-  let taken = 0;
+export interface Semaphore {
+  /** Resolves to a permit, first come, first served, or to the reason of the refusal. */
+  acquire(peer: string, signal: AbortSignal): Promise<Result<Permit, PermitRefusal>>;
+}
 
-  function count(peer: string, change: number): void {
-    const turns = (byPeer.get(peer) ?? 0) + change;
-    if (turns === 0) byPeer.delete(peer);
-    else byPeer.set(peer, turns);
+export function createSemaphore(limits: SemaphoreLimits): Semaphore {
+  const { maxPermits, maxPermitsPerPeer, maxQueued, queueTimeoutMs } = limits;
+  const permitsByPeer = new Map<string, number>();
+  const queue = new Set<() => void>();
+  let permits = 0;
+
+  function addPermits(peer: string, change: number): void {
+    const count = (permitsByPeer.get(peer) ?? 0) + change;
+    if (count === 0) permitsByPeer.delete(peer);
+    else permitsByPeer.set(peer, count);
   }
 
-  function pass(peer: string): void {
-    count(peer, -1);
-    const [next] = waiting;
-    if (next === undefined) taken -= 1;
+  function release(peer: string): void {
+    addPermits(peer, -1);
+    const [next] = queue;
+    if (next === undefined) permits -= 1;
     else next();
   }
 
-  /** Whether a place was handed over before the patience, or the signal, ended. */
-  async function isHandedOver(signal: AbortSignal): Promise<boolean> {
-    const end = AbortSignal.any([signal, AbortSignal.timeout(patienceMs)]);
+  /** Resolves to true when a permit was handed over, to false at the timeout or when the signal aborts. */
+  async function waitInQueue(signal: AbortSignal): Promise<boolean> {
+    const end = anySignal(signal, AbortSignal.timeout(queueTimeoutMs));
     return new Promise((resolve) => {
-      const finish = (isMine: boolean): void => {
-        waiting.delete(mine);
-        end.removeEventListener('abort', giveUp);
-        resolve(isMine);
+      const settle = (hasPermit: boolean): void => {
+        queue.delete(onPermit);
+        end.removeEventListener('abort', onEnd);
+        resolve(hasPermit);
       };
-      const mine = (): void => finish(true);
-      const giveUp = (): void => finish(false);
-      waiting.add(mine);
-      end.addEventListener('abort', giveUp, { once: true });
-      if (end.aborted) giveUp();
+      const onPermit = (): void => settle(true);
+      const onEnd = (): void => settle(false);
+      queue.add(onPermit);
+      end.addEventListener('abort', onEnd, { once: true });
+      if (end.aborted) onEnd();
     });
   }
 
   return {
-    async take(peer, signal) {
-      if ((byPeer.get(peer) ?? 0) >= mostPerPeer) return { refusal: 'too many pulls of this peer at once' };
-      const isFull = taken >= most;
-      if (isFull && waiting.size >= mostWaiting) return { refusal: 'too many pulls at once' };
-      count(peer, 1);
-      if (!isFull) taken += 1;
-      else if (!(await isHandedOver(signal))) {
-        count(peer, -1);
-        return { refusal: 'too many pulls at once' };
+    async acquire(peer, signal) {
+      if ((permitsByPeer.get(peer) ?? 0) >= maxPermitsPerPeer) return refused('too many pulls of this peer');
+      const isFull = permits >= maxPermits;
+      if (isFull && queue.size >= maxQueued) return refused('too many pulls');
+      addPermits(peer, 1);
+      if (!isFull) permits += 1;
+      else if (!(await waitInQueue(signal))) {
+        addPermits(peer, -1);
+        return refused('no permit in time');
       }
-      return { release: () => pass(peer) };
+      return { ok: true, release: () => release(peer) };
     },
   };
 }

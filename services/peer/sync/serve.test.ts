@@ -7,17 +7,17 @@ import { until } from '../../../testing/wait.ts';
 import { loadCipher } from '../../private-network/cipher.ts';
 import { createMuxers } from '../../private-network/muxers.ts';
 import { swarmStack } from '../../private-network/stack.ts';
+import { monotonicMs } from '../../shared/clock.ts';
 import { createDialer } from '../network/dial.ts';
 import { toWire } from '../history/entry.ts';
 import { pull } from './pull.ts';
 import { servePulls } from './serve.ts';
 import { readToEnd, writeAndClose } from './stream-io.ts';
 import { decodeAnswer, MAX_RESPONSE_BYTES, PULL_PROTOCOLS } from './sync-protocol.ts';
+import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
 import {
-  cleanUp,
   createTestLog,
   makeEntries,
-  onCleanup,
   startDevice,
   testSwarmKey,
   type TestDevice,
@@ -27,14 +27,13 @@ afterEach(cleanUp);
 
 const LOOPBACK = ['/ip4/127.0.0.1/tcp/0'];
 const PLAIN = PULL_PROTOCOLS[1] ?? '';
-const patience = { silenceMs: 5_000 };
-const clock = (): number => performance.now();
+const timeouts = { idleTimeoutMs: 5_000 };
 
-async function startServer(silenceMs = 5_000) {
+async function startServer(idleTimeoutMs = 5_000) {
   const device = await startDevice(LOOPBACK);
   const { log, lines } = createTestLog();
   const { libp2p } = device.node;
-  onCleanup(await servePulls({ libp2p, store: device.store, log, clock, silenceMs }));
+  onCleanup(await servePulls({ libp2p, store: device.store, log, nowMs: monotonicMs, idleTimeoutMs }));
   return { ...device, lines };
 }
 
@@ -50,14 +49,14 @@ async function openStream(server: TestDevice, protocol = PLAIN): Promise<Stream>
 async function askProperly(server: TestDevice, limit = 1000) {
   const stream = await openStream(server);
   const request = { cursor: 0, limit };
-  await writeAndClose(stream, Buffer.from(JSON.stringify(request)), patience);
-  return decodeAnswer(PLAIN, await readToEnd(stream, MAX_RESPONSE_BYTES, patience), request);
+  await writeAndClose(stream, Buffer.from(JSON.stringify(request)), timeouts);
+  return decodeAnswer(PLAIN, await readToEnd(stream, MAX_RESPONSE_BYTES, timeouts), request);
 }
 
 const hasEnded = (stream: Stream) => (): boolean => stream.status !== 'open';
 
 const write = async (stream: Stream, value: unknown): Promise<void> =>
-  writeAndClose(stream, Buffer.from(JSON.stringify(value)), patience);
+  writeAndClose(stream, Buffer.from(JSON.stringify(value)), timeouts);
 
 describe('a requester', () => {
   test.each([
@@ -72,7 +71,7 @@ describe('a requester', () => {
     const server = await startServer();
     server.store.insert(makeEntries(3));
     const stream = await openStream(server);
-    await writeAndClose(stream, Buffer.from(text), patience).catch(() => {});
+    await writeAndClose(stream, Buffer.from(text), timeouts).catch(() => {});
     await until(hasEnded(stream), 'the stream has ended');
     expect(server.lines).toContainEqual({
       peer: expect.any(String),
@@ -88,7 +87,7 @@ describe('a requester', () => {
     stream.send(Buffer.from('{"cursor":'));
     await until(hasEnded(stream), 'the stream has ended');
     expect(server.lines).toContainEqual(
-      expect.objectContaining({ error: expect.stringContaining('silent for 100 ms') }),
+      expect.objectContaining({ error: expect.stringContaining('idle for 100 ms') }),
     );
   });
 
@@ -100,7 +99,7 @@ describe('a requester', () => {
     for (const byte of Buffer.from(JSON.stringify({ ...request, padding: 'x'.repeat(2_000) })))
       stream.send(Uint8Array.of(byte));
     await stream.close();
-    const answer = await readToEnd(stream, MAX_RESPONSE_BYTES, patience);
+    const answer = await readToEnd(stream, MAX_RESPONSE_BYTES, timeouts);
     expect((await decodeAnswer(PLAIN, answer, request)).entries).toHaveLength(3);
   });
 
@@ -178,8 +177,8 @@ describe('a device of a release that speaks only mplex', () => {
     const old = await startOldNode();
     const stream = await old.dialProtocol(server.node.libp2p.getMultiaddrs(), PLAIN);
     const request = { cursor: 0, limit: 1_000 };
-    await writeAndClose(stream, Buffer.from(JSON.stringify(request)), patience);
-    const message = await readToEnd(stream, MAX_RESPONSE_BYTES, patience);
+    await writeAndClose(stream, Buffer.from(JSON.stringify(request)), timeouts);
+    const message = await readToEnd(stream, MAX_RESPONSE_BYTES, timeouts);
     expect(message.length).toBeGreaterThan(3_000_000);
     expect((await decodeAnswer(PLAIN, message, request)).entries).toHaveLength(1_000);
   });
@@ -188,17 +187,28 @@ describe('a device of a release that speaks only mplex', () => {
     const old = await startOldNode();
     const history = makeEntries(1_000, 'laptop', 3_000);
     await old.handle(PLAIN, async (stream) => {
-      const { cursor } = JSON.parse((await readToEnd(stream, 1_000, patience)).toString()) as {
+      const { cursor } = JSON.parse((await readToEnd(stream, 1_000, timeouts)).toString()) as {
         cursor: number;
       };
       const entries = history.slice(cursor).map(toWire);
       await write(stream, { entries, next_cursor: entries.length === 0 ? null : 1_000 });
     });
     const client = await startDevice();
-    const dialer = createDialer({ libp2p: client.node.libp2p, relays: [], strategy: 'relay-first', clock });
+    const dialer = createDialer({
+      libp2p: client.node.libp2p,
+      relays: [],
+      strategy: 'relay-first',
+      nowMs: monotonicMs,
+    });
     const retry = { attempts: 1, timeoutBaseMs: 5_000, timeoutCapMs: 5_000, backoffBaseMs: 1 };
     const target = { peerId: old.peerId.toString(), addresses: old.getMultiaddrs().map(String) };
-    const deps = { dialer, store: client.store, retry, clock, sleep: async (ms: number) => sleep(ms) };
+    const deps = {
+      dialer,
+      store: client.store,
+      retry,
+      nowMs: monotonicMs,
+      sleep: async (ms: number) => sleep(ms),
+    };
     expect(await pull(target, deps, { limit: 1_000 })).toMatchObject({ entries: 1_000, error: undefined });
   });
 });

@@ -1,11 +1,13 @@
-// Answers pulls. Reads one page of the store for each request, so that no requester, however slow, holds a
-// transaction, and bounds how many answers are in memory at once.
+// Answers pulls. Each request reads one page of the store, so that a slow requester holds no transaction, and a
+// semaphore bounds how many answers are in memory.
 import type { Connection, Stream } from '@libp2p/interface';
 import { describeError, toError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/log.ts';
+import { anySignal } from '../../shared/signals.ts';
 import { toWire } from '../history/entry.ts';
-import type { PeerLibp2p } from '../network/node.ts';
 import type { Store } from '../history/store.ts';
+import type { PeerLibp2p } from '../network/node.ts';
+import { createSemaphore } from './semaphore.ts';
 import { readToEnd, writeAndClose } from './stream-io.ts';
 import {
   decodeRequest,
@@ -14,44 +16,43 @@ import {
   PULL_PROTOCOLS,
   type PullRequest,
 } from './sync-protocol.ts';
-import { createTurns } from './semaphore.ts';
 
-/** Size at which an answer is full, in bytes of JSON; requesters ask on until nothing comes. */
+/** Target size of an answer in bytes of JSON. Requesters ask for the next page until one is empty. */
 const ANSWER_TARGET_BYTES = 4 * 1024 * 1024;
 
 /**
- * Answers at the same time, in all and for one peer: together they hold some 64 MiB at most. More wait for a place, less
- * long than a requester waits for an answer; one that waits holds what its stream has received, at most 1 MiB.
+ * Limits of concurrent pulls: 16 answers use at most 64 MiB. The queue timeout is shorter than the idle timeout of
+ * a requester. A queued request holds what its stream has received, at most 1 MiB.
  */
-const TURNS = { most: 16, mostPerPeer: 4, mostWaiting: 64, patienceMs: 10_000 };
+const PULL_LIMITS = { maxPermits: 16, maxPermitsPerPeer: 4, maxQueued: 64, queueTimeoutMs: 10_000 };
 
-/** How long a requester may be silent, in milliseconds, where nothing else is said. */
-const DEFAULT_SILENCE_MS = 30_000;
+/** Idle timeout of a requester in milliseconds. */
+const DEFAULT_IDLE_TIMEOUT_MS = 30_000;
 
-/** How long a requester may take for its request in all, in milliseconds, so that a trickle holds no place for long. */
+/** Deadline of one request in milliseconds, so that a requester that sends slowly does not hold a permit for long. */
 const REQUEST_DEADLINE_MS = 30_000;
 
 export interface ServeDeps {
   readonly libp2p: PeerLibp2p;
   readonly store: Store;
   readonly log: Logger;
-  /** Milliseconds that only grow. */
-  readonly clock: () => number;
-  readonly silenceMs?: number;
+  readonly nowMs: () => number;
+  /** Idle timeout of a requester in milliseconds. Default 30,000. */
+  readonly idleTimeoutMs?: number;
 }
 
-/** Starts to answer pulls on the node; the function it resolves to ends that, also for answers under way. */
+/** Starts to answer pulls. The function that it resolves to stops, and aborts answers in progress. */
 export async function servePulls(deps: ServeDeps): Promise<() => Promise<void>> {
-  const { libp2p, store, log, clock, silenceMs = DEFAULT_SILENCE_MS } = deps;
-  const turns = createTurns(TURNS);
+  const { libp2p, store, log, nowMs, idleTimeoutMs = DEFAULT_IDLE_TIMEOUT_MS } = deps;
+  const semaphore = createSemaphore(PULL_LIMITS);
   const stopping = new AbortController();
 
   async function onStream(stream: Stream, connection: Connection): Promise<void> {
     const peer = connection.remotePeer.toString();
-    const turn = await turns.take(peer, stopping.signal);
-    if ('refusal' in turn) {
-      log.warn({ peer, reason: turn.refusal }, 'pull refused');
-      stream.abort(new Error(turn.refusal));
+    const permit = await semaphore.acquire(peer, stopping.signal);
+    if (!permit.ok) {
+      log.warn({ peer, reason: permit.reason }, 'pull refused');
+      stream.abort(new Error(`The pull was refused: ${permit.reason}.`));
       return;
     }
     try {
@@ -60,35 +61,34 @@ export async function servePulls(deps: ServeDeps): Promise<() => Promise<void>> 
       stream.abort(toError(error));
       log.warn({ peer, error: describeError(error) }, 'pull failed');
     } finally {
-      turn.release();
+      permit.release();
     }
   }
 
   async function answer(stream: Stream, peer: string): Promise<void> {
-    const startedAt = clock();
-    const patience = { silenceMs, signal: stopping.signal };
-    const deadline = AbortSignal.any([stopping.signal, AbortSignal.timeout(REQUEST_DEADLINE_MS)]);
-    const message = await readToEnd(stream, MAX_REQUEST_BYTES, { silenceMs, signal: deadline });
+    const startedMs = nowMs();
+    const deadline = anySignal(stopping.signal, AbortSignal.timeout(REQUEST_DEADLINE_MS));
+    const message = await readToEnd(stream, MAX_REQUEST_BYTES, { idleTimeoutMs, signal: deadline });
     const request = await decodeRequest(stream.protocol, message);
     const { entries, bytes } = await prepareAnswer(store, stream.protocol, request);
-    await writeAndClose(stream, bytes, patience);
-    const fields = { peer, entries, bytes: bytes.length, durationMs: Math.round(clock() - startedAt) };
-    // Devices ask every so often; that nothing was new is no news.
+    await writeAndClose(stream, bytes, { idleTimeoutMs, signal: stopping.signal });
+    const fields = { peer, entries, bytes: bytes.length, durationMs: Math.round(nowMs() - startedMs) };
+    // Devices pull at each interval; an empty answer is not worth a line.
     log[entries > 0 ? 'info' : 'debug'](fields, 'pull served');
   }
 
   await libp2p.handle([...PULL_PROTOCOLS], onStream, {
-    maxInboundStreams: TURNS.mostPerPeer,
-    // Circuits are limited connections; without this the library refuses the protocol on them.
+    maxInboundStreams: PULL_LIMITS.maxPermitsPerPeer,
+    // A circuit is a limited connection, on which the library refuses protocols without this option.
     runOnLimitedConnection: true,
   });
   return async () => {
-    stopping.abort(new Error('this peer is stopping'));
+    stopping.abort(new Error('This peer is stopping.'));
     await libp2p.unhandle([...PULL_PROTOCOLS]);
   };
 }
 
-/** Only the bytes outlive this: a slow requester must not keep the page in memory as well. */
+/** Returns only the bytes, so that the page is not kept in memory while a slow requester reads them. */
 async function prepareAnswer(
   store: Store,
   protocol: string,
@@ -105,7 +105,7 @@ function readPage(store: Store, { cursor, limit }: PullRequest) {
   store.readAfter(cursor, limit, ({ seq, entry }) => {
     const json = JSON.stringify(toWire(entry));
     bytes += Buffer.byteLength(json) + 1;
-    // The first entry goes out whatever its size, or the requester would never get past it.
+    // The first entry is sent whatever its size; otherwise the requester could never get the entries after it.
     if (entries.length > 0 && bytes > ANSWER_TARGET_BYTES) return false;
     entries.push(json);
     nextCursor = seq;

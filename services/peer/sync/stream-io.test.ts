@@ -1,7 +1,8 @@
 import { afterEach, expect, test } from '@jest/globals';
 import type { Stream } from '@libp2p/interface';
 import { readToEnd, writeAndClose } from './stream-io.ts';
-import { cleanUp, startDevice } from '../../../testing/peer.ts';
+import { cleanUp } from '../../../testing/cleanup.ts';
+import { startDevice } from '../../../testing/peer.ts';
 
 afterEach(cleanUp);
 
@@ -17,12 +18,12 @@ async function openStream(): Promise<Stream> {
 test.each([
   [
     'read',
-    async (stream: Stream, signal: AbortSignal) => readToEnd(stream, 10, { silenceMs: 5_000, signal }),
+    async (stream: Stream, signal: AbortSignal) => readToEnd(stream, 10, { idleTimeoutMs: 5_000, signal }),
   ],
   [
     'written',
     async (stream: Stream, signal: AbortSignal) =>
-      writeAndClose(stream, Buffer.from('x'), { silenceMs: 5_000, signal }),
+      writeAndClose(stream, Buffer.from('x'), { idleTimeoutMs: 5_000, signal }),
   ],
 ])('a message that is %s when all is over already ends with the reason, once', async (_, use) => {
   const unheard: unknown[] = [];

@@ -1,53 +1,55 @@
-// Whole messages over a libp2p stream: read to its end, or written and closed. Everything is bounded, in bytes and
-// in time, and works on the stream's events because its helpers buffer at most 4 MiB and wait for a drain only once.
+// Whole messages over a libp2p stream: read to the end of the stream, or written and closed. Bounded in bytes and in
+// time. Works on the events of the stream, because the library's helpers buffer at most 4 MiB and wait for a drain
+// only once.
 import type { Stream, StreamCloseEvent, StreamMessageEvent } from '@libp2p/interface';
 import { toError } from '../../shared/errors.ts';
+import { anySignal } from '../../shared/signals.ts';
 
-/** Bytes handed to the stream at once; when it asks to wait, no more than this is queued in it. */
+/** Bytes written to the stream at once. This is the most that it queues after it asked to wait for a drain. */
 const CHUNK_BYTES = 64 * 1024;
 
-/** Longest time one message may take in all, in milliseconds, however steadily it trickles. */
+/** Deadline of one message in milliseconds, so that a peer that sends or reads slowly cannot hold a stream for ever. */
 export const MESSAGE_DEADLINE_MS = 10 * 60 * 1000;
 
-export interface Patience {
-  /** Silence of the other side after which it is given up, in milliseconds. */
-  readonly silenceMs: number;
+export interface StreamOptions {
+  /** Longest time in milliseconds in which the peer neither sends nor accepts data. The stream is aborted then. */
+  readonly idleTimeoutMs: number;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The other side sent more than was agreed. */
+/** A message is larger than its limit. */
 export class MessageTooLargeError extends Error {
   override readonly name = 'MessageTooLargeError';
   readonly code = 'MESSAGE_TOO_LARGE';
 
   constructor(what: string, bytes: number, maxBytes: number) {
-    super(`${what} too large: ${bytes} > ${maxBytes} bytes`);
+    super(`The ${what} is too large: ${bytes} > ${maxBytes} bytes.`);
   }
 }
 
-/** The stream ended before the message was whole; what was asked may be asked again. */
+/** The stream ended before the message was complete. The request can be repeated. */
 export class StreamCutError extends Error {
   override readonly name = 'StreamCutError';
   readonly code = 'STREAM_CUT';
 }
 
-/** The other side was silent for too long. */
-export class SilenceError extends Error {
-  override readonly name = 'SilenceError';
-  readonly code = 'SILENCE';
+/** The peer was idle for too long, or the message was not complete at its deadline. */
+export class StreamTimeoutError extends Error {
+  override readonly name = 'StreamTimeoutError';
+  readonly code = 'STREAM_TIMEOUT';
 }
 
 /**
- * Reads until the other side closes its writing side.
+ * Reads until the peer closes its writing side.
  *
- * @throws MessageTooLargeError as soon as there are more than `maxBytes`, StreamCutError, SilenceError, or the
+ * @throws MessageTooLargeError as soon as there are more than `maxBytes`, StreamCutError, StreamTimeoutError, or the
  * reason of the signal. The stream is aborted then.
  */
-export async function readToEnd(stream: Stream, maxBytes: number, patience: Patience): Promise<Buffer> {
-  // One growing buffer: a list of the pieces would take a hundred times their size where each is one byte.
+export async function readToEnd(stream: Stream, maxBytes: number, options: StreamOptions): Promise<Buffer> {
+  // One growing buffer: a list of chunks would use a hundred times the memory when each chunk is one byte.
   let message = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, maxBytes));
   let length = 0;
-  await attend(stream, patience, 'message', (finish, fail) => {
+  await transfer(stream, options, 'message', (finish, fail) => {
     const onMessage = ({ data }: StreamMessageEvent): void => {
       const total = length + data.byteLength;
       if (total > maxBytes) return fail(new MessageTooLargeError('message', total, maxBytes));
@@ -56,20 +58,19 @@ export async function readToEnd(stream: Stream, maxBytes: number, patience: Pati
       message.set(data.subarray(), length);
       length = total;
     };
-    // Only the other side's own end makes a message whole: a connection that closes ends its streams as well.
-    let ended = false;
-    const onRemoteEnd = (): void => void (ended = true);
+    // A connection that closes ends its streams too; the message is complete only when the peer closed its side.
+    let isClosedByPeer = stream.remoteWriteStatus === 'closed' && stream.status === 'open';
+    const onRemoteCloseWrite = (): void => void (isClosedByPeer = true);
     const onEnd = (): void => {
-      if (ended) finish();
-      else fail(new StreamCutError('the connection closed in the middle of a message'));
+      if (isClosedByPeer) finish();
+      else fail(new StreamCutError('The connection closed before the message was complete.'));
     };
-    stream.addEventListener('remoteCloseWrite', onRemoteEnd);
+    stream.addEventListener('remoteCloseWrite', onRemoteCloseWrite);
     stream.addEventListener('end', onEnd);
     stream.addEventListener('message', onMessage);
-    if (stream.remoteWriteStatus === 'closed' && stream.status === 'open') ended = true;
     if (stream.readableEnded) onEnd();
     return () => {
-      stream.removeEventListener('remoteCloseWrite', onRemoteEnd);
+      stream.removeEventListener('remoteCloseWrite', onRemoteCloseWrite);
       stream.removeEventListener('end', onEnd);
       stream.removeEventListener('message', onMessage);
     };
@@ -77,21 +78,25 @@ export async function readToEnd(stream: Stream, maxBytes: number, patience: Pati
   return message.subarray(0, length);
 }
 
-function grow(buffer: Buffer, size: number): Buffer<ArrayBuffer> {
-  const larger = Buffer.allocUnsafe(size);
+function grow(buffer: Buffer, bytes: number): Buffer<ArrayBuffer> {
+  const larger = Buffer.allocUnsafe(bytes);
   buffer.copy(larger);
   return larger;
 }
 
 /**
- * Writes the message as fast as the other side takes it, then closes the writing side.
+ * Writes the message as fast as the peer accepts it, then closes the writing side.
  *
- * @throws StreamCutError, SilenceError, or the reason of the signal. The stream is aborted then.
+ * @throws StreamCutError, StreamTimeoutError, or the reason of the signal. The stream is aborted then.
  */
-export async function writeAndClose(stream: Stream, message: Uint8Array, patience: Patience): Promise<void> {
+export async function writeAndClose(
+  stream: Stream,
+  message: Uint8Array,
+  options: StreamOptions,
+): Promise<void> {
   let offset = 0;
-  await attend(stream, patience, 'drain', (finish) => {
-    const writeOn = (): void => {
+  await transfer(stream, options, 'drain', (finish) => {
+    const writeChunks = (): void => {
       while (offset < message.length) {
         const chunk = message.subarray(offset, offset + CHUNK_BYTES);
         offset += chunk.length;
@@ -99,60 +104,57 @@ export async function writeAndClose(stream: Stream, message: Uint8Array, patienc
       }
       finish();
     };
-    // In a later task: the stream's own listener must have moved its queue on before more is added.
-    const onDrain = (): void => void setImmediate(() => stream.writeStatus === 'writable' && writeOn());
+    // In a later task, because the stream's own listener must empty its queue before more is added.
+    const onDrain = (): void => void setImmediate(() => stream.writeStatus === 'writable' && writeChunks());
     stream.addEventListener('drain', onDrain);
-    writeOn();
+    writeChunks();
     return () => stream.removeEventListener('drain', onDrain);
   });
-  const deadline = AbortSignal.timeout(MESSAGE_DEADLINE_MS);
-  await stream.close({
-    signal: patience.signal === undefined ? deadline : AbortSignal.any([patience.signal, deadline]),
-  });
+  await stream.close({ signal: anySignal(options.signal, AbortSignal.timeout(MESSAGE_DEADLINE_MS)) });
 }
 
 /**
- * Runs `work` until it finishes or fails, the stream closes, the deadlines pass or the signal aborts. Each
- * `sign` event of the stream is a sign of life that starts the silence anew.
+ * Runs `work` until it finishes or fails, the stream closes, a timeout passes or the signal aborts. Each `progress`
+ * event of the stream restarts the idle timeout. `work` returns a function that removes its listeners.
  */
-async function attend(
+async function transfer(
   stream: Stream,
-  { silenceMs, signal }: Patience,
-  sign: 'message' | 'drain',
+  { idleTimeoutMs, signal }: StreamOptions,
+  progress: 'message' | 'drain',
   work: (finish: () => void, fail: (error: Error) => void) => () => void,
 ): Promise<void> {
   const outcome = Promise.withResolvers<void>();
-  // What fails at once is thrown below; aborting the stream then fails this as well, and nobody waits for it.
+  // When `work` throws, the outcome is never awaited, and the abort of the stream rejects it.
   outcome.promise.catch(() => {});
   const fail = (error: Error): void => outcome.reject(error);
-  const silence = setTimeout(
-    () => fail(new SilenceError(`the other side was silent for ${silenceMs} ms`)),
-    silenceMs,
+  const idle = setTimeout(
+    () => fail(new StreamTimeoutError(`The peer was idle for ${idleTimeoutMs} ms.`)),
+    idleTimeoutMs,
   );
   const deadline = setTimeout(
-    () => fail(new SilenceError(`the message was not whole after ${MESSAGE_DEADLINE_MS} ms`)),
+    () => fail(new StreamTimeoutError(`The message was not complete after ${MESSAGE_DEADLINE_MS} ms.`)),
     MESSAGE_DEADLINE_MS,
   );
-  const onSign = (): void => void silence.refresh();
+  const onProgress = (): void => void idle.refresh();
   const onClose = ({ error }: StreamCloseEvent): void =>
-    fail(new StreamCutError('the stream was closed in the middle of a message', { cause: error }));
+    fail(new StreamCutError('The stream closed before the message was complete.', { cause: error }));
   const onAbort = (): void => fail(toError(signal?.reason));
-  stream.addEventListener(sign, onSign);
+  stream.addEventListener(progress, onProgress);
   stream.addEventListener('close', onClose);
   signal?.addEventListener('abort', onAbort, { once: true });
-  let detach: (() => void) | undefined;
+  let removeListeners: (() => void) | undefined;
   try {
     signal?.throwIfAborted();
-    detach = work(() => outcome.resolve(), fail);
+    removeListeners = work(() => outcome.resolve(), fail);
     await outcome.promise;
   } catch (error) {
     stream.abort(toError(error));
     throw error;
   } finally {
-    clearTimeout(silence);
+    clearTimeout(idle);
     clearTimeout(deadline);
-    detach?.();
-    stream.removeEventListener(sign, onSign);
+    removeListeners?.();
+    stream.removeEventListener(progress, onProgress);
     stream.removeEventListener('close', onClose);
     signal?.removeEventListener('abort', onAbort);
   }

@@ -1,5 +1,5 @@
-// The pull protocol (DESIGN 3.3): its two versions, their bounds, and how request and answer are written and read.
-// Version 1.0.1 is 1.0.0 with each message compressed by zstd.
+// The pull protocol of `rr`: its two versions, their limits, and the encoding of requests and answers. Version 1.0.1 is
+// 1.0.0 with each message compressed by zstd.
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 import { describeError, errorCode } from '../../shared/errors.ts';
@@ -9,25 +9,25 @@ import { MessageTooLargeError, StreamCutError } from './stream-io.ts';
 const PLAIN_PROTOCOL = '/rustory/sync-pull/1.0.0';
 const ZSTD_PROTOCOL = '/rustory/sync-pull/1.0.1';
 
-/** Both versions, the preferred one first. */
+/** Both versions, in order of preference. */
 export const PULL_PROTOCOLS: readonly string[] = [ZSTD_PROTOCOL, PLAIN_PROTOCOL];
 
-/** Largest messages on the wire, in bytes. */
+/** Maximum size of a message on the wire in bytes. */
 export const MAX_REQUEST_BYTES = 64 * 1024;
 export const MAX_RESPONSE_BYTES = 32 * 1024 * 1024;
 
-/** How much larger a message may be once it is decompressed. */
+/** Maximum size of a decompressed message, as a multiple of the maximum on the wire. */
 const DECOMPRESSED_FACTOR = 4;
 
-/** Most entries one answer carries, whatever was asked for: reading more would keep the process busy for too long. */
+/** Maximum entries of one answer; a larger `limit` is reduced to it, because reading more blocks the event loop. */
 export const MAX_LIMIT = 10_000;
 
-/** Fast rather than small, as `rr` does it: shell history shrinks to a sixth already. */
+/** The fastest level, as in `rr`: it already reduces shell history to a sixth. */
 const ZSTD_LEVEL = 1;
 
 /**
- * Largest window that a compressed message may ask for, as a power of two: 8 MiB, what the highest normal level
- * uses. A frame may demand up to 2 GiB, and the memory is taken before the first byte comes out.
+ * Largest window of a compressed message as a power of two: 8 MiB, which the highest regular level uses. A frame may
+ * request up to 2 GiB, which is allocated before the first byte is decompressed.
  */
 const MAX_WINDOW_LOG = 23;
 
@@ -35,18 +35,18 @@ const compress = promisify(zlib.zstdCompress);
 const decompress = promisify(zlib.zstdDecompress);
 
 export interface PullRequest {
-  /** Entries after this `ingest_seq` of the responder are wanted; 0 for all. */
+  /** The answer holds entries after this `ingest_seq` of the responder; 0 for all. */
   readonly cursor: number;
   readonly limit: number;
 }
 
 export interface PullAnswer {
   readonly entries: readonly Entry[];
-  /** The responder's `ingest_seq` of the last entry, or `undefined` when there is none. */
+  /** The responder's `ingest_seq` of the last entry; `undefined` when the page is empty. */
   readonly nextCursor: number | undefined;
 }
 
-/** A message that is not what the protocol says; asking again would bring the same. */
+/** A message that violates the protocol. The same request would fail again. */
 export class BadMessageError extends Error {
   override readonly name = 'BadMessageError';
   readonly code = 'BAD_MESSAGE';
@@ -61,14 +61,15 @@ export async function decodeRequest(protocol: string, message: Uint8Array): Prom
   const fields = await decode(protocol, message, MAX_REQUEST_BYTES, 'request');
   const cursor = fields['cursor'] ?? 0;
   const limit = fields['limit'];
-  if (!isCursor(cursor)) throw new BadMessageError('the request has no whole number from 0 in cursor');
+  if (!isCursor(cursor))
+    throw new BadMessageError('The cursor of the request must be an integer of at least 0.');
   if (!isCursor(limit) || limit === 0)
-    throw new BadMessageError('the request has no whole number from 1 in limit');
+    throw new BadMessageError('The limit of the request must be an integer of at least 1.');
   return { cursor, limit: Math.min(limit, MAX_LIMIT) };
 }
 
 /**
- * Writes an answer from entries that are JSON already, so that their size was known while they were collected.
+ * Encodes an answer. The entries are already JSON, because their size is needed while they are collected.
  *
  * @throws MessageTooLargeError
  */
@@ -93,14 +94,16 @@ export async function decodeAnswer(
     MAX_RESPONSE_BYTES,
     'response',
   );
-  if (!Array.isArray(entries)) throw new BadMessageError('the response has no list in entries');
+  if (!Array.isArray(entries)) throw new BadMessageError('The field entries of the response must be a list.');
   if (entries.length === 0) return { entries: [], nextCursor: undefined };
   if (entries.length > request.limit)
     throw new BadMessageError(
-      `the response has ${entries.length} entries where ${request.limit} were asked for`,
+      `The response has ${entries.length} entries; the limit of the request is ${request.limit}.`,
     );
   if (!isCursor(nextCursor) || nextCursor <= request.cursor)
-    throw new BadMessageError(`the response has no next_cursor beyond ${request.cursor}`);
+    throw new BadMessageError(
+      `The next_cursor of the response must be an integer greater than ${request.cursor}.`,
+    );
   return { entries: fromWire(entries), nextCursor };
 }
 
@@ -126,9 +129,10 @@ async function decode(
   try {
     value = JSON.parse(plain.toString('utf8'));
   } catch (error) {
-    throw new BadMessageError(`the ${what} is no JSON`, { cause: error });
+    throw new BadMessageError(`The ${what} is not JSON.`, { cause: error });
   }
-  if (typeof value !== 'object' || value === null) throw new BadMessageError(`the ${what} is no JSON object`);
+  if (typeof value !== 'object' || value === null)
+    throw new BadMessageError(`The ${what} is not a JSON object.`);
   return value as Record<string, unknown>;
 }
 
@@ -140,8 +144,8 @@ async function expand(message: Uint8Array, maxBytes: number, what: string): Prom
     if (errorCode(error) === 'ERR_BUFFER_TOO_LARGE')
       throw new MessageTooLargeError(`decompressed ${what}`, maxBytes + 1, maxBytes);
     if (errorCode(error) === 'Z_BUF_ERROR')
-      throw new StreamCutError(`the ${what} is cut short`, { cause: error });
-    throw new BadMessageError(`the ${what} cannot be decompressed: ${describeError(error)}`, {
+      throw new StreamCutError(`The ${what} is incomplete.`, { cause: error });
+    throw new BadMessageError(`The ${what} cannot be decompressed: ${describeError(error)}.`, {
       cause: error,
     });
   }

@@ -2,24 +2,19 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { DatabaseError, openDatabase } from '../history/database.ts';
 import { toWire } from '../history/entry.ts';
 import { createPeerBook } from '../discovery/peer-book.ts';
+import { peerIdOf } from '../network/addresses.ts';
 import type { Store } from '../history/store.ts';
 import { readToEnd, writeAndClose } from './stream-io.ts';
 import { MAX_REQUEST_BYTES, PULL_PROTOCOLS } from './sync-protocol.ts';
 import { syncRound } from './sync-round.ts';
-import {
-  cleanUp,
-  createTestPullDeps,
-  makeDirectory,
-  makeEntries,
-  onCleanup,
-  startDevice,
-} from '../../../testing/peer.ts';
+import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
+import { createTestPullDeps, makeDirectory, makeEntries, startDevice } from '../../../testing/peer.ts';
 
 afterEach(cleanUp);
 
 const LOOPBACK = ['/ip4/127.0.0.1/tcp/0'];
 const PLAIN = PULL_PROTOCOLS[1] ?? '';
-const PATIENCE = { silenceMs: 5_000 };
+const TIMEOUTS = { idleTimeoutMs: 5_000 };
 
 /** Devices that each have one entry, and how many of them are asked at the same time. */
 async function startServers(count: number) {
@@ -30,12 +25,12 @@ async function startServers(count: number) {
     await libp2p.handle(PLAIN, async (stream) => {
       counts.now += 1;
       counts.most = Math.max(counts.most, counts.now);
-      const { cursor } = JSON.parse((await readToEnd(stream, MAX_REQUEST_BYTES, PATIENCE)).toString()) as {
+      const { cursor } = JSON.parse((await readToEnd(stream, MAX_REQUEST_BYTES, TIMEOUTS)).toString()) as {
         cursor: number;
       };
       const entries = cursor === 0 ? makeEntries(1, `device-${server}`).map(toWire) : [];
       const answer = JSON.stringify({ entries, next_cursor: entries.length === 0 ? null : 1 });
-      await writeAndClose(stream, Buffer.from(answer), PATIENCE);
+      await writeAndClose(stream, Buffer.from(answer), TIMEOUTS);
       counts.now -= 1;
     });
     addresses.push(String(libp2p.getMultiaddrs()[0]));
@@ -52,11 +47,12 @@ async function runRound(peers: readonly string[], change: (store: Store) => Stor
     peerBook: createPeerBook(database),
     userId: 'ada',
     ownPeerId: client.peerId,
-    now: () => 0,
+    nowUnixSeconds: () => 0,
   };
   const { signal } = new AbortController();
   const pulls = { ...createTestPullDeps(client), store: change(client.store) };
-  return { client, round: syncRound({ discovery, pulls }, { limit: 100, peers, signal }) };
+  const targets = peers.map((address) => ({ peerId: peerIdOf(address) ?? '', addresses: [address] }));
+  return { client, round: syncRound({ discovery, pulls }, { limit: 100, targets, signal }) };
 }
 
 describe('a round', () => {

@@ -4,8 +4,8 @@ import { generateSwarmKey } from '../../private-network/key.ts';
 import type { Target } from '../network/dial.ts';
 import type { Entry } from '../history/entry.ts';
 import { pull, type PullReport } from './pull.ts';
+import { cleanUp } from '../../../testing/cleanup.ts';
 import {
-  cleanUp,
   createTestPullDeps,
   makeEntries,
   readEntries,
@@ -123,7 +123,7 @@ describe('a pull through a relay', () => {
   });
 
   test('goes to the direct address when no relay is there', async () => {
-    const server = await startServingDevice([], LOOPBACK);
+    const server = await startServingDevice([], { listen: LOOPBACK });
     const client = await startDevice();
     server.store.insert(makeEntries(10));
     const addresses = server.node.libp2p.getMultiaddrs().map(String);

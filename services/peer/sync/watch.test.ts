@@ -2,14 +2,15 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { until } from '../../../testing/wait.ts';
 import type { PullReport } from './pull.ts';
 import type { Round } from './sync-round.ts';
-import { cleanUp, createTestLog, onCleanup } from '../../../testing/peer.ts';
+import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
+import { createTestLog } from '../../../testing/peer.ts';
 import { createWatch } from './watch.ts';
 
 afterEach(cleanUp);
 
 const synced = { error: undefined } as PullReport;
 const failed = { error: 'no address led to the peer' } as PullReport;
-const roundOf = (...reports: PullReport[]): Round => ({ reports, problems: [] });
+const roundOf = (...reports: PullReport[]): Round => ({ reports, problems: [], warnings: [] });
 
 /** A watch whose pauses end as soon as they begin, and are written down. */
 async function startWatch(rounds: ReadonlyArray<Round | Error>, intervalMs = 60_000) {
@@ -28,7 +29,7 @@ async function startWatch(rounds: ReadonlyArray<Round | Error>, intervalMs = 60_
     intervalMs,
     startJitterMs: 1_000,
     log,
-    clock: () => 0,
+    nowMs: () => 0,
     random: () => 0.5,
     async sleep(milliseconds, signal) {
       pauses.push(milliseconds);
@@ -54,7 +55,7 @@ describe('a watch', () => {
   test('tries again sooner after a peer or a tracker failed', async () => {
     const { pauses } = await startWatch([
       roundOf(synced, failed),
-      { reports: [synced], problems: ['tracker away'] },
+      { reports: [synced], problems: ['The tracker is down.'], warnings: [] },
       roundOf(synced),
     ]);
     expect(pauses.slice(1)).toEqual([10_000, 10_000, 60_000]);

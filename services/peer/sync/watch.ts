@@ -1,38 +1,40 @@
-// Syncs again and again: one round, a pause, the next round, until it is stopped. A round that fails is followed by
-// the next one sooner.
+// Repeats sync rounds until it is stopped, with a pause between two rounds that is shorter after a failure.
 import { describeError } from '../../shared/errors.ts';
 import type { Component } from '../../shared/lifecycle.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { Round } from './sync-round.ts';
 
-/** Longest pause after a round in which a peer failed, in milliseconds: a relay that was restarted is back by then. */
+/** Longest pause after a round that failed, in milliseconds: a relay that restarts is back by then. */
 const RETRY_PAUSE_MS = 10_000;
 
 export interface WatchDeps {
-  /** Runs one round; throws only for what another round may not meet again, such as a locked database. */
+  /** Runs one round. It throws only for failures that the next round may not meet, such as a locked database. */
   readonly round: (signal: AbortSignal) => Promise<Round>;
   readonly onRound: (round: Round, durationMs: number) => Promise<void>;
+  /** Pause between two rounds in milliseconds. */
   readonly intervalMs: number;
-  /** Longest random pause before the first round, so that devices that start together do not sync together. */
+  /** Longest random pause before the first round in milliseconds, so that many devices do not sync at once. */
   readonly startJitterMs: number;
   readonly log: Logger;
-  readonly clock: () => number;
+  readonly nowMs: () => number;
+  /** Random number from 0 to 1. */
   readonly random: () => number;
+  /** Resolves after that many milliseconds; rejects when the signal aborts. */
   readonly sleep: (milliseconds: number, signal: AbortSignal) => Promise<void>;
 }
 
 export function createWatch(deps: WatchDeps): Component {
-  const { intervalMs, startJitterMs, log, clock, random, sleep } = deps;
+  const { intervalMs, startJitterMs, log, nowMs, random, sleep } = deps;
   const stopping = new AbortController();
   let running: Promise<void> = Promise.resolve();
 
-  /** Resolves to whether all peers were synced. */
+  /** Resolves to whether all trackers answered and all peers were synced. */
   async function runRound(): Promise<boolean> {
-    const startedAt = clock();
+    const startedMs = nowMs();
     try {
       const round = await deps.round(stopping.signal);
       if (stopping.signal.aborted) return false;
-      await deps.onRound(round, Math.round(clock() - startedAt));
+      await deps.onRound(round, Math.round(nowMs() - startedMs));
       return round.problems.length === 0 && round.reports.every(({ error }) => error === undefined);
     } catch (error) {
       if (!stopping.signal.aborted) log.error({ error: describeError(error) }, 'round failed');
@@ -51,11 +53,11 @@ export function createWatch(deps: WatchDeps): Component {
   return {
     name: 'watch',
     async start() {
-      // Only a pause that is cut short rejects: that is the end of the watch.
+      // Only a pause rejects, and only when the watch is stopped.
       running = run().catch(() => {});
     },
     async stop() {
-      stopping.abort(new Error('this peer is stopping'));
+      stopping.abort(new Error('This peer is stopping.'));
       await running;
     },
   };

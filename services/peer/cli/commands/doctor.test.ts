@@ -2,7 +2,8 @@ import { chmodSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { formatSwarmKey, generateSwarmKey } from '../../../private-network/key.ts';
 import { createTestHome, type TestHome } from '../../../../testing/cli.ts';
-import { cleanUp, startTestRelay, testSwarmKey } from '../../../../testing/peer.ts';
+import { cleanUp } from '../../../../testing/cleanup.ts';
+import { startTestRelay, testSwarmKey } from '../../../../testing/peer.ts';
 
 let device: TestHome;
 

@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { createTestHome, type TestHome } from '../../../../testing/cli.ts';
-import { cleanUp } from '../../../../testing/peer.ts';
+import { cleanUp } from '../../../../testing/cleanup.ts';
 
 let device: TestHome;
 

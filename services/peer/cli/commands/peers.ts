@@ -23,9 +23,9 @@ the last seven days.
     const { database, peerBook } = openHistory(config);
     try {
       const { userId } = config;
-      const deps = { trackers: createTrackers(config), peerBook, userId, ownPeerId, now };
-      const { peers: found, source, problems } = await discover(deps, signal);
-      for (const problem of problems) screen.note(`warning: ${problem}`);
+      const deps = { trackers: createTrackers(config), peerBook, userId, ownPeerId, nowUnixSeconds: now };
+      const { peers: found, source, problems, warnings } = await discover(deps, signal);
+      for (const problem of [...problems, ...warnings]) screen.note(`warning: ${problem}`);
       for (const peer of found) {
         if (options['json'] === true) await screen.out(JSON.stringify(toJson(peer, source)));
         else await showPeer(peer, screen);
@@ -40,19 +40,22 @@ the last seven days.
   },
 };
 
-function toJson({ peerId, addresses, deviceId, hostname, lastSeen }: KnownPeer, source: string) {
+function toJson({ peerId, addresses, deviceId, hostname, lastSeenUnixSeconds }: KnownPeer, source: string) {
   return {
     peer_id: peerId,
     device_id: deviceId ?? null,
     hostname: hostname ?? null,
     addrs: addresses,
-    last_seen_unix: lastSeen,
+    last_seen_unix: lastSeenUnixSeconds,
     source,
   };
 }
 
-async function showPeer({ peerId, addresses, deviceId, lastSeen }: KnownPeer, screen: Screen): Promise<void> {
-  const age = formatAge(now() - lastSeen);
+async function showPeer(
+  { peerId, addresses, deviceId, lastSeenUnixSeconds }: KnownPeer,
+  screen: Screen,
+): Promise<void> {
+  const age = formatAge(now() - lastSeenUnixSeconds);
   await screen.out(screen.style('bold', printable(peerId)));
   await screen.out(`  ${printable(deviceId ?? 'unnamed device')}, seen ${age} ago`);
   for (const address of addresses)

@@ -54,7 +54,7 @@ function listPeers({ store, peerBook }: History, userId: string) {
     peer_id: peerId,
     device_id: known.get(peerId)?.deviceId ?? null,
     cursor: cursors.get(peerId) ?? 0,
-    last_seen_unix: known.get(peerId)?.lastSeen ?? null,
+    last_seen_unix: known.get(peerId)?.lastSeenUnixSeconds ?? null,
   }));
 }
 

@@ -1,6 +1,10 @@
 // `sync`: pulls from the other devices, once or until it is stopped. It neither reserves nor registers.
+import { peerIdFromString } from '@libp2p/peer-id';
 import type { Component } from '../../../shared/lifecycle.ts';
+import { quote } from '../../../shared/variables.ts';
 import { type PeerConfig, PROGRAM } from '../../config/config.ts';
+import { peerIdOf } from '../../network/addresses.ts';
+import type { Target } from '../../network/dial.ts';
 import type { PeerNode } from '../../network/node.ts';
 import { DEFAULT_LIMIT, type PullProgress } from '../../sync/pull.ts';
 import { MAX_LIMIT } from '../../sync/sync-protocol.ts';
@@ -119,7 +123,7 @@ export function createSyncWatch(context: CommandContext, history: History, node:
     intervalMs: intervalSeconds * 1000,
     startJitterMs: jitterSeconds * 1000,
     log,
-    clock,
+    nowMs: clock,
     random: Math.random,
     sleep: pause,
   });
@@ -129,7 +133,7 @@ function createRoundDeps(config: PeerConfig, { store, peerBook }: History, node:
   const ownPeerId = node.libp2p.peerId.toString();
   const { userId } = config;
   return {
-    discovery: { trackers: createTrackers(config), peerBook, userId, ownPeerId, now },
+    discovery: { trackers: createTrackers(config), peerBook, userId, ownPeerId, nowUnixSeconds: now },
     pulls: createPullDeps(config, node, store),
   };
 }
@@ -138,8 +142,22 @@ function createRoundDeps(config: PeerConfig, { store, peerBook }: History, node:
 export function readSyncOptions({ options }: CommandContext) {
   return {
     limit: numberOption(options, 'limit', [1, MAX_LIMIT], DEFAULT_LIMIT),
-    peers: listOption(options, 'peers'),
+    targets: listOption(options, 'peers')?.map(parseTarget),
   };
+}
+
+function parseTarget(text: string): Target {
+  const isAddress = text.startsWith('/');
+  const peerId = isAddress ? peerIdOf(text) : text;
+  try {
+    return { peerId: peerIdFromString(peerId ?? '').toString(), addresses: isAddress ? [text] : [] };
+  } catch (error) {
+    throw new CommandError(
+      'usage',
+      `--peers: ${quote(text)} is neither a peer id nor a multiaddr that ends in /p2p/PEER_ID.`,
+      { cause: error },
+    );
+  }
 }
 
 function exitOfRound({ reports, problems }: Round, trackers: readonly string[]): ExitName {

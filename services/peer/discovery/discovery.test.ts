@@ -1,0 +1,105 @@
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
+import { makeDirectory } from '../../../testing/peer.ts';
+import { openDatabase } from '../history/database.ts';
+import { discover } from './discovery.ts';
+import { createPeerBook, type KnownPeer, type PeerBook } from './peer-book.ts';
+import { type PeerList, type TrackerClient, TrackerError } from './tracker-client.ts';
+
+const NOW_UNIX_SECONDS = 1_000_000;
+
+let peerBook: PeerBook;
+
+beforeEach(() => {
+  const database = openDatabase(join(makeDirectory(), 'history.db'));
+  onCleanup(() => database.close());
+  peerBook = createPeerBook(database);
+});
+
+afterEach(cleanUp);
+
+const peer = (
+  peerId: string,
+  lastSeenUnixSeconds: number,
+  address = `/ip4/10.0.0.1/tcp/1/p2p/${peerId}`,
+): KnownPeer => ({
+  peerId,
+  addresses: [address],
+  userId: 'ada',
+  deviceId: peerId,
+  hostname: undefined,
+  lastSeenUnixSeconds,
+});
+
+/** A tracker that answers every listing in the same way. */
+function trackerThat(list: () => Promise<PeerList>): TrackerClient {
+  return { url: 'http://tracker.lan', register: async () => {}, unregister: async () => {}, list };
+}
+
+const trackerWith = (...peers: KnownPeer[]): TrackerClient =>
+  trackerThat(async () => ({ peers, skipped: 0 }));
+const failing = trackerThat(async () => {
+  throw new TrackerError('The tracker http://tracker.lan did not answer within 5000 ms.');
+});
+
+const find = async (...trackers: TrackerClient[]) =>
+  discover({ trackers, peerBook, userId: 'ada', ownPeerId: 'me', nowUnixSeconds: () => NOW_UNIX_SECONDS });
+
+const peerIds = (peers: readonly KnownPeer[]): string[] => peers.map(({ peerId }) => peerId);
+
+describe('discovery', () => {
+  test('merges the lists of all trackers, keeps the newest records and leaves this device out', async () => {
+    const one = trackerWith(peer('a', 10, '/old'), peer('me', 99));
+    const two = trackerWith(peer('a', 20, '/new'), peer('b', 5));
+    const { peers, source } = await find(one, two);
+    expect(peers).toEqual([peer('a', 20, '/new'), peer('b', 5)]);
+    expect(source).toBe('trackers');
+  });
+
+  test('reports a tracker that fails and returns what the others list', async () => {
+    const { peers, problems } = await find(failing, trackerWith(peer('a', 10)));
+    expect(peerIds(peers)).toEqual(['a']);
+    expect(problems).toEqual(['The tracker http://tracker.lan did not answer within 5000 ms.']);
+  });
+
+  test('reports how many peers of a list were skipped, which is not a failure of the tracker', async () => {
+    const tracker = trackerThat(async () => ({ peers: [peer('a', 10)], skipped: 2 }));
+    const { peers, problems, warnings } = await find(tracker);
+    expect(peerIds(peers)).toEqual(['a']);
+    expect(problems).toEqual([]);
+    expect(warnings).toEqual([
+      'The tracker http://tracker.lan lists 2 peers that are not valid; they were skipped.',
+    ]);
+  });
+
+  test('returns the peer book when no tracker answers', async () => {
+    await find(trackerWith(peer('a', NOW_UNIX_SECONDS - 1_000)));
+    const { peers, source } = await find(failing);
+    expect(source).toBe('peer book');
+    expect(peerIds(peers)).toEqual(['a']);
+  });
+
+  test('returns the peer book when a tracker has just started and lists no peers', async () => {
+    await find(trackerWith(peer('a', NOW_UNIX_SECONDS - 1_000)));
+    const { peers, problems } = await find(trackerWith());
+    expect(peerIds(peers)).toEqual(['a']);
+    expect(problems).toEqual([]);
+  });
+
+  test('ignores records of the peer book that are older than a week', async () => {
+    await find(trackerWith(peer('a', NOW_UNIX_SECONDS - 8 * 86_400)));
+    expect((await find(failing)).peers).toEqual([]);
+  });
+
+  test('waits for a tracker that answers after another has failed', async () => {
+    const answer = Promise.withResolvers<PeerList>();
+    const finding = find(
+      trackerThat(async () => answer.promise),
+      failing,
+    );
+    await new Promise(setImmediate);
+    answer.resolve({ peers: [peer('a', 10)], skipped: 0 });
+    expect((await finding).peers).toHaveLength(1);
+  });
+});

@@ -1,0 +1,34 @@
+// What the statuses of a circuit relay mean. The library reports a status only in the text of an error, so this is
+// the one place where the text of an error is read; `relay-status.test.ts` checks it against the library.
+import type { Stage } from './dial-report.ts';
+
+export interface RelayRefusal {
+  readonly stage: Stage;
+  readonly reason: string;
+}
+
+/** Statuses of circuit-relay-v2 (https://github.com/libp2p/specs/blob/master/relay/circuit-v2.md#status-codes). */
+const REFUSALS: Readonly<Record<string, RelayRefusal>> = {
+  NO_RESERVATION: {
+    stage: 'reservation',
+    reason: 'the peer holds no reservation on this relay; check that it is running and uses this relay',
+  },
+  RESERVATION_REFUSED: { stage: 'reservation', reason: 'the relay refused the reservation' },
+  RESOURCE_LIMIT_EXCEEDED: {
+    stage: 'circuit',
+    reason: 'the relay has reached one of its limits; try again later',
+  },
+  PERMISSION_DENIED: { stage: 'circuit', reason: 'the relay denied the request' },
+  CONNECTION_FAILED: {
+    stage: 'circuit',
+    reason: 'the relay could not reach the peer, which has probably just disconnected',
+  },
+};
+
+/** What the library writes: "failed to connect via relay with status X" and "reservation failed with status X". */
+const STATUS = /\bwith status ([A-Z_]+)/;
+
+/** The refusal in the text of an error of the library; `undefined` when there is none. */
+export function findRelayRefusal(text: string): RelayRefusal | undefined {
+  return REFUSALS[STATUS.exec(text)?.[1] ?? ''];
+}
