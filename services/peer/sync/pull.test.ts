@@ -108,7 +108,7 @@ describe('a pull from a peer', () => {
       async (stream) => writeAndClose(stream, Buffer.alloc(MAX_RESPONSE_BYTES + 1, 32), timeouts),
       2,
     );
-    expect(report.error).toMatch(/message too large: \d+ > 33554432 bytes/);
+    expect(report.error).toMatch(/message is too large: \d+ > 33554432 bytes/);
   }, 60_000);
 
   test('that breaks off goes on where it stood, and gives up after three tries without progress', async () => {

@@ -60,11 +60,11 @@ const write = async (stream: Stream, value: unknown): Promise<void> =>
 
 describe('a requester', () => {
   test.each([
-    ['nonsense', 'nonsense', /no JSON/],
+    ['nonsense', 'nonsense', /not JSON/],
     [
       'a request of 65 KiB',
       `{"cursor":0,"limit":1,"x":"${'x'.repeat(65 * 1024)}"}`,
-      /too large: \d+ > 65536/,
+      /too large: \d+ > 65536 bytes/,
     ],
     ['a limit that is no number', '{"cursor":0,"limit":"all"}', /limit/],
   ])('that sends %s is cut off, the log says why, and others are served', async (_, text, reason) => {

@@ -96,7 +96,7 @@ describe('a pull through a relay', () => {
       'nonsense',
     ];
     const report = await pullFrom(client, { peerId: other.peerId, addresses }, relay.address);
-    expect(report.error).toContain('no address led to the peer (2 tried)');
+    expect(report.error).toContain('No address led to the peer (2 tried)');
     expect(report.attempts.slice(0, 2)).toEqual([
       {
         address: `${relay.address}/p2p-circuit/p2p/${other.peerId}`,
