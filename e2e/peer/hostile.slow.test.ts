@@ -22,7 +22,7 @@ afterEach(cleanUp);
 
 const [ZSTD = '', PLAIN = ''] = PULL_PROTOCOLS;
 const LOOPBACK = ['/ip4/127.0.0.1/tcp/0'];
-const TIMEOUTS = { silenceMs: 60_000 };
+const TIMEOUTS = { idleTimeoutMs: 60_000 };
 const TEST_TIMEOUT_MS = 300_000;
 const MEGABYTE = 1024 * 1024;
 
@@ -97,7 +97,7 @@ describe('a device that serves', () => {
         expect(memoryOf(serving) - before).toBeLessThan(SLACK_BYTES);
       }
       expect(serving.logged('pull failed').at(-1)?.['error']).toMatch(
-        /decompressed request too large: \d+ > 262144/,
+        /decompressed request is too large: \d+ > 262144/,
       );
       expect((await pullAll(network)).entries()).toHaveLength(40_000);
     },
@@ -151,7 +151,7 @@ describe('a device that syncs', () => {
       expect(JSON.parse(syncing.stdout())).toMatchObject({
         entries: 0,
         next_cursor: 0,
-        error: expect.stringContaining(`decompressed response too large: ${bound + 1} > ${bound} bytes`),
+        error: expect.stringContaining(`decompressed response is too large: ${bound + 1} > ${bound} bytes`),
       });
       expect(peak).toBeGreaterThan(0);
       // The program, the limit of decompressed bytes, and as much again that is not collected yet.
