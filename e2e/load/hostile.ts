@@ -7,7 +7,14 @@ import { join } from 'node:path';
 import { until } from '../../testing/wait.ts';
 import { readSwarmKey } from '../../services/private-network/key.ts';
 import { startRelay } from '../../scripts/local-network.ts';
-import { asMember, connectRaw, garbage, GREETING, INSIDE, OUTSIDE } from '../../testing/attacks.ts';
+import {
+  authenticate,
+  connectRaw,
+  garbage,
+  GREETING,
+  AUTHENTICATED_KINDS,
+  UNAUTHENTICATED_KINDS,
+} from '../../testing/attacks.ts';
 import { metric, reserve, startDevice } from '../../testing/load-devices.ts';
 import { cpuSeconds, residentMiB } from '../../testing/process-usage.ts';
 
@@ -84,11 +91,15 @@ async function attack(
 try {
   await Promise.all([enter(), enter()]);
   await attack('silence', connections, () => {});
-  await attack('garbage', connections, (socket, at) => void socket.write(garbage(key, at % OUTSIDE)));
+  await attack(
+    'garbage',
+    connections,
+    (socket, at) => void socket.write(garbage(key, at % UNAUTHENTICATED_KINDS)),
+  );
   await attack('garbage behind the swarm key', connections / 10, (socket, at) => {
-    socket.write(garbage(key, OUTSIDE + (at % INSIDE)));
+    socket.write(garbage(key, UNAUTHENTICATED_KINDS + (at % AUTHENTICATED_KINDS)));
   });
-  const bytes = asMember(key, GREETING);
+  const bytes = authenticate(key, GREETING);
   await attack('one byte a second', connections / 10, (socket) => {
     let sent = 0;
     const drip = setInterval(() => {

@@ -13,7 +13,7 @@ import { until } from '../../testing/wait.ts';
 import { readSwarmKey, type SwarmKey } from '../../services/private-network/key.ts';
 import { type Relay, startRelay } from '../../scripts/local-network.ts';
 import { type Running, startProgram } from '../../scripts/processes.ts';
-import { asMember, connectRaw, garbage, GREETING } from '../../testing/attacks.ts';
+import { authenticate, connectRaw, garbage, GREETING } from '../../testing/attacks.ts';
 import { dialThrough, metric, reserve, startDevice } from '../../testing/load-devices.ts';
 import { residentMiB } from '../../testing/process-usage.ts';
 import { createNamespace, HAS_NAMESPACES, type Namespace } from '../../testing/namespace.ts';
@@ -127,7 +127,7 @@ test(
   'handshakes of one byte a second do not keep devices out, and end at the deadline',
   async () => {
     const sockets = Array.from({ length: 4 * MAX_PENDING }, () => connectRaw(relay));
-    const bytes = asMember(key, GREETING);
+    const bytes = authenticate(key, GREETING);
     let sent = 0;
     const drip = setInterval(() => {
       for (const socket of sockets) if (socket.writable) socket.write(bytes.subarray(sent, sent + 1));
