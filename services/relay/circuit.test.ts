@@ -115,7 +115,7 @@ describe('a circuit', () => {
   });
 
   test('ends at its idle timeout', async () => {
-    const relay = await startRelay({ limits: { circuitIdleSeconds: 0.25 } });
+    const relay = await startRelay({ limits: { circuitIdleSeconds: 1 } });
     const [source, target] = [await startPeer(), await startPeer(relay)];
     const stream = await dialEcho(source, relay, target);
     await until(() => stream.status !== 'open', 'the stream is closed');
