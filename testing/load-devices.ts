@@ -14,7 +14,7 @@ import {
 import { until } from './wait.ts';
 import { loadCipher } from '../services/private-network/cipher.ts';
 import type { SwarmKey } from '../services/private-network/key.ts';
-import { swarmStack } from '../services/private-network/stack.ts';
+import { createTransportStack } from '../services/private-network/transport-stack.ts';
 import type { Relay } from '../scripts/local-network.ts';
 
 const HOP = '/libp2p/circuit/relay/0.2.0/hop';
@@ -32,7 +32,7 @@ const PATIENCE_MS = 60_000;
 
 /** A device; with `on` it can be reached through circuits of that relay. */
 export async function startDevice(key: SwarmKey, on?: Pick<Relay, 'address'>): Promise<Libp2p> {
-  const stack = swarmStack({ identity: await generateKeyPair('Ed25519'), key, cipher, limits: LIMITS });
+  const stack = createTransportStack({ identity: await generateKeyPair('Ed25519'), key, cipher, limits: LIMITS });
   const node = await createLibp2p({
     ...stack,
     transports: [...stack.transports, circuitRelayTransport()],

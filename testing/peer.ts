@@ -15,7 +15,7 @@ import { onCleanup } from './cleanup.ts';
 import { until } from './wait.ts';
 import { loadCipher } from '../services/private-network/cipher.ts';
 import { generateSwarmKey, type SwarmKey } from '../services/private-network/key.ts';
-import { swarmStack } from '../services/private-network/stack.ts';
+import { createTransportStack } from '../services/private-network/transport-stack.ts';
 import { openDatabase } from '../services/peer/history/database.ts';
 import { createDialer } from '../services/peer/network/dial.ts';
 import type { Entry } from '../services/peer/history/entry.ts';
@@ -94,7 +94,7 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
       ? { applyDefaultLimit: false }
       : { defaultDataLimit: BigInt(limit), defaultDurationLimit: 900_000 };
   const libp2p = await createLibp2p({
-    ...swarmStack({ identity, key: options.swarmKey ?? testSwarmKey, cipher: loadCipher(), limits }),
+    ...createTransportStack({ identity, key: options.swarmKey ?? testSwarmKey, cipher: loadCipher(), limits }),
     addresses: { listen: [`/ip4/127.0.0.1/tcp/${options.port ?? 0}`] },
     services: {
       identify: identify(),

@@ -17,7 +17,7 @@ import { until } from './wait.ts';
 import { loadCipher } from '../services/private-network/cipher.ts';
 import type { SwarmKey } from '../services/private-network/key.ts';
 import { createMuxers } from '../services/private-network/muxers.ts';
-import { swarmStack } from '../services/private-network/stack.ts';
+import { createTransportStack } from '../services/private-network/transport-stack.ts';
 import { HOP_PROTOCOL } from '../services/relay/messages.ts';
 import { createRelayMetrics } from '../services/relay/metrics.ts';
 import { createRelayNode } from '../services/relay/node.ts';
@@ -69,7 +69,7 @@ export async function startPeer(
   } = {},
 ) {
   const identity = options.identity ?? (await generateKeyPair('Ed25519'));
-  const stack = swarmStack({ identity, key: options.key ?? swarmKey, cipher, limits: STACK_LIMITS });
+  const stack = createTransportStack({ identity, key: options.key ?? swarmKey, cipher, limits: STACK_LIMITS });
   const node = await createLibp2p({
     ...stack,
     ...(options.muxers === undefined ? {} : { streamMuxers: options.muxers }),

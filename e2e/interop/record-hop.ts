@@ -12,7 +12,7 @@ import { createReservationStore } from '../../services/relay/reservation-store.t
 import { createLogger } from '../../services/shared/log.ts';
 import { loadCipher } from '../../services/private-network/cipher.ts';
 import type { SwarmKey } from '../../services/private-network/key.ts';
-import { swarmStack } from '../../services/private-network/stack.ts';
+import { createTransportStack } from '../../services/private-network/transport-stack.ts';
 import { relayConfig } from '../../testing/relay-config.ts';
 import type { Cell } from './cell.ts';
 import { reach } from './steps.ts';
@@ -45,7 +45,7 @@ export async function recordHop(cell: Cell, key: SwarmKey): Promise<HopTranscrip
     maxParallelDials: 1,
   };
   const node = await createLibp2p({
-    ...swarmStack({ identity, key, cipher, limits }),
+    ...createTransportStack({ identity, key, cipher, limits }),
     addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
     services: { identify: identify({ runOnConnectionOpen: false }) },
   });

@@ -13,7 +13,7 @@ import { createLibp2p } from 'libp2p';
 import { until } from '../../testing/wait.ts';
 import { loadCipher } from '../../services/private-network/cipher.ts';
 import { generateSwarmKey } from '../../services/private-network/key.ts';
-import { swarmStack } from '../../services/private-network/stack.ts';
+import { createTransportStack } from '../../services/private-network/transport-stack.ts';
 
 const FILE = 'services/relay/stock.transcripts.json';
 const HOP = '/libp2p/circuit/relay/0.2.0/hop';
@@ -71,7 +71,7 @@ const seeds = { relay: '01'.repeat(32), source: '02'.repeat(32), target: '03'.re
 
 async function startNode(seed: string, options: Parameters<typeof createLibp2p>[0]): Promise<Libp2p> {
   const identity = await generateKeyPairFromSeed('Ed25519', Buffer.from(seed, 'hex'));
-  const stack = swarmStack({ identity, key: swarmKey, cipher: loadCipher(), limits });
+  const stack = createTransportStack({ identity, key: swarmKey, cipher: loadCipher(), limits });
   return createLibp2p({
     ...stack,
     transports: [...stack.transports, circuitRelayTransport()],

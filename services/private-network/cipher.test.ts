@@ -6,8 +6,8 @@ const key = randomBytes(32);
 const nonce = randomBytes(24);
 
 describe.each([createSodiumCipher(), createNobleCipher()])('$name', (cipher) => {
-  test('makes the keystream of the NaCl reference', () => {
-    // «Cryptography in NaCl», section 10: firstkey, nonce, and the SHA-256 of 4,194,304 bytes of stream.
+  test('produces the keystream of the NaCl reference', () => {
+    // "Cryptography in NaCl", section 10: firstkey, nonce, and the SHA-256 of 4,194,304 bytes of the keystream.
     const firstKey = Buffer.from('1b27556473e985d462cd51197a9a46c76009549eac6474f206c4ee0844f68389', 'hex');
     const naclNonce = Buffer.from('69696ee955b62b73cd62bda875fc73d68219e0036b7a0b37', 'hex');
     const stream = Buffer.alloc(4_194_304);
@@ -18,7 +18,7 @@ describe.each([createSodiumCipher(), createNobleCipher()])('$name', (cipher) => 
     );
   });
 
-  test('gives the same bytes however they are cut, in place or not', () => {
+  test('produces the same bytes in chunks of any size, in place or not', () => {
     const plain = randomBytes(300_000);
     const whole = Buffer.alloc(plain.length);
     cipher.keystream(key, nonce).xor(whole, plain);
@@ -33,7 +33,7 @@ describe.each([createSodiumCipher(), createNobleCipher()])('$name', (cipher) => 
   });
 });
 
-test('the two implementations agree on every length and start around a block', () => {
+test('the implementations agree for all lengths and offsets around a block boundary', () => {
   for (let start = 0; start < 130; start += 13) {
     for (let length = 0; length < 200; length += 7) {
       const plain = randomBytes(start + length);
@@ -49,6 +49,6 @@ test('the two implementations agree on every length and start around a block', (
   }
 });
 
-test('the native cipher is used where it loads', () => {
+test('the native cipher is used when it can be loaded', () => {
   expect(loadCipher().name).toBe('sodium-native');
 });

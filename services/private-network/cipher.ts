@@ -1,5 +1,5 @@
-// XSalsa20 as a running keystream, in two implementations: the native one of libsodium, and one in plain
-// JavaScript for where the addon cannot be loaded (a peer that is one bundled file).
+// XSalsa20 as a continuous keystream, in two implementations: libsodium's, and one in JavaScript for programs that
+// cannot load a native addon, such as the peer as one bundled file.
 import { createRequire } from 'node:module';
 import { xsalsa20 } from '@noble/ciphers/salsa.js';
 import { describeError } from '../shared/errors.ts';
@@ -7,32 +7,32 @@ import { describeError } from '../shared/errors.ts';
 /** Length of an XSalsa20 nonce, in bytes. */
 export const NONCE_BYTES = 24;
 
-/** Salsa20 makes its keystream in blocks of this length. */
+/** Length of one block of the keystream, in bytes. */
 const BLOCK_BYTES = 64;
 
-/** One direction of a connection: every byte that passes is combined with the next byte of the keystream. */
+/** The keystream of one direction of a connection. */
 export interface Keystream {
-  /** Writes `source` XOR keystream into `target`, of the same length; both may be the same memory. */
+  /** Writes `source` XOR keystream into `target` of the same length; both may be the same memory. */
   xor(target: Uint8Array, source: Uint8Array): void;
 }
 
-/** A way to make keystreams. */
+/** An implementation of XSalsa20. */
 export interface Cipher {
   /** For logs and metrics. */
   readonly name: 'sodium-native' | 'noble';
-  /** Why a faster one is not used, where that is so. */
+  /** Why the faster implementation is not used, if it is not. */
   readonly reason?: string;
   keystream(key: Uint8Array, nonce: Uint8Array): Keystream;
 }
 
-/** What is used of `sodium-native`, which ships no types. */
+/** The functions used of `sodium-native`, which has no types. */
 interface Sodium {
   readonly crypto_stream_xor_STATEBYTES: number;
   crypto_stream_xor_init(state: Uint8Array, nonce: Uint8Array, key: Uint8Array): void;
   crypto_stream_xor_update(state: Uint8Array, target: Uint8Array, source: Uint8Array): void;
 }
 
-/** The fastest cipher that works on this machine. */
+/** Loads the fastest cipher that works on this machine. */
 export function loadCipher(): Cipher {
   try {
     return createSodiumCipher();
@@ -59,8 +59,8 @@ export function createSodiumCipher(): Cipher {
 }
 
 /**
- * XSalsa20 in plain JavaScript. Its block counter has 32 bits, so one direction of a connection carries at most
- * 256 GiB; past that `xor` throws and the connection ends.
+ * XSalsa20 in JavaScript. Its block counter has 32 bits, so one direction of a connection carries at most 256 GiB;
+ * then `xor` throws and the connection ends.
  */
 export function createNobleCipher(): Cipher {
   return {
@@ -69,7 +69,7 @@ export function createNobleCipher(): Cipher {
       let position = 0;
       return {
         xor(target, source) {
-          // The library starts at whole blocks: what is used up of the current one is put in front as padding.
+          // The library starts at whole blocks, so the used bytes of the current block are prepended as padding.
           const used = position % BLOCK_BYTES;
           const padded = new Uint8Array(used + source.length);
           padded.set(source, used);

@@ -9,7 +9,7 @@ const folder = mkdtempSync(join(tmpdir(), 'identity-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('an identity file', () => {
-  test('is created once, for its owner only, and read ever after', async () => {
+  test('is created once with mode 0600, and read afterwards', async () => {
     const path = join(folder, 'identity.key');
     const created = await readOrCreateIdentity(path);
     expect((await readOrCreateIdentity(path)).equals(created)).toBe(true);
@@ -17,14 +17,14 @@ describe('an identity file', () => {
     expect(statSync(path).mode & 0o777).toBe(0o600);
   });
 
-  test('that two race for is the same for both, and nothing else is left behind', async () => {
+  test('is the same for two callers that create it at the same time, and no other file remains', async () => {
     const path = join(folder, 'raced.key');
     const [a, b] = await Promise.all([readOrCreateIdentity(path), readOrCreateIdentity(path)]);
     expect(a.equals(b)).toBe(true);
     expect(readdirSync(folder).filter((name) => name.startsWith('raced'))).toEqual(['raced.key']);
   });
 
-  test('that rust-libp2p wrote gives the peer id that rust-libp2p gives', () => {
+  test('written by rust-libp2p has the peer id that rust-libp2p derives', () => {
     // The key pair of the peer-id specification's Ed25519 test vector.
     const path = join(folder, 'rust.key');
     const bytes =
@@ -37,25 +37,25 @@ describe('an identity file', () => {
   test.each([
     ['garbage', Buffer.from('not a key at all')],
     ['empty', Buffer.alloc(0)],
-  ])('that is %s is refused with its path', async (name, content) => {
+  ])('is rejected with its path when it is %s', async (name, content) => {
     const path = join(folder, `${name}.key`);
     writeFileSync(path, content);
-    await expect(readOrCreateIdentity(path)).rejects.toThrow(`names ${path}, which is no private key`);
+    await expect(readOrCreateIdentity(path)).rejects.toThrow(`${path}: not a private key`);
   });
 
-  test('in a folder that is not there is refused with its path', async () => {
+  test('is rejected with its path when its folder does not exist', async () => {
     const path = join(folder, 'no', 'identity.key');
-    await expect(readOrCreateIdentity(path)).rejects.toThrow(`names ${path}, which cannot be written`);
+    await expect(readOrCreateIdentity(path)).rejects.toThrow(`${path}: cannot be written: ENOENT`);
   });
 });
 
 describe('a seed', () => {
   const seed = Buffer.from('0123456789abcdef0123456789abcdef');
 
-  test('gives each ordinal an identity of its own, always the same one', async () => {
+  test('yields a different, stable identity for each ordinal', async () => {
     const first = peerIdFromPrivateKey(await identityFromSeed(seed, 0)).toString();
     const second = peerIdFromPrivateKey(await identityFromSeed(seed, 1)).toString();
-    // Operators hand these ids out: a change of the derivation would lock every device out of its relay.
+    // Operators distribute these peer ids: with another derivation no device would find its relay.
     expect([first, second]).toMatchInlineSnapshot(`
 [
   "12D3KooWELzvKbV8GLT55WFrpFSBr7E8Gpk8oaQcFozUFwASJRak",
@@ -64,11 +64,11 @@ describe('a seed', () => {
 `);
   });
 
-  test('is read without the white space around it, and refused when too short', () => {
+  test('is read without surrounding white space, and rejected when it is too short', () => {
     const path = join(folder, 'seed');
     writeFileSync(path, `${seed.toString()}\n`);
     expect(Buffer.from(readSeed(path))).toEqual(seed);
     writeFileSync(path, 'short');
-    expect(() => readSeed(path)).toThrow(`names ${path}, which has fewer than 32 bytes`);
+    expect(() => readSeed(path)).toThrow(`${path}: the seed has 5 bytes; the minimum is 32.`);
   });
 });

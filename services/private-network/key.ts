@@ -1,4 +1,4 @@
-// The swarm key: 32 secret bytes that every device of a private network shares, in the three-line text file that
+// The swarm key: 32 secret bytes that all devices of a private network share, in the text file with three lines that
 // all libp2p implementations read (PSKv1, https://github.com/libp2p/specs/blob/master/pnet/Private-Networks-PSK-V1.md).
 import { createHash, randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
@@ -9,10 +9,10 @@ import { readSmallFile } from '../shared/files.ts';
 /** Length of the key, in bytes. */
 export const SWARM_KEY_BYTES = 32;
 
-/** A swarm key file has 95 bytes; editors may add a few, but it is never this long. */
+/** Maximum size of a swarm key file, in bytes. It has 95 bytes; editors add a few. */
 const MAX_FILE_BYTES = 1024;
 
-/** How much of the key's stream goes into its fingerprint, and how long that is, in bytes. */
+/** Length of the keystream that is hashed into the fingerprint, and of the fingerprint, in bytes. */
 const FINGERPRINT_STREAM_BYTES = 64;
 const FINGERPRINT_BYTES = 16;
 
@@ -22,43 +22,43 @@ const ENCODINGS = { '/base16/': 'hex', '/base64/': 'base64' } as const;
 /** A swarm key in memory. Its bytes must never reach a log, an error or a metric. */
 export interface SwarmKey {
   readonly bytes: Uint8Array;
-  /** 32 hexadecimal digits that tell two keys apart and reveal neither; `rr swarm-key` prints the same. */
+  /** 32 hexadecimal digits that identify the key without revealing it; `rr swarm-key` prints the same. */
   readonly fingerprint: string;
 }
 
 /**
  * Reads a swarm key file.
  *
- * @throws Error that completes the sentence «NAME …» with the path and what is wrong, never with the content.
+ * @throws Error that names the path and the line that is wrong, never the content
  */
 export function readSwarmKey(path: string): SwarmKey {
   const text = readSmallFile(path, MAX_FILE_BYTES).toString('utf8');
   try {
     return parseSwarmKey(text);
   } catch (error) {
-    throw new Error(`names ${path}, which is no swarm key: ${describeError(error)}`, { cause: error });
+    throw new Error(`${path}: not a swarm key: ${describeError(error)}.`, { cause: error });
   }
 }
 
-/** Reads the text of a swarm key file. @throws Error that says which line is wrong, without repeating it. */
+/** Reads the text of a swarm key file. @throws Error that names the line that is wrong, without repeating it */
 export function parseSwarmKey(text: string): SwarmKey {
   const [protocol, encoding, digits, ...rest] = text
     .replace(/^\uFEFF/, '')
     .trimEnd()
     .split(/\r\n|\r|\n/);
-  if (protocol !== PROTOCOL_LINE) throw new Error(`the first line must be ${PROTOCOL_LINE}`);
+  if (protocol !== PROTOCOL_LINE) throw new Error(`line 1 must be ${PROTOCOL_LINE}.`);
   if (encoding === undefined || !Object.hasOwn(ENCODINGS, encoding))
-    throw new Error(`the second line must be ${Object.keys(ENCODINGS).join(' or ')}`);
-  if (rest.length > 0) throw new Error('there must be three lines');
+    throw new Error(`line 2 must be ${Object.keys(ENCODINGS).join(' or ')}.`);
+  if (rest.length > 0) throw new Error('the file must have three lines.');
   const bytes = decodeDigits(ENCODINGS[encoding as keyof typeof ENCODINGS], digits?.trim() ?? '');
   if (bytes === undefined)
     throw new Error(
-      `the third line must be ${SWARM_KEY_BYTES} bytes, such as ${SWARM_KEY_BYTES * 2} hexadecimal digits`,
+      `line 3 must be ${SWARM_KEY_BYTES} bytes in the encoding of line 2, such as ${SWARM_KEY_BYTES * 2} hexadecimal digits.`,
     );
   return toSwarmKey(bytes);
 }
 
-// Buffer.from drops what it cannot decode, so the text is accepted only when it encodes back to itself.
+// Buffer.from skips characters that it cannot decode, so a text is valid only when it encodes back to itself.
 function decodeDigits(encoding: 'hex' | 'base64', digits: string): Uint8Array | undefined {
   const bytes = Buffer.from(digits, encoding);
   const given = encoding === 'hex' ? digits.toLowerCase() : digits;
@@ -70,15 +70,15 @@ export function formatSwarmKey(key: SwarmKey): string {
   return `${PROTOCOL_LINE}\n/base16/\n${Buffer.from(key.bytes).toString('hex')}\n`;
 }
 
-/** A fresh random swarm key. */
+/** Creates a random swarm key. */
 export function generateSwarmKey(): SwarmKey {
   return toSwarmKey(randomBytes(SWARM_KEY_BYTES));
 }
 
 /**
- * Writes a fresh swarm key that only its owner can read.
+ * Writes a new swarm key with mode 0600.
  *
- * @throws Error when the file exists: a swarm key that is lost locks every device out.
+ * @throws Error when the file exists, because no device can connect without the old key
  */
 export function createSwarmKeyFile(path: string): SwarmKey {
   const key = generateSwarmKey();
@@ -87,7 +87,7 @@ export function createSwarmKeyFile(path: string): SwarmKey {
 }
 
 function toSwarmKey(bytes: Uint8Array): SwarmKey {
-  // Not specified, but what go-libp2p and rust-libp2p do: SHAKE128 of the key's Salsa20 stream.
+  // As in go-libp2p and rust-libp2p, although not specified: SHAKE128 of the Salsa20 keystream.
   const stream = salsa20(bytes, Buffer.from('finprint'), new Uint8Array(FINGERPRINT_STREAM_BYTES));
   const shake = createHash('shake128', { outputLength: FINGERPRINT_BYTES });
   return { bytes, fingerprint: shake.update(stream).digest('hex') };

@@ -1,5 +1,7 @@
-// The stream multiplexers we offer, with every limit of theirs set by us, and two faults mended from outside:
-// yamux frames of any size, and mplex without backpressure.
+// The stream muxers, with all their limits. Two faults of the libraries are fixed from outside: yamux frames of
+// unlimited size, and mplex without backpressure. `docs/decisions/muxers.md` gives the reasons.
+//
+// The fixes replace members of the libraries' classes, so the packages are pinned; `muxers.test.ts` checks the members.
 import type { MessageStream, Stream, StreamMuxerFactory } from '@libp2p/interface';
 import { mplex } from '@libp2p/mplex';
 import { type AbstractStream, type AbstractStreamMuxer, RateLimiter } from '@libp2p/utils';
@@ -7,58 +9,62 @@ import { yamux } from '@libp2p/yamux';
 import { toError } from '../shared/errors.ts';
 
 /**
- * Most a stream may hold that was received and not yet read, in bytes. A paused yamux stream still receives up to
- * its whole window, so the window must never grow past this or the stream is aborted.
+ * Default maximum of received bytes that one stream buffers until they are read. A paused yamux stream still receives
+ * its whole window, so the window never grows above this value; otherwise the stream would be aborted.
  */
 export const MAX_STREAM_BUFFER_BYTES = 1024 * 1024;
 
-/** New streams per second on one mplex connection, past which the connection ends. */
+/** Maximum new streams per second on one mplex connection. Above this limit the connection is closed. */
 const MPLEX_NEW_STREAMS_PER_SECOND = 256;
 
 /**
- * Messages per second for mplex streams that are no more, past which the library ends the connection. When a circuit
- * reaches its limit, all that its sender has under way comes to a stream that was reset: some thousand messages, which cost
- * nothing, while the connection holds the sender's reservation.
+ * Messages per second to closed mplex streams above which the library closes the connection. When a circuit reaches
+ * its byte limit, the thousands of messages in flight arrive at a stream that was reset. They cost nothing, and the
+ * connection holds the reservation of the sender, so the limit is out of reach.
  */
 const MPLEX_LATE_MESSAGES_PER_SECOND = 1_000_000;
 
-/** Largest mplex message, in bytes: the limit of the specification. */
+/** Maximum size of an mplex message, in bytes: the limit of the specification. */
 const MPLEX_MAX_MESSAGE_BYTES = 1024 * 1024;
 
-/** Bytes of incomplete mplex messages that one connection may hold. */
+/** Maximum bytes of incomplete mplex messages that one connection buffers. */
 const MPLEX_MAX_UNPROCESSED_BYTES = 4 * 1024 * 1024;
 
-/** Inbound streams waiting for the connection to be ready; a peer opens identify, ping and a circuit or two. */
+/** Maximum inbound streams that wait until the connection is ready. A peer opens identify, ping and few circuits. */
 const MAX_EARLY_STREAMS = 32;
 
 /**
- * How often an idle yamux connection is pinged, in milliseconds. The first ping, at once, measures the round
- * trip that the window grows by; more would only keep a dead peer's socket looking busy, while TCP keepalive
- * finds out (see `stack.ts`).
+ * Interval of yamux pings, in milliseconds. The first ping, at the start, measures the round-trip time, which the
+ * growth of the window depends on. Further pings would keep unacknowledged bytes on the socket of a dead peer, so that
+ * TCP keepalive (see `transport-stack.ts`) never runs.
  */
 const YAMUX_PING_INTERVAL_MS = 60 * 60 * 1000;
 
 /**
- * Largest yamux frame we send, in bytes without its header: together they fill one Noise message exactly. Without
- * it a frame grows to the whole window, and rust-libp2p ends a connection over a frame of more than 1 MiB.
+ * Maximum size of a yamux frame that is sent, in bytes without its header: with the header it fills one Noise message.
+ * Without this limit a frame grows to the whole window, and rust-libp2p closes a connection for a frame above 1 MiB.
  */
 const YAMUX_MAX_FRAME_BYTES = 65_519 - 12;
 
-/** What may wait to be sent on one connection, in bytes, unless told otherwise: two of the largest answers of a peer. */
+/** Default maximum of unsent bytes on one connection: two of the largest responses of a peer. */
 const MAX_UNSENT_BYTES = 64 * 1024 * 1024;
 
-/** How much may wait in memory. */
+/** Limits on buffered bytes. */
 export interface BufferLimits {
-  /** What one stream may hold that was received and not yet read, in bytes; 1 MiB by default. */
+  /** Maximum received bytes that one stream buffers until they are read. Default 1 MiB. Above it the stream is aborted. */
   readonly maxStreamBufferBytes?: number;
-  /** What may wait to be sent on one connection beside its streams' own buffers, in bytes; past it the connection ends. */
+  /**
+   * Maximum unsent bytes of one connection, without the buffers of its streams. Default 64 MiB. Above it the connection
+   * is closed.
+   */
   readonly maxUnsentBytes?: number;
 }
 
 /**
- * yamux first, because it has flow control for each stream; mplex for the clients that speak only that.
+ * Creates the muxers in the order in which they are offered: yamux, because it has flow control per stream, and mplex
+ * for clients without yamux.
  *
- * @param maxStreams on one connection, in each direction
+ * @param maxStreams maximum streams of one connection in each direction
  */
 export function createMuxers(
   maxStreams: number,
@@ -75,53 +81,53 @@ export function createMuxers(
   });
   const mplexOptions = {
     maxEarlyStreams: MAX_EARLY_STREAMS,
-    // A paused stream receives the message that was under way: mplex has no window that would hold it back.
+    // A paused stream still receives the message in flight, because mplex has no window.
     streamOptions: { maxReadBufferLength: maxStreamBufferBytes + MPLEX_MAX_MESSAGE_BYTES },
     maxMessageSize: MPLEX_MAX_MESSAGE_BYTES,
     maxUnprocessedMessageQueueSize: MPLEX_MAX_UNPROCESSED_BYTES,
-    // The library counts new streams by this number too; those have a bound of their own, below.
+    // The library applies this number to new streams too; they have their own limit below.
     disconnectThreshold: MPLEX_LATE_MESSAGES_PER_SECOND,
   };
-  // Its types do not know all that it passes on to what it is built upon.
+  // A variable, because the types lack options that mplex passes to its base class.
   const createMplex = mplex(mplexOptions);
   return [
-    () => withStreams(createYamux(), limits, limitFrames, () => {}),
-    () => withStreams(createMplex(), limits, pauseConnection, limitNewStreams),
+    () => wrapMuxer(createYamux(), limits, limitFrames, () => {}),
+    () => wrapMuxer(createMplex(), limits, pauseConnection, limitNewStreams),
   ];
 }
 
-/** Runs `prepareMuxer` on each connection, and `prepare` on each of its streams before anything passes through it. */
-function withStreams(
+/** Calls `prepareMuxer` with each muxer, and `prepareStream` with each of its streams before the first byte. */
+function wrapMuxer(
   factory: StreamMuxerFactory,
   { maxStreams, maxUnsentBytes }: { readonly maxStreams: number; readonly maxUnsentBytes: number },
-  prepare: (stream: AbstractStream) => void,
+  prepareStream: (stream: AbstractStream) => void,
   prepareMuxer: (muxer: AbstractStreamMuxer) => void,
 ): StreamMuxerFactory {
   return {
     protocol: factory.protocol,
     createStreamMuxer(connection) {
-      // Streams wait until the connection takes more. What answers a peer's own frames does not: whoever asks without
-      // end and reads none of the answers would have them all kept.
+      // Streams wait until the connection accepts more bytes, but answers to frames of the peer do not: without a
+      // limit, a peer that sends frames and reads no answers would fill the memory.
       Object.assign(connection, { maxWriteBufferLength: maxUnsentBytes });
       const muxer = factory.createStreamMuxer(connection) as AbstractStreamMuxer;
       const { onCreateStream, onRemoteStream } = muxer;
       muxer.onCreateStream = (options) => {
         const stream = onCreateStream.call(muxer, options) as AbstractStream;
         connections.set(stream, connection);
-        prepare(stream);
+        prepareStream(stream);
         return stream;
       };
       muxer.onRemoteStream = (stream) => {
-        // yamux counts by itself; mplex takes any number, whatever it is told.
+        // mplex ignores its option for the maximum; yamux enforces its own.
         if (muxer.streams.filter(({ direction }) => direction === 'inbound').length >= maxStreams) {
-          stream.abort(new Error(`more than ${maxStreams} streams`));
+          stream.abort(new Error(`The connection has the maximum of ${maxStreams} inbound streams.`));
           return;
         }
         connections.set(stream, connection);
-        prepare(stream);
+        prepareStream(stream);
         onRemoteStream.call(muxer, stream);
       };
-      endWithMuxer(connection, muxer);
+      closeWithMuxer(connection, muxer);
       prepareMuxer(muxer);
       return muxer;
     },
@@ -129,10 +135,10 @@ function withStreams(
 }
 
 /**
- * A muxer that gives up leaves its connection open, though no stream will ever pass it again: a device would keep a
- * reservation there by which nobody can reach it. So the connection ends too, and the device makes a new one.
+ * Aborts the connection together with its muxer. The library leaves it open, although it can carry no stream: a device
+ * would keep a reservation through which nobody can reach it, instead of connecting again.
  */
-function endWithMuxer(connection: MessageStream, muxer: AbstractStreamMuxer): void {
+function closeWithMuxer(connection: MessageStream, muxer: AbstractStreamMuxer): void {
   const { abort } = muxer;
   muxer.abort = (error) => {
     abort.call(muxer, error);
@@ -140,7 +146,7 @@ function endWithMuxer(connection: MessageStream, muxer: AbstractStreamMuxer): vo
   };
 }
 
-/** mplex has no way to refuse a stream before it is there. */
+/** Limits the rate of new streams, because mplex cannot refuse a stream before it exists. */
 function limitNewStreams(muxer: AbstractStreamMuxer): void {
   const limiter = new RateLimiter({ points: MPLEX_NEW_STREAMS_PER_SECOND, duration: 1 });
   const { onRemoteStream } = muxer;
@@ -154,6 +160,7 @@ function limitNewStreams(muxer: AbstractStreamMuxer): void {
   };
 }
 
+/** Splits what a stream sends into frames of the maximum size. */
 function limitFrames(stream: AbstractStream): void {
   const { sendData } = stream;
   stream.sendData = (data) => {
@@ -170,8 +177,8 @@ function limitFrames(stream: AbstractStream): void {
 }
 
 /**
- * mplex cannot ask a peer to pause one stream, so a stream that nobody reads would fill its buffer and be
- * aborted. Instead the whole connection pauses while any of its streams does: TCP then slows the peer down.
+ * Pauses the whole connection while one of its mplex streams is paused, so that TCP slows the peer down. mplex cannot
+ * pause a single stream: without this, a stream that is not read would fill its buffer and be aborted.
  */
 function pauseConnection(stream: AbstractStream): void {
   stream.sendPause = () => holdReading(stream, stream);
@@ -179,27 +186,28 @@ function pauseConnection(stream: AbstractStream): void {
   stream.addEventListener('close', () => releaseReading(stream, stream));
 }
 
-/** The connection of each stream, and who wants nothing read from it at the moment. */
+/** The connection of each stream, and the holders that pause reading from each connection. */
 const connections = new WeakMap<Stream, MessageStream>();
 const holders = new WeakMap<MessageStream, Set<unknown>>();
 
 /**
- * Reads nothing more from the connection of a stream until `holder`, and all others, let go. Its other streams wait
- * too, so this is for when memory is short.
+ * Pauses reading from the connection of a stream until this and all other holders have released it. The other streams
+ * of the connection wait too, so this is a measure for when memory is short.
  */
 export function holdReading(stream: Stream, holder: unknown): void {
   const connection = connections.get(stream);
   if (connection === undefined) return;
-  const held = holders.get(connection) ?? new Set();
-  holders.set(connection, held);
-  held.add(holder);
+  const holding = holders.get(connection) ?? new Set();
+  holders.set(connection, holding);
+  holding.add(holder);
   if (connection.status === 'open') connection.pause();
 }
 
-/** Lets go; does nothing when `holder` did not hold. */
+/** Resumes reading when this was the last holder. Does nothing when `holder` does not hold the connection. */
 export function releaseReading(stream: Stream, holder: unknown): void {
   const connection = connections.get(stream);
   if (connection === undefined) return;
-  const held = holders.get(connection);
-  if (held?.delete(holder) === true && held.size === 0 && connection.status === 'open') connection.resume();
+  const holding = holders.get(connection);
+  if (holding?.delete(holder) === true && holding.size === 0 && connection.status === 'open')
+    connection.resume();
 }

@@ -22,18 +22,18 @@ afterEach(async () => {
   for (const close of closers.splice(0)) await close();
 });
 
-/** A TCP listener whose connections are handed out raw, before any protection. */
+/** A TCP listener that yields its connections before their protection. */
 async function listen(): Promise<{
   port: number;
   accepted: MultiaddrConnection[];
   dial(): Promise<MultiaddrConnection>;
 }> {
   const accepted: MultiaddrConnection[] = [];
-  const dialled: MultiaddrConnection[] = [];
+  const dialed: MultiaddrConnection[] = [];
   const upgrader = {
     upgradeInbound: async (connection: MultiaddrConnection) => void accepted.push(connection),
     upgradeOutbound: async (connection: MultiaddrConnection) => {
-      dialled.push(connection);
+      dialed.push(connection);
       return {} as Connection;
     },
   } as unknown as Upgrader;
@@ -41,7 +41,7 @@ async function listen(): Promise<{
   const listener = transport.createListener({ upgrader });
   await listener.listen(multiaddr('/ip4/127.0.0.1/tcp/0'));
   closers.push(async () => {
-    for (const connection of [...accepted, ...dialled]) connection.abort(new Error('the test is over'));
+    for (const connection of [...accepted, ...dialed]) connection.abort(new Error('the test is over'));
     await listener.close();
   });
   const port = Number(listener.getAddrs()[0]?.getComponents()[1]?.value);
@@ -51,11 +51,11 @@ async function listen(): Promise<{
     async dial() {
       await transport.dial(multiaddr(`/ip4/127.0.0.1/tcp/${port}`), {
         upgrader,
-        // Node ends a socket when its signal aborts, also long after it was connected.
+        // Node destroys a socket when its signal aborts, also after it has connected.
         signal: new AbortController().signal,
       });
-      await until(() => accepted.length === dialled.length, 'the connection was accepted');
-      const connection = dialled.at(-1);
+      await until(() => accepted.length === dialed.length, 'the connection was accepted');
+      const connection = dialed.at(-1);
       if (connection === undefined) throw new Error('no connection');
       return connection;
     },
@@ -74,16 +74,16 @@ function stock(): ConnectionProtector {
   return preSharedKey({ psk: Buffer.from(formatSwarmKey(key).trimEnd()) })();
 }
 
-/** Two ends of one TCP connection, each protected by its side. */
+/** Both ends of one TCP connection, each with its own protector. */
 async function protectedPair(
-  dialler: ConnectionProtector,
+  dialer: ConnectionProtector,
   listener: ConnectionProtector,
 ): Promise<[MultiaddrConnection, MultiaddrConnection]> {
   const { accepted, dial } = await listen();
   const raw = await dial();
   const other = accepted.at(-1);
   if (other === undefined) throw new Error('not accepted');
-  const [a, b] = await Promise.all([dialler.protect(raw), listener.protect(other)]);
+  const [a, b] = await Promise.all([dialer.protect(raw), listener.protect(other)]);
   return [a as MultiaddrConnection, b as MultiaddrConnection];
 }
 
@@ -110,34 +110,37 @@ function collect(connection: MultiaddrConnection): { bytes(): number; digest(): 
 
 describe('a protected connection', () => {
   test.each([
-    { from: 'sodium', to: 'sodium', dialler: ours(sodium), listener: ours(sodium) },
-    { from: 'sodium', to: 'noble', dialler: ours(sodium), listener: ours(noble) },
-    { from: 'noble', to: 'sodium', dialler: ours(noble), listener: ours(sodium) },
-    { from: 'sodium', to: 'the stock one', dialler: ours(sodium), listener: stock() },
-    { from: 'the stock one', to: 'sodium', dialler: stock(), listener: ours(sodium) },
-  ])('from $from to $to carries what was sent, however it is cut', async ({ dialler, listener }) => {
-    const [a, b] = await protectedPair(dialler, listener);
-    const received = [collect(a), collect(b)];
-    const sent = [a, b].map((connection) => ({ connection, hash: createHash('sha256'), bytes: 0 }));
-    for (const end of sent) {
-      for (let at = 0; at < 200; at += 1) {
-        const chunk = at === 0 ? GREETING : randomBytes(randomInt(1, 20_000));
-        end.hash.update(chunk);
-        end.bytes += chunk.length;
-        await send(end.connection, chunk);
+    { from: 'sodium', to: 'sodium', dialer: ours(sodium), listener: ours(sodium) },
+    { from: 'sodium', to: 'noble', dialer: ours(sodium), listener: ours(noble) },
+    { from: 'noble', to: 'sodium', dialer: ours(noble), listener: ours(sodium) },
+    { from: 'sodium', to: 'the stock protector', dialer: ours(sodium), listener: stock() },
+    { from: 'the stock protector', to: 'sodium', dialer: stock(), listener: ours(sodium) },
+  ])(
+    'from $from to $to carries the bytes that were sent, in chunks of any size',
+    async ({ dialer, listener }) => {
+      const [a, b] = await protectedPair(dialer, listener);
+      const received = [collect(a), collect(b)];
+      const sent = [a, b].map((connection) => ({ connection, hash: createHash('sha256'), bytes: 0 }));
+      for (const end of sent) {
+        for (let at = 0; at < 200; at += 1) {
+          const chunk = at === 0 ? GREETING : randomBytes(randomInt(1, 20_000));
+          end.hash.update(chunk);
+          end.bytes += chunk.length;
+          await send(end.connection, chunk);
+        }
       }
-    }
-    await until(
-      () => received[0]?.bytes() === sent[1]?.bytes && received[1]?.bytes() === sent[0]?.bytes,
-      'all arrived',
-    );
-    expect(received.map((end) => end.digest())).toEqual([
-      sent[1]?.hash.digest('hex'),
-      sent[0]?.hash.digest('hex'),
-    ]);
-  });
+      await until(
+        () => received[0]?.bytes() === sent[1]?.bytes && received[1]?.bytes() === sent[0]?.bytes,
+        'all arrived',
+      );
+      expect(received.map((end) => end.digest())).toEqual([
+        sent[1]?.hash.digest('hex'),
+        sent[0]?.hash.digest('hex'),
+      ]);
+    },
+  );
 
-  test('does not change the buffer it was given to send', async () => {
+  test('does not change the buffer that is sent', async () => {
     const [a, b] = await protectedPair(ours(sodium), ours(sodium));
     const received = collect(b);
     const constant = Buffer.from(GREETING);
@@ -146,14 +149,14 @@ describe('a protected connection', () => {
     expect(constant).toEqual(GREETING);
   });
 
-  test('stops reading while its reader is paused, and goes on after', async () => {
+  test('stops reading while its reader is paused, and continues afterwards', async () => {
     const [a, b] = await protectedPair(ours(sodium), ours(sodium));
     await send(a, GREETING);
     b.pause();
     const received = collect(b);
     const chunk = randomBytes(64 * 1024);
     let sent = GREETING.length;
-    // The sockets of both ends fill up, and then the sender is told to wait.
+    // The sockets of both ends fill up until the sender has to wait.
     while (a.send(chunk)) sent += chunk.length;
     sent += chunk.length;
     expect(received.bytes()).toBe(0);
@@ -176,29 +179,29 @@ describe('a protected connection', () => {
     }
     await until(() => received.bytes() === 16 * 1024 * chunk.length + GREETING.length, 'all arrived');
     expect(received.digest()).toBe(hash.digest('hex'));
-    // Far from the 1,024 MiB that passed; how much of it the collector has yet to free is the machine's business.
+    // Far below the 1,024 MiB that were sent; the rest is garbage that has not been collected yet.
     expect((peak - before) / 1024 / 1024).toBeLessThan(256);
   }, 120_000);
 });
 
-describe('a connection of someone without our swarm key', () => {
-  test('ends, is counted, and both sides can tell why', async () => {
+describe('a connection without the same swarm key', () => {
+  test('is closed, and both sides report the outcome and an error that explains it', async () => {
     const outcomes: string[] = [];
-    const dialler = ours(sodium, generateSwarmKey(), (outcome) => outcomes.push(`dialler ${outcome}`));
+    const dialer = ours(sodium, generateSwarmKey(), (outcome) => outcomes.push(`dialer ${outcome}`));
     const listener = ours(sodium, key, (outcome) => outcomes.push(`listener ${outcome}`));
-    const [a, b] = await protectedPair(dialler, listener);
+    const [a, b] = await protectedPair(dialer, listener);
     const errors: string[] = [];
-    a.addEventListener('close', ({ error }) => errors.push(`dialler: ${error?.message}`));
+    a.addEventListener('close', ({ error }) => errors.push(`dialer: ${error?.message}`));
     b.addEventListener('close', ({ error }) => errors.push(`listener: ${error?.message}`));
-    a.addEventListener('message', () => errors.push('the dialler got a message'));
+    a.addEventListener('message', () => errors.push('the dialer got a message'));
     b.addEventListener('message', () => errors.push('the listener got a message'));
     await send(a, GREETING);
     await until(() => errors.length === 2, 'both connections ended');
     expect(errors.toSorted()).toEqual([
-      'dialler: the other side closed the connection at once: most likely it has another swarm key',
-      'listener: the other side does not have the same swarm key',
+      'dialer: The other side closed the connection at once; most likely it has another swarm key.',
+      'listener: The other side has another swarm key.',
     ]);
-    expect(outcomes.toSorted()).toEqual(['dialler no_greeting', 'listener wrong_key']);
+    expect(outcomes.toSorted()).toEqual(['dialer no_greeting', 'listener wrong_key']);
   });
 
   test.each([
@@ -208,8 +211,8 @@ describe('a connection of someone without our swarm key', () => {
     ['a nonce and one wrong byte', randomBytes(25), 'wrong_key'],
     ['an HTTP request', Buffer.from('GET / HTTP/1.1\r\nHost: relay.example\r\n\r\n'), 'wrong_key'],
     ['garbage', randomBytes(100_000), 'wrong_key'],
-  ])('who sends %s is cut off and counted', async (_, bytes, expected) => {
-    // One random byte in 256 happens to decrypt to the first byte of the greeting; then the end comes later.
+  ])('is closed and reported when the other side sends %s', async (_, bytes, expected) => {
+    // One random byte in 256 decrypts to the first byte of the greeting; then the end of the input is the failure.
     const outcomes: string[] = [];
     const { port, accepted } = await listen();
     const socket = connect(port, '127.0.0.1')
@@ -226,14 +229,14 @@ describe('a connection of someone without our swarm key', () => {
     await until(() => socket.closed, 'the socket is closed');
   });
 
-  test('who sends nothing at all is given up at the deadline', async () => {
+  test('fails at the deadline when the other side sends nothing', async () => {
     const { port, accepted } = await listen();
     const socket = connect(port, '127.0.0.1').on('error', () => {});
     await until(() => accepted.length === 1, 'the connection was accepted');
     const [raw] = accepted;
     if (raw === undefined) throw new Error('not accepted');
     const options = { signal: AbortSignal.timeout(20) };
-    await expect(ours(sodium).protect(raw, options)).rejects.toThrow('the other side sent no nonce');
+    await expect(ours(sodium).protect(raw, options)).rejects.toThrow('The other side sent no nonce');
     socket.destroy();
   });
 });

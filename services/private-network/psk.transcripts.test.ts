@@ -1,5 +1,5 @@
-// The first bytes that rust-, go- and js-libp2p sent a relay under a swarm key, and what it sent them.
-// `e2e/interop/record.ts` records.
+// The first bytes that rust-, go- and js-libp2p and a relay exchanged under a swarm key, recorded by
+// `e2e/interop/record.ts`.
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { until } from '../../testing/wait.ts';
 import { createNobleCipher, createSodiumCipher, NONCE_BYTES } from './cipher.ts';
 import { formatSwarmKey, generateSwarmKey, parseSwarmKey } from './key.ts';
 import type { ProtectionOutcome } from './psk.ts';
-import { swarmStack } from './stack.ts';
+import { createTransportStack } from './transport-stack.ts';
 
 interface Transcripts {
   readonly key: string;
@@ -23,36 +23,39 @@ const swarmKey = parseSwarmKey(formatSwarmKey({ bytes: Buffer.from(key, 'hex'), 
 
 const limits = { maxConnections: 8, maxPendingInbound: 8, maxStreamsPerConnection: 8, maxParallelDials: 1 };
 
-/** What a node makes of the bytes, as one that has just connected would send them. */
+/** The outcome when a connection to a node begins with these bytes. */
 async function outcomeOf(bytes: Buffer, nodeKey = swarmKey): Promise<ProtectionOutcome[]> {
   const outcomes: ProtectionOutcome[] = [];
   const identity = await generateKeyPair('Ed25519');
   const cipher = createSodiumCipher();
   const onOutcome = (outcome: ProtectionOutcome): void => void outcomes.push(outcome);
   const node = await createLibp2p({
-    ...swarmStack({ identity, key: nodeKey, cipher, limits, onOutcome }),
+    ...createTransportStack({ identity, key: nodeKey, cipher, limits, onOutcome }),
     addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
   });
   const port = Number(node.getMultiaddrs()[0]?.getComponents()[1]?.value);
   const socket = connect(port, '127.0.0.1').on('error', () => {});
   socket.write(bytes);
-  await until(() => outcomes.length > 0, 'the node has judged');
+  await until(() => outcomes.length > 0, 'the outcome is known');
   socket.destroy();
   await node.stop();
   return outcomes;
 }
 
-describe.each(handshakes)('what $program', ({ from_program, from_relay }) => {
-  test.each([createSodiumCipher(), createNobleCipher()])('said and heard is read by $name', (cipher) => {
-    for (const hex of [from_program, from_relay]) {
-      const bytes = Buffer.from(hex, 'hex');
-      const [nonce, said] = [bytes.subarray(0, NONCE_BYTES), Buffer.from(bytes.subarray(NONCE_BYTES))];
-      cipher.keystream(swarmKey.bytes, nonce).xor(said, said);
-      expect(said.toString('latin1')).toBe('\x13/multistream/1.0.0\n\x07/noise\n');
-    }
-  });
+describe.each(handshakes)('the recorded handshake of $program', ({ from_program, from_relay }) => {
+  test.each([createSodiumCipher(), createNobleCipher()])(
+    'is decrypted by $name in both directions',
+    (cipher) => {
+      for (const hex of [from_program, from_relay]) {
+        const bytes = Buffer.from(hex, 'hex');
+        const [nonce, message] = [bytes.subarray(0, NONCE_BYTES), Buffer.from(bytes.subarray(NONCE_BYTES))];
+        cipher.keystream(swarmKey.bytes, nonce).xor(message, message);
+        expect(message.toString('latin1')).toBe('\x13/multistream/1.0.0\n\x07/noise\n');
+      }
+    },
+  );
 
-  test('said lets it into a network with its swarm key, and into no other', async () => {
+  test('is accepted under its swarm key, and refused under another one', async () => {
     expect(await outcomeOf(Buffer.from(from_program, 'hex'))).toEqual(['ok']);
     expect(await outcomeOf(Buffer.from(from_program, 'hex'), generateSwarmKey())).toEqual(['wrong_key']);
   });

@@ -1,5 +1,5 @@
-// The connection protector of a private network: every byte below Noise is XSalsa20-encrypted with the swarm key,
-// after each side has sent a random nonce in the clear.
+// The connection protector of a private network: all bytes below Noise are encrypted with XSalsa20 and the swarm key,
+// after each side has sent a random nonce in plain text.
 // https://github.com/libp2p/specs/blob/master/pnet/Private-Networks-PSK-V1.md
 import { randomBytes } from 'node:crypto';
 import type {
@@ -12,62 +12,71 @@ import type {
 } from '@libp2p/interface';
 import { AbstractMultiaddrConnection, byteStream, type SendResult } from '@libp2p/utils';
 import type { Uint8ArrayList } from 'uint8arraylist';
+import { anySignal } from '../shared/signals.ts';
 import { type Cipher, type Keystream, NONCE_BYTES } from './cipher.ts';
 import type { SwarmKey } from './key.ts';
 
-/** How long the other side may take to send its nonce, in milliseconds: two slow round trips. */
+/** Deadline for the nonce of the other side, in milliseconds: two slow round trips. */
 const NONCE_TIMEOUT_MS = 5_000;
 
-/** What a peer may send along with its nonce before we have sent ours, in bytes: four full socket reads. */
+/** Maximum bytes received together with the nonce before ours is sent: four full socket reads. */
 const MAX_EARLY_BYTES = 256 * 1024;
 
-/** What every libp2p peer sends first on a fresh connection; with another swarm key it decrypts to noise. */
+/** The first message of every libp2p connection; under another swarm key it decrypts to random bytes. */
 const GREETING = Buffer.from('\x13/multistream/1.0.0\n');
 
-/** How the protection of a connection went; bounded, so that it can be a metric label. */
-export type ProtectionOutcome = 'ok' | 'wrong_key' | 'no_nonce' | 'no_greeting';
+/** Outcomes of the protection of a connection: values of metric labels, and their meanings in the documentation. */
+export const PROTECTION_OUTCOMES = {
+  ok: { doc: 'The other side has the same swarm key.' },
+  wrong_key: { doc: 'The other side has another swarm key.' },
+  no_nonce: { doc: 'The other side sent no nonce: it uses no swarm key, or is not a libp2p peer.' },
+  no_greeting: {
+    doc: 'The other side closed the connection before its first message: most likely it has another swarm key.',
+  },
+} as const satisfies Record<string, { readonly doc: string }>;
+export type ProtectionOutcome = keyof typeof PROTECTION_OUTCOMES;
 
-/** The other side does not have our swarm key. */
+/** The first message did not decrypt to the greeting. */
 export class SwarmKeyMismatchError extends Error {
   override readonly name = 'SwarmKeyMismatchError';
   readonly code = 'SWARM_KEY_MISMATCH';
 
   constructor() {
-    super('the other side does not have the same swarm key');
+    super('The other side has another swarm key.');
   }
 }
 
 /**
- * The other side closed the connection before its greeting. A listener whose swarm key is another one does
- * exactly that, because our greeting is noise to it.
+ * The other side closed the connection before its greeting. A listener with another swarm key does so when it cannot
+ * decrypt our greeting.
  */
 export class NoGreetingError extends Error {
   override readonly name = 'NoGreetingError';
   readonly code = 'NO_GREETING';
 
   constructor(cause: unknown) {
-    super('the other side closed the connection at once: most likely it has another swarm key', { cause });
+    super('The other side closed the connection at once; most likely it has another swarm key.', { cause });
   }
 }
 
-/** The other side closed the connection, or let the time pass, without sending a nonce. */
+/** The other side closed the connection, or the deadline passed, before it sent a nonce. */
 export class NonceTimeoutError extends Error {
   override readonly name = 'NonceTimeoutError';
   readonly code = 'NO_NONCE';
 
   constructor(cause: unknown) {
-    super('the other side sent no nonce: it may not use a swarm key at all', { cause });
+    super('The other side sent no nonce; most likely it uses no swarm key.', { cause });
   }
 }
 
 export interface ProtectorOptions {
   readonly key: SwarmKey;
   readonly cipher: Cipher;
-  /** Called once for each connection, when it is known how its protection went. */
+  /** Called once per connection, as soon as the outcome is known. */
   readonly onOutcome?: (outcome: ProtectionOutcome, connection: MultiaddrConnection) => void;
 }
 
-/** Makes libp2p's `connectionProtector` for a swarm key. */
+/** Creates libp2p's `connectionProtector` for a swarm key. */
 export function createProtector(
   options: ProtectorOptions,
 ): (components: { logger: ComponentLogger }) => ConnectionProtector {
@@ -92,8 +101,7 @@ async function exchangeNonces(
   nonce: Uint8Array,
   signal: AbortSignal | undefined,
 ): Promise<Uint8Array> {
-  const deadline = AbortSignal.timeout(NONCE_TIMEOUT_MS);
-  const options = { signal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]) };
+  const options = { signal: anySignal(signal, AbortSignal.timeout(NONCE_TIMEOUT_MS)) };
   const bytes = byteStream(connection, { maxBufferSize: MAX_EARLY_BYTES });
   const [remoteNonce] = await Promise.all([
     bytes.read({ ...options, bytes: NONCE_BYTES }),
@@ -109,15 +117,15 @@ interface Protection {
   readonly onOutcome: (outcome: ProtectionOutcome) => void;
 }
 
-/** A connection whose bytes are decrypted where they arrived and encrypted into the one buffer that is sent. */
+/** A connection that decrypts bytes in place and encrypts them into the buffer that is sent. */
 class ProtectedConnection extends AbstractMultiaddrConnection {
   readonly #connection: MultiaddrConnection;
   readonly #inbound: Keystream;
   readonly #outbound: Keystream;
   readonly #onOutcome: (outcome: ProtectionOutcome) => void;
-  /** How many bytes of the greeting have arrived and were right. */
-  #greeted = 0;
-  /** Why it ended before the greeting. */
+  /** Bytes of the greeting that have arrived and matched. */
+  #greetedBytes = 0;
+  /** The failure before the greeting, if there was one. */
   #failure: SwarmKeyMismatchError | NoGreetingError | undefined;
 
   constructor(connection: MultiaddrConnection, protection: Protection) {
@@ -140,9 +148,9 @@ class ProtectedConnection extends AbstractMultiaddrConnection {
   #onMessage({ data }: StreamMessageEvent): void {
     for (const chunk of data instanceof Uint8Array ? [data] : data) {
       if (this.status !== 'open') return;
-      // The chunk came from the socket and nobody else holds it, so it is decrypted in place.
+      // Nothing else refers to a chunk that came from the socket, so it is decrypted in place.
       this.#inbound.xor(chunk, chunk);
-      if (this.#greeted < GREETING.length && !this.#isGreeting(chunk)) {
+      if (this.#greetedBytes < GREETING.length && !this.#isGreeting(chunk)) {
         this.#fail('wrong_key', new SwarmKeyMismatchError());
         return;
       }
@@ -151,15 +159,15 @@ class ProtectedConnection extends AbstractMultiaddrConnection {
   }
 
   #isGreeting(chunk: Uint8Array): boolean {
-    const expected = GREETING.subarray(this.#greeted, this.#greeted + chunk.length);
+    const expected = GREETING.subarray(this.#greetedBytes, this.#greetedBytes + chunk.length);
     if (expected.compare(chunk, 0, expected.length) !== 0) return false;
-    this.#greeted += expected.length;
-    if (this.#greeted === GREETING.length) this.#onOutcome('ok');
+    this.#greetedBytes += expected.length;
+    if (this.#greetedBytes === GREETING.length) this.#onOutcome('ok');
     return true;
   }
 
   #onClose({ error, local }: StreamCloseEvent): void {
-    if (this.#greeted < GREETING.length && this.status === 'open')
+    if (this.#greetedBytes < GREETING.length && this.status === 'open')
       this.#fail('no_greeting', new NoGreetingError(error));
     else if (error === undefined) this.onTransportClosed();
     else if (local === true) this.abort(error);
@@ -173,14 +181,14 @@ class ProtectedConnection extends AbstractMultiaddrConnection {
   }
 
   override send(data: Uint8Array | Uint8ArrayList): boolean {
-    // It may have ended before anything was written; a stream that is closed would only say that it is.
+    // The connection may have failed before the first write; the base class would report only that it is closed.
     if (this.#failure !== undefined) throw this.#failure;
     return super.send(data);
   }
 
   override sendData(data: Uint8ArrayList): SendResult {
-    // What comes from above may be shared (protocol names are constants), so it is never changed in place;
-    // encrypting into one fresh buffer also joins the pieces for the socket.
+    // The caller may share its bytes (protocol names are constants), so they are never changed in place.
+    // Encryption into one new buffer also joins the chunks for the socket.
     const sentBytes = data.byteLength;
     const encrypted = Buffer.allocUnsafe(sentBytes);
     let offset = 0;

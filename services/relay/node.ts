@@ -16,7 +16,7 @@ import type { Component } from '../shared/lifecycle.ts';
 import type { Logger } from '../shared/log.ts';
 import type { Cipher } from '../private-network/cipher.ts';
 import type { ProtectorOptions } from '../private-network/psk.ts';
-import { swarmStack } from '../private-network/stack.ts';
+import { createTransportStack } from '../private-network/transport-stack.ts';
 import { dialable } from './announce.ts';
 import { createBuffers } from './buffers.ts';
 import { createCircuitAdmission } from './circuit-admission.ts';
@@ -172,7 +172,7 @@ async function createNode(config: RelayConfig, { gater, ...protection }: Connect
     timeout: SERVICE_TIMEOUT_MS,
   };
   return createLibp2p({
-    ...swarmStack({
+    ...createTransportStack({
       identity: config.identity,
       key: config.swarmKey,
       ...protection,

@@ -5,7 +5,7 @@ import { generateKeyPair } from '@libp2p/crypto/keys';
 import { createLibp2p } from 'libp2p';
 import { loadCipher } from '../../private-network/cipher.ts';
 import { generateSwarmKey } from '../../private-network/key.ts';
-import { swarmStack } from '../../private-network/stack.ts';
+import { createTransportStack } from '../../private-network/transport-stack.ts';
 import { type DialStrategy, peerIdOf } from './addresses.ts';
 import { createDialer, DialFailedError } from './dial.ts';
 import type { DialAttempt } from './dial-report.ts';
@@ -111,7 +111,7 @@ async function startWithoutMuxers(): Promise<string> {
   const limits = { maxConnections: 8, maxPendingInbound: 8, maxStreamsPerConnection: 8, maxParallelDials: 8 };
   const identity = await generateKeyPair('Ed25519');
   const node = await createLibp2p({
-    ...swarmStack({ identity, key: testSwarmKey, cipher: loadCipher(), limits }),
+    ...createTransportStack({ identity, key: testSwarmKey, cipher: loadCipher(), limits }),
     streamMuxers: [],
     addresses: { listen: LOOPBACK },
   });

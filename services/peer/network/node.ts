@@ -6,7 +6,7 @@ import { ping, type Ping } from '@libp2p/ping';
 import { createLibp2p } from 'libp2p';
 import { loadCipher } from '../../private-network/cipher.ts';
 import type { SwarmKey } from '../../private-network/key.ts';
-import { swarmStack } from '../../private-network/stack.ts';
+import { createTransportStack } from '../../private-network/transport-stack.ts';
 import {
   createProtectionProgress,
   type ReservationStore,
@@ -54,7 +54,7 @@ export async function createPeerNode({
 }: PeerNodeOptions): Promise<PeerNode> {
   const cipher = loadCipher();
   const protection = createProtectionProgress();
-  const stack = swarmStack({
+  const stack = createTransportStack({
     identity,
     key: swarmKey,
     cipher,

@@ -6,7 +6,7 @@ import { createLibp2p } from 'libp2p';
 import { until } from '../../../testing/wait.ts';
 import { loadCipher } from '../../private-network/cipher.ts';
 import { createMuxers } from '../../private-network/muxers.ts';
-import { swarmStack } from '../../private-network/stack.ts';
+import { createTransportStack } from '../../private-network/transport-stack.ts';
 import { monotonicMs } from '../../shared/clock.ts';
 import { createDialer } from '../network/dial.ts';
 import { toWire } from '../history/entry.ts';
@@ -162,7 +162,7 @@ async function startOldNode(): Promise<Libp2p> {
   const identity = await generateKeyPair('Ed25519');
   const [, mplex] = createMuxers(limits.maxStreamsPerConnection);
   const node = await createLibp2p({
-    ...swarmStack({ identity, key: testSwarmKey, cipher: loadCipher(), limits }),
+    ...createTransportStack({ identity, key: testSwarmKey, cipher: loadCipher(), limits }),
     streamMuxers: mplex === undefined ? [] : [mplex],
     addresses: { listen: LOOPBACK },
   });

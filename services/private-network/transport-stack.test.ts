@@ -9,7 +9,7 @@ import { until } from '../../testing/wait.ts';
 import { loadCipher } from './cipher.ts';
 import { generateSwarmKey, type SwarmKey } from './key.ts';
 import { createMuxers, MAX_STREAM_BUFFER_BYTES } from './muxers.ts';
-import { swarmStack } from './stack.ts';
+import { createTransportStack } from './transport-stack.ts';
 
 const PROTOCOL = '/test/1.0.0';
 const swarmKey = generateSwarmKey();
@@ -28,7 +28,7 @@ async function stopNodes(): Promise<void> {
 async function startNode(muxers: Muxers, key: SwarmKey = swarmKey): Promise<Libp2p> {
   const identity = await generateKeyPair('Ed25519');
   const node = await createLibp2p({
-    ...swarmStack({ identity, key, cipher: loadCipher(), limits }),
+    ...createTransportStack({ identity, key, cipher: loadCipher(), limits }),
     streamMuxers: muxers,
     addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
   });
@@ -38,7 +38,7 @@ async function startNode(muxers: Muxers, key: SwarmKey = swarmKey): Promise<Libp
 
 async function openStream(
   muxers: Muxers,
-): Promise<{ sender: Stream; receiver: Stream; dialled: Connection; accepted: Connection }> {
+): Promise<{ sender: Stream; receiver: Stream; dialed: Connection; accepted: Connection }> {
   const [a, b] = await Promise.all([startNode(muxers), startNode(muxers)]);
   const received = Promise.withResolvers<Stream>();
   await b.handle(PROTOCOL, (stream) => {
@@ -46,19 +46,19 @@ async function openStream(
     received.resolve(stream);
   });
   await a.handle(PROTOCOL, () => {});
-  const dialled = await a.dial(b.getMultiaddrs());
-  const sender = await dialled.newStream(PROTOCOL);
+  const dialed = await a.dial(b.getMultiaddrs());
+  const sender = await dialed.newStream(PROTOCOL);
   const receiver = await received.promise;
   const [accepted] = b.getConnections();
   if (accepted === undefined) throw new Error('not accepted');
-  return { sender, receiver, dialled, accepted };
+  return { sender, receiver, dialed, accepted };
 }
 
 describe.each([
   { muxer: 'yamux', muxers: [yamux] as Muxers },
   { muxer: 'mplex', muxers: [mplex] as Muxers },
-])('a $muxer stream between two nodes of a swarm', ({ muxers }) => {
-  test('whose reader pauses slows the sender down, and loses nothing', async () => {
+])('a $muxer stream', ({ muxers }) => {
+  test('slows its sender down while its reader is paused, and loses no bytes', async () => {
     const { sender, receiver } = await openStream(muxers);
     const chunk = randomBytes(64 * 1024);
     const sent = createHash('sha256');
@@ -80,7 +80,7 @@ describe.each([
       const drained = new Promise<void>((resolve) => {
         sender.addEventListener('drain', () => resolve(), { once: true });
       });
-      // The sender has been told to wait for the first time: from now on the reader reads.
+      // The reader starts to read when the sender has to wait for the first time.
       if (waits === 1) receiver.resume();
       await drained;
     }
@@ -89,34 +89,34 @@ describe.each([
     expect(waits).toBeGreaterThan(0);
   });
 
-  test('that its reader resets leaves its connection as it was, however much is under way', async () => {
+  test('leaves its connection usable when its reader resets it with many messages in flight', async () => {
     const { sender, receiver, accepted } = await openStream(muxers);
-    // Each in a frame of its own, whatever the stream would join.
+    // `sendData` sends each chunk in its own frame; `send` would join them.
     for (let at = 0; at < 5_000; at += 1)
       (sender as AbstractStream).sendData(new Uint8ArrayList(randomBytes(16)));
-    receiver.abort(new Error('the reader has enough'));
-    await until(() => sender.status !== 'open', 'the sender knows');
+    receiver.abort(new Error('The reader is done.'));
+    await until(() => sender.status !== 'open', 'the sender is reset');
     expect((await accepted.newStream(PROTOCOL)).status).toBe('open');
   });
 });
 
-test('a mplex connection whose peer opens streams without end is ended, not left half open', async () => {
+test('an mplex connection is closed when its peer opens streams at too high a rate', async () => {
   const [a, b] = await Promise.all([startNode([mplex] as Muxers), startNode([mplex] as Muxers)]);
   await b.handle(PROTOCOL, () => {});
-  const dialled = await a.dial(b.getMultiaddrs());
+  const dialed = await a.dial(b.getMultiaddrs());
   const options = { maxOutboundStreams: 1_000 };
   const opened = await Promise.allSettled(
-    Array.from({ length: 500 }, async () => dialled.newStream(PROTOCOL, options)),
+    Array.from({ length: 500 }, async () => dialed.newStream(PROTOCOL, options)),
   );
   expect(new Set(opened.map(({ status }) => status))).toEqual(new Set(['rejected']));
-  await until(() => b.getConnections().length === 0, 'the connection is ended');
+  await until(() => b.getConnections().length === 0, 'the connection is closed');
 });
 
 test.each([
-  { muxer: 'yamux', at: 0 },
-  { muxer: 'mplex', at: 1 },
-])('a peer that opens more $muxer streams than it may has the rest reset', async ({ at }) => {
-  const generous = createMuxers(4 * limits.maxStreamsPerConnection).slice(at, at + 1);
+  { muxer: 'yamux', index: 0 },
+  { muxer: 'mplex', index: 1 },
+])('$muxer streams above the maximum of a connection are reset', async ({ index }) => {
+  const generous = createMuxers(4 * limits.maxStreamsPerConnection).slice(index, index + 1);
   const [a, b] = await Promise.all([startNode(generous), startNode([yamux, mplex] as Muxers)]);
   const options = { maxInboundStreams: 64, maxOutboundStreams: 64 };
   await b.handle(PROTOCOL, () => {}, options);
@@ -129,7 +129,7 @@ test.each([
   expect(b.getConnections()[0]?.streams).toHaveLength(limits.maxStreamsPerConnection);
 });
 
-test('a yamux stream sends frames that rust-libp2p accepts, whatever the window', async () => {
+test('a yamux stream sends frames of a size that rust-libp2p accepts', async () => {
   const { sender, receiver } = await openStream([yamux] as Muxers);
   const frames: number[] = [];
   receiver.resume();
@@ -139,14 +139,14 @@ test('a yamux stream sends frames that rust-libp2p accepts, whatever the window'
   expect(Math.max(...frames)).toBeLessThanOrEqual(65_507);
 });
 
-test('nodes that share a muxer besides another one speak it', async () => {
+test('two nodes use yamux if both have it, and otherwise mplex', async () => {
   const [a, b] = await Promise.all([startNode([yamux, mplex] as Muxers), startNode([mplex] as Muxers)]);
   expect((await a.dial(b.getMultiaddrs())).multiplexer).toBe('/mplex/6.7.0');
   const c = await startNode([yamux, mplex] as Muxers);
   expect((await a.dial(c.getMultiaddrs())).multiplexer).toBe('/yamux/1.0.0');
 });
 
-test('a node with another swarm key cannot connect, and the error says why', async () => {
+test('a node with another swarm key cannot connect, and the error names the probable reason', async () => {
   const [a, b] = await Promise.all([
     startNode([yamux] as Muxers, generateSwarmKey()),
     startNode([yamux] as Muxers),
@@ -155,7 +155,7 @@ test('a node with another swarm key cannot connect, and the error says why', asy
   expect(b.getConnections()).toHaveLength(0);
 });
 
-test('a node that stops leaves no socket open', async () => {
+test('a stopped node leaves no socket open', async () => {
   const [a, b] = await Promise.all([startNode([yamux] as Muxers), startNode([yamux] as Muxers)]);
   await a.dial(b.getMultiaddrs());
   await stopNodes();

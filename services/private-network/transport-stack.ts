@@ -1,0 +1,102 @@
+// The transport stack of relay and peer: TCP, the swarm key, Noise, and yamux or mplex. It sets every limit of libp2p,
+// because the defaults (300 connections, 5 per second from one address) fit neither program.
+import type { PrivateKey } from '@libp2p/interface';
+import { noise } from '@libp2p/noise';
+import { tcp } from '@libp2p/tcp';
+import type { Libp2pOptions } from 'libp2p';
+import { type BufferLimits, createMuxers } from './muxers.ts';
+import { createProtector, type ProtectorOptions } from './psk.ts';
+
+/**
+ * Idle time before the first TCP keepalive probe, in milliseconds. Node sets ten probes, one per second, so the kernel
+ * detects a dead peer within about 25 seconds, also when the event loop is busy.
+ */
+const KEEPALIVE_DELAY_MS = 15_000;
+
+/** Idle timeout of a connection whose peer is alive, in milliseconds. */
+const IDLE_TIMEOUT_MS = 2 * 60 * 60 * 1000;
+
+/** Default deadline for the setup of a connection or a stream, in milliseconds: several round trips on a slow network. */
+const HANDSHAKE_MS = 10_000;
+
+/** Deadline for a connection that is being closed to send its queued bytes, in milliseconds. */
+const CLOSE_MS = 1_000;
+
+/** Maximum new connections per second from one address. Unlimited, because peers behind a load balancer share one. */
+const CONNECTIONS_PER_ADDRESS_PER_SECOND = 1_000_000;
+
+/** All addresses. libp2p does not count connections from addresses that are allowed explicitly. */
+const ALL_ADDRESSES = ['/ip4/0.0.0.0/ipcidr/0', '/ip6/::/ipcidr/0'];
+
+/** Maximum connections that wait to be accepted: one second of thousands of devices that reconnect at the same time. */
+const LISTEN_BACKLOG = 4096;
+
+/** Maximum addresses dialed for one peer. */
+const MAX_ADDRESSES_TO_DIAL = 32;
+
+/** Limits that differ between a relay and a peer. */
+export interface TransportLimits extends BufferLimits {
+  /** Maximum open connections. */
+  readonly maxConnections: number;
+  /** Maximum inbound connections with an unfinished handshake. */
+  readonly maxPendingInbound: number;
+  /** Whether the caller's connection gater limits inbound connections; then libp2p does not count them. Default false. */
+  readonly isGated?: boolean;
+  /** Deadline for the setup of a connection or a stream, in milliseconds. Default 10,000. */
+  readonly handshakeMs?: number;
+  /** Maximum streams of one connection in each direction. Further ones are reset. */
+  readonly maxStreamsPerConnection: number;
+  /** Maximum concurrent dials; further ones wait. */
+  readonly maxParallelDials: number;
+}
+
+export interface TransportStackOptions extends ProtectorOptions {
+  readonly identity: PrivateKey;
+  readonly limits: TransportLimits;
+}
+
+/**
+ * The libp2p options that relay and peer have in common. The caller adds addresses, services and, for a peer, the
+ * circuit transport.
+ */
+export function createTransportStack(options: TransportStackOptions) {
+  const { identity, limits } = options;
+  const handshakeMs = limits.handshakeMs ?? HANDSHAKE_MS;
+  const socket = { keepAlive: true, keepAliveInitialDelay: KEEPALIVE_DELAY_MS, noDelay: true };
+  return {
+    privateKey: identity,
+    connectionProtector: createProtector(options),
+    connectionEncrypters: [noise()],
+    streamMuxers: createMuxers(limits.maxStreamsPerConnection, limits),
+    // A ping waits behind the bulk data of its connection: a late answer would end a connection that is only busy.
+    connectionMonitor: { enabled: false },
+    connectionManager: {
+      // The pruner must never find too many connections: it would close idle ones, which hold the reservations.
+      maxConnections: limits.maxConnections + limits.maxPendingInbound,
+      maxIncomingPendingConnections: limits.maxPendingInbound,
+      // This also avoids that the library copies the list of all connections for each new one.
+      allow: limits.isGated === true ? ALL_ADDRESSES : [],
+      inboundConnectionThreshold: CONNECTIONS_PER_ADDRESS_PER_SECOND,
+      maxParallelDials: limits.maxParallelDials,
+      maxDialQueueLength: limits.maxParallelDials * 8,
+      maxPeerAddrsToDial: MAX_ADDRESSES_TO_DIAL,
+      dialTimeout: handshakeMs,
+      addressDialTimeout: handshakeMs,
+      connectionCloseTimeout: CLOSE_MS,
+      inboundUpgradeTimeout: handshakeMs,
+      outboundStreamProtocolNegotiationTimeout: handshakeMs,
+      inboundStreamProtocolNegotiationTimeout: handshakeMs,
+      // The peer reconnects to its relays itself; attempts of the library would interfere.
+      reconnectRetries: 0,
+    },
+    transports: [
+      tcp({
+        inboundSocketInactivityTimeout: IDLE_TIMEOUT_MS,
+        outboundSocketInactivityTimeout: IDLE_TIMEOUT_MS,
+        backlog: LISTEN_BACKLOG,
+        dialOpts: socket,
+        listenOpts: socket,
+      }),
+    ],
+  } satisfies Libp2pOptions;
+}
