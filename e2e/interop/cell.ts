@@ -10,6 +10,7 @@ import {
 } from '../../scripts/processes.ts';
 import { deviceEnvironment, type Relay, startRelay, type Tracker } from '../../scripts/local-network.ts';
 import type { Entry } from '../../services/peer/history/entry.ts';
+import { withinDeadline } from '../../services/shared/signals.ts';
 import { metric } from '../../testing/load-devices.ts';
 import { createDevice, type Device, makeEntries } from '../../testing/network.ts';
 import type { Muxer, Program } from './programs.ts';
@@ -93,7 +94,11 @@ export function createCell(network: Network, program: Program, muxer: Muxer): Ce
     start,
     async run(relay, args, variant) {
       const process = start(relay, args, variant);
-      const result = await withTimeout(finished(process), `${process.name} ${args[0]} exits`);
+      const result = await withinDeadline(
+        STEP_TIMEOUT_MS,
+        finished(process),
+        `${process.name} ${args[0]} did not exit`,
+      );
       const lines = `${result.stdout}\n${result.stderr}`.split('\n').filter((line) => line.startsWith('{"'));
       return { ...result, lines: lines.map((line) => JSON.parse(line) as LogLine) };
     },
@@ -148,18 +153,4 @@ export function trickyEntries(device: string): Entry[] {
 /** The value of one series of a relay. */
 export async function relayMetric(relay: Relay, series: string): Promise<number> {
   return metric(relay, `rustory_relay_${series}`);
-}
-
-/** Waits for `work`. @throws Error with `event` if it takes longer than `STEP_TIMEOUT_MS` */
-async function withTimeout<T>(work: Promise<T>, event: string): Promise<T> {
-  const timeout = Promise.withResolvers<never>();
-  const timer = setTimeout(
-    () => timeout.reject(new Error(`Timeout after ${STEP_TIMEOUT_MS} ms, before ${event}.`)),
-    STEP_TIMEOUT_MS,
-  );
-  try {
-    return await Promise.race([work, timeout.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
