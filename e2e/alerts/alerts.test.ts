@@ -1,10 +1,10 @@
 // The alerts of the charts: rules are tested with promtool, metrics against running services, and each has a runbook.
-import { spawnSync } from 'node:child_process';
 import { copyFileSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { stringify } from 'yaml';
+import { attempt } from '../../testing/command.ts';
 import { ensurePromtool } from '../../testing/promtool.ts';
 import { RELAY, render, TRACKER } from '../../testing/charts.ts';
 import { missingOf } from '../../testing/promql.ts';
@@ -46,15 +46,16 @@ beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'rustory-alerts-'));
   rules = [...(await rulesOf(TRACKER)), ...(await rulesOf(RELAY))];
   writeFileSync(join(directory, 'rules.yaml'), stringify({ groups: [{ name: 'rustory', rules }] }));
-  ensurePromtool();
+  await ensurePromtool();
   await metricsOf();
 }, SETUP_TIMEOUT_MS);
 
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-function promtool(...args: string[]): string {
-  const { status, stdout, stderr } = spawnSync(ensurePromtool(), args, { cwd: directory, encoding: 'utf8' });
-  return status === 0 ? '' : `${stdout}${stderr}`;
+/** The output of promtool if it fails, otherwise an empty text. */
+async function promtool(...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await attempt(await ensurePromtool(), args, { cwd: directory });
+  return code === 0 ? '' : `${stdout}${stderr}`;
 }
 
 /** @throws Error when there is no rule of that name. */
@@ -70,14 +71,14 @@ test('alerts, their tests and their runbooks match one to one', () => {
   expect(names('docs/runbooks/*.md', '.md')).toEqual(ALERTS);
 });
 
-test('promtool accepts the rules', () => {
-  expect(promtool('check', 'rules', 'rules.yaml')).toBe('');
+test('promtool accepts the rules', async () => {
+  expect(await promtool('check', 'rules', 'rules.yaml')).toBe('');
 });
 
 describe.each(ALERTS)('%s', (alert) => {
-  test('fires and stays silent as its test expects', () => {
+  test('fires and stays silent as its test expects', async () => {
     copyFileSync(join(import.meta.dirname, `${alert}.yaml`), join(directory, `${alert}.yaml`));
-    expect(promtool('test', 'rules', `${alert}.yaml`)).toBe('');
+    expect(await promtool('test', 'rules', `${alert}.yaml`)).toBe('');
     const cases = readFileSync(join(directory, `${alert}.yaml`), 'utf8');
     // A test needs both: with silence only, it would pass with a rule that never fires, and vice versa.
     expect(cases).toMatch(/exp_alerts: \[\]/);

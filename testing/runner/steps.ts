@@ -77,8 +77,8 @@ export async function runGroup(group: GroupName, files: readonly string[]): Prom
 async function prepare(group: GroupName): Promise<void> {
   if (group !== 'unit') await ensureRedis();
   if (group === 'slow') {
-    ensureHelm();
-    ensurePromtool();
+    await ensureHelm();
+    await ensurePromtool();
   }
 }
 
