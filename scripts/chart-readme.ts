@@ -9,8 +9,8 @@ export interface Documented {
   readonly doc: string;
 }
 
-const BEGIN = '<!-- Made from values.yaml by `npm run docs`; do not edit. -->';
-const END = '<!-- End of what is made. -->';
+const BEGIN = '<!-- Generated from values.yaml by `npm run docs`; do not edit. -->';
+const END = '<!-- End of the generated table. -->';
 
 /**
  * All values with a comment, in their order, and all that have none.

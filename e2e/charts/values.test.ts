@@ -1,12 +1,10 @@
-// values.yaml, values.schema.json and the variables of the services match.
-import { globSync, readFileSync } from 'node:fs';
+// values.yaml and values.schema.json of each chart match.
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
 import { readValues } from '../../scripts/chart-readme.ts';
-import { variables as relayVariables } from '../../services/relay/config.ts';
-import { variables as trackerVariables } from '../../services/tracker/config.ts';
-import { valueAt, CHARTS, environment, RELAY, render, TRACKER, UMBRELLA } from '../../testing/charts.ts';
+import { CHARTS, UMBRELLA, valueAt } from '../../testing/charts.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
@@ -48,29 +46,6 @@ describe.each(CHARTS)('%s', (chart) => {
         ),
     );
     expect(missing).toEqual([]);
-  });
-});
-
-describe.each([
-  { chart: TRACKER, kind: 'Deployment', variables: trackerVariables },
-  { chart: RELAY, kind: 'StatefulSet', variables: relayVariables },
-])('config of $chart', ({ chart, kind, variables }) => {
-  test('accepts every variable of the service that the chart does not set itself', async () => {
-    const schema: unknown = JSON.parse(read(`${chart}/values.schema.json`));
-    const accepted = Object.keys(valueAt(schema, 'properties', 'config', 'properties') as object);
-    const text = globSync(join(ROOT, chart, 'templates/*.yaml'))
-      .map((path) => readFileSync(path, 'utf8'))
-      .join('');
-    const own = new Set(Object.keys(variables).filter((name) => text.includes(`name: ${name}\n`)));
-    // These would contradict what the chart sets.
-    const fixed = /^RELAY_(LOCAL|IDENTITY_KEY_FILE|IDENTITY_ORDINAL)$/;
-    const expected = Object.keys(variables).filter((name) => !own.has(name) && !fixed.test(name));
-    expect(accepted.toSorted()).toEqual(expected.toSorted());
-  });
-
-  test('sets only variables of the service', async () => {
-    const names = Object.keys(environment((await render(chart)).only(kind)));
-    expect(names.filter((name) => !(name in variables))).toEqual([]);
   });
 });
 
