@@ -44,7 +44,7 @@ export function createSettings({ home, user, config }: Surroundings) {
     dbPath: path('~/.rustory/history.db', 'SQLite database of the history. rr can use the same file.'),
     userId: parsed(parseName, {
       fallback: user,
-      doc: 'User that this history belongs to. Only devices of this user are synced with.',
+      doc: 'User that this history belongs to. Only devices of this user are discovered.',
     }),
     deviceId: parsed(parseName, {
       fallback: hostname(),
