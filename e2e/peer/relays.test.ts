@@ -64,7 +64,13 @@ describe('a watch', () => {
       const laptop = network.device('laptop', relays);
       const unknownPeer = '12D3KooWRfdEznKxzJbPSkejpr8aRmRX6e8NGW1XWT5irbxBAzuV';
       const watching = laptop.start(
-        ...['sync', '--watch', '--json', '--interval-sec', '1', '--peers', unknownPeer],
+        'sync',
+        '--watch',
+        '--json',
+        '--interval-sec',
+        '1',
+        '--peers',
+        unknownPeer,
       );
       const errors = (): string[] =>
         parseLines<{ reports: [{ error: string }] }>(watching.stdout()).map(

@@ -1,5 +1,6 @@
 // The command line of `rustory-peer`: finds the command, reads its arguments and the configuration, runs it, and turns
 // what it throws into a message and an exit code.
+import { monotonicMs } from '../../shared/clock.ts';
 import { describeError, ConfigError } from '../../shared/errors.ts';
 import { createLogger } from '../../shared/log.ts';
 import { VERSION } from '../../shared/program.ts';
@@ -51,7 +52,7 @@ export async function runCli(args: readonly string[], options: CliOptions): Prom
     stdout,
     stderr,
     useColor: wantsColor(environment),
-    clock: () => performance.now(),
+    nowMs: monotonicMs,
   });
   try {
     return await dispatch(args, screen, environment);

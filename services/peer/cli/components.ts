@@ -1,5 +1,6 @@
 // The components of the commands that run until a signal, and how these commands run.
 import { hostname } from 'node:os';
+import { monotonicMs, unixSeconds } from '../../shared/clock.ts';
 import { createHealth, createLifecycle, type Component, runService } from '../../shared/lifecycle.ts';
 import type { Logger } from '../../shared/log.ts';
 import { VERSION } from '../../shared/program.ts';
@@ -9,7 +10,7 @@ import { isLoopback } from '../network/addresses.ts';
 import type { PeerNode } from '../network/node.ts';
 import { createReservations } from '../network/reservation.ts';
 import { servePulls } from '../sync/serve.ts';
-import { clock, createTrackers, type History, now } from './context.ts';
+import { createTrackers, type History } from './context.ts';
 
 /** Longest time for one component to start or to stop, in milliseconds. */
 const DEADLINE_MS = 10_000;
@@ -56,8 +57,8 @@ export function createServingComponents(
     relays,
     log,
     onChange: () => heartbeat.changed(),
-    nowMs: clock,
-    nowUnixSeconds: now,
+    nowMs: monotonicMs,
+    nowUnixSeconds: unixSeconds,
     random: Math.random,
   });
   const heartbeat = createHeartbeat({
@@ -75,7 +76,7 @@ export function createServingComponents(
   return [
     {
       name: 'pulls',
-      start: async () => void (stopServing = await servePulls({ libp2p, store, log, nowMs: clock })),
+      start: async () => void (stopServing = await servePulls({ libp2p, store, log, nowMs: monotonicMs })),
       stop: async () => stopServing?.(),
     },
     { name: 'reservations', start: async () => reservations.start(), stop: async () => reservations.stop() },

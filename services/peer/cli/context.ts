@@ -4,6 +4,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PrivateKey } from '@libp2p/interface';
+import { monotonicMs } from '../../shared/clock.ts';
 import { ConfigError, describeError } from '../../shared/errors.ts';
 import { VERSION } from '../../shared/program.ts';
 import { readOrCreateIdentity } from '../../private-network/identity.ts';
@@ -16,12 +17,6 @@ import { createStore, type Store } from '../history/store.ts';
 import { createDialer } from '../network/dial.ts';
 import { createPeerNode, type PeerNode } from '../network/node.ts';
 import type { PullDeps } from '../sync/pull.ts';
-
-/** Milliseconds from an arbitrary start; they only grow. */
-export const clock = (): number => performance.now();
-
-/** Unix seconds. */
-export const now = (): number => Math.floor(Date.now() / 1000);
 
 export interface History {
   readonly database: Database;
@@ -75,10 +70,10 @@ export function createPullDeps(
   store: Store,
 ): PullDeps {
   return {
-    dialer: createDialer({ libp2p, relays, strategy: dialStrategy, nowMs: clock }),
+    dialer: createDialer({ libp2p, relays, strategy: dialStrategy, nowMs: monotonicMs }),
     store,
     retry,
-    nowMs: clock,
+    nowMs: monotonicMs,
     sleep: pause,
   };
 }

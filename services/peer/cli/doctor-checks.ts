@@ -1,13 +1,14 @@
 // The checks of `doctor`. Each looks at one thing that a sync depends on and returns what it found.
 import { existsSync, statSync } from 'node:fs';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
+import { monotonicMs } from '../../shared/clock.ts';
 import { ConfigError, describeError } from '../../shared/errors.ts';
 import { readIdentity } from '../../private-network/identity.ts';
 import { type PeerConfig, PROGRAM } from '../config/config.ts';
 import { openRelay } from '../network/dial.ts';
 import { createDialProgress, explainFailure, type Stage } from '../network/dial-report.ts';
 import type { PeerNode } from '../network/node.ts';
-import { clock, createTrackers, loadSwarmKey, openHistory } from './context.ts';
+import { createTrackers, loadSwarmKey, openHistory } from './context.ts';
 import { adviceOf } from './exit-codes.ts';
 import { formatAmount } from './screen.ts';
 
@@ -108,10 +109,10 @@ export async function checkTrackers(config: PeerConfig, signal: AbortSignal): Pr
     ];
   return Promise.all(
     trackers.map(async (tracker): Promise<Finding> => {
-      const startMs = clock();
+      const startMs = monotonicMs();
       try {
         const { length } = (await tracker.list(config.userId, signal)).peers;
-        const detail = `${tracker.url} answered in ${Math.round(clock() - startMs)} ms and lists ${formatAmount(length, 'device', 'devices')} of this user.`;
+        const detail = `${tracker.url} answered in ${Math.round(monotonicMs() - startMs)} ms and lists ${formatAmount(length, 'device', 'devices')} of this user.`;
         return { subject: 'tracker', state: 'ok', detail };
       } catch (error) {
         return { subject: 'tracker', state: 'failed', detail: sentencesOf(error) };

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { multiaddr } from '@multiformats/multiaddr';
+import { monotonicMs, unixSeconds } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
 import { VERSION } from '../../shared/program.ts';
 import type { PeerConfig } from '../config/config.ts';
@@ -17,7 +18,7 @@ import type { PeerNode } from '../network/node.ts';
 import { circuitAddresses, requestReservation } from '../network/reservation.ts';
 import { servePulls } from '../sync/serve.ts';
 import { syncRound } from '../sync/sync-round.ts';
-import { clock, createNode, createPullDeps, createTrackers, now, openHistory } from './context.ts';
+import { createNode, createPullDeps, createTrackers, openHistory } from './context.ts';
 
 /** Entries that are synced through each relay, some hundred kilobytes in total. */
 const ENTRIES = 1_000;
@@ -73,7 +74,7 @@ async function testBetween(
       libp2p: node.libp2p,
       store: history.store,
       log: options.log,
-      nowMs: clock,
+      nowMs: monotonicMs,
     });
     const reservation = await reserve(node, relay, options);
     const peerId = node.libp2p.peerId.toString();
@@ -108,7 +109,7 @@ function makeEntries({ deviceId, userId }: PeerConfig): Entry[] {
     entry_id: `${deviceId}-${position}`,
     device_id: deviceId,
     user_id: userId,
-    ts: now(),
+    ts: unixSeconds(),
     // Random, so that compression does not make it small.
     cmd: `echo ${randomBytes(COMMAND_BYTES).toString('base64')}`,
     cwd: '/',
@@ -195,7 +196,7 @@ async function pullThrough(
       peerBook,
       userId: pulling.userId,
       ownPeerId: node.libp2p.peerId.toString(),
-      nowUnixSeconds: now,
+      nowUnixSeconds: unixSeconds,
     };
     const { reports } = await syncRound(
       { discovery, pulls: createPullDeps(pulling, node, store) },

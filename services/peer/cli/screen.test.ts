@@ -16,7 +16,7 @@ function createTestScreen(isTTY: boolean, useColor = true) {
   const [stdout, stderr] = [createTestOutput(isTTY, 20), createTestOutput(isTTY, 20)];
   const time = { nowMs: 0 };
   return {
-    screen: createScreen({ stdout, stderr, useColor, clock: () => time.nowMs }),
+    screen: createScreen({ stdout, stderr, useColor, nowMs: () => time.nowMs }),
     stdout,
     stderr,
     time,

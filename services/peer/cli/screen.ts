@@ -41,13 +41,13 @@ export interface ScreenOptions {
   /** Whether colors are used on a terminal. */
   readonly useColor: boolean;
   /** Milliseconds from an arbitrary start; they only grow. */
-  readonly clock: () => number;
+  readonly nowMs: () => number;
 }
 
-export function createScreen({ stdout, stderr, useColor, clock }: ScreenOptions): Screen {
+export function createScreen({ stdout, stderr, useColor, nowMs }: ScreenOptions): Screen {
   const isDrawn = stderr.isTTY === true;
   // Work that ends before the first plain line is due shows no progress.
-  let shownMs = isDrawn ? -Infinity : clock();
+  let shownMs = isDrawn ? -Infinity : nowMs();
   let shown = '';
 
   function endProgress(): void {
@@ -65,9 +65,9 @@ export function createScreen({ stdout, stderr, useColor, clock }: ScreenOptions)
       stderr.write(`${printable(line)}\n`);
     },
     progress(text) {
-      const nowMs = clock();
-      if (text === shown || nowMs - shownMs < (isDrawn ? DRAWN_PROGRESS_MS : PLAIN_PROGRESS_MS)) return;
-      shownMs = nowMs;
+      const elapsedMs = nowMs() - shownMs;
+      if (text === shown || elapsedMs < (isDrawn ? DRAWN_PROGRESS_MS : PLAIN_PROGRESS_MS)) return;
+      shownMs = nowMs();
       shown = text;
       stderr.write(
         isDrawn ? `${ERASE_LINE}${text.slice(0, (stderr.columns ?? DEFAULT_COLUMNS) - 1)}` : `${text}\n`,

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { unixSeconds } from '../../../shared/clock.ts';
 import { describeError } from '../../../shared/errors.ts';
 import { VERSION } from '../../../shared/program.ts';
 import { quote } from '../../../shared/variables.ts';
@@ -17,7 +18,7 @@ import {
   SHELLS,
   toEntries,
 } from '../../history/shell-history.ts';
-import { now, openHistory } from '../context.ts';
+import { openHistory } from '../context.ts';
 import { CommandError } from '../exit-codes.ts';
 import { formatBytes, formatCount, printable } from '../screen.ts';
 import { type Command, JSON_OPTION, numberOption, type OptionValues, textOption } from './command.ts';
@@ -54,7 +55,7 @@ history file of the shell.
     const commands = parseHistory(shell, readHistoryFile(path));
     const { ignoredCommands, userId, deviceId } = config;
     const wanted = commands.filter(({ command }) => ignoredCommands?.test(command) !== true);
-    const from = { shell, userId, deviceId, hostname: hostname(), version: VERSION, now: now() };
+    const from = { shell, userId, deviceId, hostname: hostname(), version: VERSION, now: unixSeconds() };
     const { database, store } = openHistory(config);
     try {
       let imported = 0;
@@ -106,7 +107,7 @@ is not added.
       entry_id: randomUUID(),
       device_id: deviceId,
       user_id: userId,
-      ts: now(),
+      ts: unixSeconds(),
       cmd,
       cwd: textOption(options, 'cwd') ?? process.cwd(),
       exit_code: numberOption(options, 'exit-code', [-MAX_INT32 - 1, MAX_INT32], 0),

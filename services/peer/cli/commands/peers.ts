@@ -1,9 +1,10 @@
 // `peers`: lists the other devices of the user, from the trackers or, when no tracker lists one, from the peer book.
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
+import { unixSeconds } from '../../../shared/clock.ts';
 import { PROGRAM } from '../../config/config.ts';
 import { discover } from '../../discovery/discovery.ts';
 import type { KnownPeer } from '../../discovery/peer-book.ts';
-import { createTrackers, loadIdentity, now, openHistory } from '../context.ts';
+import { createTrackers, loadIdentity, openHistory } from '../context.ts';
 import { formatAge, printable, type Screen, shortenPeerIds } from '../screen.ts';
 import { type Command, JSON_OPTION } from './command.ts';
 
@@ -23,7 +24,13 @@ the last seven days.
     const { database, peerBook } = openHistory(config);
     try {
       const { userId } = config;
-      const deps = { trackers: createTrackers(config), peerBook, userId, ownPeerId, nowUnixSeconds: now };
+      const deps = {
+        trackers: createTrackers(config),
+        peerBook,
+        userId,
+        ownPeerId,
+        nowUnixSeconds: unixSeconds,
+      };
       const { peers: found, source, problems, warnings } = await discover(deps, signal);
       for (const problem of [...problems, ...warnings]) screen.note(`warning: ${problem}`);
       for (const peer of found) {
@@ -55,7 +62,7 @@ async function showPeer(
   { peerId, addresses, deviceId, lastSeenUnixSeconds }: KnownPeer,
   screen: Screen,
 ): Promise<void> {
-  const age = formatAge(now() - lastSeenUnixSeconds);
+  const age = formatAge(unixSeconds() - lastSeenUnixSeconds);
   await screen.out(screen.style('bold', printable(peerId)));
   await screen.out(`  ${printable(deviceId ?? 'unnamed device')}, seen ${age} ago`);
   for (const address of addresses)

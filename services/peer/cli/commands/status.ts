@@ -1,7 +1,8 @@
 // `sync-status` and `swarm-key`: what this device knows without a connection.
+import { unixSeconds } from '../../../shared/clock.ts';
 import { PROGRAM } from '../../config/config.ts';
 import { MAX_PEERS } from '../../discovery/discovery.ts';
-import { type History, loadSwarmKey, now, openHistory } from '../context.ts';
+import { type History, loadSwarmKey, openHistory } from '../context.ts';
 import { formatAge, formatAmount, formatCount, formatTable, printable, shortenPeerIds } from '../screen.ts';
 import { type Command, JSON_OPTION } from './command.ts';
 
@@ -35,7 +36,7 @@ here. Makes no connection.
         shortenPeerIds(printable(id)),
         printable(device ?? '-'),
         formatCount(cursor),
-        lastSeen === null ? '-' : `${formatAge(now() - lastSeen)} ago`,
+        lastSeen === null ? '-' : `${formatAge(unixSeconds() - lastSeen)} ago`,
       ]);
       if (rows.length === 0) await screen.out('not synced with any device yet');
       else for (const line of formatTable(['PEER', 'DEVICE', 'CURSOR', 'SEEN'], rows)) await screen.out(line);

@@ -1,5 +1,6 @@
 // `sync`: pulls from the other devices, once or until it is stopped. It neither reserves nor registers.
 import { peerIdFromString } from '@libp2p/peer-id';
+import { monotonicMs, unixSeconds } from '../../../shared/clock.ts';
 import type { Component } from '../../../shared/lifecycle.ts';
 import { quote } from '../../../shared/variables.ts';
 import { type PeerConfig, PROGRAM } from '../../config/config.ts';
@@ -11,16 +12,7 @@ import { MAX_LIMIT } from '../../sync/sync-protocol.ts';
 import { type Round, type RoundDeps, syncRound } from '../../sync/sync-round.ts';
 import { createWatch } from '../../sync/watch.ts';
 import { createBaseComponents, runComponents } from '../components.ts';
-import {
-  clock,
-  createNode,
-  createPullDeps,
-  createTrackers,
-  type History,
-  now,
-  openHistory,
-  pause,
-} from '../context.ts';
+import { createNode, createPullDeps, createTrackers, type History, openHistory, pause } from '../context.ts';
 import { CommandError, type ExitName } from '../exit-codes.ts';
 import { formatProgress, showRound, showWatchRound } from '../sync-report.ts';
 import {
@@ -123,7 +115,7 @@ export function createSyncWatch(context: CommandContext, history: History, node:
     intervalMs: intervalSeconds * 1000,
     startJitterMs: jitterSeconds * 1000,
     log,
-    nowMs: clock,
+    nowMs: monotonicMs,
     random: Math.random,
     sleep: pause,
   });
@@ -133,7 +125,7 @@ function createRoundDeps(config: PeerConfig, { store, peerBook }: History, node:
   const ownPeerId = node.libp2p.peerId.toString();
   const { userId } = config;
   return {
-    discovery: { trackers: createTrackers(config), peerBook, userId, ownPeerId, nowUnixSeconds: now },
+    discovery: { trackers: createTrackers(config), peerBook, userId, ownPeerId, nowUnixSeconds: unixSeconds },
     pulls: createPullDeps(config, node, store),
   };
 }
