@@ -1,8 +1,12 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { parse as parseToml } from 'smol-toml';
 import { multiaddr } from '@multiformats/multiaddr';
 import { listSettings } from '../../services/peer/config/config.ts';
 import { valueAt, podSpec, RELAY, type Release, render, TRACKER, UMBRELLA } from '../../testing/charts.ts';
+import { freePort, startProcess } from '../../testing/redis.ts';
 
 const REDIS_KINDS = ['StatefulSet', 'Service', 'ConfigMap', 'Secret', 'NetworkPolicy'];
 
@@ -12,15 +16,29 @@ function redisKinds({ objects }: Release): string[] {
 }
 
 describe('redis/*.yaml', () => {
-  test('is a single Redis without a volume that refuses data above its limit', async () => {
+  test('is a single Redis without a volume', async () => {
     const release = await render(UMBRELLA);
     expect(redisKinds(release).toSorted()).toEqual(REDIS_KINDS.toSorted());
     const set = release.only('StatefulSet', 'rustory-redis');
     expect(valueAt(set, 'spec', 'replicas')).toBe(1);
     expect(valueAt(set, 'spec', 'volumeClaimTemplates')).toBeUndefined();
-    expect(String(valueAt(release.only('ConfigMap'), 'data', 'redis.conf'))).toMatch(
-      /^maxmemory-policy noeviction$/m,
-    );
+  });
+
+  test('refuses writes above redis.maxMemory instead of evicting registrations', async () => {
+    // A new Redis uses more than this.
+    const release = await render(UMBRELLA, { redis: { maxMemory: '100kb' } });
+    const text = String(valueAt(release.only('ConfigMap'), 'data', 'redis.conf'));
+    const directory = mkdtempSync(join(tmpdir(), 'rustory-charts-'));
+    const path = join(directory, 'redis.conf');
+    // The test has neither the volume nor the file with the password.
+    writeFileSync(path, text.replaceAll(/^(dir|include) .*$/gm, ''));
+    const redis = await startProcess('redis-server', await freePort(), [path]);
+    try {
+      await expect(redis.command('SET', 'registration', 'x')).rejects.toThrow(/^OOM /);
+    } finally {
+      await redis.stop();
+      rmSync(directory, { recursive: true });
+    }
   });
 
   test('reads its password from a file and not from arguments or the environment', async () => {
