@@ -1,7 +1,7 @@
-// The values of a chart as a table for its README, made from the «# --» comments in its values.yaml.
+// The table of values in the README of a chart, made from the comments in values.yaml that begin with `# --`.
 import { isMap, isNode, isScalar, parseDocument, type YAMLMap } from 'yaml';
 
-/** One value that the table lists. */
+/** One row of the table. */
 export interface Documented {
   /** Such as `ingress.tls.enabled`. */
   readonly path: string;
@@ -13,16 +13,18 @@ const BEGIN = '<!-- Generated from values.yaml by `npm run docs`; do not edit. -
 const END = '<!-- End of the generated table. -->';
 
 /**
- * All values with a comment, in their order, and all that have none.
+ * Reads all values with a comment, in order, and the paths of all values without one.
  *
- * A map with a comment is one value; those inside it that have comments too are listed after it.
+ * A map with a comment is one value. The values in it that have comments of their own follow.
+ *
+ * @throws Error when the text is not a map with text keys
  */
 export function readValues(text: string): { documented: Documented[]; undocumented: string[] } {
   const documented: Documented[] = [];
   const undocumented: string[] = [];
   const walk = (map: YAMLMap, prefix: string, isCovered: boolean): void => {
     for (const [position, { key, value }] of map.items.entries()) {
-      if (!isScalar(key)) throw new Error(`${prefix} has a key that is no text`);
+      if (!isScalar(key)) throw new Error(`values.yaml: ${prefix} has a key that is not text.`);
       const path = `${prefix}${String(key.value)}`;
       // The comment before the first key of a map belongs to the map.
       const doc = docOf(key.commentBefore ?? (position === 0 ? map.commentBefore : undefined));
@@ -34,16 +36,17 @@ export function readValues(text: string): { documented: Documented[]; undocument
     }
   };
   const document = parseDocument(text);
-  if (!isMap(document.contents)) throw new Error('values.yaml holds no map');
+  if (!isMap(document.contents)) throw new Error('values.yaml: not a map.');
   walk(document.contents, '', false);
   return { documented, undocumented };
 }
 
-/** The README with its table made anew. @throws Error where it has no place for one. */
+/** The README with its table generated again. @throws Error when the README has no markers for the table */
 export function withTable(readme: string, values: string): string {
   const [before, rest] = readme.split(BEGIN);
   const [, after] = (rest ?? '').split(END);
-  if (before === undefined || after === undefined) throw new Error(`a README needs «${BEGIN}» and «${END}»`);
+  if (before === undefined || after === undefined)
+    throw new Error(`The README of a chart needs the lines ${BEGIN} and ${END}.`);
   const rows = readValues(values).documented.map(
     ({ path, value, doc }) =>
       `| \`${path}\` | \`${JSON.stringify(value)}\` | ${doc.replaceAll('|', '\\|')} |`,
@@ -52,7 +55,7 @@ export function withTable(readme: string, values: string): string {
   return `${before}${BEGIN}\n\n${table}\n\n${END}${after}`;
 }
 
-/** The text behind the «--», where the comment has one. */
+/** The text after `--`, if the comment has one. */
 function docOf(comment: string | null | undefined): string | undefined {
   const [, doc] = /(?:^|\n) -- ([^]*)$/.exec(comment ?? '') ?? [];
   return doc?.replaceAll(/\n */g, ' ').trim();

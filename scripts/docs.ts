@@ -1,11 +1,22 @@
-// Writes the documents that are made from the code: `npm run docs`. With --check it only tells which are stale.
-import { readFileSync, writeFileSync } from 'node:fs';
+// Writes the files that are generated from the code: `npm run docs`. With --check it reports the stale ones instead,
+// and exits with code 1 if there are any.
+import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import { format, type FormatConfig } from 'oxfmt';
 import { variables as relayVariables } from '../services/relay/config.ts';
+import * as relay from '../services/relay/outcomes.ts';
 import type { Variable } from '../services/shared/variables.ts';
 import { createTestApp } from '../testing/tracker-app.ts';
 import { variables as trackerVariables } from '../services/tracker/config.ts';
 import { withTable } from './chart-readme.ts';
+import { withConfigSchema } from './chart-schema.ts';
+import { environmentPage } from './docs-environment.ts';
+import { withOutcomes } from './docs-metrics.ts';
+
+const UMBRELLA = 'charts/rustory-p2p';
+const TRACKER = `${UMBRELLA}/charts/tracker`;
+const RELAY = `${UMBRELLA}/charts/relay`;
+
+const read = (path: string): string => readFileSync(path, 'utf8');
 
 /** The OpenAPI document exactly as the tracker serves it. */
 async function openApi(): Promise<string> {
@@ -13,65 +24,57 @@ async function openApi(): Promise<string> {
   return JSON.stringify(await answer.json(), undefined, 2);
 }
 
-function environment(): string {
-  return [
-    '# Environment variables',
-    'Made from `services/*/config.ts` by `npm run docs`; do not edit. Booleans are `true` or `false`, lists are ' +
-      'comma-separated, an empty variable counts as absent. All problems are reported at once, with exit code 78.',
-    'The peer reads `RUSTORY_*` variables and a configuration file: see [peer.md](peer.md).',
-    '## Tracker',
-    table(trackerVariables),
-    '## Relay',
-    table(relayVariables),
-    '',
-  ].join('\n\n');
+function metricsPage(): string {
+  return withOutcomes(read('docs/metrics.md'), {
+    'relay-reservation-outcomes': relay.RESERVATION_OUTCOMES,
+    'relay-circuit-outcomes': relay.CIRCUIT_OUTCOMES,
+    'relay-circuit-ends': relay.CIRCUIT_ENDS,
+    'relay-directions': relay.DIRECTIONS,
+    'relay-connection-refusals': relay.CONNECTION_REFUSALS,
+    'relay-handshake-outcomes': relay.HANDSHAKE_OUTCOMES,
+  });
 }
-
-function table(variables: Record<string, Variable<unknown>>): string {
-  const rows = Object.entries(variables).map(
-    ([name, { fallback, doc }]) =>
-      `| \`${name}\` | ${fallback === undefined || fallback === '' ? '' : `\`${fallback}\``} | ${doc.replaceAll('|', '\\|')} |`,
-  );
-  return ['| variable | default | meaning |', '| --- | --- | --- |', ...rows].join('\n');
-}
-
-const UMBRELLA = 'charts/rustory-p2p';
-const SUBCHARTS = ['tracker', 'relay'].map((name) => `${UMBRELLA}/charts/${name}`);
 
 /** The README of a chart, with the table of its values. */
-function chartReadme(chart: string): [path: string, text: string] {
-  const path = `${chart}/README.md`;
-  return [path, withTable(readFileSync(path, 'utf8'), readFileSync(`${chart}/values.yaml`, 'utf8'))];
+function chartReadme(chart: string): string {
+  return withTable(read(`${chart}/README.md`), read(`${chart}/values.yaml`));
 }
 
-const options = JSON.parse(readFileSync('.oxfmtrc.json', 'utf8')) as FormatConfig;
+/** The schema of a chart, with the variables of its service. */
+function chartSchema(chart: string, variables: Record<string, Variable<unknown>>): string {
+  const templates = globSync(`${chart}/templates/*`).map(read).join('\n');
+  return withConfigSchema(read(`${chart}/values.schema.json`), templates, variables);
+}
+
+/** Named templates that both subcharts need, because each can be installed alone. The original is the tracker's. */
+function commonTemplates(): string {
+  const note = `{{/* Copied from charts/tracker/templates/_common.tpl by \`npm run docs\`; do not edit. */}}`;
+  return `${note}\n\n${read(`${TRACKER}/templates/_common.tpl`)}`;
+}
+
+/** The content of every generated file, by path. */
+async function generate(): Promise<Record<string, string>> {
+  const formatted: Record<string, string> = {
+    'docs/openapi.json': await openApi(),
+    'docs/environment.md': environmentPage({ Tracker: trackerVariables, Relay: relayVariables }),
+    'docs/metrics.md': metricsPage(),
+    [`${TRACKER}/values.schema.json`]: chartSchema(TRACKER, trackerVariables),
+    [`${RELAY}/values.schema.json`]: chartSchema(RELAY, relayVariables),
+  };
+  for (const chart of [UMBRELLA, TRACKER, RELAY]) formatted[`${chart}/README.md`] = chartReadme(chart);
+  const options = JSON.parse(read('.oxfmtrc.json')) as FormatConfig;
+  const files: Record<string, string> = {};
+  for (const [path, text] of Object.entries(formatted))
+    files[path] = (await format(path, text, options)).code;
+  files[`${RELAY}/templates/_common.tpl`] = commonTemplates();
+  return files;
+}
+
 const isCheck = process.argv.includes('--check');
-const documents = {
-  'docs/openapi.json': await openApi(),
-  'docs/environment.md': environment(),
-  ...Object.fromEntries([UMBRELLA, ...SUBCHARTS].map(chartReadme)),
-};
-/** Each subchart can be installed alone, so each needs the named templates that they share. The original is the tracker's. */
-const common = readFileSync(`${UMBRELLA}/charts/tracker/templates/_common.tpl`, 'utf8');
-const copies = {
-  [`${UMBRELLA}/charts/relay/templates/_common.tpl`]: `{{/* Copied from charts/tracker/templates/_common.tpl by \`npm run docs\`; do not edit. */}}\n\n${common}`,
-};
-
-let stale = 0;
-for (const [path, text] of Object.entries({ ...documents, ...copies })) {
-  const code = path in copies ? text : (await format(path, text, options)).code;
-  if (isCheck && readOrEmpty(path) !== code) {
-    process.stderr.write(`${path} is stale: run «npm run docs»\n`);
-    stale += 1;
-  }
-  if (!isCheck) writeFileSync(path, code);
-}
-process.exit(stale === 0 ? 0 : 1);
-
-function readOrEmpty(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
+for (const [path, text] of Object.entries(await generate())) {
+  if (!isCheck) writeFileSync(path, text);
+  else if (read(path) !== text) {
+    process.stderr.write(`${path} is stale. Run "npm run docs".\n`);
+    process.exitCode = 1;
   }
 }

@@ -1,0 +1,35 @@
+// Tables of outcomes and reasons in docs/metrics.md. Each stands between `<!-- generated: NAME -->` and `<!-- end -->`.
+
+/** Values of a metric label, each with its meaning. */
+export type Outcomes = Readonly<Record<string, { readonly doc: string }>>;
+
+const BLOCK = /<!-- generated: (?<name>[\w-]+) -->[^]*?<!-- end -->/g;
+
+/**
+ * The page with all its tables generated again.
+ *
+ * @param lists the outcomes of each table, by its name
+ * @throws Error when the page has a table without outcomes, or outcomes have no table
+ */
+export function withOutcomes(page: string, lists: Readonly<Record<string, Outcomes>>): string {
+  const missing = new Set(Object.keys(lists));
+  const text = page.replaceAll(BLOCK, (_, name: string) => {
+    const outcomes = lists[name];
+    if (outcomes === undefined)
+      throw new Error(`docs/metrics.md: there are no outcomes with the name "${name}".`);
+    missing.delete(name);
+    return `<!-- generated: ${name} -->\n\n${table(outcomes)}\n\n<!-- end -->`;
+  });
+  if (missing.size > 0)
+    throw new Error(
+      `docs/metrics.md: add <!-- generated: NAME --> and <!-- end --> for ${[...missing].join(', ')}.`,
+    );
+  return text;
+}
+
+function table(outcomes: Outcomes): string {
+  const rows = Object.entries(outcomes).map(
+    ([value, { doc }]) => `| \`${value}\` | ${doc.replaceAll('|', '\\|')} |`,
+  );
+  return ['| value | meaning |', '| --- | --- |', ...rows].join('\n');
+}
