@@ -1,66 +1,40 @@
-// The tracker as its users run it: a process of its own, found by the lines it logs.
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { resolve } from 'node:path';
-import { until } from './wait.ts';
+// The tracker as a process, with the addresses that it logs.
+import { finished, type Running, startService } from '../scripts/processes.ts';
 
-export interface TrackerProcess {
+export interface TrackerProcess extends Running {
   /** Base URL of the API, such as `http://127.0.0.1:40001`. */
   readonly url: string;
   /** Base URL of the ops port. */
   readonly opsUrl: string;
-  readonly child: ChildProcess;
-  /** What it wrote to standard output and standard error, at most the last 100,000 characters. */
+  /** Standard output and standard error. */
   output(): string;
-  /** Sends a signal and resolves to the exit code once the process ended; `null` when the signal ended it. */
-  end(signal: NodeJS.Signals): Promise<number | null>;
+  /** Sends a signal and returns the exit code, or the signal that ended the process. */
+  end(signal: NodeJS.Signals): Promise<number | NodeJS.Signals>;
 }
 
-const MAIN = resolve('services/tracker/main.ts');
-
-/** Runs `main.ts` with just these variables, until it exits. */
+/** Runs the tracker with only these variables until it exits. */
 export async function runTracker(
-  environment: Record<string, string>,
+  env: Record<string, string>,
   args: readonly string[] = [],
-): Promise<{ exitCode: number | null; output: string }> {
-  const { child, output } = launch(environment, args);
-  const [exitCode] = await once(child, 'exit');
-  return { exitCode, output: output() };
+): Promise<{ exitCode: number | NodeJS.Signals; output: string }> {
+  const { code, stdout, stderr } = await finished(startService('tracker', { env, args }));
+  return { exitCode: code, output: `${stdout}\n${stderr}`.trim() };
 }
 
-/** Starts `main.ts` on free loopback ports and resolves when it listens. */
-export async function startTracker(environment: Record<string, string> = {}): Promise<TrackerProcess> {
-  const { child, output } = launch({
-    TRACKER_LISTEN: '127.0.0.1:0',
-    TRACKER_OPS_LISTEN: '127.0.0.1:0',
-    ...environment,
+/** Starts the tracker on free loopback ports and waits until it listens. */
+export async function startTracker(env: Record<string, string> = {}): Promise<TrackerProcess> {
+  const tracker = startService('tracker', {
+    env: { TRACKER_LISTEN: '127.0.0.1:0', TRACKER_OPS_LISTEN: '127.0.0.1:0', ...env },
   });
-  const address = (message: string): string | undefined =>
-    new RegExp(`"address":"([^"]+)","msg":"${message}"`).exec(output())?.[1];
-  await until(() => child.exitCode !== null || address('listening') !== undefined, 'the tracker listens');
-  if (child.exitCode !== null) throw new Error(`the tracker ended: ${output()}`);
+  const [api, ops] = await Promise.all([tracker.waitFor('listening'), tracker.waitFor('ops listening')]);
   return {
-    url: `http://${address('listening')}`,
-    opsUrl: `http://${address('ops listening')}`,
-    child,
-    output,
+    ...tracker,
+    url: `http://${String(api['address'])}`,
+    opsUrl: `http://${String(ops['address'])}`,
+    output: () => `${tracker.stdout()}\n${tracker.stderr()}`,
     async end(signal) {
-      if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
-      child.kill(signal);
-      await once(child, 'exit');
-      return child.exitCode;
+      tracker.kill(signal);
+      return tracker.exited;
     },
   };
-}
-
-function launch(environment: Record<string, string>, args: readonly string[] = []) {
-  const child = spawn(process.execPath, [MAIN, ...args], {
-    env: environment,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let text = '';
-  const collect = (data: Buffer): void => void (text = `${text}${data.toString()}`.slice(-100_000));
-  child.stdout.on('data', collect);
-  child.stderr.on('data', collect);
-  return { child, output: () => text };
 }

@@ -60,19 +60,19 @@ describe('a tracker process', () => {
 
   test('takes new tokens without a restart, and no request meets a gap', async () => {
     const path = join(mkdtempSync(join(tmpdir(), 'rustory-tokens-')), 'tokens');
-    writeFileSync(path, 'first-token-of-the-grid\n');
+    writeFileSync(path, 'first-token-of-the-network\n');
     const { url, output } = await start({ TRACKER_TOKENS_FILE: path });
     const status = async (token: string): Promise<number> =>
       (await fetch(`${url}/api/v1/ping`, { headers: { Authorization: `Bearer ${token}` } })).status;
-    expect(await status('first-token-of-the-grid')).toBe(200);
-    expect(await status('second-token-of-the-grid')).toBe(401);
-    writeFileSync(path, 'first-token-of-the-grid\nsecond-token-of-the-grid\n');
+    expect(await status('first-token-of-the-network')).toBe(200);
+    expect(await status('second-token-of-the-network')).toBe(401);
+    writeFileSync(path, 'first-token-of-the-network\nsecond-token-of-the-network\n');
     await until(async () => {
-      expect(await status('first-token-of-the-grid')).toBe(200);
-      return (await status('second-token-of-the-grid')) === 200;
+      expect(await status('first-token-of-the-network')).toBe(200);
+      return (await status('second-token-of-the-network')) === 200;
     }, 'the second token is valid');
     rmSync(dirname(path), { recursive: true });
-    expect(output()).not.toContain('token-of-the-grid');
+    expect(output()).not.toContain('token-of-the-network');
   });
 
   test.each(['SIGTERM', 'SIGINT'] as const)('ends cleanly on %s', async (signal) => {
@@ -85,18 +85,18 @@ describe('a tracker process', () => {
   test('is unready while it drains, still answers, and asks clients to leave', async () => {
     const tracker = await start();
     expect((await register(tracker.url)).headers.get('connection')).not.toBe('close');
-    tracker.child.kill('SIGTERM');
+    tracker.kill('SIGTERM');
     await until(() => tracker.output().includes('"msg":"stopping"'), 'it is stopping');
     expect((await fetch(`${tracker.opsUrl}/readyz`)).status).toBe(503);
     expect((await register(tracker.url)).headers.get('connection')).toBe('close');
-    await until(() => tracker.child.exitCode === 0, 'it ended');
+    expect(await tracker.exited).toBe(0);
   });
 
   test('shows every problem of its configuration and exits with 78', async () => {
     const { exitCode, output } = await runTracker({ TRACKER_TTL_SECONDS: 'x', TRACKER_LISTEN: 'nowhere' });
     expect(exitCode).toBe(78);
-    expect(output).toContain('TRACKER_TTL_SECONDS must be');
-    expect(output).toContain('TRACKER_LISTEN must be');
+    expect(output).toContain('TRACKER_TTL_SECONDS: "x" is not');
+    expect(output).toContain('TRACKER_LISTEN: "nowhere" is not');
   });
 
   test('does not start open to the world by accident', async () => {
@@ -119,7 +119,7 @@ describe('a tracker process', () => {
     expect(output).toContain('TRACKER_TTL_SECONDS=60');
     expect(await runTracker({}, ['--version'])).toMatchObject({
       exitCode: 0,
-      output: expect.stringMatching(/^tracker \d/),
+      output: expect.stringMatching(/^rustory-tracker \d/),
     });
   });
 });
