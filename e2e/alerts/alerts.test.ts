@@ -3,10 +3,10 @@ import { copyFileSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { stringify } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { attempt } from '../../testing/command.ts';
 import { ensurePromtool } from '../../testing/promtool.ts';
-import { RELAY, render, TRACKER } from '../../testing/charts.ts';
+import { RELAY, render, TRACKER, UMBRELLA, valueAt } from '../../testing/charts.ts';
 import { missingOf } from '../../testing/promql.ts';
 import { metricsOf } from '../../testing/series.ts';
 
@@ -27,6 +27,10 @@ function names(pattern: string, extension: string): string[] {
   return globSync(pattern, { cwd: ROOT })
     .map((path) => basename(path, extension))
     .toSorted();
+}
+
+function valuesOf(chart: string): unknown {
+  return parse(readFileSync(join(ROOT, chart, 'values.yaml'), 'utf8'));
 }
 
 /** The rules of a chart, as installed. */
@@ -119,6 +123,26 @@ describe('the runbooks', () => {
     const mentioned = text.match(/\b(?:rustory_(?:tracker|relay)|process|nodejs)_[a-z0-9_]+/g) ?? [];
     const isKnown = (name: string): boolean => known.has(name) || known.has(`${name}_count`);
     expect(mentioned.filter((name) => !isKnown(name))).toEqual([]);
+  });
+
+  test.each(texts)('$path contains only label values that the services expose', async ({ text }) => {
+    const known = await metricsOf();
+    const unknown = [...text.matchAll(/\b(rustory_\w+)\{(\w+)="([^"]+)"/g)].filter(
+      ([, metric = '', label = '', value = '']) => !known.get(metric)?.get(label)?.has(value),
+    );
+    expect(unknown.map(([expression]) => expression)).toEqual([]);
+  });
+
+  test.each(texts)('$path contains only values of the charts', ({ text }) => {
+    const named = [...text.matchAll(/`(tracker|relay|redis)((?:\.\w+)+)`/g)];
+    const unknown = named.filter(([, chart = '', path = '']) => {
+      const values =
+        chart === 'redis'
+          ? valueAt(valuesOf(UMBRELLA), 'redis')
+          : valuesOf(chart === 'tracker' ? TRACKER : RELAY);
+      return valueAt(values, ...path.split('.').slice(1)) === undefined;
+    });
+    expect(unknown.map(([value]) => value)).toEqual([]);
   });
 
   test.each(texts)('$path contains only variables of the services', ({ text }) => {
