@@ -3,7 +3,7 @@ import { randomBytes, randomInt } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { loadCipher } from '../services/private-network/cipher.ts';
 import type { SwarmKey } from '../services/private-network/key.ts';
-import type { Relay } from '../scripts/local-network.ts';
+import type { RelayAddress } from './load-devices.ts';
 
 const cipher = loadCipher();
 
@@ -11,8 +11,8 @@ const cipher = loadCipher();
 export const GREETING = Buffer.from('\x13/multistream/1.0.0\n');
 
 /** A raw TCP connection; received bytes are dropped. */
-export function connectRaw({ address }: Pick<Relay, 'address'>): Socket {
-  return connect(Number(address.split('/')[4]), '127.0.0.1')
+export function connectRaw({ address }: RelayAddress): Socket {
+  return connect(Number(address.toString().split('/')[4]), '127.0.0.1')
     .on('error', () => {})
     .resume();
 }

@@ -1,16 +1,18 @@
-// Devices for load: real libp2p nodes, many in one process, that speak to a relay with the stock client's messages.
+// Devices for load: real libp2p nodes, many in one process, with the messages of the stock client.
+import { randomBytes } from 'node:crypto';
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2';
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { identify } from '@libp2p/identify';
 import type { Libp2p, Stream } from '@libp2p/interface';
 import { pbStream } from '@libp2p/utils';
-import { multiaddr } from '@multiformats/multiaddr';
+import { multiaddr, type Multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import {
   HopMessage,
   Status,
   StopMessage,
 } from '../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
+import { WAIT_TIMEOUT_MS } from '../scripts/deadlines.ts';
 import { until } from './wait.ts';
 import { loadCipher } from '../services/private-network/cipher.ts';
 import type { SwarmKey } from '../services/private-network/key.ts';
@@ -25,28 +27,35 @@ const LIMITS = {
   maxStreamsPerConnection: 1024,
   maxParallelDials: 64,
 };
+const CHUNK = randomBytes(64 * 1024);
 const cipher = loadCipher();
 
-/** How long one step of a device may take, in milliseconds: the machine is busy with many. */
-const PATIENCE_MS = 60_000;
+/** A relay in this process or another one. */
+export interface RelayAddress {
+  readonly address: string | Multiaddr;
+}
 
-/** A device; with `on` it can be reached through circuits of that relay. */
-export async function startDevice(key: SwarmKey, on?: Pick<Relay, 'address'>): Promise<Libp2p> {
-  const stack = createTransportStack({ identity: await generateKeyPair('Ed25519'), key, cipher, limits: LIMITS });
+/** A device. With `relay` it has a reservation there. */
+export async function startDevice(key: SwarmKey, relay?: RelayAddress): Promise<Libp2p> {
+  const stack = createTransportStack({
+    identity: await generateKeyPair('Ed25519'),
+    key,
+    cipher,
+    limits: LIMITS,
+  });
   const node = await createLibp2p({
     ...stack,
     transports: [...stack.transports, circuitRelayTransport()],
-    addresses: { listen: on === undefined ? [] : [`${on.address}/p2p-circuit`] },
+    addresses: { listen: relay === undefined ? [] : [`${relay.address.toString()}/p2p-circuit`] },
     services: { identify: identify({ runOnConnectionOpen: false }) },
   });
-  if (on !== undefined)
-    await until(() => node.getMultiaddrs().length > 0, 'the device has reserved', PATIENCE_MS);
+  if (relay !== undefined) await until(() => node.getMultiaddrs().length > 0, 'the device has a reservation');
   return node;
 }
 
-/** Asks for a reservation and answers the status. */
-export async function reserve(device: Libp2p, relay: Pick<Relay, 'address'>): Promise<string | undefined> {
-  const signal = AbortSignal.timeout(PATIENCE_MS);
+/** Requests a reservation and returns the status of the answer. */
+export async function reserve(device: Libp2p, relay: RelayAddress): Promise<string | undefined> {
+  const signal = AbortSignal.timeout(WAIT_TIMEOUT_MS);
   const stream = await device.dialProtocol(multiaddr(relay.address), HOP, { signal });
   const messages = pbStream(stream).pb(HopMessage);
   await messages.write({ type: HopMessage.Type.RESERVE }, { signal });
@@ -55,59 +64,73 @@ export async function reserve(device: Libp2p, relay: Pick<Relay, 'address'>): Pr
   return status;
 }
 
-/** A stream to a device, or to a peer id, through the relay. */
+/** Opens a stream to a device, or to a peer id, through the relay. */
 export async function dialThrough(
-  relay: Pick<Relay, 'address'>,
+  relay: RelayAddress,
   from: Libp2p,
   to: Libp2p | string,
   protocol: string,
 ): Promise<Stream> {
   const peerId = typeof to === 'string' ? to : to.peerId.toString();
-  const address = multiaddr(`${relay.address}/p2p-circuit/p2p/${peerId}`);
-  const signal = AbortSignal.timeout(PATIENCE_MS);
+  const address = multiaddr(`${relay.address.toString()}/p2p-circuit/p2p/${peerId}`);
+  const signal = AbortSignal.timeout(WAIT_TIMEOUT_MS);
   return from.dialProtocol(address, protocol, { signal, runOnLimitedConnection: true });
 }
 
-/** A circuit by its bare messages: a stream to the target, with nothing spoken inside it yet. */
-export async function openBareCircuit(
-  relay: Pick<Relay, 'address'>,
-  from: Libp2p,
-  to: Libp2p,
-): Promise<Stream> {
-  const signal = AbortSignal.timeout(PATIENCE_MS);
+/** Opens a circuit without a connection inside it: a stream of bytes to the target. */
+export async function openBareCircuit(relay: RelayAddress, from: Libp2p, to: Libp2p): Promise<Stream> {
+  const signal = AbortSignal.timeout(WAIT_TIMEOUT_MS);
   const stream = await from.dialProtocol(multiaddr(relay.address), HOP, { signal, maxOutboundStreams: 1024 });
   const messages = pbStream(stream).pb(HopMessage);
   const peer = { id: to.peerId.toMultihash().bytes, addrs: [] };
   await messages.write({ type: HopMessage.Type.CONNECT, peer }, { signal });
   const { status } = await messages.read({ signal });
-  if (status !== Status.OK) throw new Error(`a circuit was answered ${status}`);
+  if (status !== Status.OK) throw new Error(`The relay answered CONNECT with ${status}.`);
   return messages.unwrap().unwrap();
 }
 
-/** Makes a device accept every circuit by its bare messages, and never read from it. */
+/** Makes a device accept every bare circuit and never read from it. */
 export async function acceptAndNeverRead(device: Libp2p): Promise<void> {
   await acceptBareCircuits(device, (stream) => stream.pause());
 }
 
-/** Makes a device accept every circuit by its bare messages: what comes through is not spoken, only bytes. */
-export async function acceptBareCircuits(device: Libp2p, take: (stream: Stream) => void): Promise<void> {
+/** Makes a device accept every bare circuit. */
+export async function acceptBareCircuits(device: Libp2p, use: (stream: Stream) => void): Promise<void> {
   const accept = async (stream: Stream): Promise<void> => {
     const messages = pbStream(stream).pb(StopMessage);
     await messages.read();
     await messages.write({ type: StopMessage.Type.STATUS, status: Status.OK });
-    take(messages.unwrap().unwrap());
+    use(messages.unwrap().unwrap());
   };
   await device.unhandle(STOP).catch(() => {});
   await device.handle(STOP, accept, { maxInboundStreams: 1024, runOnLimitedConnection: true });
 }
 
-/** Sends as fast as the stream takes it; answers when all is handed over. */
+/** Sends as fast as the stream accepts it, until the stream is closed. */
+export function flood(stream: Stream): void {
+  const send = (): void => {
+    while (stream.writeStatus === 'writable' && stream.send(CHUNK));
+  };
+  stream.addEventListener('drain', send);
+  send();
+}
+
+/** Sends as fast as the stream accepts it; resolves when the stream has accepted all bytes. */
 export async function sendBytes(stream: Stream, chunk: Uint8Array, total: number): Promise<void> {
   for (let sent = 0; sent < total; sent += chunk.length) {
     if (stream.send(chunk)) continue;
     await new Promise<void>((resolve, reject) => {
-      stream.addEventListener('drain', () => resolve(), { once: true });
-      stream.addEventListener('close', ({ error }) => reject(error ?? new Error('closed')), { once: true });
+      const onClose = ({ error }: { readonly error?: Error }): void =>
+        reject(error ?? new Error('The stream is closed.'));
+      stream.addEventListener(
+        'drain',
+        () => {
+          stream.removeEventListener('close', onClose);
+          resolve();
+        },
+        { once: true },
+      );
+      stream.addEventListener('close', onClose, { once: true });
     });
   }
 }

@@ -1,22 +1,23 @@
-// A TCP proxy before the relay, for tests of bad lines: it records what it passes on, and can stop passing anything on
-// without closing, as a line does that is cut.
+// A TCP proxy in front of a relay, for tests of bad networks: it records and delays what it forwards, and can stop
+// forwarding without closing any connection.
 import { connect, createServer, type Socket } from 'node:net';
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
 import { onCleanup } from './cleanup.ts';
-import type { Relay } from './relay.ts';
+import type { RelayAddress } from './load-devices.ts';
 
 export interface Proxy {
-  /** Where the relay is reached through it. */
+  /** The address of the relay through the proxy. */
   readonly address: Multiaddr;
-  /** What clients have sent so far, of all connections together, in bytes. */
+  /** All bytes that clients have sent so far. */
   sent(): Buffer;
-  /** From now on nothing passes in either direction. */
+  /** From now on nothing is forwarded in either direction, and no connection is closed. */
   cut(): void;
 }
 
-/** @param delayMs how long everything is under way, in each direction: a far-away device. */
-export async function startProxy(relay: Pick<Relay, 'address'>, delayMs = 0): Promise<Proxy> {
-  const relayPort = Number(relay.address.getComponents()[1]?.value);
+/** @param delayMs delay in each direction, in milliseconds */
+export async function startProxy(relay: RelayAddress, delayMs = 0): Promise<Proxy> {
+  const relayAddress = multiaddr(relay.address);
+  const relayPort = Number(relayAddress.getComponents()[1]?.value);
   const sockets = new Set<Socket>();
   const chunks: Buffer[] = [];
   const server = createServer((client) => {
@@ -26,8 +27,8 @@ export async function startProxy(relay: Pick<Relay, 'address'>, delayMs = 0): Pr
       socket.on('error', () => {}).on('close', () => (client.destroy(), upstream.destroy()));
     }
     client.on('data', (chunk: Buffer) => chunks.push(chunk));
-    passOn(client, upstream, delayMs);
-    passOn(upstream, client, delayMs);
+    forward(client, upstream, delayMs);
+    forward(upstream, client, delayMs);
   });
   const { promise: listening, resolve } = Promise.withResolvers<void>();
   server.listen(0, '127.0.0.1', resolve);
@@ -37,10 +38,9 @@ export async function startProxy(relay: Pick<Relay, 'address'>, delayMs = 0): Pr
     for (const socket of sockets) socket.destroy();
   });
   const bound = server.address();
-  if (typeof bound !== 'object' || bound === null) throw new Error('the proxy does not listen');
-  const text = relay.address.toString().replace(`/tcp/${relayPort}`, `/tcp/${bound.port}`);
+  if (typeof bound !== 'object' || bound === null) throw new Error('The proxy does not listen.');
   return {
-    address: multiaddr(text),
+    address: multiaddr(relayAddress.toString().replace(`/tcp/${relayPort}`, `/tcp/${bound.port}`)),
     sent: () => Buffer.concat(chunks),
     cut() {
       for (const socket of sockets) {
@@ -52,8 +52,8 @@ export async function startProxy(relay: Pick<Relay, 'address'>, delayMs = 0): Pr
   };
 }
 
-// A line holds what is under way, so nothing here waits for the far end to take it.
-function passOn(from: Socket, to: Socket, delayMs: number): void {
+// A network keeps what is in flight, so with a delay the proxy does not wait for the receiver.
+function forward(from: Socket, to: Socket, delayMs: number): void {
   if (delayMs === 0) from.pipe(to);
   else
     from.on('data', (chunk: Buffer) => {

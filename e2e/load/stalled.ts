@@ -12,6 +12,7 @@ import { createContainer } from '../../testing/container.ts';
 import {
   acceptAndNeverRead,
   dialThrough,
+  flood,
   metric,
   openBareCircuit,
   sendBytes,
@@ -57,14 +58,6 @@ async function probe(): Promise<number> {
   const seconds = (performance.now() - started) / 1000;
   await Promise.all([source.stop(), target.stop()]);
   return PROBE_BYTES / 1e6 / seconds;
-}
-
-function flood(stream: Stream): void {
-  const pour = (): void => {
-    while (stream.status === 'open' && stream.send(chunk));
-  };
-  stream.addEventListener('drain', pour);
-  pour();
 }
 
 try {

@@ -1,40 +1,10 @@
-import { randomBytes } from 'node:crypto';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { cleanUp } from '../../testing/cleanup.ts';
-import { acceptAndNeverRead, acceptBareCircuits, openBareCircuit } from '../../testing/load-devices.ts';
-import type { Stream } from '@libp2p/interface';
+import { acceptAndNeverRead, flood, openBareCircuit } from '../../testing/load-devices.ts';
 import { until } from '../../testing/wait.ts';
-import {
-  connectTo,
-  dialEcho,
-  exchange,
-  hop,
-  muxers,
-  startPeer,
-  startRelay,
-  type Relay,
-} from '../../testing/relay.ts';
+import { connectTo, dialEcho, exchange, hop, muxers, startPeer, startRelay } from '../../testing/relay.ts';
 
 afterEach(cleanUp);
-
-const CHUNK = randomBytes(64 * 1024);
-
-/** Enough for a circuit without a rate limit to carry many megabytes. */
-const MEASUREMENT_MS = 500;
-
-/** Sends without end, as fast as the stream accepts it. */
-function flood(stream: Stream): void {
-  const pour = (): void => {
-    while (stream.writeStatus === 'writable' && stream.send(CHUNK));
-  };
-  stream.addEventListener('drain', pour);
-  pour();
-}
-
-/** The relay's address as text. */
-function textOf({ address }: Relay): { address: string } {
-  return { address: address.toString() };
-}
 
 describe('a circuit', () => {
   test.each([
@@ -70,93 +40,6 @@ describe('a circuit', () => {
     expect(await relay.metric('rustory_relay_circuits')).toBe(0);
   });
 
-  test.each([
-    { limit: { circuits: 1 }, reason: 'circuits' },
-    { limit: { circuitsPerPeer: 1 }, reason: 'source' },
-  ])('above the limit is refused, and running circuits go on ($reason)', async ({ limit, reason }) => {
-    const relay = await startRelay({ limits: limit });
-    const [source, target, other] = [await startPeer(), await startPeer(relay), await startPeer(relay)];
-    const stream = await dialEcho(source, relay, target);
-    expect((await hop(source, relay, connectTo(other))).status).toBe('RESOURCE_LIMIT_EXCEEDED');
-    expect(await relay.metric(`rustory_relay_circuit_requests_total{outcome="${reason}"}`)).toBe(1);
-    const { sent, received } = await exchange(stream, 100_000);
-    expect(received).toBe(sent);
-  });
-
-  test('to a target at its limit is refused for every source', async () => {
-    const relay = await startRelay({ limits: { circuitsPerPeer: 1 } });
-    const [source, other, target] = [await startPeer(), await startPeer(), await startPeer(relay)];
-    const stream = await dialEcho(source, relay, target);
-    expect((await hop(other, relay, connectTo(target))).status).toBe('RESOURCE_LIMIT_EXCEEDED');
-    expect(await relay.metric('rustory_relay_circuit_requests_total{outcome="target"}')).toBe(1);
-    expect((await exchange(stream, 1_000)).bytes).toBe(1_000);
-  });
-
-  test('ends at its maximum of bytes', async () => {
-    const relay = await startRelay({ limits: { circuitBytes: 1024 * 1024 } });
-    const [source, target] = [await startPeer(), await startPeer(relay)];
-    await expect(exchange(await dialEcho(source, relay, target), 2 * 1024 * 1024)).rejects.toThrow();
-    await until(
-      async () => (await relay.metric('rustory_relay_circuits_ended_total{reason="bytes"}')) === 1,
-      'the circuit is counted',
-    );
-    expect(await relay.metric('rustory_relay_circuits')).toBe(0);
-  });
-
-  test('ends at its maximum duration', async () => {
-    const relay = await startRelay({ limits: { circuitSeconds: 1 } });
-    const [source, target] = [await startPeer(), await startPeer(relay)];
-    const stream = await dialEcho(source, relay, target);
-    await until(() => stream.status !== 'open', 'the stream is closed');
-    await until(
-      async () => (await relay.metric('rustory_relay_circuits_ended_total{reason="duration"}')) === 1,
-      'the circuit is counted',
-    );
-  });
-
-  test('ends at its idle timeout', async () => {
-    const relay = await startRelay({ limits: { circuitIdleSeconds: 1 } });
-    const [source, target] = [await startPeer(), await startPeer(relay)];
-    const stream = await dialEcho(source, relay, target);
-    await until(() => stream.status !== 'open', 'the stream is closed');
-    await until(
-      async () => (await relay.metric('rustory_relay_circuits_ended_total{reason="idle"}')) === 1,
-      'the circuit is counted',
-    );
-  });
-
-  test.each([
-    { of: 'the circuit', limit: { circuitBytesPerSecond: 1024 * 1024 } },
-    { of: 'the peer', limit: { peerBytesPerSecond: 1024 * 1024 } },
-  ])('with a rate limit of $of carries all bytes', async ({ limit }) => {
-    const relay = await startRelay({ limits: limit });
-    const [source, target] = [await startPeer(), await startPeer(relay)];
-    const { sent, received, bytes } = await exchange(await dialEcho(source, relay, target), 1024 * 1024);
-    expect([bytes, received]).toEqual([1024 * 1024, sent]);
-  });
-
-  test.each([
-    { of: 'a circuit', limit: 'circuitBytesPerSecond', circuits: 1 },
-    { of: 'all circuits of a peer', limit: 'peerBytesPerSecond', circuits: 3 },
-  ])('is slowed down to the rate limit of $of, and stays open', async ({ limit, circuits }) => {
-    const [rate, buffer] = [64 * 1024, 256 * 1024];
-    const relay = await startRelay({ limits: { [limit]: rate, circuitBufferBytes: buffer } });
-    const [source, target] = [await startPeer(), await startPeer(relay)];
-    await acceptBareCircuits(target, (stream) => stream.addEventListener('message', () => {}));
-    const startedMs = performance.now();
-    const streams = await Promise.all(
-      Array.from({ length: circuits }, async () => openBareCircuit(textOf(relay), source, target)),
-    );
-    for (const stream of streams) flood(stream);
-    await until(() => performance.now() - startedMs > MEASUREMENT_MS, 'the measurement is long enough');
-    const relayed = await relay.metric('rustory_relay_relayed_bytes_total{direction="to_target"}');
-    const seconds = (performance.now() - startedMs) / 1000;
-    expect(relayed).toBeGreaterThan(rate);
-    // The burst, the rate, and one buffer of each circuit that was read before the limiter paused it.
-    expect(relayed).toBeLessThanOrEqual(rate * (1 + seconds) + circuits * buffer);
-    expect(streams.map(({ status }) => status)).toEqual(streams.map(() => 'open'));
-  });
-
   test('is reset for its source when its target is killed', async () => {
     const relay = await startRelay();
     const [source, target] = [await startPeer(), await startPeer(relay)];
@@ -181,7 +64,7 @@ test('receivers that never read slow down their senders only', async () => {
   const [target, other] = [await startPeer(relay), await startPeer(relay)];
   await acceptAndNeverRead(target);
   const senders = await Promise.all(
-    Array.from({ length: 8 }, async () => openBareCircuit(textOf(relay), await startPeer(), target)),
+    Array.from({ length: 8 }, async () => openBareCircuit(relay, await startPeer(), target)),
   );
   for (const sender of senders) flood(sender);
   await until(

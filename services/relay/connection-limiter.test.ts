@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { generateKeyPair } from '@libp2p/crypto/keys';
@@ -7,6 +6,7 @@ import { authenticate, connectRaw, GREETING } from '../../testing/attacks.ts';
 import { swarmKey } from '../../testing/relay-config.ts';
 import { until } from '../../testing/wait.ts';
 import { generateSwarmKey } from '../private-network/key.ts';
+import { flood } from '../../testing/load-devices.ts';
 import { startProxy } from '../../testing/proxy.ts';
 import {
   dialEcho,
@@ -22,8 +22,8 @@ import {
 afterEach(cleanUp);
 
 /** A raw TCP connection to the relay, closed after the test. */
-function open({ address }: Pick<Relay, 'address'>): Socket {
-  const socket = connectRaw({ address: address.toString() });
+function open(relay: Relay): Socket {
+  const socket = connectRaw(relay);
   onCleanup(() => socket.destroy());
   return socket;
 }
@@ -180,12 +180,7 @@ describe('a connection', () => {
     const source = await startPeer();
     const stream = await dialEcho(source, relay, target);
     proxy.cut();
-    const chunk = randomBytes(64 * 1024);
-    const pour = (): void => {
-      while (stream.writeStatus === 'writable' && stream.send(chunk));
-    };
-    stream.addEventListener('drain', pour);
-    pour();
+    flood(stream);
     await until(
       async () => (await relay.metric('rustory_relay_stuck_connections_closed_total')) === 1,
       'the connection is closed',
