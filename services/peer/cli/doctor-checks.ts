@@ -153,7 +153,7 @@ export async function checkRelays(
       findings.push({
         subject: 'relay',
         state: 'failed',
-        detail: `${relay}: ${failed.stage}: ${failed.reason}`,
+        detail: `${relay}: ${failed.stage}: ${failed.reason}.`,
         advice: adviceFor(failed.stage, fingerprint),
       });
     }

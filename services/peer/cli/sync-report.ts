@@ -63,7 +63,7 @@ function showFailures(reports: readonly PullReport[], screen: Screen): void {
   for (const { peerId, attempts, error } of reports) {
     // Failed attempts before a sync that worked are not shown.
     if (error === undefined) continue;
-    screen.note(shortenPeerIds(`${peerId}: ${error}`));
+    screen.note(shortenPeerIds(`${peerId}: ${error}.`));
     for (const attempt of formatAttempts(attempts))
       for (const line of wrap(shortenPeerIds(attempt), screen.columns, '  ', '    ')) screen.note(line);
   }

@@ -146,7 +146,7 @@ function parseToken(text: string): string {
 function parseRelay(text: string): string {
   const components = componentsOf(text);
   if (components === undefined)
-    throw new Error(`${quote(text)} is not a multiaddr such as /dns4/relay.lan/tcp/4001/p2p/12D3KooW….`);
+    throw new Error(`${quote(text)} is not a multiaddr such as /dns4/relay.lan/tcp/4001/p2p/PEER_ID.`);
   if (components.length < 2 || components.at(-1)?.name !== 'p2p')
     throw new Error(`${quote(text)} does not end in /p2p/ and the peer id of the relay.`);
   return text;

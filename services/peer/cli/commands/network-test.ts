@@ -67,7 +67,7 @@ function checkTestable({ trackers }: PeerConfig, relays: readonly string[]): voi
 
 function describeFailure(relay: string, error: unknown): string {
   const text = describeError(error);
-  return text.startsWith(relay) ? text : `${relay}: ${text}`;
+  return text.startsWith(relay) ? `${text}.` : `${relay}: ${text}.`;
 }
 
 /** The configuration with the first token of a file that is bound to no user, which a temporary user requires. */
