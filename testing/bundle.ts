@@ -1,10 +1,9 @@
 // The bundles of `npm run build` for tests that run them.
 import { execFileSync } from 'node:child_process';
-import { existsSync, globSync, mkdtempSync, rmSync, statSync, symlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, globSync, statSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ServiceName } from '../scripts/processes.ts';
-import { onCleanup } from './cleanup.ts';
+import { makeTestDirectory } from './network.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 
@@ -29,8 +28,7 @@ function isUpToDate(bundle: string): boolean {
 
 /** Builds in a directory of its own, because the build writes to `dist` of its working directory. */
 function buildElsewhere(): string {
-  const directory = mkdtempSync(join(tmpdir(), 'rustory-build-'));
-  onCleanup(() => rmSync(directory, { recursive: true, force: true }));
+  const directory = makeTestDirectory();
   for (const name of ['services', 'node_modules']) symlinkSync(join(ROOT, name), join(directory, name));
   execFileSync(process.execPath, [join(ROOT, 'scripts/build.ts')], { cwd: directory });
   return join(directory, 'dist');

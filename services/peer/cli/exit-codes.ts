@@ -25,7 +25,7 @@ const EXITS_BY_ERROR_CODE: Readonly<Record<string, ExitName>> = {
   EPIPE: 'ok',
 };
 
-/** Ends a command. The message says what is wrong, the advice what to do; both are whole sentences. */
+/** Ends a command. The message describes what is wrong, the advice describes what to do; both are whole sentences. */
 export class CommandError extends Error {
   override readonly name = 'CommandError';
   readonly code = 'COMMAND_FAILED';
@@ -44,7 +44,7 @@ export function exitOf(error: unknown): ExitName {
   return error instanceof CommandError ? error.exit : (EXITS_BY_ERROR_CODE[errorCode(error)] ?? 'failure');
 }
 
-/** What to do about an error, where it says so. */
+/** What to do about an error; `undefined` when the error has no advice. */
 export function adviceOf(error: unknown): string | undefined {
   if (typeof error !== 'object' || error === null || !('advice' in error)) return undefined;
   return typeof error.advice === 'string' ? error.advice : undefined;

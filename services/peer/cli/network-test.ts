@@ -9,6 +9,7 @@ import { multiaddr } from '@multiformats/multiaddr';
 import { monotonicMs, unixSeconds } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
 import { VERSION } from '../../shared/program.ts';
+import { anySignal } from '../../shared/signals.ts';
 import type { PeerConfig } from '../config/config.ts';
 import type { TrackerClient } from '../discovery/tracker-client.ts';
 import type { Entry } from '../history/entry.ts';
@@ -136,7 +137,7 @@ async function reserve(
 ): Promise<TestReservation> {
   let relay = given;
   if (peerIdOf(given) === undefined) {
-    const deadline = AbortSignal.any([signal, AbortSignal.timeout(CONNECT_TIMEOUT_MS)]);
+    const deadline = anySignal(signal, AbortSignal.timeout(CONNECT_TIMEOUT_MS));
     const connection = await node.libp2p.dial(multiaddr(given), { signal: deadline });
     relay = `${given}/p2p/${connection.remotePeer.toString()}`;
   }

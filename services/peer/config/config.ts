@@ -12,7 +12,7 @@ import {
   expandHome,
   type SettingName,
   type Settings,
-  type Surroundings,
+  type UserEnvironment,
 } from './settings.ts';
 
 export const PROGRAM = {
@@ -114,7 +114,7 @@ export interface ConfigSources {
 
 /** All settings, in the order of the table. */
 export function listSettings(environment: NodeJS.ProcessEnv = process.env): Setting[] {
-  return toSettings(createSettings(surroundingsOf(environment)));
+  return toSettings(createSettings(userEnvironmentOf(environment)));
 }
 
 /** Whether the environment allows colors: https://no-color.org */
@@ -128,14 +128,14 @@ export function wantsColor(environment: NodeJS.ProcessEnv = process.env): boolea
  * @throws ConfigError with all problems at once. Each is a sentence that begins with its flag, variable or key.
  */
 export function readPeerConfig({ flags = {}, path, environment = process.env }: ConfigSources): PeerConfig {
-  const surroundings = surroundingsOf(environment);
-  const { home } = surroundings;
-  const defaultPath = environment[FILE_VARIABLE]?.trim() || join(surroundings.config, 'config.toml');
+  const userEnvironment = userEnvironmentOf(environment);
+  const { home } = userEnvironment;
+  const defaultPath = environment[FILE_VARIABLE]?.trim() || join(userEnvironment.config, 'config.toml');
   const filePath = expandHome(path ?? defaultPath, home);
   const problems: string[] = [];
   const file = readConfigFile(filePath, problems);
   // Keys without a path of their own are beside the file in use.
-  const table = createSettings({ ...surroundings, config: dirname(filePath) });
+  const table = createSettings({ ...userEnvironment, config: dirname(filePath) });
   const settings = toSettings(table).map((setting) =>
     readSetting(setting, table[setting.name], { flags, environment, file, problems }),
   );
@@ -233,7 +233,7 @@ function toDomain(values: Settings) {
 }
 
 /** The user, and the directory of the configuration: the one of XDG only when it exists, because `rr` uses ~/.config. */
-function surroundingsOf(environment: NodeJS.ProcessEnv): Surroundings {
+function userEnvironmentOf(environment: NodeJS.ProcessEnv): UserEnvironment {
   const home = environment['HOME'] || homedir();
   const xdg = environment['XDG_CONFIG_HOME'] ?? '';
   const xdgConfig = join(xdg, 'rustory');

@@ -30,7 +30,7 @@ const NO_ADDRESS = 'none';
 const ESCAPED_IN_RUST = /[ !"#%&',:;=@_`~-]/;
 
 /** The user and the directories that defaults and `~` depend on. */
-export interface Surroundings {
+export interface UserEnvironment {
   readonly home: string;
   /** The login name. */
   readonly user: string;
@@ -38,7 +38,7 @@ export interface Surroundings {
   readonly config: string;
 }
 
-export function createSettings({ home, user, config }: Surroundings) {
+export function createSettings({ home, user, config }: UserEnvironment) {
   const path = (fallback: string, doc: string) => parsed((text) => expandHome(text, home), { fallback, doc });
   return {
     dbPath: path('~/.rustory/history.db', 'SQLite database of the history. rr can use the same file.'),
@@ -165,7 +165,7 @@ function parseListen(text: string): string[] {
   return addresses;
 }
 
-/** The parts of a multiaddr; `undefined` when the text is not one. */
+/** The components of a multiaddr; `undefined` when the text is not one. */
 function componentsOf(text: string): Component[] | undefined {
   try {
     return multiaddr(text).getComponents();
