@@ -13,16 +13,16 @@ afterEach(cleanUp);
 
 interface TestTracker {
   readonly client: TrackerClient;
-  /** What it was told: `register` with the addresses, or `unregister`. */
-  readonly told: string[];
+  /** The requests it received: `register` with the addresses, or `unregister`. */
+  readonly requests: string[];
   status: number;
 }
 
 async function startTracker(): Promise<TestTracker> {
-  const told: string[] = [];
+  const requests: string[] = [];
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { addrs } = JSON.parse(await text(request)) as { addrs?: string[] };
-    told.push(`${request.url?.split('/').at(-1)} ${addrs?.join(' ') ?? ''}`.trim());
+    requests.push(`${request.url?.split('/').at(-1)} ${addrs?.join(' ') ?? ''}`.trim());
     response.writeHead(tracker.status, { 'Content-Type': 'application/json' });
     response.end(JSON.stringify({ ok: true, ttl_sec: 60, removed: true }));
   }
@@ -35,7 +35,7 @@ async function startTracker(): Promise<TestTracker> {
   });
   const { port } = server.address() as AddressInfo;
   const client = createTrackerClient({ url: `http://127.0.0.1:${port}`, token: undefined });
-  const tracker: TestTracker = { client, told, status: 200 };
+  const tracker: TestTracker = { client, requests, status: 200 };
   return tracker;
 }
 
@@ -65,62 +65,62 @@ function startHeartbeat(trackers: readonly TestTracker[], intervalMs = 60_000) {
   return { change, stop, lines };
 }
 
-describe('a device', () => {
-  test('registers when it has an address, with every tracker, and unregisters on a clean stop', async () => {
+describe('a heartbeat', () => {
+  test('registers the device with every tracker, and unregisters it at the stop', async () => {
     const trackers = [await startTracker(), await startTracker()];
     const { change, stop, lines } = startHeartbeat(trackers);
     change('/one');
-    for (const { told } of trackers) await until(() => told.length === 1, 'it is registered');
+    for (const { requests } of trackers) await until(() => requests.length === 1, 'it is registered');
     await until(() => lines.some(({ message }) => message === 'registered'), 'it is logged');
     await stop();
-    for (const { told } of trackers) expect(told).toEqual(['register /one', 'unregister']);
+    for (const { requests } of trackers) expect(requests).toEqual(['register /one', 'unregister']);
     const urls = trackers.map(({ client }) => client.url);
     expect(lines).toContainEqual({ trackers: urls, addrs: ['/one'], message: 'registered' });
   });
 
-  test('tells only addresses that it has at that moment, and leaves the list when it has none', async () => {
+  test('registers the current addresses, and unregisters when there are none', async () => {
     const tracker = await startTracker();
     const { change } = startHeartbeat([tracker]);
     change('/one', '/two');
-    await until(() => tracker.told.length === 1, 'it is registered');
+    await until(() => tracker.requests.length === 1, 'it is registered');
     change('/two');
-    await until(() => tracker.told.length === 2, 'it is registered again');
+    await until(() => tracker.requests.length === 2, 'it is registered again');
     change();
-    await until(() => tracker.told.length === 3, 'it has left');
-    expect(tracker.told).toEqual(['register /one /two', 'register /two', 'unregister']);
+    await until(() => tracker.requests.length === 3, 'it is unregistered');
+    expect(tracker.requests).toEqual(['register /one /two', 'register /two', 'unregister']);
   });
 
-  test('registers again before it is forgotten', async () => {
+  test('registers again at each interval', async () => {
     const tracker = await startTracker();
     const { change } = startHeartbeat([tracker], 20);
     change('/one');
-    await until(() => tracker.told.length >= 4, 'it registered four times');
-    expect(new Set(tracker.told)).toEqual(new Set(['register /one']));
+    await until(() => tracker.requests.length >= 4, 'it registered four times');
+    expect(new Set(tracker.requests)).toEqual(new Set(['register /one']));
   });
 
-  test('comes back by itself after a tracker was away, and says each change once', async () => {
+  test('registers again after a tracker failed', async () => {
     const tracker = await startTracker();
     tracker.status = 503;
     const { change, lines } = startHeartbeat([tracker], 20);
     change('/one');
-    await until(() => tracker.told.length >= 3, 'it tried again');
+    await until(() => tracker.requests.length >= 3, 'it tried again');
     tracker.status = 200;
     await until(() => lines.some(({ message }) => message === 'registered'), 'it is registered');
     expect(lines.filter(({ message }) => message === 'registration failed').length).toBeGreaterThan(0);
   });
 
-  test('that never had an address has nothing to take back', async () => {
+  test('does not unregister a device that was never registered', async () => {
     const tracker = await startTracker();
     const { stop } = startHeartbeat([tracker]);
     await stop();
-    expect(tracker.told).toEqual([]);
+    expect(tracker.requests).toEqual([]);
   });
 
-  test('registers what is newest when addresses change quickly', async () => {
+  test('registers the latest addresses when they change quickly', async () => {
     const tracker = await startTracker();
     const { change } = startHeartbeat([tracker]);
     for (let port = 0; port < 50; port += 1) change(`/tcp/${port}`);
-    await until(() => tracker.told.at(-1) === 'register /tcp/49', 'the newest is told');
-    expect(tracker.told.length).toBeLessThan(5);
+    await until(() => tracker.requests.at(-1) === 'register /tcp/49', 'the latest address is registered');
+    expect(tracker.requests.length).toBeLessThan(5);
   });
 });

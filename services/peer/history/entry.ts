@@ -1,8 +1,8 @@
-// One command of the shell history: as the store holds it, and as it travels. Everything that comes from outside
-// passes through here before it reaches the database.
+// One entry of the shell history, in the store and on the wire. Every entry from a peer is validated here before it
+// reaches the database.
 import { describeError } from '../../shared/errors.ts';
 
-/** An entry as the store holds it, named as in the database and on the wire; `ts` is in unix seconds. */
+/** An entry in the store. The names are those of the database and of the wire; `ts` is in Unix seconds. */
 export interface Entry {
   readonly entry_id: string;
   readonly device_id: string;
@@ -18,7 +18,7 @@ export interface Entry {
 }
 
 /**
- * The time as the Rust `time` crate writes it: year, day of the year, hour, minute, second, nanosecond, then the
+ * A time as the Rust `time` crate serializes it: year, day of the year, hour, minute, second, nanosecond, then the
  * offset from UTC in hours, minutes and seconds.
  */
 export type WireTime = readonly [
@@ -33,23 +33,24 @@ export type WireTime = readonly [
   offsetSeconds: number,
 ];
 
+/** An entry on the wire. */
 export type WireEntry = Omit<Entry, 'ts'> & { readonly ts: WireTime };
 
-/** Longest command or directory, in bytes: a quarter of the largest response, because JSON may double its length. */
+/** Maximum size of a command and of a directory in bytes: a quarter of the largest response, as JSON may double it. */
 export const MAX_COMMAND_BYTES = 8 * 1024 * 1024;
 
-/** Longest of the other texts (ids, shell, host name, version), in bytes. */
+/** Maximum size of the other texts (ids, shell, host name, version) in bytes. */
 export const MAX_LABEL_BYTES = 4096;
 
 const MAX_I32 = 2 ** 31 - 1;
 
-/** Least and greatest value of each part of a wire time; the years are those that `Date` and the crate both hold. */
+/** Range of each element of a wire time. The years are those that both `Date` and the crate support. */
 const TIME_BOUNDS: ReadonlyArray<readonly [name: string, min: number, max: number]> = [
   ['year', -9999, 9999],
   ['day of the year', 1, 366],
   ['hour', 0, 23],
   ['minute', 0, 59],
-  // The crate has no leap seconds.
+  // The crate does not support leap seconds.
   ['second', 0, 59],
   ['nanosecond', 0, 999_999_999],
   ['offset hours', -25, 25],
@@ -59,27 +60,27 @@ const TIME_BOUNDS: ReadonlyArray<readonly [name: string, min: number, max: numbe
 
 const DAY_MS = 86_400_000;
 
-/** Thrown for an entry that breaks the contract; says which one of a list, and why. */
+/** An entry from a peer is not valid. */
 export class BadEntryError extends Error {
   override readonly name = 'BadEntryError';
   readonly code = 'BAD_ENTRY';
-  /** Position in the list it came in. */
+  /** Position of the entry in its list. */
   readonly index: number;
 
   constructor(index: number, reason: string) {
-    super(`entry ${index} of the batch ${reason}; nothing of the batch was stored`);
+    super(`Entry ${index} of the batch is not valid: ${reason}. Nothing of the batch was stored.`);
     this.index = index;
   }
 }
 
-/** An entry as it travels. */
+/** Converts an entry for the wire. */
 export function toWire(entry: Entry): WireEntry {
   const { entry_id, device_id, user_id, ts, ...rest } = entry;
   return { entry_id, device_id, user_id, ts: toWireTime(ts), ...rest };
 }
 
 /**
- * Reads the entries of a message; fields that only newer peers know are left out.
+ * Validates the entries of a message. Unknown fields are dropped.
  *
  * @throws BadEntryError for the first entry with a missing, mistyped or oversized field.
  */
@@ -94,10 +95,10 @@ export function fromWire(values: readonly unknown[]): Entry[] {
 }
 
 function readEntry(value: unknown): Entry {
-  if (typeof value !== 'object' || value === null) throw new Error('is no object');
+  if (typeof value !== 'object' || value === null) throw new Error('It is not an object.');
   const fields = value as Record<string, unknown>;
   const entryId = readText(fields, 'entry_id', MAX_LABEL_BYTES);
-  if (entryId === '') throw new Error('has an empty entry_id');
+  if (entryId === '') throw new Error('The field entry_id is empty.');
   return {
     entry_id: entryId,
     device_id: readText(fields, 'device_id', MAX_LABEL_BYTES),
@@ -115,35 +116,35 @@ function readEntry(value: unknown): Entry {
 
 function readText(fields: Record<string, unknown>, name: string, maxBytes: number): string {
   const value = fields[name];
-  if (typeof value !== 'string') throw new Error(`has no text in ${name}`);
-  // A character takes at most three bytes of UTF-8 for each of its UTF-16 units, so short texts need no count.
+  if (typeof value !== 'string') throw new Error(`The field ${name} must be text.`);
+  // A UTF-16 code unit takes at most three bytes of UTF-8, so the size of a short text need not be counted.
   if (value.length * 3 > maxBytes && Buffer.byteLength(value) > maxBytes)
-    throw new Error(`has more than ${maxBytes} bytes in ${name}`);
-  if (!value.isWellFormed()) throw new Error(`has text in ${name} that is no Unicode`);
+    throw new Error(`The field ${name} is larger than ${maxBytes} bytes.`);
+  if (!value.isWellFormed()) throw new Error(`The field ${name} is not well-formed Unicode.`);
   return value;
 }
 
 function readInteger(fields: Record<string, unknown>, name: string, min: number, max: number): number {
   const value = fields[name];
   if (typeof value !== 'number' || !Number.isInteger(value) || value < min || value > max)
-    throw new Error(`has no whole number from ${min} to ${max} in ${name}`);
+    throw new Error(`The field ${name} must be an integer from ${min} to ${max}.`);
   return value;
 }
 
 function toWireTime(seconds: number): WireTime {
   const time = new Date(seconds * 1000);
   const year = time.getUTCFullYear();
-  const ordinal = Math.floor((time.getTime() - startOfYear(year)) / DAY_MS) + 1;
+  const ordinal = Math.floor((time.getTime() - startOfYearMs(year)) / DAY_MS) + 1;
   return [year, ordinal, time.getUTCHours(), time.getUTCMinutes(), time.getUTCSeconds(), 0, 0, 0, 0];
 }
 
 function fromWireTime(value: unknown): number {
   if (!Array.isArray(value) || value.length !== TIME_BOUNDS.length)
-    throw new Error(`has no array of ${TIME_BOUNDS.length} numbers in ts`);
+    throw new Error(`The field ts must be an array of ${TIME_BOUNDS.length} numbers.`);
   const parts = value.map((part: unknown, position) => {
     const [name, min, max] = TIME_BOUNDS[position] ?? ['part', 0, 0];
     if (typeof part !== 'number' || !Number.isInteger(part) || part < min || part > max)
-      throw new Error(`has no ${name} from ${min} to ${max} in ts`);
+      throw new Error(`The ${name} in ts must be an integer from ${min} to ${max}.`);
     return part;
   });
   const [
@@ -157,11 +158,11 @@ function fromWireTime(value: unknown): number {
     offsetMinutes = 0,
     offsetSeconds = 0,
   ] = parts;
-  const days = startOfYear(year) / 1000 + (ordinal - 1) * (DAY_MS / 1000);
+  const days = startOfYearMs(year) / 1000 + (ordinal - 1) * (DAY_MS / 1000);
   return days + (hour - offsetHours) * 3600 + (minute - offsetMinutes) * 60 + second - offsetSeconds;
 }
 
-/** Midnight of January 1st, in unix milliseconds. `Date.UTC` would read the years 0 to 99 as 1900 to 1999. */
-function startOfYear(year: number): number {
+/** Midnight of January 1st in Unix milliseconds. `Date.UTC` would read the years 0 to 99 as 1900 to 1999. */
+function startOfYearMs(year: number): number {
   return new Date(0).setUTCFullYear(year, 0, 1);
 }

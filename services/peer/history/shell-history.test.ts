@@ -7,7 +7,7 @@ const from: Provenance = {
   deviceId: 'laptop',
   hostname: 'laptop.lan',
   version: '0.1.0',
-  now: 1_700_000_100,
+  importUnixSeconds: 1_700_000_100,
 };
 
 const read = (shell: 'bash' | 'zsh' | 'fish', text: string | Buffer) =>
@@ -15,16 +15,16 @@ const read = (shell: 'bash' | 'zsh' | 'fish', text: string | Buffer) =>
 const idsOf = (text: string, more: Partial<Provenance> = {}): string[] =>
   [...toEntries(read('bash', text), { ...from, ...more })].map(({ entry_id }) => entry_id);
 
-describe('a history file', () => {
+describe('parseHistory', () => {
   test.each([
     ['/home/ada/.bash_history', 'bash'],
     ['.zsh_history', 'zsh'],
     ['/home/ada/.local/share/fish/fish_history', 'fish'],
     ['history.txt', undefined],
     ['/home/bash/history.txt', undefined],
-  ])('named %s is of %s', (path, shell) => expect(guessShell(path)).toBe(shell));
+  ])('guessShell of %s is %s', (path, shell) => expect(guessShell(path)).toBe(shell));
 
-  test('of bash is one command a line', () => {
+  test('parses one command per line of a bash file', () => {
     expect(read('bash', 'ls\n\n  cd /tmp  \n#comment\n').map(({ command }) => command)).toEqual([
       'ls',
       'cd /tmp',
@@ -32,38 +32,38 @@ describe('a history file', () => {
     ]);
   });
 
-  test('of bash with times holds commands of several lines', () => {
+  test('parses commands of several lines in a bash file with times', () => {
     expect(read('bash', 'old\n#1700000000\nfor i in 1 2\ndo echo $i\ndone\n#1700000005\nls\n')).toEqual([
-      { command: 'old', time: undefined, durationMs: 0 },
-      { command: 'for i in 1 2\ndo echo $i\ndone', time: 1_700_000_000, durationMs: 0 },
-      { command: 'ls', time: 1_700_000_005, durationMs: 0 },
+      { command: 'old', unixSeconds: undefined, durationMs: 0 },
+      { command: 'for i in 1 2\ndo echo $i\ndone', unixSeconds: 1_700_000_000, durationMs: 0 },
+      { command: 'ls', unixSeconds: 1_700_000_005, durationMs: 0 },
     ]);
   });
 
-  test('of zsh may be plain or extended, and continues lines by a backslash', () => {
+  test('parses plain, extended and continued lines of a zsh file', () => {
     expect(read('zsh', ': 1700000000:3;sleep 3\nls; pwd\n: 1700000009:0;echo a\\\nb\n')).toEqual([
-      { command: 'sleep 3', time: 1_700_000_000, durationMs: 3000 },
-      { command: 'ls; pwd', time: undefined, durationMs: 0 },
-      { command: 'echo a\nb', time: 1_700_000_009, durationMs: 0 },
+      { command: 'sleep 3', unixSeconds: 1_700_000_000, durationMs: 3000 },
+      { command: 'ls; pwd', unixSeconds: undefined, durationMs: 0 },
+      { command: 'echo a\nb', unixSeconds: 1_700_000_009, durationMs: 0 },
     ]);
   });
 
-  test('of zsh may hold bytes that zsh writes in its own way', () => {
-    // «ā» is c4 81, and zsh writes 81 as 83 a1.
+  test('decodes the metafied bytes of a zsh file', () => {
+    // `ā` is c4 81, and zsh writes 81 as 83 a1.
     const bytes = Buffer.from([...Buffer.from('echo '), 0xc4, 0x83, 0xa1, 0x0a]);
     expect(read('zsh', bytes).map(({ command }) => command)).toEqual(['echo ā']);
   });
 
-  test('of fish has times and escapes', () => {
+  test('parses times and escape sequences of a fish file', () => {
     const text = '- cmd: echo a\\nb \\\\n\n  when: 1700000000\n  paths:\n    - /tmp\n- cmd: ls\n';
     expect(read('fish', text)).toEqual([
-      { command: 'echo a\nb \\n', time: 1_700_000_000, durationMs: 0 },
-      { command: 'ls', time: undefined, durationMs: 0 },
+      { command: 'echo a\nb \\n', unixSeconds: 1_700_000_000, durationMs: 0 },
+      { command: 'ls', unixSeconds: undefined, durationMs: 0 },
     ]);
   });
 
   test.each(['bash', 'zsh', 'fish'] as const)(
-    'of %s that is empty or no text has no commands or odd ones, never an error',
+    'parses an empty or binary %s file without an error',
     (shell) => {
       expect(read(shell, '')).toEqual([]);
       expect(() => read(shell, Buffer.from([0, 0xff, 0xfe, 0x83, 0x0a, 0x83]))).not.toThrow();
@@ -71,15 +71,17 @@ describe('a history file', () => {
   );
 });
 
-describe('an imported command', () => {
-  test('has the same id in every import of the file, also after more was written to it', () => {
+describe('toEntries', () => {
+  test('gives a command the same id in each import of the file, also when the file has grown', () => {
     const before = idsOf('ls\ncd\nls\n');
     expect(new Set(before).size).toBe(3);
-    expect(idsOf('ls\ncd\nls\n', { now: from.now + 500, hostname: 'renamed' })).toEqual(before);
+    expect(
+      idsOf('ls\ncd\nls\n', { importUnixSeconds: from.importUnixSeconds + 500, hostname: 'renamed' }),
+    ).toEqual(before);
     expect(idsOf('ls\ncd\nls\nls\n').slice(0, 3)).toEqual(before);
   });
 
-  test('has another id on another device, for another user and from another shell', () => {
+  test('gives a command another id on another device, for another user and from another shell', () => {
     const ids = [
       ...idsOf('ls\n'),
       ...idsOf('ls\n', { deviceId: 'desktop' }),
@@ -90,8 +92,12 @@ describe('an imported command', () => {
     expect(ids[0]).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
   });
 
-  test('without a time gets one that keeps the order of the file', () => {
+  test('gives commands without a time times in the order of the file', () => {
     const entries = [...toEntries(read('bash', 'a\nb\n#1600000000\nc\n'), from)];
-    expect(entries.map(({ ts }) => ts)).toEqual([from.now - 2, from.now - 1, 1_600_000_000]);
+    expect(entries.map(({ ts }) => ts)).toEqual([
+      from.importUnixSeconds - 2,
+      from.importUnixSeconds - 1,
+      1_600_000_000,
+    ]);
   });
 });

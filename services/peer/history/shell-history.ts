@@ -1,5 +1,5 @@
-// Reads the history files of bash, zsh and fish. Pure: text in, commands out. It also gives each command an id that
-// depends on nothing but the device, the file's kind, the command and which repetition of it this is.
+// Parses the history files of bash, zsh and fish, and converts their commands to entries. Pure functions. The id of an
+// entry depends only on the user, the device, the shell, the command with its time, and how often that was repeated.
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
 import type { Entry } from './entry.ts';
@@ -8,45 +8,45 @@ export type Shell = 'bash' | 'zsh' | 'fish';
 
 export const SHELLS: readonly Shell[] = ['bash', 'zsh', 'fish'];
 
-/** Where each shell keeps its history unless it was told otherwise. */
+/** The default history file of each shell. */
 export const HISTORY_FILES: Readonly<Record<Shell, string>> = {
   bash: '~/.bash_history',
   zsh: '~/.zsh_history',
   fish: '~/.local/share/fish/fish_history',
 };
 
-/** Largest history file, in bytes; its text is held in memory. */
+/** Maximum size of a history file in bytes; its content is held in memory. */
 export const MAX_HISTORY_BYTES = 256 * 1024 * 1024;
 
-/** A command as a history file holds it. */
+/** A command of a history file. */
 export interface HistoryCommand {
   readonly command: string;
-  /** Unix seconds; absent where the shell did not write it. */
-  readonly time: number | undefined;
+  /** `undefined` when the file has no time for the command. */
+  readonly unixSeconds: number | undefined;
   readonly durationMs: number;
 }
 
-/** Whose entries these become. */
+/** The fields that all entries of one import share. */
 export interface Provenance {
   readonly shell: Shell;
   readonly userId: string;
   readonly deviceId: string;
   readonly hostname: string;
   readonly version: string;
-  /** Unix seconds for commands without a time; they end here, a second apart, in the order of the file. */
-  readonly now: number;
+  /** Time of the last command if it has none. The commands before it get times one second apart. */
+  readonly importUnixSeconds: number;
 }
 
-/** The working directory of an imported command, which no history file holds; the word is `rr`'s. */
+/** Directory of an imported command, which no history file has. `rr` uses the same word. */
 const UNKNOWN_DIRECTORY = 'unknown';
 
-/** The shell that a history file's name tells of, or `undefined`. */
+/** The shell in the name of a history file; `undefined` when there is none. */
 export function guessShell(path: string): Shell | undefined {
   const name = basename(path);
   return SHELLS.find((shell) => name.includes(shell));
 }
 
-/** Reads a history file. zsh's own escaping is undone; bytes that are no UTF-8 become U+FFFD. */
+/** Parses a history file. Bytes that are not UTF-8 become U+FFFD. */
 export function parseHistory(shell: Shell, content: Buffer): HistoryCommand[] {
   if (shell === 'zsh') return parseZsh(unmetafy(content).toString('utf8'));
   const text = content.toString('utf8');
@@ -54,23 +54,23 @@ export function parseHistory(shell: Shell, content: Buffer): HistoryCommand[] {
 }
 
 /**
- * Makes entries of the commands. Importing the same file again, or a longer copy of it, gives the same ids for the
- * same commands; the same file on another device gives others. One after the other, so that a large file does not
- * fill the memory twice.
+ * Converts commands to entries. Importing the same file again, or a longer copy of it, gives the same ids for the same
+ * commands; the same file on another device gives other ids. A generator, so that the entries of a large file are not
+ * all in memory.
  */
 export function* toEntries(commands: readonly HistoryCommand[], from: Provenance): Generator<Entry> {
   const repetitions = new Map<string, number>();
-  for (const [position, { command, time, durationMs }] of commands.entries()) {
-    // Shells drop old lines, so a line number would change; the count of equal commands before it does so only
-    // when one of those was dropped.
-    const key = `${time ?? ''}\0${command}`;
+  for (const [position, { command, unixSeconds, durationMs }] of commands.entries()) {
+    // Shells remove old lines, which changes line numbers. The number of equal commands before this one changes only
+    // when one of those is removed.
+    const key = `${unixSeconds ?? ''}\0${command}`;
     const repetition = repetitions.get(key) ?? 0;
     repetitions.set(key, repetition + 1);
     yield {
       entry_id: entryId(['import', from.userId, from.deviceId, from.shell, key, String(repetition)]),
       device_id: from.deviceId,
       user_id: from.userId,
-      ts: time ?? from.now - (commands.length - 1 - position),
+      ts: unixSeconds ?? from.importUnixSeconds - (commands.length - 1 - position),
       cmd: command,
       cwd: UNKNOWN_DIRECTORY,
       exit_code: 0,
@@ -91,32 +91,32 @@ function entryId(parts: readonly string[]): string {
 }
 
 /**
- * bash: one command a line; with HISTTIMEFORMAT a line `#1700000000` stands before each command, and then all
- * lines up to the next such line are one command (`cmdhist` with `lithist`).
+ * bash: one command per line. With HISTTIMEFORMAT there is a line `#1700000000` before each command, and all lines up
+ * to the next such line are one command (`cmdhist` with `lithist`).
  */
 function parseBash(text: string): HistoryCommand[] {
   const commands: HistoryCommand[] = [];
-  let time: number | undefined;
+  let unixSeconds: number | undefined;
   let lines: string[] = [];
   const flush = (): void => {
-    addCommand(commands, lines.join('\n'), time);
+    addCommand(commands, lines.join('\n'), unixSeconds);
     lines = [];
   };
   for (const line of text.split('\n')) {
     const stamp = /^#(\d{1,11})$/.exec(line.trimEnd());
     if (stamp !== null) {
       flush();
-      time = Number(stamp[1]);
+      unixSeconds = Number(stamp[1]);
     } else {
       lines.push(line);
-      if (time === undefined) flush();
+      if (unixSeconds === undefined) flush();
     }
   }
   flush();
   return commands;
 }
 
-/** zsh: plain lines, or with EXTENDED_HISTORY `: 1700000000:5;command`; a backslash at the end continues the line. */
+/** zsh: the command, or with EXTENDED_HISTORY `: 1700000000:5;command`. A backslash at the end continues the line. */
 function parseZsh(text: string): HistoryCommand[] {
   const commands: HistoryCommand[] = [];
   let pending = '';
@@ -138,15 +138,15 @@ function parseZsh(text: string): HistoryCommand[] {
   return commands;
 }
 
-/** fish: a list of `- cmd: …` with `  when: 1700000000` and paths below; `\n` and `\\` are escapes. */
+/** fish: items `- cmd: …`, each followed by `  when: 1700000000` and paths. `\n` and `\\` are escape sequences. */
 function parseFish(text: string): HistoryCommand[] {
   const commands: HistoryCommand[] = [];
   let command: string | undefined;
-  let time: number | undefined;
+  let unixSeconds: number | undefined;
   const flush = (): void => {
-    if (command !== undefined) addCommand(commands, command, time);
+    if (command !== undefined) addCommand(commands, command, unixSeconds);
     command = undefined;
-    time = undefined;
+    unixSeconds = undefined;
   };
   for (const line of text.split('\n')) {
     const [, cmd] = /^- cmd: (.*)$/.exec(line) ?? [];
@@ -154,7 +154,7 @@ function parseFish(text: string): HistoryCommand[] {
     if (cmd !== undefined) {
       flush();
       command = cmd.replaceAll(/\\([\\n])/g, (_, escaped: string) => (escaped === 'n' ? '\n' : '\\'));
-    } else if (when !== undefined) time = Number(when);
+    } else if (when !== undefined) unixSeconds = Number(when);
   }
   flush();
   return commands;
@@ -163,22 +163,22 @@ function parseFish(text: string): HistoryCommand[] {
 function addCommand(
   commands: HistoryCommand[],
   text: string,
-  time: number | undefined,
+  unixSeconds: number | undefined,
   durationMs = 0,
 ): void {
   const command = text.trim();
-  if (command !== '') commands.push({ command, time, durationMs });
+  if (command !== '') commands.push({ command, unixSeconds, durationMs });
 }
 
-/** zsh writes some bytes as 0x83 and the byte XOR 0x20 ("metafied"), which tears UTF-8 apart. */
+/** Decodes the "metafied" encoding of zsh, which writes some bytes of a character as 0x83 and the byte XOR 0x20. */
 function unmetafy(content: Buffer): Buffer {
   const plain = Buffer.allocUnsafe(content.length);
   let length = 0;
-  for (let at = 0; at < content.length; at += 1) {
-    const byte = content[at] ?? 0;
-    if (byte === 0x83 && at + 1 < content.length) {
-      at += 1;
-      plain[length] = (content[at] ?? 0) ^ 0x20;
+  for (let index = 0; index < content.length; index += 1) {
+    const byte = content[index] ?? 0;
+    if (byte === 0x83 && index + 1 < content.length) {
+      index += 1;
+      plain[length] = (content[index] ?? 0) ^ 0x20;
     } else plain[length] = byte;
     length += 1;
   }

@@ -61,7 +61,7 @@ function readAll(store: Store, after = 0, limit = 1_000_000): Entry[] {
 }
 
 describe('the store', () => {
-  test('gives back what was put in, in the order of arrival', () => {
+  test('returns entries unchanged and in the order of arrival', () => {
     const store = createStore(open());
     const entries = makeEntries(3).map((entry) => Object.assign(entry, { cmd: `${entry.cmd}\nä\0€` }));
     expect(store.insert(entries)).toEqual({ inserted: 3, duplicates: 0 });
@@ -69,14 +69,14 @@ describe('the store', () => {
     expect(store.summary()).toMatchObject({ entries: 3, devices: 1, lastSeq: 3 });
   });
 
-  test('adds an entry once, whoever brings it', () => {
+  test('stores an entry once', () => {
     const store = createStore(open());
     store.insert(makeEntries(3));
     expect(store.insert(makeEntries(5))).toEqual({ inserted: 2, duplicates: 3 });
     expect(store.summary().entries).toBe(5);
   });
 
-  test('hands out pages by cursor and stops where the reader says so', () => {
+  test('reads pages by cursor and stops when the visitor returns false', () => {
     const store = createStore(open());
     store.insert(makeEntries(10));
     expect(readAll(store, 4, 3).map(({ entry_id }) => entry_id)).toEqual(['id-4', 'id-5', 'id-6']);
@@ -85,7 +85,7 @@ describe('the store', () => {
     expect(seen).toEqual([1, 2]);
   });
 
-  test('holds no transaction open when the reader stops early, so that the log can be taken up', () => {
+  test('holds no transaction open when the visitor stops early, so that the log can be checkpointed', () => {
     const store = createStore(open());
     store.insert(makeEntries(100));
     store.readAfter(0, 100, ({ seq }) => seq < 3);
@@ -108,21 +108,21 @@ describe('the store', () => {
     expect(store.cursors()).toEqual([{ peerId: 'p', cursor: 7 }]);
   });
 
-  test('never moves a cursor back, because two processes may sync with the same peer', () => {
+  test('never moves a cursor back, because two processes may pull from the same peer', () => {
     const store = createStore(open());
     store.insert([], { peerId: 'p', cursor: 9 });
     store.insert([], { peerId: 'p', cursor: 3 });
     expect(store.cursorOf('p')).toBe(9);
   });
 
-  test('is one file for two processes', () => {
+  test('can be opened twice', () => {
     const [a, b] = [createStore(open()), createStore(open())];
     a.insert(makeEntries(2, 'a'));
     b.insert(makeEntries(2, 'b'));
     expect(a.summary().entries).toBe(4);
   });
 
-  test('does not bring back what the user of a newer rr deleted', () => {
+  test('does not store entries again that a newer rr deleted', () => {
     open().sqlite.exec(`CREATE TABLE entry_deletions (delete_seq INTEGER PRIMARY KEY AUTOINCREMENT,
       entry_id TEXT NOT NULL UNIQUE, user_id TEXT NOT NULL, device_id TEXT NOT NULL, deleted_at INTEGER NOT NULL);
       INSERT INTO entry_deletions(entry_id, user_id, device_id, deleted_at) VALUES ('id-1', 'ada', 'laptop', 1)`);
@@ -131,7 +131,7 @@ describe('the store', () => {
     expect(readAll(store).map(({ entry_id }) => entry_id)).toEqual(['id-0', 'id-2']);
   });
 
-  test('is one that a newer rr has made, with columns and tables of its own, and leaves those alone', () => {
+  test('works with the database of a newer rr and keeps its additional columns and tables', () => {
     mkdirSync(dirname(path));
     const rr = new DatabaseSync(path);
     rr.exec(`PRAGMA journal_mode = WAL;
@@ -167,7 +167,7 @@ describe('the store', () => {
       last_seen: 200,
     });
     expect(rr.prepare('SELECT last_cursor FROM peer_state').get()).toEqual({ last_cursor: 43 });
-    // What rr does with its open connection goes on to work, and is seen here.
+    // The open connection of rr still works, and its entries are visible here.
     rr.exec(`INSERT OR IGNORE INTO entries(entry_id, device_id, user_id, ts, cmd, cwd, exit_code, duration_ms, shell,
       hostname, version) VALUES ('of-rr-2', 'laptop', 'ada', 1700000001, 'pwd', '/', 0, 1, 'zsh', 'laptop.lan', '0.9.0')`);
     expect(readAll(store).at(-1)).toMatchObject({ entry_id: 'of-rr-2', cmd: 'pwd' });
@@ -175,7 +175,7 @@ describe('the store', () => {
     rr.close();
   });
 
-  test('makes exactly the tables of rr, in WAL mode, for the owner only', () => {
+  test('creates exactly the tables of rr, in WAL mode, with access for the owner only', () => {
     const { sqlite } = open();
     const columns = (table: string): unknown[] =>
       sqlite
@@ -193,8 +193,8 @@ describe('the store', () => {
   });
 });
 
-describe('a database that cannot be used', () => {
-  test('because another process has it locked says so, and nothing is lost', () => {
+describe('a DatabaseError', () => {
+  test('reports that another process has locked the database, and nothing is lost', () => {
     const database = open();
     const store = createStore(database);
     store.insert(makeEntries(1));
@@ -207,7 +207,7 @@ describe('a database that cannot be used', () => {
     expect(store.insert(makeEntries(2, 'b')).inserted).toBe(2);
   });
 
-  test('because the disk is full says so and keeps what was there', () => {
+  test('reports that the disk is full, and the stored entries are kept', () => {
     const database = open();
     const store = createStore(database);
     store.insert(makeEntries(10));
@@ -220,39 +220,39 @@ describe('a database that cannot be used', () => {
     expect(database.sqlite.prepare('PRAGMA integrity_check').get()?.['integrity_check']).toBe('ok');
   });
 
-  test('because it is read-only says so', () => {
+  test('reports that the database is read-only', () => {
     const database = open();
     const store = createStore(database);
     database.sqlite.exec('PRAGMA query_only = 1');
     expect(() => store.insert(makeEntries(1))).toThrow(/read-only/);
   });
 
-  test('because its owner made it read-only stays as he made it, but for what others could do with it', () => {
+  test('leaves the permissions of the owner as they are and removes those of others', () => {
     open();
     chmodSync(path, 0o444);
     try {
       open();
     } catch (error) {
-      // Root may write it all the same.
+      // Root can write the file anyway.
       expect(error).toBeInstanceOf(DatabaseError);
     }
     expect(statSync(path).mode & 0o777).toBe(0o400);
   });
 
-  test('because it is another kind of file says so, and the file is left as it was', () => {
+  test('reports that the file is not a database', () => {
     path = join(directory, 'letter.txt');
     writeFileSync(path, 'Dear Ada, '.repeat(500));
     expect(() => openDatabase(path)).toThrow(/is not a SQLite database/);
   });
 
-  test('because its directory cannot be made says so', () => {
+  test('reports that the directory cannot be created', () => {
     writeFileSync(join(directory, 'sub'), '');
     expect(() => openDatabase(path)).toThrow(DatabaseError);
   });
 });
 
 describe('the peer book', () => {
-  test('recalls the peers of one user that were seen lately, the latest first', () => {
+  test('returns the peers of one user that were seen recently, the latest first', () => {
     const book = createPeerBook(open());
     book.remember([peer('a', 100), peer('b', 200), peer('old', 10), peer('other', 200, { userId: 'bob' })]);
     expect(book.recall('ada', 50, 10)).toEqual([peer('b', 200), peer('a', 100)]);
@@ -266,7 +266,7 @@ describe('the peer book', () => {
     expect(book.recall('ada', 0, 10)).toEqual([peer('a', 200)]);
   });
 
-  test('survives addresses that another program wrote wrongly', () => {
+  test('ignores addresses that cannot be read', () => {
     const database = open();
     const book = createPeerBook(database);
     book.remember([peer('a', 200), peer('b', 100)]);

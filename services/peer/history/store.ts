@@ -1,5 +1,5 @@
-// The entries and how far each peer has been read. Owns the promise that a cursor moves only together with the
-// batch it stands for, so that a crash at any point loses nothing and repeats nothing.
+// The entries of the history and the cursor of each peer. A cursor is stored in the same transaction as the batch
+// before it, so that a crash neither loses nor repeats entries.
 import type { Database } from './database.ts';
 import type { Entry } from './entry.ts';
 
@@ -17,7 +17,7 @@ const COLUMNS = [
   'version',
 ] as const satisfies ReadonlyArray<keyof Entry>;
 
-/** An entry with its place in this database's order of arrival. */
+/** An entry with its `ingest_seq`, which numbers the entries of this database in the order of arrival. */
 export interface StoredEntry {
   readonly seq: number;
   readonly entry: Entry;
@@ -25,29 +25,30 @@ export interface StoredEntry {
 
 export interface InsertCounts {
   readonly inserted: number;
-  /** Entries whose id was there already (or was deleted here by `rr`). */
+  /** Entries whose id was already stored, or was deleted here by `rr`. */
   readonly duplicates: number;
 }
 
-/** How far a peer's history has been read. */
+/** The position in the history of a peer up to which its entries are stored here. */
 export interface PeerCursor {
   readonly peerId: string;
-  /** The peer's own `ingest_seq` of the last entry we have of it; 0 before the first. */
+  /** The peer's `ingest_seq` of the last entry; 0 before the first. */
   readonly cursor: number;
 }
 
 export interface Store {
-  /** Adds entries that are not there yet, and moves the peer's cursor with them: both, or on an error neither. */
+  /** Stores new entries and the peer's cursor in one transaction. */
   insert(entries: readonly Entry[], cursor?: PeerCursor): InsertCounts;
   /**
-   * Hands over entries after `seq`, oldest first, at most `limit`, until `visit` answers false. Everything
-   * happens before it returns, so no reader ever holds a transaction open.
+   * Calls `visit` with at most `limit` entries after `seq`, oldest first, until it returns false. All calls happen
+   * before this returns, so that no reader holds a transaction open.
    */
   readAfter(seq: number, limit: number, visit: (stored: StoredEntry) => boolean): void;
-  /** The `ingest_seq` after which the last `count` entries come. */
+  /** The `ingest_seq` before the last `count` entries. */
   startOfLast(count: number): number;
-  /** How many entries there are, of how many devices, and the highest `ingest_seq`. */
+  /** Number of entries and of their devices, and the highest `ingest_seq`. */
   summary(): { readonly entries: number; readonly devices: number; readonly lastSeq: number };
+  /** The cursor of a peer; 0 when there is none. */
   cursorOf(peerId: string): number;
   cursors(): PeerCursor[];
 }
@@ -65,7 +66,7 @@ export function createStore(database: Database): Store {
     ),
     cursor: sqlite.prepare('SELECT last_cursor FROM peer_state WHERE peer_id = ?'),
     cursors: sqlite.prepare('SELECT peer_id, last_cursor FROM peer_state ORDER BY peer_id'),
-    // Two processes may read from the same peer: the cursor only ever moves forward.
+    // Two processes may pull from the same peer, so the cursor only moves forward.
     advance: sqlite.prepare(
       `INSERT INTO peer_state(peer_id, last_cursor) VALUES (?, ?)
        ON CONFLICT(peer_id) DO UPDATE SET last_cursor = max(last_cursor, excluded.last_cursor)`,
@@ -86,8 +87,8 @@ export function createStore(database: Database): Store {
     },
     readAfter(seq, limit, visit) {
       database.read(() => {
-        for (const { ingest_seq: at, ...row } of statements.page.iterate(seq, limit))
-          if (!visit({ seq: Number(at), entry: row as unknown as Entry })) break;
+        for (const { ingest_seq: seqOfRow, ...row } of statements.page.iterate(seq, limit))
+          if (!visit({ seq: Number(seqOfRow), entry: row as unknown as Entry })) break;
       });
     },
     startOfLast: (count) =>
@@ -103,12 +104,12 @@ export function createStore(database: Database): Store {
   };
 }
 
-/** Newer `rr` keeps the ids of deleted entries; what its user deleted must not come back by a sync. */
+/** A newer `rr` keeps the ids of deleted entries, so that a sync does not bring them back. */
 function hasDeletions({ sqlite }: Database): boolean {
   return sqlite.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'entry_deletions'").get() !== undefined;
 }
 
-// Only a known id is passed over; any other conflict is an error (`INSERT OR IGNORE` would swallow those too).
+// Only a duplicate id is ignored. `INSERT OR IGNORE` would ignore every other violated constraint too.
 function insertSql(withDeletions: boolean): string {
   const placeholders = COLUMNS.map((_, position) => `?${position + 1}`).join(', ');
   const values = withDeletions

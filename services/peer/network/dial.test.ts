@@ -36,11 +36,11 @@ async function attemptsOf(promise: Promise<unknown>): Promise<readonly DialAttem
     (thrown: unknown) => thrown,
   );
   if (error instanceof DialFailedError) return error.attempts;
-  throw new Error('it did not fail as expected', { cause: error });
+  throw new Error('The dial did not fail as expected.', { cause: error });
 }
 
-describe('a device', () => {
-  test('uses a connection that is open instead of making another', async () => {
+describe('a dialer', () => {
+  test('reuses an open connection', async () => {
     const [client, server] = [await startDevice(), await startDevice(LOOPBACK)];
     const { dialer } = createTestDialer(client, []);
     const first = await dialer.connect(targetOf(server), 5_000);
@@ -50,13 +50,13 @@ describe('a device', () => {
     expect((await dialer.connect(targetOf(server), 5_000)).connection).not.toBe(first.connection);
   });
 
-  test('with nowhere to go says what to set', async () => {
+  test('reports what to set when there is no address', async () => {
     const { dialer } = createTestDialer(await startDevice(), []);
     const { peerId } = await startDevice();
     await expect(dialer.connect({ peerId, addresses: [] }, 5_000)).rejects.toThrow('Set relay_addr');
   });
 
-  test('tries a relay that failed last, for a while', async () => {
+  test('tries a relay that failed last, until its backoff has ended', async () => {
     const client = await startDevice();
     const { peerId } = await startDevice();
     const relay = await startTestRelay();
@@ -69,13 +69,13 @@ describe('a device', () => {
     expect(await stages()).toEqual(['tcp', 'reservation']);
   });
 
-  test('that may only use relays does not go direct', async () => {
+  test('uses no direct address with relay-only', async () => {
     const [client, server] = [await startDevice(), await startDevice(LOOPBACK)];
     const { dialer } = createTestDialer(client, [DEAD_RELAY], 'relay-only');
     expect(await attemptsOf(dialer.connect(targetOf(server), 5_000))).toHaveLength(1);
   });
 
-  test('that goes direct first tells what failed before it got through', async () => {
+  test('reports the attempts that failed before one succeeded', async () => {
     const [client, server] = [await startDevice(), await startDevice(LOOPBACK)];
     const { dialer } = createTestDialer(client, [DEAD_RELAY], 'direct-first');
     const { peerId, addresses } = targetOf(server);
@@ -84,16 +84,16 @@ describe('a device', () => {
     expect(dialed.failed).toMatchObject([{ address: `/ip4/127.0.0.1/tcp/9/p2p/${peerId}`, stage: 'tcp' }]);
   });
 
-  test('stops trying when it is asked to', async () => {
+  test('stops when the signal aborts', async () => {
     const client = await startDevice();
     const { peerId } = await startDevice();
     const { dialer } = createTestDialer(client, [DEAD_RELAY]);
-    const signal = AbortSignal.abort(new Error('enough'));
-    await expect(dialer.connect({ peerId, addresses: [] }, 5_000, signal)).rejects.toThrow('enough');
+    const signal = AbortSignal.abort(new Error('cancelled'));
+    await expect(dialer.connect({ peerId, addresses: [] }, 5_000, signal)).rejects.toThrow('cancelled');
   });
 });
 
-/** A server that takes connections, and does with them what the test says. */
+/** A TCP server that handles connections in this way. */
 async function startSocket(onConnection: (socket: Socket) => void): Promise<string> {
   const server = createServer((socket) => {
     socket.on('error', () => {});
@@ -106,7 +106,7 @@ async function startSocket(onConnection: (socket: Socket) => void): Promise<stri
   return `/ip4/127.0.0.1/tcp/${(server.address() as AddressInfo).port}`;
 }
 
-/** A node of the grid without the muxers that devices speak. */
+/** A node of the private network without a muxer. */
 async function startWithoutMuxers(): Promise<string> {
   const limits = { maxConnections: 8, maxPendingInbound: 8, maxStreamsPerConnection: 8, maxParallelDials: 8 };
   const identity = await generateKeyPair('Ed25519');
@@ -119,8 +119,8 @@ async function startWithoutMuxers(): Promise<string> {
   return node.getMultiaddrs().map(String)[0] ?? '';
 }
 
-/** What the first attempt to connect comes to, as `stage: reason`. */
-async function failingAt(address: string, relays: readonly string[] = []): Promise<string> {
+/** The first failed attempt to connect, as `stage: reason`. */
+async function failureAt(address: string, relays: readonly string[] = []): Promise<string> {
   const client = await startDevice();
   const peerId = peerIdOf(address) ?? (await startDevice()).peerId;
   const { dialer } = createTestDialer(client, relays);
@@ -129,42 +129,42 @@ async function failingAt(address: string, relays: readonly string[] = []): Promi
   return `${attempt?.stage}: ${attempt?.reason}`;
 }
 
-describe('an attempt that fails tells how far it got', () => {
-  test('tcp: nothing listens there', async () => {
-    expect(await failingAt('/ip4/127.0.0.1/tcp/9')).toMatch(/^tcp: .*ECONNREFUSED/);
+describe('a failed attempt reports its stage', () => {
+  test('tcp: nothing listens at the address', async () => {
+    expect(await failureAt('/ip4/127.0.0.1/tcp/9')).toMatch(/^tcp: .*ECONNREFUSED/);
   });
 
-  test('swarm key: the other side speaks something else, or says nothing', async () => {
+  test('swarm key: the other side uses another protocol, or sends nothing', async () => {
     const web = await startSocket(
       (socket) => void socket.on('data', () => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')),
     );
-    expect(await failingAt(web)).toMatch(/^swarm key: /);
-    expect(await failingAt(await startSocket(() => {}))).toMatch(/^swarm key: no answer within 1000 ms/);
+    expect(await failureAt(web)).toMatch(/^swarm key: /);
+    expect(await failureAt(await startSocket(() => {}))).toMatch(/^swarm key: no answer within 1000 ms/);
   });
 
-  test('swarm key: the other side has another one', async () => {
+  test('swarm key: the other side has a different one', async () => {
     const { address } = await startTestRelay({ swarmKey: generateSwarmKey() });
-    expect(await failingAt(address)).toMatch(/^swarm key: /);
+    expect(await failureAt(address)).toMatch(/^swarm key: /);
   });
 
-  test('noise: another device answers at that address', async () => {
+  test('noise: another device answers at the address', async () => {
     const [other, expected] = [await startDevice(LOOPBACK), await startDevice()];
     const address =
       other.node.libp2p.getMultiaddrs().map(String)[0]?.replace(other.peerId, expected.peerId) ?? '';
-    expect(await failingAt(address)).toMatch(/^noise: /);
+    expect(await failureAt(address)).toMatch(/^noise: /);
   });
 
-  test('muxer: the other side has none in common with us', async () => {
-    expect(await failingAt(await startWithoutMuxers())).toMatch(/^muxer: /);
+  test('muxer: the other side supports none of ours', async () => {
+    expect(await failureAt(await startWithoutMuxers())).toMatch(/^muxer: /);
   });
 
-  test('reservation: the peer holds none on the relay', async () => {
+  test('reservation: the peer holds no reservation on the relay', async () => {
     const { address } = await startTestRelay();
-    expect(await failingAt('', [address])).toMatch(/^reservation: the peer holds no reservation/);
+    expect(await failureAt('', [address])).toMatch(/^reservation: the peer holds no reservation/);
   });
 
-  test('circuit: the relay does not relay', async () => {
+  test('circuit: the relay does not support the hop protocol', async () => {
     const { address } = await startTestRelay({ hop: false });
-    expect(await failingAt('', [address])).toMatch(/^circuit: .*hop/);
+    expect(await failureAt('', [address])).toMatch(/^circuit: .*hop/);
   });
 });

@@ -20,10 +20,10 @@ async function write(stream: Stream, value: unknown): Promise<void> {
   await writeAndClose(stream, Buffer.from(JSON.stringify(value)), timeouts);
 }
 
-describe('a pull from a peer', () => {
+describe('a pull', () => {
   type Answer = (stream: Stream, request: { cursor: number; limit: number }) => Promise<void>;
 
-  /** A peer that answers as the test says, and a device that pulls from it. */
+  /** Pulls from a peer that answers in this way. */
   async function pullFrom(
     answer: Answer,
     limit = 100,
@@ -73,13 +73,13 @@ describe('a pull from a peer', () => {
     await write(stream, { entries, next_cursor: entries.length === 0 ? null : cursor + entries.length });
   };
 
-  test('that only speaks version 1.0.0 works', async () => {
+  test('uses version 1.0.0 of the protocol when the peer has no other', async () => {
     const { report, client } = await pullFrom(page);
     expect(report).toMatchObject({ entries: 300, error: undefined });
     expect(readEntries(client.store)).toEqual(history);
   });
 
-  test('with a bad entry names it, and leaves cursor and rows as they were before that page', async () => {
+  test('fails at an invalid entry, and stores neither the cursor nor the entries of its page', async () => {
     const { report, client, limits } = await pullFrom(async (stream, request) => {
       if (request.cursor < 200) return page(stream, request);
       const entries = history.slice(200).map(toWire);
@@ -88,13 +88,15 @@ describe('a pull from a peer', () => {
         next_cursor: 208,
       });
     });
-    expect(report.error).toMatch(/^entry 7 of the batch has no whole number/);
+    expect(report.error).toMatch(
+      /^Entry 7 of the batch is not valid: The field exit_code must be an integer/,
+    );
     expect(report).toMatchObject({ entries: 200, nextCursor: 200 });
     expect(client.store.summary().entries).toBe(200);
     expect(limits).toHaveLength(3);
   });
 
-  test('whose answers are too large asks for half as much, until they fit', async () => {
+  test('halves its limit until the answer is small enough', async () => {
     const { report, limits } = await pullFrom(async (stream, request) => {
       if (request.limit <= 25) return page(stream, request);
       return writeAndClose(stream, Buffer.alloc(MAX_RESPONSE_BYTES + 1, 32), timeouts);
@@ -103,7 +105,7 @@ describe('a pull from a peer', () => {
     expect(limits.slice(0, 4)).toEqual([100, 50, 25, 25]);
   }, 60_000);
 
-  test('one of whose entries is too large for any answer says so', async () => {
+  test('fails when a single entry is too large', async () => {
     const { report } = await pullFrom(
       async (stream) => writeAndClose(stream, Buffer.alloc(MAX_RESPONSE_BYTES + 1, 32), timeouts),
       2,
@@ -111,7 +113,7 @@ describe('a pull from a peer', () => {
     expect(report.error).toMatch(/message is too large: \d+ > 33554432 bytes/);
   }, 60_000);
 
-  test('that breaks off goes on where it stood, and gives up after three tries without progress', async () => {
+  test('continues from its cursor after a cut, and fails after three attempts without progress', async () => {
     const { report, limits } = await pullFrom(async (stream, request) => {
       if (request.cursor < 200) return page(stream, request);
       stream.send(Buffer.from('{"entries":['));
@@ -121,7 +123,7 @@ describe('a pull from a peer', () => {
     expect(limits).toEqual([100, 100, 100, 100, 50]);
   });
 
-  test('that falls silent is given up when its time is up', async () => {
+  test('fails when the peer is idle for longer than the timeout', async () => {
     const { report } = await pullFrom(async () => new Promise(() => {}), 100, 1_000);
     expect(report.error).toContain('idle for 1000 ms');
   });

@@ -37,7 +37,7 @@ async function startServer(idleTimeoutMs = 5_000) {
   return { ...device, lines };
 }
 
-/** Opens a stream as a requester would, and leaves the rest to the test. */
+/** Opens a stream of a requester. */
 async function openStream(server: TestDevice, protocol = PLAIN): Promise<Stream> {
   const client = await startDevice();
   const [address] = server.node.libp2p.getMultiaddrs();
@@ -46,7 +46,7 @@ async function openStream(server: TestDevice, protocol = PLAIN): Promise<Stream>
   return connection.newStream(protocol);
 }
 
-async function askProperly(server: TestDevice, limit = 1000) {
+async function requestPage(server: TestDevice, limit = 1000) {
   const stream = await openStream(server);
   const request = { cursor: 0, limit };
   await writeAndClose(stream, Buffer.from(JSON.stringify(request)), timeouts);
@@ -58,16 +58,16 @@ const hasEnded = (stream: Stream) => (): boolean => stream.status !== 'open';
 const write = async (stream: Stream, value: unknown): Promise<void> =>
   writeAndClose(stream, Buffer.from(JSON.stringify(value)), timeouts);
 
-describe('a requester', () => {
+describe('a serving device', () => {
   test.each([
-    ['nonsense', 'nonsense', /not JSON/],
+    ['text that is not JSON', 'nonsense', /not JSON/],
     [
       'a request of 65 KiB',
       `{"cursor":0,"limit":1,"x":"${'x'.repeat(65 * 1024)}"}`,
       /too large: \d+ > 65536 bytes/,
     ],
-    ['a limit that is no number', '{"cursor":0,"limit":"all"}', /limit/],
-  ])('that sends %s is cut off, the log says why, and others are served', async (_, text, reason) => {
+    ['a limit that is not a number', '{"cursor":0,"limit":"all"}', /limit/],
+  ])('aborts a stream with %s, logs the reason, and serves other requesters', async (_, text, reason) => {
     const server = await startServer();
     server.store.insert(makeEntries(3));
     const stream = await openStream(server);
@@ -78,10 +78,10 @@ describe('a requester', () => {
       error: expect.stringMatching(reason),
       message: 'pull failed',
     });
-    expect((await askProperly(server)).entries).toHaveLength(3);
+    expect((await requestPage(server)).entries).toHaveLength(3);
   });
 
-  test('that never finishes its request is cut off when its time is up', async () => {
+  test('aborts a request that is not completed within the idle timeout', async () => {
     const server = await startServer(100);
     const stream = await openStream(server);
     stream.send(Buffer.from('{"cursor":'));
@@ -91,7 +91,7 @@ describe('a requester', () => {
     );
   });
 
-  test('that sends its request byte by byte is served all the same', async () => {
+  test('accepts a request that arrives byte by byte', async () => {
     const server = await startServer();
     server.store.insert(makeEntries(3));
     const stream = await openStream(server);
@@ -103,7 +103,7 @@ describe('a requester', () => {
     expect((await decodeAnswer(PLAIN, answer, request)).entries).toHaveLength(3);
   });
 
-  test('that never reads its answer is cut off, and meanwhile the history can be written', async () => {
+  test('aborts an answer that is not read, and its history can be written meanwhile', async () => {
     const server = await startServer(300);
     server.store.insert(makeEntries(2_000, 'laptop', 4_000));
     const stream = await openStream(server);
@@ -111,19 +111,19 @@ describe('a requester', () => {
     stream.send(Buffer.from('{"cursor":0,"limit":2000}'));
     await stream.close();
     server.store.insert(makeEntries(10, 'desktop'));
-    await until(() => server.lines.some(({ message }) => message === 'pull failed'), 'it was cut off');
+    await until(() => server.lines.some(({ message }) => message === 'pull failed'), 'the pull has failed');
     expect(server.store.summary().entries).toBe(2_010);
   });
 
-  test('that asks for all at once gets a bounded answer, and the rest by asking on', async () => {
+  test('limits the size of an answer', async () => {
     const server = await startServer();
     server.store.insert(makeEntries(3_000, 'laptop', 4_000));
-    const { entries, nextCursor } = await askProperly(server, 3_000);
+    const { entries, nextCursor } = await requestPage(server, 3_000);
     expect(entries.length).toBeLessThan(1_100);
     expect(nextCursor).toBe(entries.length);
   });
 
-  test('that opens too many pulls at once has the further ones refused, and is served again later', async () => {
+  test('refuses pulls of one peer above its limit, and serves it again later', async () => {
     const server = await startServer();
     const client = await startDevice();
     const streams: Stream[] = [];
@@ -136,7 +136,7 @@ describe('a requester', () => {
     for (const stream of streams) stream.abort(new Error('enough'));
     await until(
       async () =>
-        askProperly(server).then(
+        requestPage(server).then(
           () => true,
           () => false,
         ),
@@ -144,7 +144,7 @@ describe('a requester', () => {
     );
   });
 
-  test('that asks for anything but pulls is told that the protocol is not supported', async () => {
+  test('supports no other protocol of rr', async () => {
     const server = await startServer();
     await expect(openStream(server, '/rustory/entries-push/1.0.0')).rejects.toThrow(
       expect.objectContaining({ name: 'UnsupportedProtocolError' }),
@@ -170,8 +170,8 @@ async function startOldNode(): Promise<Libp2p> {
   return node;
 }
 
-describe('a device of a release that speaks only mplex', () => {
-  test('pulls from us', async () => {
+describe('a device that supports only mplex', () => {
+  test('can pull', async () => {
     const server = await startServer();
     server.store.insert(makeEntries(1_000, 'laptop', 3_000));
     const old = await startOldNode();
@@ -183,7 +183,7 @@ describe('a device of a release that speaks only mplex', () => {
     expect((await decodeAnswer(PLAIN, message, request)).entries).toHaveLength(1_000);
   });
 
-  test('is pulled from', async () => {
+  test('can be pulled from', async () => {
     const old = await startOldNode();
     const history = makeEntries(1_000, 'laptop', 3_000);
     await old.handle(PLAIN, async (stream) => {

@@ -14,7 +14,7 @@ async function openStream(): Promise<Stream> {
   return client.node.libp2p.dialProtocol(server.node.libp2p.getMultiaddrs(), PROTOCOL);
 }
 
-// An error that nobody waits for ends the process, and with it whatever else it was serving.
+// An unhandled rejection would end the process.
 test.each([
   [
     'read',
@@ -25,17 +25,20 @@ test.each([
     async (stream: Stream, signal: AbortSignal) =>
       writeAndClose(stream, Buffer.from('x'), { idleTimeoutMs: 5_000, signal }),
   ],
-])('a message that is %s when all is over already ends with the reason, once', async (_, use) => {
-  const unheard: unknown[] = [];
-  const listen = (reason: unknown): void => void unheard.push(reason);
-  process.on('unhandledRejection', listen);
-  try {
-    const stream = await openStream();
-    await expect(use(stream, AbortSignal.abort(new Error('stopping')))).rejects.toThrow('stopping');
-    expect(stream.status).toBe('aborted');
-    await new Promise(setImmediate);
-    expect(unheard).toEqual([]);
-  } finally {
-    process.off('unhandledRejection', listen);
-  }
-});
+])(
+  'a message that is %s with an aborted signal rejects once, with the reason of the signal',
+  async (_, use) => {
+    const unhandled: unknown[] = [];
+    const listen = (reason: unknown): void => void unhandled.push(reason);
+    process.on('unhandledRejection', listen);
+    try {
+      const stream = await openStream();
+      await expect(use(stream, AbortSignal.abort(new Error('stopping')))).rejects.toThrow('stopping');
+      expect(stream.status).toBe('aborted');
+      await new Promise(setImmediate);
+      expect(unhandled).toEqual([]);
+    } finally {
+      process.off('unhandledRejection', listen);
+    }
+  },
+);

@@ -24,11 +24,11 @@ const pack = (protocol: string, json: string): Uint8Array =>
 const unpack = async (protocol: string, json: string) => decodeRequest(protocol, pack(protocol, json));
 
 describe.each([PLAIN, ZSTD])('version %s', (protocol) => {
-  test('carries a request', async () => {
+  test('encodes and decodes a request', async () => {
     expect(await decodeRequest(protocol, await encodeRequest(protocol, request))).toEqual(request);
   });
 
-  test('carries an answer, and one with nothing in it', async () => {
+  test('encodes and decodes an answer and an empty answer', async () => {
     const entries = makeEntries(3);
     const message = await encodeAnswer(
       protocol,
@@ -36,11 +36,11 @@ describe.each([PLAIN, ZSTD])('version %s', (protocol) => {
       8,
     );
     expect(await decodeAnswer(protocol, message, request)).toEqual({ entries, nextCursor: 8 });
-    const nothing = await encodeAnswer(protocol, [], undefined);
-    expect(await decodeAnswer(protocol, nothing, request)).toEqual({ entries: [], nextCursor: undefined });
+    const empty = await encodeAnswer(protocol, [], undefined);
+    expect(await decodeAnswer(protocol, empty, request)).toEqual({ entries: [], nextCursor: undefined });
   });
 
-  test('reads what rr sends: more fields, no cursor, a limit beyond ours', async () => {
+  test('decodes requests of rr: unknown fields, a null cursor, a limit above the maximum', async () => {
     expect(await unpack(protocol, '{"cursor":3,"limit":10,"delete_cursor":0}')).toEqual({
       cursor: 3,
       limit: 10,
@@ -61,24 +61,24 @@ describe.each([PLAIN, ZSTD])('version %s', (protocol) => {
     '{"cursor":0.5,"limit":1}',
     '{"cursor":0,"limit":0}',
     '{"cursor":"1","limit":1}',
-  ])('refuses the request %j', async (json) => {
+  ])('rejects the request %j', async (json) => {
     await expect(decodeRequest(protocol, pack(protocol, json))).rejects.toThrow(BadMessageError);
   });
 
   test.each([
-    ['no list', '{"entries":{},"next_cursor":1}'],
-    ['a cursor that stands still', JSON.stringify({ entries: makeEntries(1).map(toWire), next_cursor: 5 })],
+    ['entries that are not a list', '{"entries":{},"next_cursor":1}'],
+    ['a cursor that does not grow', JSON.stringify({ entries: makeEntries(1).map(toWire), next_cursor: 5 })],
     ['entries without a cursor', JSON.stringify({ entries: makeEntries(1).map(toWire), next_cursor: null })],
     [
-      'more entries than were asked for',
+      'more entries than requested',
       JSON.stringify({ entries: makeEntries(101).map(toWire), next_cursor: 200 }),
     ],
-    ['half a message', '{"entries":['],
-  ])('refuses an answer with %s', async (_, json) => {
+    ['incomplete JSON', '{"entries":['],
+  ])('rejects an answer with %s', async (_, json) => {
     await expect(decodeAnswer(protocol, pack(protocol, json), request)).rejects.toThrow(BadMessageError);
   });
 
-  test('names both numbers when a message is too large', async () => {
+  test('reports the size and the limit of a message that is too large', async () => {
     const large = pack(PLAIN, `{"cursor":0,"limit":1,"x":"${'x'.repeat(MAX_REQUEST_BYTES * 4)}"}`);
     const message = protocol === ZSTD ? zstdCompressSync(large) : large;
     await expect(decodeRequest(protocol, message)).rejects.toThrow(MessageTooLargeError);
@@ -87,16 +87,16 @@ describe.each([PLAIN, ZSTD])('version %s', (protocol) => {
 });
 
 describe('a compressed message', () => {
-  test('that is cut short may be asked for again', async () => {
+  test('that is incomplete fails with an error after which the request can be repeated', async () => {
     const message = zstdCompressSync(JSON.stringify({ entries: [], next_cursor: null, x: 'y'.repeat(1000) }));
     await expect(decodeAnswer(ZSTD, message.subarray(0, -5), request)).rejects.toThrow(StreamCutError);
   });
 
-  test('that is none is refused', async () => {
+  test('that is not compressed is rejected', async () => {
     await expect(decodeAnswer(ZSTD, Buffer.from('{"entries":[]}'), request)).rejects.toThrow(BadMessageError);
   });
 
-  test('that would grow without bound is refused after the bound', async () => {
+  test('that decompresses to more than the limit is rejected at the limit', async () => {
     const bomb = zstdCompressSync(Buffer.alloc(MAX_RESPONSE_BYTES * 4 + 1));
     expect(bomb.length).toBeLessThan(100_000);
     const before = process.memoryUsage().rss;
@@ -104,11 +104,11 @@ describe('a compressed message', () => {
     expect(process.memoryUsage().rss - before).toBeLessThan(3 * MAX_RESPONSE_BYTES * 4);
   });
 
-  test('that asks for a window of a gigabyte is refused before it gets one', async () => {
+  test('that requests a window of a gigabyte is rejected before the memory is allocated', async () => {
     const greedy = zstdCompressSync(Buffer.alloc(1024 * 1024), {
       params: { [constants.ZSTD_c_windowLog]: 27, [constants.ZSTD_c_contentSizeFlag]: 0 },
     });
-    // The frame header's window descriptor, set to the largest window there is.
+    // The window descriptor of the frame header, set to the largest window.
     const withLargestWindow = Buffer.from(greedy);
     withLargestWindow[5] = 0xa8;
     await expect(decodeAnswer(ZSTD, withLargestWindow, request)).rejects.toThrow(/too much memory/);

@@ -16,26 +16,26 @@ const LOOPBACK = ['/ip4/127.0.0.1/tcp/0'];
 const PLAIN = PULL_PROTOCOLS[1] ?? '';
 const TIMEOUTS = { idleTimeoutMs: 5_000 };
 
-/** Devices that each have one entry, and how many of them are asked at the same time. */
+/** Devices with one entry each, and the number of concurrent pulls from them. */
 async function startServers(count: number) {
-  const counts = { now: 0, most: 0 };
+  const pulls = { current: 0, max: 0 };
   const addresses: string[] = [];
   for (let server = 0; server < count; server += 1) {
     const { libp2p } = (await startDevice(LOOPBACK)).node;
     await libp2p.handle(PLAIN, async (stream) => {
-      counts.now += 1;
-      counts.most = Math.max(counts.most, counts.now);
+      pulls.current += 1;
+      pulls.max = Math.max(pulls.max, pulls.current);
       const { cursor } = JSON.parse((await readToEnd(stream, MAX_REQUEST_BYTES, TIMEOUTS)).toString()) as {
         cursor: number;
       };
       const entries = cursor === 0 ? makeEntries(1, `device-${server}`).map(toWire) : [];
       const answer = JSON.stringify({ entries, next_cursor: entries.length === 0 ? null : 1 });
       await writeAndClose(stream, Buffer.from(answer), TIMEOUTS);
-      counts.now -= 1;
+      pulls.current -= 1;
     });
     addresses.push(String(libp2p.getMultiaddrs()[0]));
   }
-  return { addresses, counts };
+  return { addresses, pulls };
 }
 
 async function runRound(peers: readonly string[], change: (store: Store) => Store = (store) => store) {
@@ -56,21 +56,21 @@ async function runRound(peers: readonly string[], change: (store: Store) => Stor
 }
 
 describe('a round', () => {
-  test('pulls from all peers, four at a time at most, and one that fails keeps none of the others', async () => {
-    const { addresses, counts } = await startServers(7);
-    const away = '/ip4/127.0.0.1/tcp/9/p2p/12D3KooWSCufgHzV4fCwRijfH2k3abrpAJxTKxEvN1FDuRXA2U9x';
-    const { client, round } = await runRound([away, ...addresses]);
+  test('pulls from all peers, at most four at a time, also when one of them fails', async () => {
+    const { addresses, pulls } = await startServers(7);
+    const unreachable = '/ip4/127.0.0.1/tcp/9/p2p/12D3KooWSCufgHzV4fCwRijfH2k3abrpAJxTKxEvN1FDuRXA2U9x';
+    const { client, round } = await runRound([unreachable, ...addresses]);
     const { reports } = await round;
     expect(reports).toHaveLength(8);
     expect(reports.filter(({ error }) => error !== undefined).map(({ peerId }) => peerId)).toEqual([
-      away.split('/').at(-1),
+      unreachable.split('/').at(-1),
     ]);
     expect(client.store.summary().entries).toBe(7);
-    expect(counts.most).toBeGreaterThan(1);
-    expect(counts.most).toBeLessThanOrEqual(4);
+    expect(pulls.max).toBeGreaterThan(1);
+    expect(pulls.max).toBeLessThanOrEqual(4);
   });
 
-  test('ends for all peers when the database can take no more', async () => {
+  test('ends for all peers when the database fails', async () => {
     const { addresses } = await startServers(6);
     const { client, round } = await runRound(addresses, (store) => ({
       ...store,

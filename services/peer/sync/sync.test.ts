@@ -28,7 +28,7 @@ async function pullFrom(
   return pull(target, createTestPullDeps(client, relay === undefined ? [] : [relay]), { limit });
 }
 
-/** Entries that hardly compress, so that their history is larger than several small circuits together. */
+/** Entries that barely compress, so that their history is larger than what several small circuits can carry. */
 function makeRandomEntries(count: number): Entry[] {
   return makeEntries(count).map((entry) =>
     Object.assign(entry, { cmd: randomBytes(300).toString('base64') }),
@@ -36,7 +36,7 @@ function makeRandomEntries(count: number): Entry[] {
 }
 
 describe('a pull through a relay', () => {
-  test('brings everything, and the next one only what is new', async () => {
+  test('gets all entries, and the next pull only new ones', async () => {
     const relay = await startTestRelay();
     const server = await startServingDevice([relay.address]);
     const client = await startDevice();
@@ -59,7 +59,7 @@ describe('a pull through a relay', () => {
     ).toHaveLength(4);
   });
 
-  test('goes on over the next circuit when one has carried all it may', async () => {
+  test('continues over another circuit when one has reached its data limit', async () => {
     const relay = await startTestRelay({ circuitBytes: 256 * 1024 });
     const server = await startServingDevice([relay.address]);
     const client = await startDevice();
@@ -71,7 +71,7 @@ describe('a pull through a relay', () => {
     expect(readEntries(client.store)).toEqual(entries);
   });
 
-  test('halves what it asks for until an answer fits into a circuit', async () => {
+  test('halves its limit until an answer fits into one circuit', async () => {
     const relay = await startTestRelay({ circuitBytes: 128 * 1024 });
     const server = await startServingDevice([relay.address]);
     const client = await startDevice();
@@ -86,7 +86,7 @@ describe('a pull through a relay', () => {
     expect(report).toMatchObject({ entries: 1_000, duplicates: 0, error: undefined });
   });
 
-  test('says for each address how far it got and why it failed', async () => {
+  test('reports the stage and the reason of the failure for each address', async () => {
     const relay = await startTestRelay();
     const client = await startDevice();
     const other = await startDevice();
@@ -111,7 +111,7 @@ describe('a pull through a relay', () => {
     ]);
   });
 
-  test('names the swarm key where that is the reason', async () => {
+  test('reports a different swarm key', async () => {
     const relay = await startTestRelay({ swarmKey: generateSwarmKey() });
     const client = await startDevice();
     const other = await startDevice();
@@ -122,7 +122,7 @@ describe('a pull through a relay', () => {
     });
   });
 
-  test('goes to the direct address when no relay is there', async () => {
+  test('uses a direct address when there is no relay', async () => {
     const server = await startServingDevice([], { listen: LOOPBACK });
     const client = await startDevice();
     server.store.insert(makeEntries(10));
@@ -131,7 +131,7 @@ describe('a pull through a relay', () => {
     expect(report).toMatchObject({ entries: 10, address: addresses[0] });
   });
 
-  test('tells a peer that does not sync from one that is away', async () => {
+  test('reports that a peer does not support the protocol', async () => {
     const client = await startDevice();
     const other = await startDevice(LOOPBACK);
     const addresses = other.node.libp2p.getMultiaddrs().map(String);

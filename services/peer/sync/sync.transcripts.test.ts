@@ -1,5 +1,5 @@
-// What rust-, go- and js-libp2p programs asked of a device by sync-pull, and answered: the rust ones with the serde form that
-// the `time` crate has by itself. `e2e/interop/record.ts` records.
+// Decodes sync-pull messages that rust-, go- and js-libp2p programs sent, recorded by `e2e/interop/record.ts`. The rust
+// program uses the default serde format of the `time` crate.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
@@ -20,11 +20,11 @@ const path = join(import.meta.dirname, 'sync.transcripts.json');
 const { entries, messages } = JSON.parse(readFileSync(path, 'utf8')) as Transcripts;
 const request = { cursor: 0, limit: 1000 };
 
-describe.each(messages)('what $program', (transcript) => {
-  test.each(PULL_PROTOCOLS)('said by %s is read as it was meant', async (protocol) => {
-    const said = transcript[protocol.split('/').at(-1) ?? ''];
-    expect(await decodeRequest(protocol, Buffer.from(said?.request ?? '', 'hex'))).toEqual(request);
-    expect(await decodeAnswer(protocol, Buffer.from(said?.answer ?? '', 'hex'), request)).toEqual({
+describe.each(messages)('the messages of $program', (transcript) => {
+  test.each(PULL_PROTOCOLS)('are decoded by %s', async (protocol) => {
+    const recorded = transcript[protocol.split('/').at(-1) ?? ''];
+    expect(await decodeRequest(protocol, Buffer.from(recorded?.request ?? '', 'hex'))).toEqual(request);
+    expect(await decodeAnswer(protocol, Buffer.from(recorded?.answer ?? '', 'hex'), request)).toEqual({
       entries,
       nextCursor: entries.length,
     });

@@ -9,10 +9,10 @@ import { createWatch } from './watch.ts';
 afterEach(cleanUp);
 
 const synced = { error: undefined } as PullReport;
-const failed = { error: 'no address led to the peer' } as PullReport;
+const failed = { error: 'No address led to the peer (2 tried)' } as PullReport;
 const roundOf = (...reports: PullReport[]): Round => ({ reports, problems: [], warnings: [] });
 
-/** A watch whose pauses end as soon as they begin, and are written down. */
+/** A watch whose pauses end at once and are recorded. */
 async function startWatch(rounds: ReadonlyArray<Round | Error>, intervalMs = 60_000) {
   const pauses: number[] = [];
   const shown: Round[] = [];
@@ -46,13 +46,13 @@ async function startWatch(rounds: ReadonlyArray<Round | Error>, intervalMs = 60_
 }
 
 describe('a watch', () => {
-  test('begins after a random pause, then syncs at its interval', async () => {
+  test('starts after a random pause, then syncs at its interval', async () => {
     const { pauses, shown } = await startWatch([roundOf(synced), roundOf(synced)]);
     expect(pauses).toEqual([500, 60_000, 60_000]);
     expect(shown).toHaveLength(2);
   });
 
-  test('tries again sooner after a peer or a tracker failed', async () => {
+  test('pauses for a shorter time after a peer or a tracker failed', async () => {
     const { pauses } = await startWatch([
       roundOf(synced, failed),
       { reports: [synced], problems: ['The tracker is down.'], warnings: [] },
@@ -61,18 +61,18 @@ describe('a watch', () => {
     expect(pauses.slice(1)).toEqual([10_000, 10_000, 60_000]);
   });
 
-  test('never waits longer than its interval', async () => {
+  test('never pauses for longer than its interval', async () => {
     const { pauses } = await startWatch([roundOf(failed)], 2_000);
     expect(pauses).toEqual([500, 2_000]);
   });
 
-  test('goes on after a round that could not be run, and says why', async () => {
+  test('continues after a round that failed, and logs the error', async () => {
     const { shown, lines } = await startWatch([new Error('the database is locked'), roundOf(synced)]);
     expect(lines).toEqual([{ error: 'the database is locked', message: 'round failed' }]);
     expect(shown).toHaveLength(1);
   });
 
-  test('stops in the middle of a pause', async () => {
+  test('stops during a pause', async () => {
     const { watch } = await startWatch([roundOf(synced)]);
     await expect(watch.stop()).resolves.toBeUndefined();
   });

@@ -55,7 +55,14 @@ history file of the shell.
     const commands = parseHistory(shell, readHistoryFile(path));
     const { ignoredCommands, userId, deviceId } = config;
     const wanted = commands.filter(({ command }) => ignoredCommands?.test(command) !== true);
-    const from = { shell, userId, deviceId, hostname: hostname(), version: VERSION, now: unixSeconds() };
+    const from = {
+      shell,
+      userId,
+      deviceId,
+      hostname: hostname(),
+      version: VERSION,
+      importUnixSeconds: unixSeconds(),
+    };
     const { database, store } = openHistory(config);
     try {
       let imported = 0;
