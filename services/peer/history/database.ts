@@ -39,7 +39,7 @@ CREATE INDEX IF NOT EXISTS idx_peer_book_last_seen ON peer_book(last_seen);
 `;
 
 /** Codes of Node's SQLite module: a failed statement, and an integer that is not exact in JavaScript. */
-const SQLITE_ERROR_CODES: readonly string[] = ['ERR_SQLITE_ERROR', 'ERR_OUT_OF_RANGE'];
+const SQLITE_ERROR_CODES: ReadonlySet<string> = new Set(['ERR_SQLITE_ERROR', 'ERR_OUT_OF_RANGE']);
 
 const SQLITE_READONLY = 8;
 const SQLITE_CANTOPEN = 14;
@@ -174,7 +174,7 @@ function restrictMode(path: string): void {
 /** Whether the error is about the file or its content. Any other error is a fault of this program. */
 function isDatabaseFailure(error: unknown): boolean {
   const code = errorCode(error);
-  return SQLITE_ERROR_CODES.includes(code) || Object.hasOwn(os.constants.errno, code);
+  return SQLITE_ERROR_CODES.has(code) || Object.hasOwn(os.constants.errno, code);
 }
 
 /** The primary code of SQLite, or the one that describes the error of the file system better. */

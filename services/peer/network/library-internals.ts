@@ -40,12 +40,14 @@ export class LibraryMemberError extends Error {
  */
 export function takeReservationStore(transport: object): ReservationStore {
   const packageName = '@libp2p/circuit-relay-v2';
-  const store = member<object>(transport, 'reservationStore', 'object', packageName, 'CircuitRelayTransport');
+  const transportName = 'CircuitRelayTransport';
+  const store = requireMember(transport, 'reservationStore', 'object', packageName, transportName) as object;
   const owner = 'ReservationStore';
   for (const name of ['addRelay', 'getReservation', 'addEventListener', 'removeEventListener'])
-    member(store, name, 'function', packageName, owner);
-  const filter = member<object>(store, 'relayFilter', 'object', packageName, owner);
-  for (const name of ['add', 'has']) member(filter, name, 'function', packageName, `${owner}.relayFilter`);
+    requireMember(store, name, 'function', packageName, owner);
+  const filter = requireMember(store, 'relayFilter', 'object', packageName, owner) as object;
+  for (const name of ['add', 'has'])
+    requireMember(filter, name, 'function', packageName, `${owner}.relayFilter`);
   return Object.assign(store as ReservationStore, { relayFilter: { add: () => {}, has: () => false } });
 }
 
@@ -67,9 +69,8 @@ export function createProtectionProgress(): ProtectionProgress {
   const listeners = new WeakMap<MultiaddrConnection, (event: ProgressEvent) => void>();
   return {
     watch(upgrader) {
-      const upgrade = member<Upgrade>(upgrader, 'upgradeOutbound', 'function', 'libp2p', 'Upgrader').bind(
-        upgrader,
-      );
+      const member = requireMember(upgrader, 'upgradeOutbound', 'function', 'libp2p', 'Upgrader');
+      const upgrade = (member as Upgrade).bind(upgrader);
       const upgradeOutbound: Upgrade = async (connection, options) => {
         if (options.onProgress !== undefined) listeners.set(connection, options.onProgress);
         options.onProgress?.({ type: PROTECTION_START });
@@ -82,14 +83,14 @@ export function createProtectionProgress(): ProtectionProgress {
   };
 }
 
-function member<T>(
+function requireMember(
   object: object,
   name: string,
   type: 'object' | 'function',
   packageName: string,
   owner: string,
-): T {
+): unknown {
   const value: unknown = Reflect.get(object, name);
   if (typeof value !== type || value === null) throw new LibraryMemberError(packageName, `${owner}.${name}`);
-  return value as T;
+  return value;
 }

@@ -8,7 +8,7 @@ import type { Store } from '../history/store.ts';
 import { type Dialed, type Dialer, DialFailedError, type Target } from '../network/dial.ts';
 import type { DialAttempt } from '../network/dial-report.ts';
 import { backoffAfter, idleTimeoutAfter, isFinal, type RetryPolicy } from './retry.ts';
-import { MessageTooLargeError, readToEnd, writeAndClose } from './stream-io.ts';
+import { MessageTooLargeError, readToEnd, type StreamOptions, writeAndClose } from './stream-io.ts';
 import {
   decodeAnswer,
   encodeRequest,
@@ -50,6 +50,8 @@ export interface PullDeps {
   readonly dialer: Dialer;
   readonly store: Store;
   readonly retry: RetryPolicy;
+  /** Maximum size of a response in bytes. Default 33,554,432, the maximum of the protocol. */
+  readonly maxResponseBytes?: number;
   readonly nowMs: () => number;
   /** Resolves after that many milliseconds; rejects when the signal aborts. */
   readonly sleep: (milliseconds: number, signal: AbortSignal | undefined) => Promise<void>;
@@ -142,7 +144,8 @@ async function pullPage(state: PullState, deps: PullDeps): Promise<boolean> {
   }
 }
 
-async function tryPage(state: PullState, { dialer, store, retry }: PullDeps): Promise<boolean> {
+async function tryPage(state: PullState, deps: PullDeps): Promise<boolean> {
+  const { dialer, store, retry, maxResponseBytes = MAX_RESPONSE_BYTES } = deps;
   const idleTimeoutMs = idleTimeoutAfter(retry, state.failures);
   if (state.dialed?.connection.status !== 'open') {
     state.dialed = await dialer.connect(state.target, idleTimeoutMs, state.signal);
@@ -150,7 +153,8 @@ async function tryPage(state: PullState, { dialer, store, retry }: PullDeps): Pr
     keepAttempts(state, state.dialed.failed);
   }
   const { cursor, limit, target } = state;
-  const { answer, bytes } = await request(state.dialed, { cursor, limit }, idleTimeoutMs, state.signal);
+  const options = { idleTimeoutMs, signal: state.signal };
+  const { answer, bytes } = await request(state.dialed, { cursor, limit }, maxResponseBytes, options);
   state.bytes += bytes;
   state.failures = 0;
   if (answer.nextCursor === undefined) return false;
@@ -175,16 +179,15 @@ function keepAttempts({ attempts }: PullState, more: readonly DialAttempt[]): vo
 async function request(
   { connection }: Dialed,
   pullRequest: PullRequest,
-  idleTimeoutMs: number,
-  signal: AbortSignal | undefined,
+  maxResponseBytes: number,
+  options: StreamOptions,
 ): Promise<{ readonly answer: PullAnswer; readonly bytes: number }> {
   const stream = await connection.newStream([...PULL_PROTOCOLS], {
-    signal: anySignal(signal, AbortSignal.timeout(idleTimeoutMs)),
+    signal: anySignal(options.signal, AbortSignal.timeout(options.idleTimeoutMs)),
     runOnLimitedConnection: true,
   });
-  const options = { idleTimeoutMs, signal };
   await writeAndClose(stream, await encodeRequest(stream.protocol, pullRequest), options);
-  const message = await readToEnd(stream, MAX_RESPONSE_BYTES, options);
+  const message = await readToEnd(stream, maxResponseBytes, options);
   return { answer: await decodeAnswer(stream.protocol, message, pullRequest), bytes: message.length };
 }
 
