@@ -96,7 +96,7 @@ describe('a device whose tracker', () => {
       const { code, stdout, stderr } = await laptop.run('sync', '--json');
       expect(code).toBe(0);
       expect(JSON.parse(stdout)).toMatchObject({ entries: 50, duplicates: 0 });
-      expect(stderr).toContain('warning: tracker');
+      expect(stderr).toContain('warning: The tracker');
     },
     TEST_TIMEOUT_MS,
   );

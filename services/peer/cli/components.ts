@@ -75,7 +75,7 @@ export function createServingComponents(
   let stopServing: (() => Promise<void>) | undefined;
   return [
     {
-      name: 'pulls',
+      name: 'pull server',
       start: async () => void (stopServing = await servePulls({ libp2p, store, log, nowMs: monotonicMs })),
       stop: async () => stopServing?.(),
     },
