@@ -1,12 +1,15 @@
-// An app over a memory registry, as its tests use it. Its asserts are those of Node, because scripts/docs.ts uses it outside of Jest.
-import assert from 'node:assert/strict';
+// The tracker's app with a memory registry, for tests of its API.
+import { expect } from '@jest/globals';
 import { listAnswerSchema, problemSchema } from '../services/shared/contract.ts';
 import { createLogger } from '../services/shared/log.ts';
-import { type AppDeps, createApp } from '../services/tracker/app.ts';
+import type { AppDeps } from '../services/tracker/app-context.ts';
+import { createApp } from '../services/tracker/app.ts';
 import { createAuth } from '../services/tracker/auth.ts';
+import { readTrackerConfig, type TrackerConfig } from '../services/tracker/config.ts';
 import { createTrackerMetrics } from '../services/tracker/metrics.ts';
 import { createRateLimits } from '../services/tracker/rate-limits.ts';
 import { createMemoryRegistry } from '../services/tracker/registry/memory-registry.ts';
+import type { Registry } from '../services/tracker/registry/registry.ts';
 import type { Grant } from '../services/tracker/tokens.ts';
 
 export const PEER = '12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA';
@@ -17,8 +20,6 @@ export const REGISTER = '/api/v1/peers/register';
 export const UNREGISTER = '/api/v1/peers/unregister';
 export const LIST = '/api/v1/peers';
 
-const MAX_PEERS = 1_000;
-
 export interface TestApp {
   get(path: string, headers?: Record<string, string>): Promise<Response>;
   post(path: string, body: unknown, headers?: Record<string, string>): Promise<Response>;
@@ -26,26 +27,33 @@ export interface TestApp {
   metrics(): Promise<string>;
 }
 
+/** The default configuration on loopback. */
+export function testConfig(): TrackerConfig {
+  return readTrackerConfig({ TRACKER_LISTEN: '127.0.0.1:0', TRACKER_OPS_LISTEN: '127.0.0.1:0' });
+}
+
+/** A memory registry with the default time to live. */
+export function testRegistry(maxPeers = 1_000): Registry {
+  return createMemoryRegistry({ ttlSeconds: testConfig().ttlSeconds, maxPeers, nowUnixMs: Date.now });
+}
+
+/** @param grants grants by token; without them every request is permitted */
 export function createTestApp(overrides: Partial<AppDeps> = {}, grants?: Record<string, Grant>): TestApp {
-  const registry = createMemoryRegistry({ ttlSeconds: 60, maxPeers: MAX_PEERS, now: Date.now });
-  const metrics = createTrackerMetrics(() => registry.live(), false, MAX_PEERS);
+  const config = testConfig();
+  const registry = testRegistry();
+  const metrics = createTrackerMetrics(config, () => registry.live());
   const find = (token: string): Grant | undefined =>
     grants !== undefined && Object.hasOwn(grants, token) ? grants[token] : undefined;
   const app = createApp({
+    ...config,
     registry,
     metrics,
     auth: createAuth(grants === undefined ? undefined : { find }),
     log: createLogger('test', 'silent'),
-    ttlSeconds: 60,
-    dropPrivateAddrs: false,
-    now: Date.now,
+    nowUnixMs: Date.now,
     random: () => 0.5,
     clientAddress: () => undefined,
-    rateLimits: createRateLimits({
-      tokenRequestsPerMinute: undefined,
-      peerRequestsPerMinute: undefined,
-      addressRequestsPerMinute: undefined,
-    }),
+    rateLimits: createRateLimits(config.limits),
     ...overrides,
   });
   return {
@@ -60,18 +68,18 @@ export function createTestApp(overrides: Partial<AppDeps> = {}, grants?: Record<
   };
 }
 
-/** The peers of a listing, which parses as clients parse it. */
+/** The peers of a listing, parsed as clients parse it. */
 export async function listed(app: TestApp, query = ''): Promise<unknown[]> {
   const answer = await app.get(`${LIST}${query}`);
-  assert.equal(answer.status, 200);
+  expect(answer.status).toBe(200);
   return listAnswerSchema.parse(await answer.json()).peers;
 }
 
-/** Status and code of a refusal, which is a problem document. */
-export async function refusal(answer: Response): Promise<[number, string]> {
-  assert.equal(answer.headers.get('content-type'), 'application/problem+json');
-  assert.equal(answer.headers.get('cache-control'), 'no-store');
+/** The status and the code of a refusal, which is a problem document. */
+export async function refusalOf(answer: Response): Promise<[number, string]> {
+  expect(answer.headers.get('content-type')).toBe('application/problem+json');
+  expect(answer.headers.get('cache-control')).toBe('no-store');
   const problem = problemSchema.parse(await answer.json());
-  assert.equal(problem.status, answer.status);
+  expect(problem.status).toBe(answer.status);
   return [answer.status, problem.code];
 }

@@ -1,18 +1,21 @@
-// Which of a device's addresses are kept, as pure rules: no clock, no network, no configuration but one switch.
+// Which addresses of a registration are kept. Pure rules without clock and network.
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import { type Component, multiaddr } from '@multiformats/multiaddr';
 import { MAX_ADDR_BYTES, MAX_ADDRS } from '../shared/contract.ts';
+import type { Result } from '../shared/result.ts';
 import { canonicalPeerId } from './peerid.ts';
+import type { ProblemCode } from './problems.ts';
 
-/** What became of a registration's addresses: those kept and how many were dropped, or why all are refused. */
-export type AddrsVerdict =
-  | { readonly kept: readonly string[]; readonly dropped: number }
-  | {
-      readonly refusal: 'too_many_addresses' | 'invalid_address' | 'foreign_address';
-      readonly detail: string;
-    };
+/** The addresses that are kept and the number of dropped ones, or why the registration is refused. */
+export type CheckedAddrs = Result<
+  { readonly kept: readonly string[]; readonly dropped: number },
+  AddrsRefusal,
+  { readonly detail: string }
+>;
 
-/** Addresses that reach nothing from another network: RFC 1918, 6598, 3927, 4193, 4291. */
+type AddrsRefusal = Extract<ProblemCode, 'too_many_addresses' | 'invalid_address' | 'foreign_address'>;
+
+/** Addresses that cannot be reached from another network: RFC 1918, 6598, 3927, 4193, 4291. */
 const privateNetworks = new BlockList();
 for (const [network, prefix] of [
   ['10.0.0.0', 8],
@@ -30,40 +33,41 @@ for (const [network, prefix] of [
 ] as const)
   privateNetworks.addSubnet(network, prefix, 'ipv6');
 
-/** How unspecified addresses are spelled once a multiaddr was read; the last is IPv4-mapped. */
+/** The spellings of unspecified addresses in a parsed multiaddr; the last is IPv4-mapped. */
 const UNSPECIFIED = new Set(['0.0.0.0', '::', '::ffff:0:0', '::ffff:0.0.0.0']);
 
 /**
- * Judges the addresses of one registration. Surrounding space is trimmed, empty texts are left out, and an
- * address on which nobody can be reached (unspecified host, port 0) is dropped and counted. Anything else that
- * is wrong refuses the whole registration and names the index, because the device is mistaken about itself.
+ * Checks the addresses of one registration. Surrounding space is trimmed and empty texts are skipped. An address to
+ * which no device can connect (unspecified host, port 0) is dropped and counted. Any other mistake refuses the whole
+ * registration and names the index, because the device has a wrong view of itself.
  *
  * @param peerId canonical id of the peer that registers
- * @param dropPrivate drop private and loopback addresses too; they are kept by default because LAN grids need them
+ * @param dropPrivate drop private and loopback addresses too; by default they are kept, because devices on one LAN
+ *   need them
  */
-export function judgeAddrs(given: readonly string[], peerId: string, dropPrivate: boolean): AddrsVerdict {
+export function checkAddrs(given: readonly string[], peerId: string, dropPrivate: boolean): CheckedAddrs {
   if (given.length > MAX_ADDRS)
-    return {
-      refusal: 'too_many_addresses',
-      detail: `addrs has ${given.length} items, the most is ${MAX_ADDRS}`,
-    };
+    return refuse('too_many_addresses', `addrs has ${given.length} items; the maximum is ${MAX_ADDRS}`);
   const kept: string[] = [];
   let dropped = 0;
   for (const [index, text] of given.entries()) {
     const addr = text.trim();
     if (addr === '') continue;
     if (Buffer.byteLength(addr) > MAX_ADDR_BYTES)
-      return { refusal: 'invalid_address', detail: `addrs[${index}] is longer than ${MAX_ADDR_BYTES} bytes` };
+      return refuse('invalid_address', `addrs[${index}] is longer than ${MAX_ADDR_BYTES} bytes`);
     const components = readComponents(addr);
-    if (components === undefined)
-      return { refusal: 'invalid_address', detail: `addrs[${index}] is not a multiaddr` };
+    if (components === undefined) return refuse('invalid_address', `addrs[${index}] is not a multiaddr`);
     const target = targetPeer(components);
     if (target !== undefined && target !== peerId && canonicalPeerId(target) !== peerId)
-      return { refusal: 'foreign_address', detail: `addrs[${index}] ends at another peer than peer_id` };
-    if (components.some((part) => isUnreachable(part) || (dropPrivate && isPrivate(part)))) dropped += 1;
+      return refuse('foreign_address', `addrs[${index}] ends at a peer other than peer_id`);
+    if (components.some((each) => isUnreachable(each) || (dropPrivate && isPrivate(each)))) dropped += 1;
     else kept.push(addr);
   }
-  return { kept, dropped };
+  return { ok: true, kept, dropped };
+}
+
+function refuse(reason: AddrsRefusal, detail: string): CheckedAddrs {
+  return { ok: false, reason, detail };
 }
 
 /** The components of a multiaddr, or `undefined`; stricter than the library on spaces and on peer ids. */
@@ -81,7 +85,7 @@ function readComponents(addr: string): Component[] | undefined {
   }
 }
 
-/** The peer an address ends at, if it names one; a peer before the last `p2p-circuit` is only the relay. */
+/** The peer at the end of an address, if there is one; a peer before the last `p2p-circuit` is the relay. */
 function targetPeer(components: readonly Component[]): string | undefined {
   const last = components.findLast(({ name }) => name === 'p2p' || name === 'p2p-circuit');
   return last?.name === 'p2p' ? last.value : undefined;
@@ -94,7 +98,7 @@ function isUnreachable({ name, value }: Component): boolean {
 
 function isPrivate({ name, value = '' }: Component): boolean {
   if (name === 'ip4') return isIPv4(value) && privateNetworks.check(value, 'ipv4');
-  // A BlockList judges an IPv4-mapped address by the IPv4 rules.
+  // A BlockList applies the IPv4 rules to an IPv4-mapped address.
   if (name === 'ip6') return isIPv6(value) && privateNetworks.check(value, 'ipv6');
   return name.startsWith('dns') && /(^|\.)localhost\.?$/i.test(value);
 }

@@ -1,19 +1,19 @@
-// Who may do what: reads a request's token and weighs a grant. It never says which part of a token was wrong.
+// Reads the token of a request and checks what its grant permits. Answers never reveal which character of a token was wrong.
 import type { Grant, Tokens } from './tokens.ts';
 
-/** The grant of everybody where no tokens are configured. */
-const EVERYTHING: Grant = { id: undefined, userId: undefined, readOnly: false };
+/** The grant of every request when no tokens are configured. */
+const UNRESTRICTED: Grant = { id: undefined, userId: undefined, readOnly: false };
 
 export interface Auth {
   /** The grant of a request, or `undefined` when it has no valid token; reads only the headers it needs. */
   identify(header: (name: string) => string | undefined): Grant | undefined;
 }
 
-/** Without tokens, everybody may do everything. */
+/** @param tokens `undefined` permits everything to everyone */
 export function createAuth(tokens: Pick<Tokens, 'find'> | undefined): Auth {
-  if (tokens === undefined) return { identify: () => EVERYTHING };
+  if (tokens === undefined) return { identify: () => UNRESTRICTED };
   return {
-    // Either header will do: a proxy may use `Authorization` for itself.
+    // One valid header is enough: a proxy may use `Authorization` for itself.
     identify(header) {
       const authorization = header('authorization');
       const rustoryToken = header('x-rustory-token');
@@ -25,12 +25,16 @@ export function createAuth(tokens: Pick<Tokens, 'find'> | undefined): Auth {
   };
 }
 
-/** Whether the grant reaches a user's devices; `undefined` stands for all users, or a device of none. */
-export function reaches({ userId }: Grant, wanted: string | null | undefined): boolean {
-  return userId === undefined || userId === wanted;
+/**
+ * Whether the grant permits access to the devices of a user.
+ *
+ * @param userId `undefined`: all users; `null`: a device without a user
+ */
+export function permitsUser(grant: Grant, userId: string | null | undefined): boolean {
+  return grant.userId === undefined || grant.userId === userId;
 }
 
-/** The token of `Bearer T`, or of `Basic` with the token as password, which is what a browser can ask for. */
+/** The token of `Bearer TOKEN`, or of `Basic` with the token as password, which browsers ask for. */
 function tokenOf(authorization: string): string {
   const [, scheme = '', value = ''] = /^(bearer|basic) +(.*)$/i.exec(authorization) ?? [];
   if (scheme.toLowerCase() !== 'basic') return value.trim();

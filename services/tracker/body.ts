@@ -1,53 +1,69 @@
-// Reads a request's body: bounded text first, then JSON against a schema. What is wrong comes back as a value.
+// Reads the body of a request: text of limited size first, then JSON against a schema. Refusals are values.
 import type { z } from 'zod';
 import { MAX_BODY_BYTES } from '../shared/contract.ts';
+import type { Result } from '../shared/result.ts';
 import type { ProblemCode } from './problems.ts';
 
-/** Why a body is refused. */
-export interface BodyRefusal {
-  readonly refusal: ProblemCode;
-  readonly detail?: string;
-}
+/** What was read from a request, or the problem that refuses it. */
+export type Parsed<Value extends object> = Result<Value, ProblemCode, { readonly detail?: string }>;
 
 /** Content types of a body that is read as JSON; released clients send the first. */
 const JSON_TYPE = /^application\/([\w.-]+\+)?json\s*(;|$)/i;
 
-/** The text of a JSON body of at most `MAX_BODY_BYTES`; no more than that is ever held. */
-export async function readText(request: Request): Promise<string | BodyRefusal> {
+/** Reads the text of a JSON body of at most `MAX_BODY_BYTES` bytes; more is never held in memory. */
+export async function readBody(request: Request): Promise<Parsed<{ readonly text: string }>> {
   const type = request.headers.get('content-type');
   if (type !== null && !JSON_TYPE.test(type))
-    return { refusal: 'unsupported_media_type', detail: 'send Content-Type: application/json' };
-  const tooLarge = { refusal: 'body_too_large', detail: `the most is ${MAX_BODY_BYTES} bytes` } as const;
+    return { ok: false, reason: 'unsupported_media_type', detail: 'send Content-Type: application/json' };
+  const tooLarge = {
+    ok: false,
+    reason: 'body_too_large',
+    detail: `the maximum is ${MAX_BODY_BYTES} bytes`,
+  } as const;
   const length = request.headers.get('content-length');
   // Node ends a body at its declared length; one without a length is counted as it arrives.
   if (length !== null && request.headers.get('transfer-encoding') === null)
-    return Number(length) <= MAX_BODY_BYTES ? request.text() : tooLarge;
+    return Number(length) <= MAX_BODY_BYTES ? { ok: true, text: await request.text() } : tooLarge;
   const chunks: Uint8Array[] = [];
-  let size = 0;
+  let bytes = 0;
   for await (const chunk of request.body ?? []) {
-    size += chunk.byteLength;
-    if (size > MAX_BODY_BYTES) return tooLarge;
+    bytes += chunk.byteLength;
+    if (bytes > MAX_BODY_BYTES) return tooLarge;
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString('utf8');
+  return { ok: true, text: Buffer.concat(chunks).toString('utf8') };
 }
 
-/** A body as its schema reads it, or why it is refused: the first mistake, by the path of its field. */
-export function readJson<T extends z.ZodType>(
-  body: string,
+/** Parses a JSON text against a schema. The detail of a refusal names the field of the first mistake. */
+export function parseJson<T extends z.ZodType>(
+  text: string,
   schema: T,
-): { readonly value: z.infer<T> } | BodyRefusal {
+): Parsed<{ readonly value: z.infer<T> }> {
   let value: unknown;
   try {
-    value = JSON.parse(body);
+    value = JSON.parse(text);
   } catch {
-    return { refusal: 'invalid_json' };
+    return { ok: false, reason: 'invalid_json' };
   }
+  return parseValue(value, schema, 'the body');
+}
+
+/**
+ * Checks a value against a schema. The detail of a refusal names the field of the first mistake.
+ *
+ * @param name how the detail calls the whole value
+ */
+export function parseValue<T extends z.ZodType>(
+  value: unknown,
+  schema: T,
+  name: string,
+): Parsed<{ readonly value: z.infer<T> }> {
   const result = schema.safeParse(value);
-  if (result.success) return { value: result.data };
+  if (result.success) return { ok: true, value: result.data };
   const [issue] = result.error.issues;
   return {
-    refusal: 'invalid_request',
-    detail: `${issue?.path.join('.') || 'the body'}: ${issue?.message ?? 'is not as described'}`,
+    ok: false,
+    reason: 'invalid_request',
+    detail: `${issue?.path.join('.') || name}: ${issue?.message ?? 'does not match the API description'}`,
   };
 }

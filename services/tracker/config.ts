@@ -1,6 +1,7 @@
 // The tracker's configuration: the only file that reads its environment. `docs/environment.md`, `--help` and the
 // schema of the chart are made from the table.
 import { readEnvironment, unknownVariableWarnings } from '../shared/env.ts';
+import { ConfigError, describeError } from '../shared/errors.ts';
 import { readSmallFile } from '../shared/files.ts';
 import type { Program } from '../shared/program.ts';
 import {
@@ -17,6 +18,7 @@ import {
   type Variable,
 } from '../shared/variables.ts';
 import { type Network, parseNetwork } from './proxies.ts';
+import { readTokens, type TokenTable } from './tokens.ts';
 import { parseRedisUrl, type RedisAddress } from './registry/redis-url.ts';
 
 /** Largest file with a URL or a password, in bytes. */
@@ -66,7 +68,7 @@ export const variables = {
   }),
   TRACKER_STALE_SECONDS: integer(0, 3_600, {
     fallback: '60',
-    doc: 'Maximum age of a listing that is sent again while Redis does not answer, marked with X-Rustory-Stale; 0 sends none.',
+    doc: 'Maximum age of a listing that is returned again while Redis does not answer, marked with X-Rustory-Stale; 0 returns none.',
     audience: 'rarely',
   }),
   TRACKER_TOKENS_FILE: text({
@@ -127,7 +129,8 @@ export interface TrackerConfig {
   /** `undefined`: registrations are kept in this process. */
   readonly redis: RedisAddress | undefined;
   readonly staleSeconds: number;
-  readonly tokensFile: string | undefined;
+  /** `undefined`: every request is permitted. */
+  readonly tokens: TokenTable | undefined;
   readonly dropPrivateAddrs: boolean;
   readonly trustedProxies: readonly Network[];
   readonly limits: TrackerLimits;
@@ -141,7 +144,8 @@ export interface TrackerConfig {
 export function readTrackerConfig(environment: NodeJS.ProcessEnv): TrackerConfig {
   const { values, problems, complete } = readEnvironment(variables, environment);
   const redis = readRedis(values, problems);
-  checkTokens(values, environment, problems);
+  const tokens = readTokenFile(values.TRACKER_TOKENS_FILE, problems);
+  checkAccess(values, environment, problems);
   const all = complete();
   return {
     listen: all.TRACKER_LISTEN,
@@ -149,13 +153,13 @@ export function readTrackerConfig(environment: NodeJS.ProcessEnv): TrackerConfig
     ttlSeconds: all.TRACKER_TTL_SECONDS,
     redis,
     staleSeconds: all.TRACKER_STALE_SECONDS,
-    tokensFile: all.TRACKER_TOKENS_FILE,
+    tokens,
     dropPrivateAddrs: all.TRACKER_DROP_PRIVATE_ADDRS,
     trustedProxies: all.TRACKER_TRUSTED_PROXIES,
     limits: readLimits(all),
     drainMs: all.TRACKER_DRAIN_SECONDS * 1_000,
     logLevel: all.LOG_LEVEL,
-    warnings: unknownVariableWarnings(variables, 'TRACKER_', environment),
+    warnings: [...unknownVariableWarnings(variables, 'TRACKER_', environment), ...(tokens?.warnings ?? [])],
   };
 }
 
@@ -179,8 +183,8 @@ function readRedis(values: Partial<TrackerValues>, problems: string[]): RedisAdd
     problems.push('TRACKER_REDIS_URL, TRACKER_REDIS_URL_FILE: both are set; set only one of them.');
   const redis = url ?? urlFile;
   if (password === undefined) return redis;
-  const isUrlUnreadable = problems.some((problem) => problem.startsWith('TRACKER_REDIS_URL'));
-  if (redis === undefined && !isUrlUnreadable)
+  const isUrlReported = problems.some((problem) => problem.startsWith('TRACKER_REDIS_URL'));
+  if (redis === undefined && !isUrlReported)
     problems.push(
       'TRACKER_REDIS_PASSWORD_FILE: set without TRACKER_REDIS_URL or TRACKER_REDIS_URL_FILE; set one of them too.',
     );
@@ -191,14 +195,25 @@ function readRedis(values: Partial<TrackerValues>, problems: string[]): RedisAdd
   return redis && { ...redis, password };
 }
 
-/** An API that anyone can reach needs tokens, or the operator's word that it does not. */
-function checkTokens(
+function readTokenFile(path: string | undefined, problems: string[]): TokenTable | undefined {
+  if (path === undefined) return undefined;
+  try {
+    return readTokens(path);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    problems.push(...error.problems);
+    return undefined;
+  }
+}
+
+/** An API that others can reach requires tokens, unless the operator permits access without them. */
+function checkAccess(
   values: Partial<TrackerValues>,
   environment: NodeJS.ProcessEnv,
   problems: string[],
 ): void {
   const listen = values.TRACKER_LISTEN;
-  // A value that could not be read is a problem of its own, and must not hide or fake this one.
+  // A value that could not be read is reported already.
   const isAllowed = values.TRACKER_ALLOW_UNAUTHENTICATED ?? true;
   if (listen === undefined || isLoopback(listen.host) || isAllowed) return;
   if (values.TRACKER_TOKENS_FILE !== undefined || environment['TRACKER_TOKENS_FILE']?.trim()) return;
@@ -223,6 +238,6 @@ function readRedisUrlFile(path: string): RedisAddress {
   try {
     return parseRedisUrl(url);
   } catch (error) {
-    throw new Error(`${path}: not a usable URL of Redis`, { cause: error });
+    throw new Error(`${path}: ${describeError(error)}.`, { cause: error });
   }
 }

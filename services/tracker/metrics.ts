@@ -1,16 +1,15 @@
-// Every metric of the tracker; docs/metrics.md says what each means. Peer and user ids are never labels.
+// The metrics of the tracker, explained in docs/metrics.md. Peer ids, user ids and addresses are never labels.
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { collectMemoryLimit, memoryLimitBytes } from '../shared/memory.ts';
 import { VERSION } from '../shared/program.ts';
+import type { TrackerConfig } from './config.ts';
 import { PROBLEM_CODES, type ProblemCode } from './problems.ts';
+import { REGISTRATION_OUTCOMES, type RegistrationOutcome } from './registry/registry.ts';
 
-/** What became of registrations; those refused before they reached the registry are counted by reason instead. */
-export type RegistrationOutcome = 'registered' | 'full' | 'foreign';
-
-/** Methods that have a label of their own; a client may send any word. */
+/** Methods with a label of their own; clients may send any word, which is counted as `OTHER`. */
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'OPTIONS']);
 
-/** From a cached answer to Redis' deadline and a slow client, in seconds. */
+/** From a request that needs no store to one that waited in the queue as long as it may, in seconds. */
 const REQUEST_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 const REDIS_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25];
 
@@ -20,20 +19,20 @@ export interface TrackerMetrics {
   registration(outcome: RegistrationOutcome): void;
   refusal(reason: ProblemCode): void;
   addressesDropped(count: number): void;
-  /** A probe of Redis: the seconds it took, or `undefined` when it failed. */
+  /** Counts a probe of Redis by its duration; `undefined` when it failed. */
   redisProbe(seconds: number | undefined): void;
 }
 
 /**
- * @param livePeers asked at each scrape; `undefined` while unknown
- * @param redis whether there is a Redis to measure
- * @param maxPeers the limit that `livePeers` is measured by
+ * Registers the metrics; those of Redis only when it is configured.
+ *
+ * @param livePeers evaluated at scrape time; `undefined` while unknown
  */
 export function createTrackerMetrics(
+  { redis, limits }: Pick<TrackerConfig, 'redis' | 'limits'>,
   livePeers: () => number | undefined,
-  redis: boolean,
-  maxPeers: number,
 ): TrackerMetrics {
+  const hasRedis = redis !== undefined;
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -49,7 +48,7 @@ export function createTrackerMetrics(
   registry.registerMetric(
     new Gauge({
       name: 'rustory_tracker_live_peers',
-      help: 'Registered peers within their time to live; NaN while the registry cannot be asked.',
+      help: 'Registered peers within their time to live; NaN while the number is unknown.',
       registers: [],
       collect() {
         this.set(livePeers() ?? Number.NaN);
@@ -58,12 +57,12 @@ export function createTrackerMetrics(
   );
   new Gauge({
     name: 'rustory_tracker_max_peers',
-    help: 'Most peers that may be registered at the same time.',
+    help: 'Maximum registered peers.',
     registers,
-  }).set(maxPeers);
+  }).set(limits.peers);
   const requests = new Histogram({
     name: 'rustory_tracker_http_request_duration_seconds',
-    help: 'Requests by method, route pattern and status.',
+    help: 'Duration of requests by method, route pattern and status.',
     labelNames: ['method', 'route', 'status'],
     buckets: REQUEST_BUCKETS,
     registers,
@@ -82,30 +81,29 @@ export function createTrackerMetrics(
   });
   const dropped = new Counter({
     name: 'rustory_tracker_addresses_dropped_total',
-    help: 'Addresses dropped from registrations because nobody could reach them.',
+    help: 'Addresses dropped from registrations because no device can connect to them.',
     registers,
   });
   const redisUp = new Gauge({
     name: 'rustory_tracker_redis_up',
     help: 'Whether Redis answered the last probe; absent with the memory registry.',
-    registers: redis ? registers : [],
+    registers: hasRedis ? registers : [],
   });
   const redisLatency = new Histogram({
     name: 'rustory_tracker_redis_probe_duration_seconds',
-    help: 'Time Redis took to answer a probe; absent with the memory registry.',
+    help: 'Duration of the probes that Redis answered; absent with the memory registry.',
     buckets: REDIS_BUCKETS,
-    registers: redis ? registers : [],
+    registers: hasRedis ? registers : [],
   });
-  // Series exist from the start, so that a dashboard can tell «none yet» from «not measured».
-  for (const outcome of ['registered', 'full', 'foreign'] satisfies RegistrationOutcome[])
-    registrations.inc({ outcome }, 0);
+  // Every series exists from the start, so that a dashboard can distinguish zero from not measured.
+  for (const outcome of Object.keys(REGISTRATION_OUTCOMES)) registrations.inc({ outcome }, 0);
   for (const reason of PROBLEM_CODES) refusals.inc({ reason }, 0);
 
   const children = new Map<string, ReturnType<typeof requests.labels>>();
   return {
     registry,
     request(method, route, status, seconds) {
-      // Looking a series up by its labels costs more than observing it; there are some dozens of them.
+      // Looking up a series by its labels costs more than observing it; there are a few dozen series.
       const known = METHODS.has(method) ? method : 'OTHER';
       const name = `${known} ${route} ${status}`;
       let child = children.get(name);

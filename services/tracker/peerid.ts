@@ -1,5 +1,5 @@
-// Peer ids as libp2p writes them, brought to one spelling. The tracker speaks no libp2p, so it reads them with
-// the multiformats library alone (https://github.com/libp2p/specs/blob/master/peer-ids/peer-ids.md).
+// Peer ids of libp2p in their canonical form. The tracker does not use libp2p, so it reads them with the
+// multiformats library alone (https://github.com/libp2p/specs/blob/master/peer-ids/peer-ids.md).
 import { base58btc } from 'multiformats/bases/base58';
 import { CID } from 'multiformats/cid';
 import * as Digest from 'multiformats/hashes/digest';
@@ -14,7 +14,7 @@ const LIBP2P_KEY = 0x72;
 const SHA2_256 = 0x12;
 const SHA2_256_BYTES = 32;
 
-/** Multihash of a key short enough to be its own hash: at most 42 bytes of protobuf. */
+/** Multihash of a key that is short enough to be its own hash: at most 42 bytes of protobuf. */
 const IDENTITY = 0x00;
 const MAX_INLINE_KEY_BYTES = 42;
 
@@ -24,13 +24,13 @@ const KEY_DATA_FIELD = 0x12;
 
 /**
  * The canonical form, base58btc of the multihash (`12D3…`, `16Uiu2…`, `Qm…`), of any textual peer id,
- * a CIDv1 (`bafz…`) included. `undefined` when the text is no peer id.
+ * a CIDv1 (`bafz…`) included. `undefined` when the text is not a peer id.
  */
 export function canonicalPeerId(text: string): string | undefined {
-  // Letters outside ASCII are refused here: the base58 decoder does not notice them and reads any digit.
+  // Letters outside ASCII are rejected here: the base58 decoder accepts them as arbitrary digits.
   if (text.length > MAX_PEER_ID_LENGTH || !/^[0-9A-Za-z]+$/.test(text)) return undefined;
   try {
-    // No multibase prefix is `1` or `Q`: those begin bare base58 multihashes, whose spelling is unique.
+    // `1` and `Q` are not multibase prefixes: they start bare base58 multihashes, which have one spelling.
     if (text.startsWith('1') || text.startsWith('Q'))
       return isPeerIdHash(Digest.decode(base58btc.decode(`z${text}`))) ? text : undefined;
     const { version, code, multihash } = CID.parse(text);

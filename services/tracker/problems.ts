@@ -1,40 +1,83 @@
 // Every refusal the tracker answers with: its stable code, status and title (RFC 9457). Texts may change, codes not.
 import type { Problem } from '../shared/contract.ts';
 
-const PROBLEMS = {
-  invalid_json: [400, 'The body is not JSON'],
-  invalid_request: [400, 'The request is not as the API describes it'],
-  invalid_peer_id: [400, 'peer_id is not a libp2p peer id'],
-  invalid_address: [400, 'An address is not a multiaddr'],
-  foreign_address: [400, 'An address belongs to another peer'],
-  too_many_addresses: [400, 'Too many addresses'],
-  unauthorized: [401, 'A valid token is needed'],
-  forbidden: [403, 'The token does not allow this'],
-  not_found: [404, 'There is nothing at this path'],
-  method_not_allowed: [405, 'The path does not take this method'],
-  body_too_large: [413, 'The body is too large'],
-  unsupported_media_type: [415, 'The body must be application/json'],
-  too_many_peers: [429, 'The most peers are registered'],
-  too_many_requests: [429, 'Too many requests'],
-  internal: [500, 'The tracker failed'],
-  registry_unavailable: [503, 'The registry cannot be reached'],
-} as const satisfies Record<string, readonly [status: number, title: string]>;
+interface ProblemKind {
+  readonly status: number;
+  readonly title: string;
+  /** What a rising number of them means and what to change; docs/metrics.md shows it. */
+  readonly doc: string;
+}
+
+const UNKNOWN_CLIENT = 'The client is not `rr`, or a newer version of it; log at `debug` to see the paths.';
+
+export const PROBLEMS = {
+  invalid_json: { status: 400, title: 'The body is not JSON', doc: UNKNOWN_CLIENT },
+  invalid_request: {
+    status: 400,
+    title: 'The request does not match the API description',
+    doc: UNKNOWN_CLIENT,
+  },
+  invalid_peer_id: { status: 400, title: 'peer_id is not a libp2p peer id', doc: UNKNOWN_CLIENT },
+  invalid_address: { status: 400, title: 'An address is not a multiaddr', doc: UNKNOWN_CLIENT },
+  foreign_address: { status: 400, title: 'An address belongs to another peer', doc: UNKNOWN_CLIENT },
+  too_many_addresses: { status: 400, title: 'Too many addresses', doc: UNKNOWN_CLIENT },
+  unauthorized: {
+    status: 401,
+    title: 'A valid token is required',
+    doc: 'A device has no valid token: add it to `TRACKER_TOKENS_FILE`, or update the devices after a rotation.',
+  },
+  forbidden: {
+    status: 403,
+    title: 'The token does not permit this',
+    doc: 'A token that is bound to a user or read-only was used for something else: change its line in `TRACKER_TOKENS_FILE`.',
+  },
+  not_found: { status: 404, title: 'The path does not exist', doc: UNKNOWN_CLIENT },
+  method_not_allowed: { status: 405, title: 'The path does not support this method', doc: UNKNOWN_CLIENT },
+  body_too_large: { status: 413, title: 'The body is too large', doc: UNKNOWN_CLIENT },
+  unsupported_media_type: { status: 415, title: 'The body must be application/json', doc: UNKNOWN_CLIENT },
+  too_many_peers: {
+    status: 429,
+    title: 'The maximum number of peers is registered',
+    doc: 'New devices are refused: raise `TRACKER_MAX_PEERS`.',
+  },
+  too_many_requests: {
+    status: 429,
+    title: 'Too many requests',
+    doc:
+      'A client repeats requests without a pause, or a limit is too low: `TRACKER_TOKEN_REQUESTS_PER_MINUTE`, ' +
+      '`TRACKER_PEER_REQUESTS_PER_MINUTE` or `TRACKER_ADDRESS_REQUESTS_PER_MINUTE`.',
+  },
+  internal: {
+    status: 500,
+    title: 'The tracker failed',
+    doc: 'A defect of the tracker; the log at `error` has the cause.',
+  },
+  overloaded: {
+    status: 503,
+    title: 'The tracker is overloaded',
+    doc: 'More requests arrive than this replica can pass to Redis: give it more CPU, or add replicas.',
+  },
+  registry_unavailable: {
+    status: 503,
+    title: 'The registry does not answer',
+    doc: 'Redis did not answer; the log and `/readyz` have the reason.',
+  },
+} as const satisfies Record<string, ProblemKind>;
 
 export type ProblemCode = keyof typeof PROBLEMS;
 
-/** All codes, for metrics and documentation. */
 export const PROBLEM_CODES = Object.keys(PROBLEMS) as readonly ProblemCode[];
 
-/** Longest detail, in characters: details may quote what the client sent. */
+/** Maximum length of a detail, in characters: details may quote what the client sent. */
 const MAX_DETAIL_LENGTH = 300;
 
-/** The answer that refuses a request; `headers` adds to it, such as `Retry-After`. */
+/** The answer that refuses a request; `headers` are added to it, such as `Retry-After`. */
 export function problemResponse(
   code: ProblemCode,
   detail?: string,
   headers: Record<string, string> = {},
 ): Response {
-  const [status, title] = PROBLEMS[code];
+  const { status, title } = PROBLEMS[code];
   const problem: Problem = { type: `urn:rustory:problem:${code}`, title, status, code };
   if (detail !== undefined) problem.detail = detail.slice(0, MAX_DETAIL_LENGTH);
   return new Response(JSON.stringify(problem), {
@@ -44,9 +87,9 @@ export function problemResponse(
 }
 
 /**
- * Seconds after which a refused client may try again, as `Retry-After`: from `least` to twice that, at random,
- * so that clients refused together do not return together.
+ * The `Retry-After` header of a refusal: from `minSeconds` to twice that, at random, so that clients that were
+ * refused together do not return together.
  */
-export function retryAfter(least: number, random: () => number): Record<string, string> {
-  return { 'Retry-After': String(Math.ceil(least + random() * least)) };
+export function retryAfter(minSeconds: number, random: () => number): Record<string, string> {
+  return { 'Retry-After': String(Math.ceil(minSeconds + random() * minSeconds)) };
 }

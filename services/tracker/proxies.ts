@@ -1,43 +1,44 @@
-// Whose address a request comes from, when proxies stand before the tracker. Headers are believed only from those.
+// Determines the address of a client behind proxies. Only headers of trusted proxies are used.
 import { BlockList, isIP } from 'node:net';
 import { clientNetwork, unmapped } from '../shared/client-network.ts';
+import { quote } from '../shared/variables.ts';
 
-/** Addresses or networks (`10.0.0.0/8`, `::1`) of one proxy or many. */
+/** A network of proxies (`10.0.0.0/8`), or a single one (`::1`, with the longest prefix). */
 export interface Network {
   readonly address: string;
   readonly prefix: number;
 }
 
-/** Tells the address of the client from the address of the connection and the `X-Forwarded-For` header, if that is needed. */
+/** Returns the client's address for the address of the connection and the headers, or `undefined` when it is unknown. */
 export type ClientAddress = (
-  peer: string,
+  remoteAddress: string,
   header: (name: string) => string | undefined,
 ) => string | undefined;
 
-/** Addresses looked at from the end of a header; nobody has that many proxies in a row. */
+/** Maximum addresses of one header that are examined, from its end. */
 const MAX_HOPS = 16;
 
-/** @throws Error whose message completes «NAME …». */
+/** @throws Error that is a whole sentence */
 export function parseNetwork(text: string): Network {
-  const [address = '', given] = text.split('/');
+  const [address = '', givenPrefix] = text.split('/');
   const version = isIP(address);
-  const most = version === 4 ? 32 : 128;
-  const prefix = given === undefined ? most : Number(given);
-  if (version === 0 || !/^\d{1,3}$/.test(given ?? '0') || prefix > most)
-    throw new Error('must be addresses or networks such as 10.0.0.0/8 or ::1');
+  const maxPrefix = version === 4 ? 32 : 128;
+  const prefix = givenPrefix === undefined ? maxPrefix : Number(givenPrefix);
+  if (version === 0 || !/^\d{1,3}$/.test(givenPrefix ?? '0') || prefix > maxPrefix)
+    throw new Error(`${quote(text)} is not an IP address or a network such as 10.0.0.0/8 or ::1.`);
   return { address, prefix };
 }
 
 /**
- * Without trusted proxies no address is known to be a client's: behind an undeclared proxy all clients have one.
+ * Without trusted proxies the address of a client is unknown: all clients of an undeclared proxy would share one.
  * With them, the client is the last address of the chain that is not a trusted proxy.
  */
 export function createClientAddress(trusted: readonly Network[]): ClientAddress {
   if (trusted.length === 0) return () => undefined;
   const proxies = new BlockList();
   for (const { address, prefix } of trusted) proxies.addSubnet(address, prefix, family(address));
-  return (peer, header) => {
-    let client = unmapped(peer);
+  return (remoteAddress, header) => {
+    let client = unmapped(remoteAddress);
     const hops = (header('x-forwarded-for') ?? '').split(',').slice(-MAX_HOPS);
     while (isIP(client) !== 0 && proxies.check(client, family(client))) {
       const next = unmapped((hops.pop() ?? '').trim());

@@ -1,6 +1,7 @@
-// How often a token, a peer and a client address may ask: counted in this process, in a bounded number of slots.
+// Rate limits per token, peer and client address, counted in this process in a fixed number of slots.
 import { randomInt } from 'node:crypto';
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
+import type { Result } from '../shared/result.ts';
 
 /** Maximum requests per minute; `undefined` means no limit. */
 export interface RateLimitsConfig {
@@ -12,15 +13,15 @@ export interface RateLimitsConfig {
 export type RateLimited = 'token' | 'peer' | 'address';
 
 export interface RateLimits {
-  /** Counts a request; the seconds after which it would be let through, or `undefined` when it is. */
-  refusedFor(kind: RateLimited, key: string): Promise<number | undefined>;
+  /** Counts a request. It is refused above the limit, for `retrySeconds`. */
+  consume(kind: RateLimited, key: string): Promise<Result<object, 'rate', { readonly retrySeconds: number }>>;
 }
 
 const WINDOW_SECONDS = 60;
 
 /**
- * Keys are counted in so many slots, so that a client that invents a new peer id with every request fills no memory.
- * Two keys seldom share a slot, and then only a fraction of their requests matters.
+ * Number of slots that keys are hashed into, so that a client that invents a peer id for every request does not fill
+ * the memory. Two keys rarely share a slot.
  */
 const SLOTS = 65_536;
 
@@ -30,30 +31,33 @@ export function createRateLimits(config: RateLimitsConfig): RateLimits {
     peer: createLimiter(config.peerRequestsPerMinute),
     address: createLimiter(config.addressRequestsPerMinute),
   };
-  // Nobody outside can tell which keys share a slot.
+  // Clients cannot compute which keys share a slot.
   const seed = randomInt(2 ** 32);
   return {
-    async refusedFor(kind, key) {
+    async consume(kind, key) {
       const limiter = limiters[kind];
-      if (limiter === undefined) return undefined;
+      if (limiter === undefined) return { ok: true };
       try {
         await limiter.consume(slotOf(key, seed));
-        return undefined;
-      } catch (refused) {
-        if (refused instanceof RateLimiterRes) return Math.max(1, Math.ceil(refused.msBeforeNext / 1_000));
-        throw refused;
+        return { ok: true };
+      } catch (refusal) {
+        if (!(refusal instanceof RateLimiterRes)) throw refusal;
+        const retrySeconds = Math.max(1, Math.ceil(refusal.msBeforeNext / 1_000));
+        return { ok: false, reason: 'rate', retrySeconds };
       }
     },
   };
 }
 
-function createLimiter(points: number | undefined): RateLimiterMemory | undefined {
-  return points === undefined ? undefined : new RateLimiterMemory({ points, duration: WINDOW_SECONDS });
+function createLimiter(requestsPerMinute: number | undefined): RateLimiterMemory | undefined {
+  if (requestsPerMinute === undefined) return undefined;
+  return new RateLimiterMemory({ points: requestsPerMinute, duration: WINDOW_SECONDS });
 }
 
 /** FNV-1a with a seed. */
 function slotOf(key: string, seed: number): number {
   let hash = seed;
-  for (let at = 0; at < key.length; at += 1) hash = Math.imul(hash ^ key.charCodeAt(at), 0x01000193);
+  for (let index = 0; index < key.length; index += 1)
+    hash = Math.imul(hash ^ key.charCodeAt(index), 0x01000193);
   return (hash >>> 0) % SLOTS;
 }

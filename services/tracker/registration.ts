@@ -1,53 +1,54 @@
-// Reads the body of a registration into what the registry keeps: pure rules, and a memory of what they said.
+// Reads the body of a registration into the record that the registry stores. Pure rules, and a cache of their results.
 import { registerRequestSchema } from '../shared/contract.ts';
-import { judgeAddrs } from './addrs.ts';
-import { type BodyRefusal, readJson } from './body.ts';
+import { checkAddrs } from './addrs.ts';
+import { type Parsed, parseJson } from './body.ts';
 import { canonicalPeerId } from './peerid.ts';
 import type { Registration } from './registry/registry.ts';
 
-/** A valid registration, and how many of its addresses were dropped. */
-export interface ReadRegistration extends Registration {
-  readonly dropped: number;
+export interface ParsedRegistration {
+  readonly registration: Registration;
+  /** Addresses that were dropped because no device can connect to them. */
+  readonly droppedAddrs: number;
 }
 
-/** Bodies remembered at most; when there are more, remembering begins anew. */
-const MAX_REMEMBERED = 20_000;
+/** Maximum bodies in the cache; above it the cache is emptied. */
+export const MAX_CACHED_BODIES = 20_000;
 
-/** Longest body remembered, in characters: with the number above a bound of some 80 MB, in practice 10. */
-const MAX_REMEMBERED_LENGTH = 2_048;
+/** Maximum length of a body in the cache, in characters. Bodies are some hundred characters long in practice. */
+const MAX_CACHED_LENGTH = 2_048;
 
 /**
- * Reads registrations. Devices send the same body every 30 seconds, and reading it costs several times what
- * keeping it does, so a valid body is remembered word for word with what it was read to.
+ * Creates a reader of registrations. Devices send the same body every 30 seconds, and validating it costs several
+ * times as much as storing it, so the results of valid bodies are cached by the whole text.
  */
 export function createRegistrationReader(
   dropPrivateAddrs: boolean,
-): (body: string) => ReadRegistration | BodyRefusal {
-  const remembered = new Map<string, ReadRegistration>();
+): (body: string) => Parsed<ParsedRegistration> {
+  const cache = new Map<string, Parsed<ParsedRegistration>>();
   return (body) => {
-    const known = remembered.get(body);
-    if (known !== undefined) return known;
-    const read = readRegistration(body, dropPrivateAddrs);
-    if (!('refusal' in read) && body.length <= MAX_REMEMBERED_LENGTH) {
-      if (remembered.size >= MAX_REMEMBERED) remembered.clear();
-      remembered.set(body, read);
+    const cached = cache.get(body);
+    if (cached !== undefined) return cached;
+    const parsed = parseRegistration(body, dropPrivateAddrs);
+    if (parsed.ok && body.length <= MAX_CACHED_LENGTH) {
+      if (cache.size >= MAX_CACHED_BODIES) cache.clear();
+      cache.set(body, parsed);
     }
-    return read;
+    return parsed;
   };
 }
 
-function readRegistration(body: string, dropPrivateAddrs: boolean): ReadRegistration | BodyRefusal {
-  const request = readJson(body, registerRequestSchema);
-  if ('refusal' in request) return request;
-  const { peer_id, addrs, meta = null } = request.value;
+function parseRegistration(body: string, dropPrivateAddrs: boolean): Parsed<ParsedRegistration> {
+  const parsed = parseJson(body, registerRequestSchema);
+  if (!parsed.ok) return parsed;
+  const { peer_id, addrs, meta = null } = parsed.value;
   const peerId = canonicalPeerId(peer_id.trim());
-  if (peerId === undefined) return { refusal: 'invalid_peer_id' };
-  const verdict = judgeAddrs(addrs, peerId, dropPrivateAddrs);
-  if ('refusal' in verdict) return verdict;
+  if (peerId === undefined) return { ok: false, reason: 'invalid_peer_id' };
+  const checked = checkAddrs(addrs, peerId, dropPrivateAddrs);
+  if (!checked.ok) return checked;
+  const json = JSON.stringify({ peer_id: peerId, addrs: checked.kept, meta });
   return {
-    peerId,
-    userId: meta?.user_id ?? null,
-    json: JSON.stringify({ peer_id: peerId, addrs: verdict.kept, meta }),
-    dropped: verdict.dropped,
+    ok: true,
+    registration: { peerId, userId: meta?.user_id ?? null, json },
+    droppedAddrs: checked.dropped,
   };
 }

@@ -1,4 +1,4 @@
-// The API as data: the paths with their methods, schemas and answers. `app.ts` mounts handlers on these, and the
+// The API as data: the routes with their methods, schemas and answers. `handlers.ts` has a handler for each, and the
 // OpenAPI document is made from the same objects.
 import { z } from 'zod';
 import {
@@ -10,12 +10,7 @@ import {
   unregisterAnswerSchema,
   unregisterRequestSchema,
 } from '../shared/contract.ts';
-
-/** Most peers on one page. */
-export const MAX_PAGE = 1_000;
-
-/** Peers on a page when a cursor is given without a limit. */
-export const DEFAULT_PAGE = 100;
+import { listQuerySchema } from './list-query.ts';
 
 const json = <T extends z.ZodType>(schema: T) => ({ 'application/json': { schema } });
 const problem = (description: string) => ({
@@ -23,44 +18,46 @@ const problem = (description: string) => ({
   content: { 'application/problem+json': { schema: problemSchema } },
 });
 const retryable = (description: string) => ({
-  ...problem(`${description} \`Retry-After\` says when to try again.`),
+  ...problem(`${description} \`Retry-After\` is the time after which to try again.`),
   headers: z.object({ 'Retry-After': z.string().meta({ description: 'Seconds.' }) }),
 });
 
 const refusals = {
   401: problem('Tokens are configured, and the request has no valid one.'),
-  429: retryable('Too many requests, or the most peers are registered.'),
-  503: retryable('The registry cannot be reached.'),
+  429: retryable('Too many requests, or the maximum number of peers is registered.'),
+  503: retryable(
+    'The registry does not answer (`registry_unavailable`), or the tracker is overloaded (`overloaded`).',
+  ),
 };
 const bodyRefusals = {
-  400: problem('The request is not as described; the detail says what is wrong.'),
-  403: problem('The token does not allow this.'),
+  400: problem('The request does not match this description; `detail` names the mistake.'),
+  403: problem('The token does not permit this.'),
   413: problem(`The body is larger than ${MAX_BODY_BYTES} bytes.`),
   415: problem('The body is not application/json.'),
 };
 
-/** Either header opens the API where tokens are configured; where none are, both are ignored. */
+/** Either header is accepted when tokens are configured; otherwise both are ignored. */
 const security = [{ bearer: [] }, { rustoryToken: [] }, {}];
 
-export const pingRoute = {
+const ping = {
   method: 'get',
   path: '/api/v1/ping',
-  summary: 'Whether the tracker answers',
+  summary: 'Check that the tracker answers',
   security,
   responses: {
-    200: { description: 'It does.', content: { 'text/plain': { schema: z.literal('ok\n') } } },
+    200: { description: 'The tracker answers.', content: { 'text/plain': { schema: z.literal('ok\n') } } },
     401: refusals[401],
     429: refusals[429],
   },
 } as const;
 
-export const registerRoute = {
+const register = {
   method: 'post',
   path: '/api/v1/peers/register',
-  summary: 'Register a device, or say that it is still there',
+  summary: 'Register a device or renew its registration',
   description:
-    'Replaces the whole record of the peer id. A record is listed for `ttl_sec` seconds; register again before. ' +
-    'Addresses on which nobody can be reached (`0.0.0.0`, `::`, port 0) are dropped.',
+    'Replaces the whole record of the peer id. A record is listed for `ttl_sec` seconds; register again before that. ' +
+    'Addresses to which no device can connect (`0.0.0.0`, `::`, port 0) are dropped.',
   security,
   request: { body: { required: true, content: json(registerRequestSchema) } },
   responses: {
@@ -70,65 +67,64 @@ export const registerRoute = {
   },
 } as const;
 
-export const unregisterRoute = {
+const unregister = {
   method: 'post',
   path: '/api/v1/peers/unregister',
   summary: 'Remove a device',
   security,
   request: { body: { required: true, content: json(unregisterRequestSchema) } },
   responses: {
-    200: { description: 'Whether it was registered.', content: json(unregisterAnswerSchema) },
+    200: { description: 'Whether the device was registered.', content: json(unregisterAnswerSchema) },
     ...bodyRefusals,
     ...refusals,
   },
 } as const;
 
-export const listRoute = {
+const list = {
   method: 'get',
   path: '/api/v1/peers',
   summary: 'List devices, newest registration first',
   description:
-    'Without `limit` and `cursor` the answer holds every device. With them it is a page: it may hold fewer than ' +
-    '`limit`, and `next_cursor` continues it. A device that registers again between two pages moves to the front.',
+    'Without `limit` and `cursor` the answer has every device. With one of them it is a page: it may have fewer ' +
+    'devices than `limit`, and `next_cursor` continues it. A device that registers again between two pages moves to ' +
+    'the first page.',
   security,
   request: {
-    query: z.object({
-      user_id: z.string().optional().meta({ description: "Only this user's devices." }),
-      limit: z.coerce
-        .number()
-        .int()
-        .min(1)
-        .max(MAX_PAGE)
-        .optional()
-        .meta({ description: 'Most devices on a page.' }),
-      cursor: z.string().optional().meta({ description: '`next_cursor` of the page before.' }),
-    }),
+    query: listQuerySchema,
     headers: z.object({
-      'If-None-Match': z.string().optional().meta({ description: '`ETag` of a listing already held.' }),
+      'If-None-Match': z
+        .string()
+        .optional()
+        .meta({ description: '`ETag` of a listing that the client has.' }),
     }),
   },
   responses: {
     200: {
       description: 'The devices.',
       headers: z.object({
-        ETag: z
-          .string()
-          .meta({ description: 'Changes with who is listed and with what, not with when they were seen.' }),
+        ETag: z.string().meta({
+          description:
+            'Changes with the devices and what they registered, not with the times of registration.',
+        }),
       }),
       content: json(listAnswerSchema),
     },
-    304: { description: 'The listing held is current.' },
-    400: problem('A parameter is not as described.'),
-    403: problem('The token does not allow this.'),
+    304: { description: 'The listing that the client has is current.' },
+    400: problem('A parameter does not match this description.'),
+    403: problem('The token does not permit this.'),
     ...refusals,
   },
 } as const;
 
-/** What the OpenAPI document says besides the paths. */
+/** All routes, in the order of the OpenAPI document. */
+export const routes = { ping, register, unregister, list } as const;
+
+export type RouteName = keyof typeof routes;
+
 export const documentInfo = {
   title: 'rustory tracker',
   description:
-    'Devices register their addresses for a time and list each other. Errors are RFC 9457 problems with a stable `code`.',
+    'Devices register their addresses for a limited time and list each other. Errors are RFC 9457 problems with a stable `code`.',
   license: { name: 'MIT', identifier: 'MIT' },
 };
 

@@ -1,5 +1,5 @@
-// The tokens that open the API: read from a file or a directory of files (as Kubernetes mounts a Secret), and read
-// again while running, so that they can be rotated without a restart.
+// The tokens of the API: read from a file or a directory of files (as Kubernetes mounts a Secret), and read again
+// while the tracker runs, so that a rotation needs no restart.
 import { hash, randomBytes } from 'node:crypto';
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,57 +8,78 @@ import { ConfigError, describeError } from '../shared/errors.ts';
 import type { Component } from '../shared/lifecycle.ts';
 import type { Logger } from '../shared/log.ts';
 
-/** What a token allows. */
+/** What a token permits. */
 export interface Grant {
-  /** Stands for the token where its requests are counted, and tells nothing about it; absent where none is needed. */
+  /** Identifies the token for its rate limit and reveals nothing about it; absent when no tokens are configured. */
   readonly id: string | undefined;
   /** The only user it may register and list; any user when absent. */
   readonly userId: string | undefined;
-  /** It may list, but neither register nor unregister. */
+  /** Whether it may only list, and neither register nor unregister. */
   readonly readOnly: boolean;
 }
 
+/** The tokens of one reading of the files. It keeps digests, not tokens. */
+export interface TokenTable {
+  readonly path: string;
+  readonly size: number;
+  /** Differs when the content of the files does. */
+  readonly contentHash: string;
+  /** Whole sentences about tokens that should be changed. */
+  readonly warnings: readonly string[];
+  /** The grant of a token. The time it takes reveals nothing about other tokens. */
+  find(token: string): Grant | undefined;
+  /** Reads the files again. @throws ConfigError */
+  reread(): TokenTable;
+}
+
 export interface Tokens extends Component {
-  /** The grant of a token, in a time that tells nothing about other tokens. */
+  /** The grant of a token by the latest reading. */
   find(token: string): Grant | undefined;
 }
 
-/** Bounds of what is read: a table of tokens stays small. */
+/** Limits on the files. */
 const MAX_FILES = 1_000;
 const MAX_FILE_BYTES = 1024 * 1024;
 const MAX_TOKENS = 10_000;
 const MAX_TOKEN_LENGTH = 512;
 
-/** Tokens shorter than this can be guessed, in characters; they are accepted with a warning. */
+/** Length below which a token can be guessed, in characters; shorter ones are accepted with a warning. */
 const SHORT_TOKEN_LENGTH = 16;
 
-/** How often the files are read again, in milliseconds. A kubelet updates a mounted Secret about once a minute. */
+/** Interval at which the files are read again, in milliseconds. A kubelet updates a mounted Secret about once a minute. */
 const RELOAD_INTERVAL_MS = 1_000;
 
-/**
- * Tokens from `path`, one a line: `TOKEN`, then optionally `user=ID` (percent-encoded) and `read-only`. Lines that
- * are empty or begin with `#` are skipped. In a directory every file is read but those that begin with a dot.
- *
- * @throws ConfigError naming every line that cannot be used, never the token in it.
- */
-export function createTokens(path: string, log: Logger): Tokens {
-  // Digests keyed by a secret of this process: how long a look-up takes tells nothing about a token.
-  const key = randomBytes(32).toString('base64');
-  const digest = (token: string): string => hash('sha256', key + token, 'base64');
+const VARIABLE = 'TRACKER_TOKENS_FILE';
 
-  let text = readAll(path);
-  let grants = parse(text, digest, log);
-  if (grants.size === 0) throw new ConfigError([`TRACKER_TOKENS_FILE names ${path}, which holds no token`]);
+/**
+ * Reads the tokens at `path`, one per line: `TOKEN`, then optionally `user=ID` (percent-encoded) and `read-only`.
+ * Empty lines and lines that start with `#` are skipped. In a directory every file is read, except those that start
+ * with a dot.
+ *
+ * @throws ConfigError with one problem for each line that cannot be used; none repeats a token.
+ */
+export function readTokens(path: string): TokenTable {
+  // Digests with a secret key of this process: the time of a lookup reveals nothing about a token.
+  const key = randomBytes(32).toString('base64');
+  const table = readTable(path, (token) => hash('sha256', key + token, 'base64'));
+  if (table.size === 0) throw new ConfigError([`${VARIABLE}: ${path}: there is no token in it.`]);
+  return table;
+}
+
+/** Keeps the tokens up to date. When the files cannot be used, the previous tokens stay valid. */
+export function createTokens(initial: TokenTable, log: Logger): Tokens {
+  let table = initial;
   let timer: NodeJS.Timeout | undefined;
 
   function reload(): void {
+    const { path } = table;
     try {
-      const now = readAll(path);
-      if (now === text) return;
-      grants = parse(now, digest, log);
-      text = now;
-      // No token at all is taken at its word: everybody is shut out, nobody let in.
-      log[grants.size === 0 ? 'error' : 'info']({ path, tokens: grants.size }, 'tokens read again');
+      const next = table.reread();
+      if (next.contentHash === table.contentHash) return;
+      table = next;
+      for (const warning of next.warnings) log.warn({ warning }, 'configuration');
+      // An empty file is valid here: it refuses every request, and permits nothing.
+      log[next.size === 0 ? 'error' : 'info']({ path, tokens: next.size }, 'tokens read again');
     } catch (error) {
       log.error({ path, error: describeError(error) }, 'tokens not read again; the last ones stay valid');
     }
@@ -72,47 +93,70 @@ export function createTokens(path: string, log: Logger): Tokens {
     async stop() {
       clearInterval(timer);
     },
+    find: (token) => table.find(token),
+  };
+}
+
+function readTable(path: string, digest: (token: string) => string): TokenTable {
+  const text = readAll(path);
+  const grants = new Map<string, Grant>();
+  const problems: string[] = [];
+  let shortTokens = 0;
+  for (const [index, line] of text.split(/\r?\n/).entries()) {
+    const [token, ...attributes] = line.trim().split(/\s+/);
+    if (token === undefined || token === '' || token.startsWith('#')) continue;
+    try {
+      checkToken(token);
+      const id = digest(token);
+      grants.set(id, { id, ...parseAttributes(attributes) });
+      if (token.length < SHORT_TOKEN_LENGTH) shortTokens += 1;
+    } catch (error) {
+      problems.push(`${VARIABLE}: line ${index + 1}: ${describeError(error)}.`);
+    }
+  }
+  if (grants.size > MAX_TOKENS)
+    problems.push(`${VARIABLE}: there are ${grants.size} tokens; the maximum is ${MAX_TOKENS}.`);
+  if (problems.length > 0) throw new ConfigError(problems);
+  const warning = `${VARIABLE}: ${shortTokens} tokens have fewer than ${SHORT_TOKEN_LENGTH} characters and can be guessed; use longer ones.`;
+  return {
+    path,
+    size: grants.size,
+    contentHash: digest(text),
+    warnings: shortTokens === 0 ? [] : [warning],
     find: (token) => (token.length > MAX_TOKEN_LENGTH ? undefined : grants.get(digest(token))),
+    reread: () => readTable(path, digest),
   };
 }
 
 function readAll(path: string): string {
   try {
-    if (!statSync(path).isDirectory()) return readSmallFile(path, MAX_FILE_BYTES).toString('utf8');
+    if (!isDirectory(path)) return readSmallFile(path, MAX_FILE_BYTES).toString('utf8');
     const names = readdirSync(path).filter((name) => !name.startsWith('.'));
-    if (names.length > MAX_FILES) throw new Error(`names ${path}, which holds more than ${MAX_FILES} files`);
+    if (names.length > MAX_FILES)
+      throw new Error(`${path}: there are ${names.length} files in it; the maximum is ${MAX_FILES}.`);
     return names
       .toSorted()
       .filter((name) => statSync(join(path, name)).isFile())
       .map((name) => readSmallFile(join(path, name), MAX_FILE_BYTES).toString('utf8'))
       .join('\n');
   } catch (error) {
-    throw new ConfigError([`TRACKER_TOKENS_FILE ${describeError(error)}`]);
+    throw new ConfigError([`${VARIABLE}: ${describeError(error)}.`]);
   }
 }
 
-function parse(text: string, digest: (token: string) => string, log: Logger): Map<string, Grant> {
-  const grants = new Map<string, Grant>();
-  const problems: string[] = [];
-  let short = 0;
-  for (const [index, line] of text.split(/\r?\n/).entries()) {
-    const [token, ...attributes] = line.trim().split(/\s+/);
-    if (token === undefined || token === '' || token.startsWith('#')) continue;
-    try {
-      if (!/^[\x21-\x7e]+$/.test(token) || token.length > MAX_TOKEN_LENGTH)
-        throw new Error(`is not ${MAX_TOKEN_LENGTH} or fewer printable ASCII characters`);
-      if (/^(["']).*\1$/.test(token)) throw new Error('is in quotes; write the bare token');
-      const id = digest(token);
-      grants.set(id, { id, ...parseAttributes(attributes) });
-      if (token.length < SHORT_TOKEN_LENGTH) short += 1;
-    } catch (error) {
-      problems.push(`TRACKER_TOKENS_FILE has a token in line ${index + 1} that ${describeError(error)}`);
-    }
+function isDirectory(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    // Reading it as a file fails too, with an error that names the path.
+    return false;
   }
-  if (grants.size > MAX_TOKENS) problems.push(`TRACKER_TOKENS_FILE has more than ${MAX_TOKENS} tokens`);
-  if (problems.length > 0) throw new ConfigError(problems);
-  if (short > 0) log.warn({ short, least: SHORT_TOKEN_LENGTH }, 'tokens this short can be guessed');
-  return grants;
+}
+
+function checkToken(token: string): void {
+  if (!/^[\x21-\x7e]+$/.test(token) || token.length > MAX_TOKEN_LENGTH)
+    throw new Error(`The token is not ${MAX_TOKEN_LENGTH} or fewer printable ASCII characters.`);
+  if (/^(["']).*\1$/.test(token)) throw new Error('The token is in quotes; write it without them.');
 }
 
 function parseAttributes(attributes: readonly string[]): Omit<Grant, 'id'> {
@@ -121,8 +165,16 @@ function parseAttributes(attributes: readonly string[]): Omit<Grant, 'id'> {
   for (const attribute of attributes) {
     if (attribute === 'read-only') readOnly = true;
     else if (attribute.startsWith('user=') && attribute.length > 'user='.length)
-      userId = decodeURIComponent(attribute.slice('user='.length));
-    else throw new Error('is followed by something else than user=ID or read-only');
+      userId = decodeUserId(attribute.slice('user='.length));
+    else throw new Error('The token is followed by something other than user=ID or read-only.');
   }
   return { userId, readOnly };
+}
+
+function decodeUserId(encoded: string): string {
+  try {
+    return decodeURIComponent(encoded);
+  } catch {
+    throw new Error('The ID of user=ID is not valid percent-encoding.');
+  }
 }

@@ -1,29 +1,20 @@
-// Which registry a configuration asks for: one in this process, or one in Redis whose listings outlive it for a while.
+// Creates the registry that the configuration selects: in this process, or in Redis with stale listings.
+import { monotonicMs } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
-import type { RedisAddress } from './redis-url.ts';
+import type { TrackerConfig } from '../config.ts';
 import { createMemoryRegistry } from './memory-registry.ts';
 import { createRedisRegistry } from './redis-registry.ts';
-import { withStaleListings } from './stale-listings.ts';
 import type { Registry } from './registry.ts';
+import { withStaleListings } from './stale-listings.ts';
 
-export interface RegistryConfig {
-  readonly redis: RedisAddress | undefined;
-  readonly ttlSeconds: number;
-  readonly limits: { readonly peers: number };
-  readonly staleSeconds: number;
-}
-
-/** @param onProbe told the time each probe of Redis took, in seconds, or that it failed */
+/** @param onProbe receives the duration of each probe of Redis in seconds, or `undefined` when it failed */
 export function createRegistry(
-  config: RegistryConfig,
+  { redis, ttlSeconds, staleSeconds, limits }: TrackerConfig,
   log: Logger,
   onProbe: (seconds: number | undefined) => void,
 ): Registry {
-  const {
-    ttlSeconds,
-    limits: { peers: maxPeers },
-  } = config;
-  if (config.redis === undefined) return createMemoryRegistry({ ttlSeconds, maxPeers, now: Date.now });
-  const redis = createRedisRegistry(config.redis, { ttlSeconds, maxPeers, log, onProbe });
-  return withStaleListings(redis, { ...config, now: () => performance.now() });
+  const options = { ttlSeconds, maxPeers: limits.peers };
+  if (redis === undefined) return createMemoryRegistry({ ...options, nowUnixMs: Date.now });
+  const registry = createRedisRegistry(redis, { ...options, log, onProbe });
+  return withStaleListings(registry, { staleSeconds, nowMs: monotonicMs });
 }

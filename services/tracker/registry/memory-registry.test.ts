@@ -3,27 +3,27 @@ import { createMemoryRegistry } from './memory-registry.ts';
 import { device, suiteOfRegistry } from './registry.suite.ts';
 
 suiteOfRegistry('the memory registry', async (options) => {
-  const registry = createMemoryRegistry({ ...options, now: Date.now });
+  const registry = createMemoryRegistry({ ...options, nowUnixMs: Date.now });
   await registry.start();
   return { registry, replica: registry, close: () => registry.stop() };
 });
 
 describe('the clock of the memory registry', () => {
-  let now = 1_000_000;
-  const registry = createMemoryRegistry({ ttlSeconds: 60, maxPeers: 10, now: () => now });
+  let unixMs = 1_000_000;
+  const registry = createMemoryRegistry({ ttlSeconds: 60, maxPeers: 10, nowUnixMs: () => unixMs });
   const listed = async (): Promise<string[]> => (await registry.list({})).peers.map(({ peerId }) => peerId);
 
-  test('keeps a peer to the end of its time to live and no longer', async () => {
+  test('lists a peer until exactly the end of its time to live', async () => {
     await registry.register(device('p1'));
-    now += 59_999;
+    unixMs += 59_999;
     expect(await listed()).toEqual(['p1']);
-    now += 1;
+    unixMs += 1;
     expect(await listed()).toEqual([]);
   });
 
-  test('keeps the newest first also when it steps back', async () => {
+  test('may be set back without changing the order of registrations', async () => {
     await registry.register(device('p1'));
-    now -= 5_000;
+    unixMs -= 5_000;
     await registry.register(device('p2'));
     expect(await listed()).toEqual(['p2', 'p1']);
   });

@@ -1,27 +1,27 @@
-// The embedded registry: one process, no store. It owns two maps that hold the same records.
+// The registry in the memory of one process. It owns two maps with the same records.
+import { refused } from '../../shared/result.ts';
 import type { ListedPeer, ListQuery, Page, Registration, Registry } from './registry.ts';
 
 export interface MemoryRegistryOptions {
   readonly ttlSeconds: number;
   readonly maxPeers: number;
-  /** Milliseconds since 1970. */
-  readonly now: () => number;
+  readonly nowUnixMs: () => number;
 }
 
 type MemoryRecord = Registration & ListedPeer;
 
 /**
- * Records live in maps in the order of their last registration, so the head is the first to expire and reading
- * backwards is newest first. Expired records are removed before every call: each is removed once.
+ * The maps keep records in the order of their last registration: the first is the next to expire, and the reverse
+ * order is newest first. Expired records are removed before every call.
  */
-export function createMemoryRegistry({ ttlSeconds, maxPeers, now }: MemoryRegistryOptions): Registry {
-  const ttl = ttlSeconds * 1_000_000;
+export function createMemoryRegistry({ ttlSeconds, maxPeers, nowUnixMs }: MemoryRegistryOptions): Registry {
+  const ttlMicros = ttlSeconds * 1_000_000;
   const all = new Map<string, MemoryRecord>();
   const users = new Map<string, Map<string, MemoryRecord>>();
-  let latest = 0;
-  // No record expires before this moment, so that most calls need not look for the oldest: a Map that lost its first
-  // entries passes over their places each time it is read from the start.
-  let noneBefore = 0;
+  let latestUnixMicros = 0;
+  // No record expires before this time, so most calls do not look for the oldest one: reading a Map from its start
+  // also visits the slots of entries that were deleted.
+  let nextExpiryUnixMicros = 0;
 
   function remove(record: MemoryRecord): void {
     all.delete(record.peerId);
@@ -32,11 +32,11 @@ export function createMemoryRegistry({ ttlSeconds, maxPeers, now }: MemoryRegist
   }
 
   function removeExpired(): void {
-    const moment = now() * 1_000;
-    if (moment < noneBefore) return;
+    const nowUnixMicros = nowUnixMs() * 1_000;
+    if (nowUnixMicros < nextExpiryUnixMicros) return;
     for (const record of all.values()) {
-      noneBefore = record.seen + ttl;
-      if (moment < noneBefore) return;
+      nextExpiryUnixMicros = record.seenUnixMicros + ttlMicros;
+      if (nowUnixMicros < nextExpiryUnixMicros) return;
       remove(record);
     }
   }
@@ -56,13 +56,13 @@ export function createMemoryRegistry({ ttlSeconds, maxPeers, now }: MemoryRegist
     async register(registration, owner) {
       removeExpired();
       const old = all.get(registration.peerId);
-      if (old === undefined && all.size >= maxPeers) return 'full';
-      if (old !== undefined && owner !== undefined && old.userId !== owner) return 'foreign';
+      if (old === undefined && all.size >= maxPeers) return refused('full');
+      if (old !== undefined && owner !== undefined && old.userId !== owner) return refused('foreign');
       if (old !== undefined) remove(old);
-      // No two records share a moment, so that a place in a listing is one record; also when the clock steps back.
-      latest = Math.max(latest + 1, Math.floor(now() * 1_000));
-      add({ ...registration, seen: latest });
-      return 'registered';
+      // Every record has a time of its own, so that a position is one record; also when the clock is set back.
+      latestUnixMicros = Math.max(latestUnixMicros + 1, Math.floor(nowUnixMs() * 1_000));
+      add({ ...registration, seenUnixMicros: latestUnixMicros });
+      return { ok: true };
     },
     async unregister(peerId, owner) {
       removeExpired();
@@ -85,19 +85,19 @@ export function createMemoryRegistry({ ttlSeconds, maxPeers, now }: MemoryRegist
 }
 
 function page(newestFirst: readonly ListedPeer[], { limit = Infinity, after }: ListQuery): Page {
-  const start = after === undefined ? 0 : firstOlder(newestFirst, after.seen);
+  const start = after === undefined ? 0 : firstOlder(newestFirst, after.seenUnixMicros);
   const peers = newestFirst.slice(start, start + limit);
   const last = peers.at(-1);
   return start + limit < newestFirst.length && last !== undefined ? { peers, next: last } : { peers };
 }
 
-/** Index of the first peer seen before the moment, by bisection. */
-function firstOlder(newestFirst: readonly ListedPeer[], seen: number): number {
+/** Index of the first peer seen before the time, by bisection. */
+function firstOlder(newestFirst: readonly ListedPeer[], unixMicros: number): number {
   let low = 0;
   let high = newestFirst.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if ((newestFirst[middle]?.seen ?? 0) < seen) high = middle;
+    if ((newestFirst[middle]?.seenUnixMicros ?? 0) < unixMicros) high = middle;
     else low = middle + 1;
   }
   return low;

@@ -1,58 +1,59 @@
-// Asks Redis again and again whether it answers, and so knows before any request does. It owns that knowledge.
+// Asks Redis regularly whether it answers, so that requests fail at once while it does not.
 import { setTimeout as pause } from 'node:timers/promises';
+import { monotonicMs } from '../../shared/clock.ts';
 import { describeError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/log.ts';
 
-/** Pause between probes, in milliseconds; also bounds how long after Redis' return the tracker is back. */
+/** Pause between probes, in milliseconds; also the longest time until the tracker notices that Redis is back. */
 const PROBE_INTERVAL_MS = 250;
 
-/** Probes in a row that may go unanswered before the connection is taken for dead and made anew. */
-const MAX_SILENT_PROBES = 2;
+/** Failed probes in a row after which the client connects again. */
+const MAX_FAILED_PROBES = 2;
 
 export interface ProbeOptions {
-  /** Asks; rejects when there is no answer within the deadline. */
+  /** Asks Redis; rejects when there is no answer. */
   readonly ask: () => Promise<void>;
-  /** Gives up the connection and makes another. */
+  /** Closes the connection and makes a new one. */
   readonly reconnect: () => void;
   readonly log: Logger;
-  /** Told the time each probe took, in seconds, or that it failed. */
+  /** Receives the duration of each probe in seconds, or `undefined` when it failed. */
   readonly onProbe?: ((seconds: number | undefined) => void) | undefined;
 }
 
 export interface Probe {
-  /** Resolves after the first probe; then goes on until stopped. */
+  /** Resolves after the first probe; probes follow until it is stopped. */
   start(): Promise<void>;
   stop(): Promise<void>;
-  /** Why Redis cannot be used, by the last probe; `undefined` when it answered. */
+  /** Why the last probe failed; `undefined` when it succeeded. */
   problem(): string | undefined;
 }
 
 export function createProbe({ ask, reconnect, log, onProbe }: ProbeOptions): Probe {
   const stopping = new AbortController();
   let problem: string | undefined = 'not connected yet';
-  let answered: boolean | undefined;
-  let silent = 0;
+  let lastAnswered: boolean | undefined;
+  let failedProbes = 0;
   let running: Promise<void> = Promise.resolve();
 
   async function probe(): Promise<void> {
-    const began = performance.now();
+    const beganMs = monotonicMs();
     let found: string | undefined;
     try {
       await ask();
-      silent = 0;
+      failedProbes = 0;
     } catch (error) {
       found = describeError(error);
-      silent += 1;
+      failedProbes += 1;
     }
-    onProbe?.(found === undefined ? (performance.now() - began) / 1_000 : undefined);
-    // Only the change is logged: what exactly is wrong may alternate from probe to probe.
+    onProbe?.(found === undefined ? (monotonicMs() - beganMs) / 1_000 : undefined);
+    // Only a change is logged: the reason may alternate from probe to probe.
     const answers = found === undefined;
-    if (answers !== answered) log[answers ? 'info' : 'warn']({ answers, problem: found }, 'redis');
-    answered = answers;
+    if (answers !== lastAnswered) log[answers ? 'info' : 'warn']({ answers, problem: found }, 'redis');
+    lastAnswered = answers;
     problem = found;
-    if (silent < MAX_SILENT_PROBES) return;
-    // A frozen server or a cut network leaves a connection that looks open. A new one finds the new master too.
-    silent = 0;
+    if (failedProbes < MAX_FAILED_PROBES) return;
+    // A frozen server or a cut network leaves a connection that looks open. A new one also finds a new master.
+    failedProbes = 0;
     reconnect();
   }
 

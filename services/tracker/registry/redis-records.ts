@@ -1,7 +1,7 @@
-// How the registry in Redis writes a record and reads an index; pure text, no Redis.
+// How the registry in Redis encodes a record and decodes an index: pure text, no Redis.
 import type { ListQuery, Position } from './registry.ts';
 
-/** `owner NUL json`. No user id and no JSON has a NUL, and `=` keeps an empty user id apart from none. */
+/** `owner NUL json`. No user id and no JSON has a NUL, and `=` distinguishes an empty user id from an absent one. */
 export function encodeRecord(userId: string | null, json: string): string {
   return `${userId === null ? '' : encodeOwner(userId)}\0${json}`;
 }
@@ -15,14 +15,15 @@ export function decodeRecord(record: string): { userId: string | null; json: str
   return { userId: end === 0 ? null : record.slice(1, end), json: record.slice(end + 1) };
 }
 
-/** Reads `[id, score, id, score, …]`, without what comes before the place to continue after. */
+/** Decodes `[id, score, id, score, …]`, without the entries up to the position to continue after. */
 export function decodeEntries(flat: readonly string[], after: ListQuery['after']): Position[] {
   const entries: Position[] = [];
-  for (let at = 0; at + 1 < flat.length; at += 2) {
-    const peerId = flat[at] ?? '';
-    const seen = Number(flat[at + 1]);
-    // Redis orders equal scores by name, backwards here.
-    if (after === undefined || seen < after.seen || peerId < after.peerId) entries.push({ peerId, seen });
+  for (let index = 0; index + 1 < flat.length; index += 2) {
+    const peerId = flat[index] ?? '';
+    const seenUnixMicros = Number(flat[index + 1]);
+    // Redis orders equal scores by name, here descending.
+    if (after === undefined || seenUnixMicros < after.seenUnixMicros || peerId < after.peerId)
+      entries.push({ peerId, seenUnixMicros });
   }
   return entries;
 }

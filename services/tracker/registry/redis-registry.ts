@@ -1,23 +1,27 @@
-// The registry that many replicas share. It owns the layout of keys in Redis, documented in
+// The registry that several replicas share. It owns the layout of keys in Redis, documented in
 // docs/decisions/tracker-registry-in-redis.md:
-//   rustory:peer:<id>    string with a time to live: the record, the only truth
-//   rustory:user:<uid>   sorted set of peer ids by registration time: an index, repaired as it is read
-//   rustory:all          the same over all peers; also what the limit of peers is counted on
-// No command and no script touches two keys of different slots, so a Cluster serves it too.
+//   rustory:peer:<id>    string with a time to live: the record, the only authoritative copy
+//   rustory:user:<uid>   sorted set of peer ids by registration time: an index, repaired when it is read
+//   rustory:all          the same over all peers; the maximum number of peers is enforced on it
+// No command and no script touches keys of different slots, so a Cluster serves it too.
 import { setTimeout as pause } from 'node:timers/promises';
-import { Cluster, Redis } from 'ioredis';
+import { monotonicMs } from '../../shared/clock.ts';
 import { describeError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/log.ts';
+import { refused } from '../../shared/result.ts';
+import { type CallQueueLimits, createCallQueue } from './call-queue.ts';
+import { CONNECT_TIMEOUT_MS, createRedisClient, type RedisClient } from './redis-client.ts';
 import type { RedisAddress } from './redis-url.ts';
-import { createProbe, type Probe } from './redis-probe.ts';
+import { createProbe } from './redis-probe.ts';
 import { decodeEntries, decodeRecord, encodeOwner, encodeRecord } from './redis-records.ts';
-import { COUNT_LIVE, ENROLL, REPAIR, REPLACE, TAKE, WITHDRAW } from './redis-scripts.ts';
 import {
   type ListedPeer,
   type ListQuery,
   type Page,
+  type RegisterResult,
   type Registration,
   type Registry,
+  RegistryOverloadedError,
   RegistryUnavailableError,
 } from './registry.ts';
 
@@ -25,265 +29,205 @@ export interface RedisRegistryOptions {
   readonly ttlSeconds: number;
   readonly maxPeers: number;
   readonly log: Logger;
-  /** Told the time each probe of Redis took, in seconds, or that it failed. */
+  /** Receives the duration of each probe of Redis in seconds, or `undefined` when it failed. */
   readonly onProbe?: (seconds: number | undefined) => void;
+  /** Default: `CALL_LIMITS`. */
+  readonly callLimits?: CallQueueLimits;
 }
 
-/** Longest wait for Redis' answer, in milliseconds: released clients give up after one second. */
-const DEADLINE_MS = 250;
+/** Limits on the calls of one process. 256 registrations at once keep one Redis busy; more would only wait there. */
+export const CALL_LIMITS: CallQueueLimits = {
+  running: 256,
+  waiting: 20_000,
+  waitingBytes: 16 * 1024 * 1024,
+  waitMs: 5_000,
+};
 
-/** Added to the deadline of a listing for each thousand peers it reads, in milliseconds. */
-const DEADLINE_PER_THOUSAND_MS = 25;
+/** Longest time of one round trip in milliseconds, for answers that keep coming but are too slow. */
+const ROUND_TRIP_MS = 5_000;
 
-/** Pause before connecting again, in milliseconds. */
-const RECONNECT_MS = 100;
-
-/** Longest wait for a connection, in milliseconds. */
-const CONNECT_TIMEOUT_MS = 1_000;
-
-/** Redirections a Cluster command follows; a resharding needs two. */
-const MAX_REDIRECTIONS = 4;
-
-/** Records read by one MGET, and index entries repaired by one script: what Redis does without making others wait. */
+/** Records read by one MGET, and index entries repaired by one script: short enough not to delay other clients. */
 const CHUNK = 1_000;
 
-/** Index entries read beyond a page, because those seen in one microsecond have no other order than their name. */
+/** Index entries read beyond a page: those of one microsecond are ordered by name, and some of them may be skipped. */
 const TIE_SLACK = 16;
 
-/** No limit on the peers of one user but the limit on all. */
+/** The peers of one user are limited only by the maximum of all peers. */
 const UNLIMITED = Number.MAX_SAFE_INTEGER;
 
 const ALL = 'rustory:all';
 const userKey = (userId: string): string => `rustory:user:${userId}`;
 const peerKey = (peerId: string): string => `rustory:peer:${peerId}`;
 
-interface Scripts {
-  enroll(key: string, peerId: string, ttlMicros: number, most: number): Promise<number>;
-  replace(key: string, record: string, ttlMs: number, owner: string): Promise<number>;
-  take(key: string, owner: string): Promise<string | null>;
-  withdraw(key: string, record: string): Promise<number>;
-  repair(key: string, ...entries: string[]): Promise<number>;
-  countLive(key: string, ttlMicros: number): Promise<number>;
+/** What the calls of the registry share. */
+interface Store {
+  readonly client: RedisClient;
+  readonly options: RedisRegistryOptions;
+  readonly ttlMicros: number;
+  readonly answered: RoundTrip;
 }
 
-type Client = (Redis | Cluster) & Scripts;
+/** Waits for the answers to commands that were sent together. @throws RegistryUnavailableError, RegistryOverloadedError */
+type RoundTrip = <T extends readonly unknown[] | []>(
+  commands: T,
+) => Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }>;
 
 export function createRedisRegistry(address: RedisAddress, options: RedisRegistryOptions): Registry {
-  return new RedisRegistry(address, options);
+  const client = createRedisClient(address);
+  // A command that has no connection fails without the reason; only this event has it.
+  let connectionError: unknown;
+  client.on('error', (error) => {
+    connectionError = error;
+  });
+  const store: Store = {
+    client,
+    options,
+    ttlMicros: options.ttlSeconds * 1_000_000,
+    answered: createRoundTrip(() => connectionError),
+  };
+  let live: number | undefined;
+  const probe = createProbe({
+    ...options,
+    async ask() {
+      [live] = await store.answered([client.countLive(ALL, store.ttlMicros)]);
+      connectionError = undefined;
+    },
+    reconnect: () => client.disconnect(true),
+  });
+  const queue = createCallQueue(options.callLimits ?? CALL_LIMITS, monotonicMs);
+
+  /** Runs a call in turn, unless the last probe failed: then it fails at once, also when it waited before. */
+  function call<T>(bytes: number, work: () => Promise<T>): Promise<T> {
+    const throwIfUnavailable = (): void => {
+      const problem = probe.problem();
+      if (problem !== undefined) throw new RegistryUnavailableError(problem);
+    };
+    throwIfUnavailable();
+    return queue.run(bytes, async () => {
+      throwIfUnavailable();
+      return work();
+    });
+  }
+
+  return {
+    name: 'redis registry',
+    /** Resolves after the first probe, also when Redis did not answer: the registry recovers when it does. */
+    async start() {
+      const connected = client.connect().catch(() => {});
+      await Promise.race([connected, pause(CONNECT_TIMEOUT_MS, undefined, { ref: false })]);
+      await probe.start();
+    },
+    async stop() {
+      await probe.stop();
+      client.disconnect();
+    },
+    register: async (registration, owner) =>
+      call(registration.json.length, () => register(store, registration, owner)),
+    unregister: async (peerId, owner) => call(peerId.length, () => unregister(store, peerId, owner)),
+    list: async (query) => call(0, () => list(store, query)),
+    live: () => live,
+    problem: () => probe.problem(),
+  };
 }
 
-class RedisRegistry implements Registry {
-  readonly name = 'redis registry';
-  readonly #options: RedisRegistryOptions;
-  readonly #client: Client;
-  readonly #ttlMicros: number;
-  readonly #probe: Probe;
-  #live: number | undefined;
-  #connectionError: unknown;
-
-  constructor(address: RedisAddress, options: RedisRegistryOptions) {
-    this.#options = options;
-    this.#ttlMicros = options.ttlSeconds * 1_000_000;
-    this.#client = createClient(address);
-    this.#probe = createProbe({
-      ...options,
-      ask: async () => {
-        [this.#live] = await this.#answered([this.#client.countLive(ALL, this.#ttlMicros)]);
-        this.#connectionError = undefined;
-      },
-      reconnect: () => this.#client.disconnect(true),
-    });
-    // Commands fail for want of a connection; why there is none, only this event tells.
-    this.#client.on('error', (error) => {
-      this.#connectionError = error;
-    });
-  }
-
-  /** Resolves after the first probe, whether Redis answered or not: the tracker heals by itself when it does. */
-  async start(): Promise<void> {
-    const connected = this.#client.connect().catch(() => {});
-    await Promise.race([connected, pause(CONNECT_TIMEOUT_MS, undefined, { ref: false })]);
-    await this.#probe.start();
-  }
-
-  async stop(): Promise<void> {
-    await this.#probe.stop();
-    this.#client.disconnect();
-  }
-
-  async register(
-    { peerId, userId, json }: Registration,
-    owner?: string,
-  ): Promise<'registered' | 'full' | 'foreign'> {
-    const client = this.#usable();
-    const record = encodeRecord(userId, json);
-    const ttlMs = this.#options.ttlSeconds * 1_000;
-    const [written, enrolled] = await this.#answered([
-      owner === undefined
-        ? client.set(peerKey(peerId), record, 'PX', ttlMs)
-        : client.replace(peerKey(peerId), record, ttlMs, encodeOwner(owner)),
-      client.enroll(ALL, peerId, this.#ttlMicros, this.#options.maxPeers),
-      userId === null ? 1 : client.enroll(userKey(userId), peerId, this.#ttlMicros, UNLIMITED),
-    ]);
-    if (written === 0) return 'foreign';
-    if (enrolled === 1) return 'registered';
-    // One round trip is worth more than order: the record of a peer for which there was no room is taken back.
-    await this.#answered([
-      client.withdraw(peerKey(peerId), record),
-      userId === null ? 0 : client.zrem(userKey(userId), peerId),
-    ]);
-    return 'full';
-  }
-
-  async unregister(peerId: string, owner?: string): Promise<boolean> {
-    const client = this.#usable();
-    const [taken] = await this.#answered([
-      client.take(peerKey(peerId), owner === undefined ? '' : encodeOwner(owner)),
-    ]);
-    if (taken === null) return false;
-    const { userId } = decodeRecord(taken);
-    await this.#answered([
-      client.zrem(ALL, peerId),
-      userId === null ? 0 : client.zrem(userKey(userId), peerId),
-    ]);
-    return true;
-  }
-
-  async list({ userId, limit, after }: ListQuery): Promise<Page> {
-    const client = this.#usable();
-    const key = userId === undefined ? ALL : userKey(userId);
-    const from = after === undefined ? '+inf' : after.seen;
-    const most = limit === undefined ? -1 : limit + 1 + TIE_SLACK;
-    const [flat] = await this.#answered([
-      client.zrange(key, from, '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, most, 'WITHSCORES'),
-    ]);
-    const entries = decodeEntries(flat, after);
-    const shown = limit === undefined ? entries : entries.slice(0, limit);
-    const records = await this.#read(shown.map(({ peerId }) => peerKey(peerId)));
-    const peers: ListedPeer[] = [];
-    const vanished: string[] = [];
-    for (const [index, entry] of shown.entries()) {
-      const record = records[index];
-      const found = typeof record === 'string' ? decodeRecord(record) : undefined;
-      if (found !== undefined && (userId === undefined || found.userId === userId))
-        peers.push({ ...entry, json: found.json });
-      else vanished.push(entry.peerId, String(entry.seen));
-    }
-    this.#repair(key, vanished);
-    const last = shown.at(-1);
-    return shown.length < entries.length && last !== undefined ? { peers, next: last } : { peers };
-  }
-
-  live(): number | undefined {
-    return this.#live;
-  }
-
-  problem(): string | undefined {
-    return this.#probe.problem();
-  }
-
-  /** The client, unless it is known that Redis does not answer: then callers learn it at once. */
-  #usable(): Client {
-    const problem = this.problem();
-    if (problem !== undefined) throw new RegistryUnavailableError(problem);
-    return this.#client;
-  }
-
-  async #read(keys: string[]): Promise<(string | null)[]> {
-    if (keys.length === 0) return [];
-    const deadline = DEADLINE_MS + (keys.length / CHUNK) * DEADLINE_PER_THOUSAND_MS;
-    // A Cluster takes keys of several slots one by one; the client sends them together to each node.
-    if (this.#client.isCluster)
-      return this.#answered(
-        keys.map((key) => this.#client.get(key)),
-        deadline,
-      );
-    const chunks = await this.#answered(
-      inChunks(keys, CHUNK).map((chunk) => this.#client.mget(chunk)),
-      deadline,
-    );
-    return chunks.flat();
-  }
-
-  /** Removes index entries whose record is gone, unless the peer registered again meanwhile. Nobody waits for it. */
-  #repair(key: string, vanished: string[]): void {
-    for (const chunk of inChunks(vanished, 2 * CHUNK))
-      this.#client.repair(key, ...chunk).catch((error: unknown) => {
-        this.#options.log.debug({ error: describeError(error) }, 'index not repaired');
-      });
-  }
-
-  /** All answers to commands that were sent together, or a `RegistryUnavailableError` at the deadline. */
-  async #answered<T extends readonly unknown[] | []>(
-    commands: T,
-    deadlineMs = DEADLINE_MS,
-  ): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+function createRoundTrip(connectionError: () => unknown): RoundTrip {
+  return async (commands) => {
     const late = Promise.withResolvers<never>();
-    const tooLate = (): void => late.reject(new Error(`no answer within ${Math.round(deadlineMs)} ms`));
-    // Timers go before sockets: where this process itself was held up, the answer may be there and has yet to be read.
-    const timer = setTimeout(() => setImmediate(tooLate), deadlineMs);
+    const timer = setTimeout(
+      () => late.reject(new RegistryOverloadedError(`The answers took longer than ${ROUND_TRIP_MS} ms.`)),
+      ROUND_TRIP_MS,
+    );
     try {
       return await Promise.race([Promise.all(commands), late.promise]);
     } catch (error) {
-      throw new RegistryUnavailableError('redis did not answer', { cause: this.#connectionError ?? error });
+      if (error instanceof RegistryOverloadedError) throw error;
+      throw new RegistryUnavailableError('redis did not answer', { cause: connectionError() ?? error });
     } finally {
       clearTimeout(timer);
     }
-  }
+  };
 }
 
-function createClient({ kind, nodes, tls, username, password, database, masterName }: RedisAddress): Client {
-  const login = {
-    ...(username === undefined ? {} : { username }),
-    ...(password === undefined ? {} : { password }),
-    ...(tls ? { tls: {} } : {}),
-  };
-  const common = {
-    ...login,
-    connectTimeout: CONNECT_TIMEOUT_MS,
-    disconnectTimeout: DEADLINE_MS,
-    // A command whose connection broke is answered with an error now, and not repeated later behind our back.
-    autoResendUnfulfilledCommands: false,
-    maxRetriesPerRequest: 0,
-    // After a failover the old master refuses writes: leave it and ask anew.
-    reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
-  };
-  const scripts = {
-    enroll: { lua: ENROLL, numberOfKeys: 1 },
-    replace: { lua: REPLACE, numberOfKeys: 1 },
-    take: { lua: TAKE, numberOfKeys: 1 },
-    withdraw: { lua: WITHDRAW, numberOfKeys: 1 },
-    repair: { lua: REPAIR, numberOfKeys: 1 },
-    countLive: { lua: COUNT_LIVE, numberOfKeys: 1 },
-  };
-  const shared = { lazyConnect: true, enableOfflineQueue: false, enableAutoPipelining: true, scripts };
-  if (kind === 'cluster')
-    return new Cluster([...nodes], {
-      ...shared,
-      redisOptions: common,
-      // By itself the client asks the DNS and connects to addresses, which certificates do not have.
-      ...(tls ? { dnsLookup: (host, answer) => answer(null, host) } : {}),
-      maxRedirections: MAX_REDIRECTIONS,
-      clusterRetryStrategy: () => RECONNECT_MS,
-      slotsRefreshTimeout: CONNECT_TIMEOUT_MS,
-      retryDelayOnFailover: RECONNECT_MS,
-      retryDelayOnClusterDown: RECONNECT_MS,
-    }) as Cluster & Scripts;
-  const retry = { ...shared, ...common, db: database, retryStrategy: () => RECONNECT_MS };
-  if (kind === 'standalone') return new Redis({ ...retry, ...nodes[0] }) as Redis & Scripts;
-  return new Redis({
-    ...retry,
-    name: masterName,
-    sentinels: [...nodes],
-    sentinelRetryStrategy: () => RECONNECT_MS,
-    sentinelCommandTimeout: CONNECT_TIMEOUT_MS,
-    // Sentinels that ask for a login have the same one; those that ask for none let any in.
-    ...(username === undefined ? {} : { sentinelUsername: username }),
-    ...(password === undefined ? {} : { sentinelPassword: password }),
-    ...(tls ? { enableTLSForSentinelMode: true, sentinelTLS: {} } : {}),
-    // Told of a new master by the Sentinels, the client leaves the old one without waiting for its end.
-    failoverDetector: true,
-  }) as Redis & Scripts;
+async function register(
+  { client, options, ttlMicros, answered }: Store,
+  { peerId, userId, json }: Registration,
+  owner: string | undefined,
+): Promise<RegisterResult> {
+  const record = encodeRecord(userId, json);
+  const ttlMs = options.ttlSeconds * 1_000;
+  const [written, enrolled] = await answered([
+    owner === undefined
+      ? client.set(peerKey(peerId), record, 'PX', ttlMs)
+      : client.replace(peerKey(peerId), record, ttlMs, encodeOwner(owner)),
+    client.enroll(ALL, peerId, ttlMicros, options.maxPeers),
+    userId === null ? 1 : client.enroll(userKey(userId), peerId, ttlMicros, UNLIMITED),
+  ]);
+  if (written === 0) return refused('foreign');
+  if (enrolled === 1) return { ok: true };
+  // One round trip matters more than the order: the record of a refused peer is withdrawn afterwards.
+  await answered([
+    client.withdraw(peerKey(peerId), record),
+    userId === null ? 0 : client.zrem(userKey(userId), peerId),
+  ]);
+  return refused('full');
+}
+
+async function unregister(
+  { client, answered }: Store,
+  peerId: string,
+  owner: string | undefined,
+): Promise<boolean> {
+  const [taken] = await answered([
+    client.take(peerKey(peerId), owner === undefined ? '' : encodeOwner(owner)),
+  ]);
+  if (taken === null) return false;
+  const { userId } = decodeRecord(taken);
+  await answered([client.zrem(ALL, peerId), userId === null ? 0 : client.zrem(userKey(userId), peerId)]);
+  return true;
+}
+
+async function list(store: Store, { userId, limit, after }: ListQuery): Promise<Page> {
+  const { client, answered } = store;
+  const key = userId === undefined ? ALL : userKey(userId);
+  const newest = after === undefined ? '+inf' : after.seenUnixMicros;
+  const maxEntries = limit === undefined ? -1 : limit + 1 + TIE_SLACK;
+  const [flat] = await answered([
+    client.zrange(key, newest, '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, maxEntries, 'WITHSCORES'),
+  ]);
+  const entries = decodeEntries(flat, after);
+  const shown = limit === undefined ? entries : entries.slice(0, limit);
+  const records = await readRecords(
+    store,
+    shown.map(({ peerId }) => peerKey(peerId)),
+  );
+  const peers: ListedPeer[] = [];
+  const vanished: string[] = [];
+  for (const [index, entry] of shown.entries()) {
+    const record = records[index];
+    const found = typeof record === 'string' ? decodeRecord(record) : undefined;
+    if (found !== undefined && (userId === undefined || found.userId === userId))
+      peers.push({ ...entry, json: found.json });
+    else vanished.push(entry.peerId, String(entry.seenUnixMicros));
+  }
+  repair(store, key, vanished);
+  const last = shown.at(-1);
+  return shown.length < entries.length && last !== undefined ? { peers, next: last } : { peers };
+}
+
+async function readRecords({ client, answered }: Store, keys: string[]): Promise<(string | null)[]> {
+  if (keys.length === 0) return [];
+  // A Cluster accepts keys of different slots only one by one; the client sends them together to each node.
+  if (client.isCluster) return answered(keys.map((key) => client.get(key)));
+  const chunks = await answered(inChunks(keys, CHUNK).map((chunk) => client.mget(chunk)));
+  return chunks.flat();
+}
+
+/** Removes index entries whose record is gone, unless the peer registered again in the meantime. Nothing waits for it. */
+function repair({ client, options }: Store, key: string, vanished: string[]): void {
+  for (const chunk of inChunks(vanished, 2 * CHUNK))
+    client.repair(key, ...chunk).catch((error: unknown) => {
+      options.log.debug({ error: describeError(error) }, 'index not repaired');
+    });
 }
 
 function inChunks<T>(items: readonly T[], size: number): T[][] {

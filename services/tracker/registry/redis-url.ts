@@ -1,11 +1,11 @@
-// Reads TRACKER_REDIS_URL: one URL for a standalone Redis, Sentinels or a Cluster.
+// Parses the URL of Redis: one server, Sentinels or a Cluster. Errors never repeat the text, which may have a password.
 
 export interface RedisNode {
   readonly host: string;
   readonly port: number;
 }
 
-/** Where Redis is and how to log in; what kind decides which nodes are listed. */
+/** Addresses of Redis and the login. */
 export interface RedisAddress {
   readonly kind: 'standalone' | 'sentinel' | 'cluster';
   /** The server itself, the Sentinels, or some nodes of the Cluster. */
@@ -19,10 +19,10 @@ export interface RedisAddress {
 }
 
 const FORMS =
-  'must be redis://host:6379, redis+sentinel://host:26379,host:26379/master-name or ' +
-  'redis+cluster://host:6379,host:6379 (rediss… for TLS, user:password@ before the hosts where needed)';
+  'The URL is not redis://host:6379, redis+sentinel://host:26379,host:26379/master-name or ' +
+  'redis+cluster://host:6379,host:6379; use rediss… for TLS, and user:password@ before the hosts for a login.';
 
-/** Most nodes a URL may list: a client needs only some to find the others. */
+/** Maximum nodes of a URL: a client needs only some to find the others. */
 const MAX_NODES = 16;
 
 const DEFAULT_PORT = 6379;
@@ -33,7 +33,7 @@ const MAX_DATABASE = 1_023;
 
 const PATTERN = /^redis(s?)(?:\+(sentinel|cluster))?:\/\/(?:([^@/]*)@)?([^/@?#]+)(\/[^?#]*)?$/;
 
-/** @throws Error whose message completes «TRACKER_REDIS_URL …» and never repeats the password. */
+/** @throws Error that is a whole sentence */
 export function parseRedisUrl(text: string): RedisAddress {
   const match = PATTERN.exec(text);
   if (match === null) throw new Error(FORMS);
@@ -42,12 +42,14 @@ export function parseRedisUrl(text: string): RedisAddress {
   const segments = path.split('/').filter((segment) => segment !== '');
   const masterName = kind === 'sentinel' ? (segments.shift() ?? '') : '';
   if (kind === 'sentinel' && masterName === '')
-    throw new Error('must name the master after the Sentinels, such as redis+sentinel://host:26379/mymaster');
+    throw new Error(
+      'The URL has no name of a master after the Sentinels; write it as in redis+sentinel://host:26379/mymaster.',
+    );
   const [database = '0', surplus] = segments;
   if (!/^\d{1,4}$/.test(database) || Number(database) > MAX_DATABASE || surplus !== undefined)
     throw new Error(FORMS);
   if (kind === 'cluster' && database !== '0')
-    throw new Error('must not name a database: a Cluster has only database 0');
+    throw new Error('The URL has a database, but a Cluster has only database 0; remove it.');
   return {
     kind: kind as RedisAddress['kind'],
     nodes: parseNodes(
@@ -82,6 +84,6 @@ function decoded(text: string): string | undefined {
   try {
     return decodeURIComponent(text);
   } catch {
-    throw new Error('has a user, password or master name that is not percent-encoded well');
+    throw new Error('The user, password or master name in the URL is not valid percent-encoding.');
   }
 }

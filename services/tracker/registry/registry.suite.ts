@@ -1,16 +1,19 @@
-// What every registry is held to. Each implementation's test file runs this suite.
+// Tests of the contract in registry.ts. The test file of every implementation runs this suite.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { until } from '../../../testing/wait.ts';
 import type { ListQuery, Page, Registration, Registry } from './registry.ts';
 
-/** Two views of one registry: two replicas where there can be two, else the same one twice. */
-export interface Subject {
+const FULL = { ok: false, reason: 'full' };
+const FOREIGN = { ok: false, reason: 'foreign' };
+
+/** Two replicas of one registry, or the same object twice when it cannot have replicas. */
+export interface Replicas {
   readonly registry: Registry;
   readonly replica: Registry;
   close(): Promise<void>;
 }
 
-export interface SubjectOptions {
+export interface SuiteOptions {
   readonly ttlSeconds: number;
   readonly maxPeers: number;
 }
@@ -27,10 +30,10 @@ async function ids(registry: Registry, query: ListQuery = {}): Promise<string[]>
   return (await registry.list(query)).peers.map(({ peerId }) => peerId);
 }
 
-export function suiteOfRegistry(name: string, open: (options: SubjectOptions) => Promise<Subject>): void {
+export function suiteOfRegistry(name: string, open: (options: SuiteOptions) => Promise<Replicas>): void {
   describe(name, () => {
-    let subject: Subject;
-    const use = async (options: Partial<SubjectOptions> = {}): Promise<Subject> => {
+    let subject: Replicas;
+    const use = async (options: Partial<SuiteOptions> = {}): Promise<Replicas> => {
       await subject.close();
       subject = await open({ ttlSeconds: 60, maxPeers: 1_000, ...options });
       return subject;
@@ -45,19 +48,19 @@ export function suiteOfRegistry(name: string, open: (options: SubjectOptions) =>
       expect(await subject.registry.list({ userId: 'alice' })).toEqual({ peers: [] });
     });
 
-    test('shows a registration on every replica at once, word for word', async () => {
+    test('lists a registration unchanged on every replica at once', async () => {
       const given = device('p1', 'alice', 'ünïcødé \n "quoted"');
-      expect(await subject.registry.register(given)).toBe('registered');
+      expect(await subject.registry.register(given)).toEqual({ ok: true });
       const { peers } = await subject.replica.list({ userId: 'alice' });
       expect(peers).toMatchObject([{ peerId: 'p1', json: given.json }]);
     });
 
-    test('says when a peer was seen last', async () => {
-      const before = Date.now() - 1_000;
+    test('lists the time of the last registration', async () => {
+      const beforeUnixMs = Date.now() - 1_000;
       await subject.registry.register(device('p1'));
-      const seen = (await subject.registry.list({})).peers[0]?.seen ?? 0;
-      expect(Number.isSafeInteger(seen)).toBe(true);
-      expect(seen / 1_000).toBeGreaterThan(before);
+      const seenUnixMicros = (await subject.registry.list({})).peers[0]?.seenUnixMicros ?? 0;
+      expect(Number.isSafeInteger(seenUnixMicros)).toBe(true);
+      expect(seenUnixMicros / 1_000).toBeGreaterThan(beforeUnixMs);
       expect(seen / 1_000).toBeLessThan(Date.now() + 1_000);
     });
 
@@ -86,13 +89,13 @@ export function suiteOfRegistry(name: string, open: (options: SubjectOptions) =>
       expect(await ids(subject.registry)).toEqual(['p1']);
     });
 
-    test('gives a peer back to its first user when it returns', async () => {
+    test('lists a peer for its first user again when it returns to that user', async () => {
       for (const user of ['alice', 'bob', 'alice']) await subject.registry.register(device('p1', user));
       expect(await ids(subject.registry, { userId: 'alice' })).toEqual(['p1']);
       expect(await ids(subject.registry, { userId: 'bob' })).toEqual([]);
     });
 
-    test('removes an unregistered peer from every listing, and says whether there was one', async () => {
+    test('removes an unregistered peer from every listing and returns whether there was one', async () => {
       await subject.registry.register(device('p1'));
       expect(await subject.replica.unregister('p1')).toBe(true);
       expect(await ids(subject.registry)).toEqual([]);
@@ -100,63 +103,63 @@ export function suiteOfRegistry(name: string, open: (options: SubjectOptions) =>
       expect(await subject.registry.unregister('p1')).toBe(false);
     });
 
-    test('takes a peer again after it unregistered', async () => {
+    test('registers a peer again after it unregistered', async () => {
       await subject.registry.register(device('p1'));
       await subject.registry.unregister('p1');
       await subject.registry.register(device('p1'));
       expect(await ids(subject.registry, { userId: 'alice' })).toEqual(['p1']);
     });
 
-    test('lets an owner neither replace nor remove the live record of another user', async () => {
+    test('protects the live record of another user from an owner', async () => {
       await subject.registry.register(device('p1', 'alice', 'original'));
-      expect(await subject.registry.register(device('p1', 'bob'), 'bob')).toBe('foreign');
+      expect(await subject.registry.register(device('p1', 'bob'), 'bob')).toEqual(FOREIGN);
       expect(await subject.registry.unregister('p1', 'bob')).toBe(false);
       expect((await subject.registry.list({ userId: 'alice' })).peers[0]?.json).toContain('original');
       expect(await ids(subject.registry, { userId: 'bob' })).toEqual([]);
     });
 
-    test('lets an owner register, renew and remove what is its own', async () => {
-      expect(await subject.registry.register(device('p1', 'bob'), 'bob')).toBe('registered');
-      expect(await subject.registry.register(device('p1', 'bob'), 'bob')).toBe('registered');
+    test('lets an owner register, renew and remove its own record', async () => {
+      expect(await subject.registry.register(device('p1', 'bob'), 'bob')).toEqual({ ok: true });
+      expect(await subject.registry.register(device('p1', 'bob'), 'bob')).toEqual({ ok: true });
       expect(await subject.registry.unregister('p1', 'bo')).toBe(false);
       expect(await subject.registry.unregister('p1', 'bob')).toBe(true);
     });
 
-    test('forgets a peer that does not register again within its time to live', async () => {
+    test('removes a peer that does not register again within its time to live', async () => {
       const { registry } = await use({ ttlSeconds: 1 });
       await registry.register(device('p1'));
       await registry.register(device('p2', 'bob'));
       expect(await ids(registry)).toEqual(['p2', 'p1']);
-      await until(async () => (await ids(registry)).length === 0, 'both peers are forgotten');
+      await until(async () => (await ids(registry)).length === 0, 'both peers are removed');
       expect(await ids(registry, { userId: 'alice' })).toEqual([]);
-      await until(() => registry.live() === 0, 'nobody is counted');
+      await until(() => registry.live() === 0, 'no peer is counted');
     });
 
-    test('holds no more than the most peers, however many arrive together', async () => {
+    test('registers no more than the maximum, however many peers arrive together', async () => {
       const { registry, replica } = await use({ maxPeers: 50 });
       const answers = await Promise.all(
         Array.from({ length: 200 }, (_, n) => (n % 2 === 0 ? registry : replica).register(device(`p${n}`))),
       );
-      expect(answers.filter((answer) => answer === 'registered')).toHaveLength(50);
-      expect(answers.filter((answer) => answer === 'full')).toHaveLength(150);
+      expect(answers.filter(({ ok }) => ok)).toHaveLength(50);
+      expect(answers.filter((answer) => !answer.ok && answer.reason === 'full')).toHaveLength(150);
       expect(await ids(registry)).toHaveLength(50);
       expect(await ids(replica, { userId: 'alice' })).toHaveLength(50);
     });
 
-    test('renews peers when it is full, and has room again after one left', async () => {
+    test('renews peers when it is full, and accepts a new one after one unregistered', async () => {
       const { registry } = await use({ maxPeers: 2 });
-      for (const id of ['p1', 'p2', 'p1']) expect(await registry.register(device(id))).toBe('registered');
-      expect(await registry.register(device('p3'))).toBe('full');
+      for (const id of ['p1', 'p2', 'p1']) expect(await registry.register(device(id))).toEqual({ ok: true });
+      expect(await registry.register(device('p3'))).toEqual(FULL);
       await registry.unregister('p1');
-      expect(await registry.register(device('p3'))).toBe('registered');
+      expect(await registry.register(device('p3'))).toEqual({ ok: true });
       expect(await ids(registry)).toEqual(['p3', 'p2']);
     });
 
-    test('has room again after one expired', async () => {
+    test('accepts a new peer after one expired', async () => {
       const { registry } = await use({ maxPeers: 1, ttlSeconds: 1 });
       await registry.register(device('p1'));
-      expect(await registry.register(device('p2'))).toBe('full');
-      await until(async () => (await registry.register(device('p2'))) === 'registered', 'there is room');
+      expect(await registry.register(device('p2'))).toEqual(FULL);
+      await until(async () => (await registry.register(device('p2'))).ok, 'the new peer is registered');
       expect(await ids(registry)).toEqual(['p2']);
     });
 
@@ -165,7 +168,7 @@ export function suiteOfRegistry(name: string, open: (options: SubjectOptions) =>
       await until(() => subject.registry.live() === 3, 'three peers are counted');
     });
 
-    test.each([undefined, 'alice'])('reads page by page what one listing shows (user %s)', async (userId) => {
+    test.each([undefined, 'alice'])('lists the same peers in pages as in one listing (user %s)', async (userId) => {
       const { registry } = subject;
       await Promise.all(Array.from({ length: 95 }, (_, n) => registry.register(device(`p${n}`))));
       await Promise.all(Array.from({ length: 5 }, (_, n) => registry.register(device(`other${n}`, 'bob'))));
@@ -179,7 +182,7 @@ export function suiteOfRegistry(name: string, open: (options: SubjectOptions) =>
       expect(pages).toEqual(await ids(registry, { userId }));
     });
 
-    test('lists thousands whole', async () => {
+    test('lists thousands of peers completely', async () => {
       const { registry, replica } = await use({ maxPeers: 5_000 });
       for (let from = 0; from < 3_000; from += 500)
         await Promise.all(Array.from({ length: 500 }, (_, n) => registry.register(device(`p${from + n}`))));

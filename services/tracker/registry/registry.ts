@@ -1,13 +1,14 @@
-// What a registry of peers promises, whatever it is kept in. `registry.suite.ts` holds every implementation to it.
+// The contract of a registry of peers, whatever stores it. `registry.suite.ts` tests every implementation against it.
 import type { Component } from '../../shared/lifecycle.ts';
+import type { Result } from '../../shared/result.ts';
 
 /** What a device registered, validated and ready to be listed. */
 export interface Registration {
   /** Canonical peer id. */
   readonly peerId: string;
-  /** The user the device belongs to; a device of no user is only in the listing of everything. */
+  /** The user the device belongs to; `null` for a device that is only in the listing of all devices. */
   readonly userId: string | null;
-  /** The JSON object `{"peer_id":…,"addrs":…,"meta":…}`; at most 64 KiB, as it came in one body. */
+  /** The JSON object `{"peer_id":…,"addrs":…,"meta":…}`; at most 64 KiB, because it came in one body. */
   readonly json: string;
 }
 
@@ -15,65 +16,89 @@ export interface Registration {
 export interface ListedPeer {
   readonly peerId: string;
   readonly json: string;
-  /** When it registered last, in microseconds since 1970 by the registry's clock. */
-  readonly seen: number;
+  /** Time of its last registration, by the clock of the registry. */
+  readonly seenUnixMicros: number;
 }
 
-/** A place in a listing: everything after it is older. */
+/** A position in a listing; what follows it is older. */
 export interface Position {
-  readonly seen: number;
+  readonly seenUnixMicros: number;
   readonly peerId: string;
 }
 
 export interface ListQuery {
   /** Only this user's peers; all peers when absent. */
   readonly userId?: string | undefined;
-  /** Most peers to return; all when absent. A page may hold fewer, and still have a `next`. */
+  /** Maximum peers to return; all when absent. A page may have fewer and still have a `next`. */
   readonly limit?: number | undefined;
-  /** Continue after this place. */
+  /** Continue after this position. */
   readonly after?: Position | undefined;
 }
 
 export interface Page {
   /** Newest registration first. */
   readonly peers: readonly ListedPeer[];
-  /** Where the next page continues; absent at the end. */
+  /** Position at which the next page continues; absent at the end. */
   readonly next?: Position | undefined;
-  /** How long ago this was true, when the store could not be asked now. */
+  /** Age of the page, when the store did not answer and an earlier page is shown. */
   readonly staleForSeconds?: number;
 }
 
+/** Outcomes of registrations that reached the registry, as metric labels; docs/metrics.md shows the sentences. */
+export const REGISTRATION_OUTCOMES = {
+  registered: { doc: 'The device is registered; a device registers twice a minute.' },
+  full: {
+    doc: 'The device is new and the maximum number of peers is registered: raise `TRACKER_MAX_PEERS`.',
+  },
+  foreign: {
+    doc:
+      'A token that is bound to one user registered a device whose live registration belongs to another user. ' +
+      'The old registration expires after `TRACKER_TTL_SECONDS`.',
+  },
+} as const satisfies Record<string, { readonly doc: string }>;
+
+export type RegistrationOutcome = keyof typeof REGISTRATION_OUTCOMES;
+
+export type RegisterResult = Result<object, Exclude<RegistrationOutcome, 'registered'>>;
+
 /**
- * Promises:
- * - A registration replaces the whole record of its peer id; when its user changed, the old user's listing loses
- *   it at once.
- * - Once `register` or `unregister` resolved, every later listing, on every replica, shows it.
- * - No listing shows a record past its time to live, which the registry's own clock judges.
- * - Never more live peers than the configured most, whatever arrives at the same time.
+ * Guarantees:
+ * - A registration replaces the whole record of its peer id. When its user changed, the listing of the previous user
+ *   no longer contains it.
+ * - After `register` or `unregister` resolved, every later listing on every replica shows the change.
+ * - No listing shows a record after its time to live, measured by the clock of the registry.
+ * - There are never more live peers than the configured maximum, whatever arrives at the same time.
  * - The cost of a listing grows with what it returns, not with what is registered.
- * - A call ends within its deadline; when the store does not answer it rejects with `RegistryUnavailableError`,
- *   and then it is not known whether a registration was written.
+ * - Every call ends. It rejects with `RegistryUnavailableError` when the store does not answer; then it is unknown
+ *   whether a registration was written. It rejects with `RegistryOverloadedError` when the call waited too long in
+ *   this process; the store may be fine.
  */
 export interface Registry extends Component {
   /**
-   * @param owner when given, a live record of another user is left alone (`foreign`).
-   * @returns `full` when the peer is new and the most peers are registered.
+   * @param owner when given, a live record of another user is kept, and the result is `foreign`.
+   * @returns `full` when the peer is new and the maximum number of peers is registered.
    */
-  register(registration: Registration, owner?: string): Promise<'registered' | 'full' | 'foreign'>;
+  register(registration: Registration, owner?: string): Promise<RegisterResult>;
   /**
    * @param owner when given, a record of another user counts as absent.
    * @returns whether there was a record.
    */
   unregister(peerId: string, owner?: string): Promise<boolean>;
   list(query: ListQuery): Promise<Page>;
-  /** Live peers when last counted, at most some seconds ago; `undefined` before the first count. */
+  /** Live peers when last counted, a few seconds ago at most; `undefined` before the first count. */
   live(): number | undefined;
-  /** Why the registry cannot be used now; `undefined` when it can. */
+  /** Why the registry cannot be used at this time; `undefined` when it can. */
   problem(): string | undefined;
 }
 
-/** Thrown when the store of the registry does not answer; the caller may try again after a moment. */
+/** The store of the registry does not answer. The caller may try again after a moment. */
 export class RegistryUnavailableError extends Error {
   override readonly name = 'RegistryUnavailableError';
   readonly code = 'REGISTRY_UNAVAILABLE';
+}
+
+/** More calls arrived than this process could send to the store in time. The caller may try again after some seconds. */
+export class RegistryOverloadedError extends Error {
+  override readonly name = 'RegistryOverloadedError';
+  readonly code = 'REGISTRY_OVERLOADED';
 }

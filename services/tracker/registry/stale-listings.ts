@@ -1,50 +1,44 @@
-// Keeps the last listings, and shows them for a while when the registry does not answer, so that devices do not
-// notice a failover of its store. Registrations are never touched: those are made, or refused.
+// Keeps the last listings and returns them for a while when the registry does not answer, so that devices do not
+// notice a failover of its store. Registrations are never answered from here.
 import { type ListQuery, type Page, type Registry, RegistryUnavailableError } from './registry.ts';
 
 export interface StaleOptions {
-  /** How old a listing may be that is still shown, in seconds. */
+  /** Maximum age of a listing that is returned again; 0 returns none. */
   readonly staleSeconds: number;
-  /** Milliseconds on any clock that does not jump. */
-  readonly now: () => number;
+  /** Monotonic clock. */
+  readonly nowMs: () => number;
 }
 
-/** Peers in all kept listings together; the listings asked for longest ago go first. About 50 MB at most in practice. */
-const MAX_KEPT_PEERS = 50_000;
+/** Maximum peers in all kept listings together; above it the listings that were kept first are dropped. */
+export const MAX_KEPT_PEERS = 50_000;
 
-interface Kept {
+interface KeptListing {
   readonly page: Page;
-  readonly at: number;
+  readonly keptMs: number;
 }
 
-/** The same registry, whose whole listings outlive its store; pages are not kept. */
-export function withStaleListings(registry: Registry, { staleSeconds, now }: StaleOptions): Registry {
-  const kept = new Map<string | undefined, Kept>();
+/** The same registry with stale listings. Only whole listings are kept, not pages. */
+export function withStaleListings(registry: Registry, { staleSeconds, nowMs }: StaleOptions): Registry {
+  const kept = new Map<string | undefined, KeptListing>();
   let keptPeers = 0;
 
-  function forget(userId: string | undefined): void {
+  function drop(userId: string | undefined): void {
     keptPeers -= weight(kept.get(userId)?.page);
     kept.delete(userId);
   }
 
   function keep(userId: string | undefined, page: Page): void {
-    forget(userId);
-    kept.set(userId, { page, at: now() });
+    drop(userId);
+    kept.set(userId, { page, keptMs: nowMs() });
     keptPeers += weight(page);
     for (const oldest of kept.keys()) {
       if (keptPeers <= MAX_KEPT_PEERS) return;
-      forget(oldest);
+      drop(oldest);
     }
   }
 
   return {
-    name: registry.name,
-    start: () => registry.start(),
-    stop: () => registry.stop(),
-    register: (registration, owner) => registry.register(registration, owner),
-    unregister: (peerId, owner) => registry.unregister(peerId, owner),
-    live: () => registry.live(),
-    problem: () => registry.problem(),
+    ...registry,
     async list(query: ListQuery) {
       const isWhole = query.limit === undefined;
       try {
@@ -52,18 +46,18 @@ export function withStaleListings(registry: Registry, { staleSeconds, now }: Sta
         if (isWhole) keep(query.userId, page);
         return page;
       } catch (error) {
-        const last =
-          isWhole && error instanceof RegistryUnavailableError ? kept.get(query.userId) : undefined;
+        if (!isWhole || !(error instanceof RegistryUnavailableError)) throw error;
+        const last = kept.get(query.userId);
         if (last === undefined) throw error;
-        const age = (now() - last.at) / 1_000;
-        if (age > staleSeconds) throw error;
-        return { ...last.page, staleForSeconds: age };
+        const ageSeconds = (nowMs() - last.keptMs) / 1_000;
+        if (ageSeconds > staleSeconds) throw error;
+        return { ...last.page, staleForSeconds: ageSeconds };
       }
     },
   };
 }
 
-/** What a kept listing counts for; an empty one takes room too. */
+/** The number of peers that a kept listing counts as; an empty one uses memory too. */
 function weight(page: Page | undefined): number {
   return page === undefined ? 0 : page.peers.length + 1;
 }

@@ -1,6 +1,7 @@
-// The pages people read: who is registered, and the API. Plain HTML without scripts; every text from a device is escaped.
+// The status page: the registered devices as plain HTML without scripts. Every text from a device is escaped.
 import { createHash } from 'node:crypto';
-import type { Peer } from '../shared/contract.ts';
+import { HEARTBEAT_SECONDS, type Peer } from '../shared/contract.ts';
+import { type ProblemCode, PROBLEMS } from './problems.ts';
 import type { Page } from './registry/registry.ts';
 
 const STYLE = `
@@ -23,7 +24,7 @@ ul { margin: 0; padding: 0; list-style: none }
 .note { background: var(--back); border-left: 3px solid #bf8700; padding: .5rem .8rem }
 `;
 
-/** Headers of every page: nothing is loaded, run, framed or kept. */
+/** Headers of the page: nothing is loaded, executed, framed or cached. */
 export const PAGE_HEADERS: Readonly<Record<string, string>> = {
   'Content-Type': 'text/html; charset=utf-8',
   'Cache-Control': 'no-store',
@@ -32,110 +33,62 @@ export const PAGE_HEADERS: Readonly<Record<string, string>> = {
   'Referrer-Policy': 'no-referrer',
 };
 
-/** The status page loads itself again after so many seconds, which is how often devices register. */
-const REFRESH_SECONDS = 30;
+/** Seconds after which the page is loaded again. */
+const REFRESH_SECONDS = HEARTBEAT_SECONDS;
 
-/** Devices shown at most: somebody reads this page. */
-const MAX_SHOWN = 1_000;
+/** Maximum devices on the page. */
+const MAX_SHOWN_DEVICES = 1_000;
 
 /** The registered devices, by user. */
-export function statusPage({ peers, staleForSeconds }: Page, nowMs: number): string {
-  const shown = peers.slice(0, MAX_SHOWN);
+export function statusPage({ peers, staleForSeconds }: Page, nowUnixMs: number): string {
+  const shown = peers.slice(0, MAX_SHOWN_DEVICES);
   const users = Map.groupBy(shown, ({ json }) => (JSON.parse(json) as Peer).meta?.user_id ?? undefined);
   const sections = [...users]
     .toSorted(([a = ''], [b = '']) => (a < b ? -1 : 1))
     .map(([user, devices]) => {
       const name = user === undefined ? '<span class="soft">no user</span>' : bdi(user);
-      const rows = devices.map(({ json, seen }) => deviceRow(JSON.parse(json) as Peer, seen / 1_000, nowMs));
+      const rows = devices.map(({ json, seenUnixMicros }) =>
+        deviceRow(JSON.parse(json) as Peer, seenUnixMicros / 1_000, nowUnixMs),
+      );
       return `<h2>${name} <small>${count(devices.length, 'device')}</small></h2>
 <table class="devices"><thead><tr><th>Device<th>Peer id and addresses<th>Last seen</thead><tbody>${rows.join('')}</tbody></table>`;
     });
   const notes = [
     staleForSeconds === undefined
       ? ''
-      : note(`The registry does not answer; this is from ${age(staleForSeconds)} ago.`),
-    peers.length <= MAX_SHOWN ? '' : note(`Only the ${MAX_SHOWN} that registered last are shown.`),
+      : note(`The registry does not answer. This list is ${age(staleForSeconds)} old.`),
+    peers.length <= MAX_SHOWN_DEVICES
+      ? ''
+      : note(`Only the ${MAX_SHOWN_DEVICES} devices that registered last are shown.`),
   ];
   const body = sections.length === 0 ? '<p>No device is registered.</p>' : sections.join('');
   return page(
     'rustory tracker',
     `<h1>rustory tracker <small class="soft">${count(peers.length, 'device')}</small></h1>${notes.join('')}${body}
-<p class="soft">Loads itself again every ${REFRESH_SECONDS} seconds. <a href="/docs">API</a></p>`,
+<p class="soft">This page reloads every ${REFRESH_SECONDS} seconds. API: <a href="/openapi.json">openapi.json</a></p>`,
     REFRESH_SECONDS,
   );
 }
 
-/** The status page while there is nothing to show. */
-export function awayPage(): string {
+/** The page while the registry cannot be read. */
+export function unavailablePage(code: ProblemCode): string {
   return page(
     'rustory tracker',
-    `<h1>rustory tracker</h1>${note('The registry does not answer. Devices register again by themselves when it does.')}`,
+    `<h1>rustory tracker</h1>${note(`${PROBLEMS[code].title}. Devices register again when this is over.`)}`,
     REFRESH_SECONDS,
   );
 }
 
-function deviceRow({ peer_id, addrs, meta }: Peer, seenMs: number, nowMs: number): string {
+function deviceRow({ peer_id, addrs, meta }: Peer, seenUnixMs: number, nowUnixMs: number): string {
   const name = meta?.hostname ?? meta?.device_id ?? undefined;
   const details = [meta?.device_id, meta?.version].filter(
     (text) => typeof text === 'string' && text !== name,
   );
   const items = addrs.map((addr) => `<li><code>${escape(addr)}</code>`);
-  const seconds = Math.max(0, (nowMs - seenMs) / 1_000);
+  const seconds = Math.max(0, (nowUnixMs - seenUnixMs) / 1_000);
   return `<tr><td>${name === undefined ? '<span class="soft">unnamed</span>' : bdi(name)}<br><span class="soft">${details.map((text) => bdi(String(text))).join(' · ')}</span>
 <td><code>${escape(peer_id)}</code><ul>${items.length === 0 ? '<li class="soft">no address' : items.join('')}</ul>
-<td><time datetime="${new Date(seenMs).toISOString()}">${age(seconds)} ago</time><br><span class="soft">${new Date(seenMs).toISOString().replace('T', ' ').slice(0, 19)} UTC</span>`;
-}
-
-/** What this page needs of an OpenAPI document. */
-export interface ApiDocument {
-  readonly info: { readonly title: string; readonly version: string; readonly description?: string };
-  readonly paths?: Record<string, Record<string, Operation>>;
-  readonly components?: { readonly schemas?: Record<string, unknown> };
-}
-
-interface Operation {
-  readonly summary?: string;
-  readonly description?: string;
-  readonly parameters?: readonly {
-    readonly name: string;
-    readonly in: string;
-    readonly description?: string;
-  }[];
-  readonly requestBody?: unknown;
-  readonly responses?: Record<string, { readonly description?: string }>;
-}
-
-/** The API, from the same document that machines read. */
-export function docsPage({ info, paths = {}, components }: ApiDocument): string {
-  const calls = Object.entries(paths).flatMap(([path, operations]) =>
-    Object.entries(operations).map(([method, operation]) => operationSection(method, path, operation)),
-  );
-  const schemas = Object.entries(components?.schemas ?? {}).map(
-    ([name, schema]) =>
-      `<h2 id="${escape(name)}">${escape(name)}</h2><pre>${escape(JSON.stringify(schema, undefined, 2))}</pre>`,
-  );
-  return page(
-    info.title,
-    `<h1>${escape(info.title)} <small class="soft">${escape(info.version)}</small></h1>
-<p>${prose(info.description ?? '')} For machines: <a href="/openapi.json">openapi.json</a>.</p>${calls.join('')}${schemas.join('')}`,
-  );
-}
-
-function operationSection(method: string, path: string, operation: Operation): string {
-  const rows = [
-    ...(operation.parameters ?? []).map((parameter) => [
-      `${parameter.in} ${parameter.name}`,
-      parameter.description ?? '',
-    ]),
-    ...Object.entries(operation.responses ?? {}).map(([status, answer]) => [
-      status,
-      answer.description ?? '',
-    ]),
-  ].map(([name = '', text = '']) => `<tr><td><code>${escape(name)}</code><td>${prose(text)}`);
-  const schema = /"#\/components\/schemas\/(\w+)"/.exec(JSON.stringify(operation.requestBody ?? null))?.[1];
-  const body = schema === undefined ? '' : `<p>Body: <a href="#${schema}">${schema}</a></p>`;
-  return `<h2><code>${method.toUpperCase()} ${escape(path)}</code> <small>${escape(operation.summary ?? '')}</small></h2>
-<p>${prose(operation.description ?? '')}</p>${body}<table><tbody>${rows.join('')}</tbody></table>`;
+<td><time datetime="${new Date(seenUnixMs).toISOString()}">${age(seconds)} ago</time><br><span class="soft">${new Date(seenUnixMs).toISOString().replace('T', ' ').slice(0, 19)} UTC</span>`;
 }
 
 function page(title: string, body: string, refreshSeconds?: number): string {
@@ -143,11 +96,6 @@ function page(title: string, body: string, refreshSeconds?: number): string {
     refreshSeconds === undefined ? '' : `<meta http-equiv="refresh" content="${refreshSeconds}">`;
   return `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">${refresh}
 <title>${escape(title)}</title><style>${STYLE}</style></head><body>${body}</body></html>`;
-}
-
-/** Our own text with its code in backquotes. */
-function prose(text: string): string {
-  return escape(text).replaceAll(/`([^`]*)`/g, '<code>$1</code>');
 }
 
 function note(text: string): string {
@@ -158,13 +106,13 @@ function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }
 
-/** Seconds in the largest unit that fits. */
+/** A duration in its largest whole unit. */
 function age(seconds: number): string {
   if (seconds < 60) return `${Math.floor(seconds)} s`;
   return seconds < 3_600 ? `${Math.floor(seconds / 60)} min` : `${Math.floor(seconds / 3_600)} h`;
 }
 
-/** A device's own text, which may be written in either direction and must not turn what stands around it. */
+/** Text of a device, isolated so that its writing direction does not affect the text around it. */
 function bdi(text: string): string {
   return `<bdi>${escape(text)}</bdi>`;
 }

@@ -1,0 +1,58 @@
+// The query of a listing, declared once: requests are validated against this schema, and the OpenAPI document has it.
+import { z } from 'zod';
+import { boundedString } from '../shared/contract.ts';
+import { type Parsed, parseValue } from './body.ts';
+import type { ListQuery, Position } from './registry/registry.ts';
+
+/** Maximum peers on one page. */
+export const MAX_PAGE_PEERS = 1_000;
+
+/** Peers on a page when a cursor is given without a limit. */
+const DEFAULT_PAGE_PEERS = 100;
+
+/** Maximum length of a cursor, in characters; the cursors of this API are shorter. */
+const MAX_CURSOR_LENGTH = 256;
+
+const limit = z
+  .string()
+  .refine((text) => /^\d{1,4}$/.test(text) && Number(text) >= 1 && Number(text) <= MAX_PAGE_PEERS, {
+    message: `is not a whole number from 1 to ${MAX_PAGE_PEERS}`,
+  })
+  .transform(Number)
+  .meta({ type: 'integer', minimum: 1, maximum: MAX_PAGE_PEERS, description: 'Maximum devices on a page.' });
+
+const cursor = z
+  .string()
+  .transform((text, context) => {
+    const position = decodeCursor(text);
+    if (position !== undefined) return position;
+    context.addIssue({ code: 'custom', message: 'is not a cursor of this API; start again without it' });
+    return z.NEVER;
+  })
+  .meta({ type: 'string', description: '`next_cursor` of the previous page.' });
+
+export const listQuerySchema = z.object({
+  user_id: boundedString.optional().meta({ description: "Only this user's devices." }),
+  limit: limit.optional(),
+  cursor: cursor.optional(),
+});
+
+/** Reads the query of a listing. */
+export function parseListQuery(given: Record<string, string>): Parsed<{ readonly query: ListQuery }> {
+  const parsed = parseValue(given, listQuerySchema, 'the query');
+  if (!parsed.ok) return parsed;
+  const { user_id: userId, limit: pagePeers, cursor: after } = parsed.value;
+  if (after === undefined) return { ok: true, query: { userId, limit: pagePeers } };
+  return { ok: true, query: { userId, limit: pagePeers ?? DEFAULT_PAGE_PEERS, after } };
+}
+
+export function encodeCursor({ seenUnixMicros, peerId }: Position): string {
+  return Buffer.from(`${seenUnixMicros}.${peerId}`).toString('base64url');
+}
+
+function decodeCursor(text: string): Position | undefined {
+  if (text.length > MAX_CURSOR_LENGTH) return undefined;
+  const match = /^(\d{1,16})\.([0-9A-Za-z]+)$/.exec(Buffer.from(text, 'base64url').toString('latin1'));
+  if (match === null) return undefined;
+  return { seenUnixMicros: Number(match[1]), peerId: match[2] ?? '' };
+}

@@ -1,0 +1,31 @@
+// How much memory the tracker's limits may use, by what uses it.
+import type { TrackerConfig } from './config.ts';
+import { HTTP_LIMITS } from './http-limits.ts';
+import { MAX_CACHED_BODIES } from './registration.ts';
+import { CALL_LIMITS } from './registry/redis-registry.ts';
+import { MAX_KEPT_PEERS } from './registry/stale-listings.ts';
+
+/** Bytes of the process before it has any work. */
+const PROCESS_BYTES = 64 * 1024 * 1024;
+
+/** Bytes of a registered device with its JSON and index entries; a body of the maximum size uses 33 times as much. */
+const PEER_BYTES = 1024;
+
+/** Bytes of a cached body with its parsed registration. */
+const CACHED_BODY_BYTES = 1024;
+
+/** Bytes of an open connection with its HTTP parser. */
+const CONNECTION_BYTES = 10 * 1024;
+
+/** The needs for devices of typical size, in bytes. */
+export function memoryNeeds({ redis, staleSeconds, limits }: TrackerConfig): Record<string, number> {
+  const isInMemory = redis === undefined;
+  return {
+    process: PROCESS_BYTES,
+    peers: isInMemory ? limits.peers * PEER_BYTES : 0,
+    keptListings: isInMemory || staleSeconds === 0 ? 0 : MAX_KEPT_PEERS * PEER_BYTES,
+    waitingCalls: isInMemory ? 0 : CALL_LIMITS.waitingBytes,
+    cachedBodies: MAX_CACHED_BODIES * CACHED_BODY_BYTES,
+    connections: HTTP_LIMITS.maxConnections * CONNECTION_BYTES,
+  };
+}
