@@ -1,113 +1,146 @@
-// Redis as operators run it for availability: a master with Sentinels, and a Cluster, of real processes.
+// Redis with Sentinels and Redis Cluster for tests, made of real processes.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { until } from './wait.ts';
 import { freePort, type RedisProcess, startProcess, startRedis } from './redis.ts';
 
-export interface SentinelGrid {
+export interface SentinelSetup {
   readonly url: string;
-  /** Ends the master as a crash does, and resolves when the Sentinels agree on the replica in its place. */
+  /** Kills the master and resolves when the replica took over. */
   failOver(): Promise<void>;
-  /** The process that is master now. */
+  /** Resolves when every Sentinel announces the replica as the master, and it is one. */
+  replicaTookOver(): Promise<void>;
+  /** The process that is the master at this time. */
   master(): RedisProcess;
   stop(): Promise<void>;
 }
 
 const MASTER_NAME = 'rustory';
 
-/** Sentinels take a master for dead after this many milliseconds. */
+/** Silence after which the Sentinels consider the master down, in milliseconds. */
 const DOWN_AFTER_MS = 1_000;
 
-/** A password for Redis, and whether the Sentinels have it too. */
 export interface SentinelLogin {
   readonly password: string;
+  /** Whether the Sentinels require the password too. */
   readonly isForSentinels: boolean;
 }
 
-/** A master, a replica in step with it, and three Sentinels. */
-export async function startSentinelGrid(login?: SentinelLogin): Promise<SentinelGrid> {
-  const directory = await mkdtemp(join(tmpdir(), 'rustory-sentinel-'));
+/** Starts a master, a replica that is in sync with it, and three Sentinels. */
+export async function startSentinelSetup(login?: SentinelLogin): Promise<SentinelSetup> {
   const password = login?.password;
   const masterAuth = password === undefined ? [] : ['--masterauth', password];
   const first = await startRedis(masterAuth, undefined, password);
   const replicaOf = ['--replicaof', '127.0.0.1', String(first.port)];
   const second = await startRedis([...masterAuth, ...replicaOf], undefined, password);
-  // Without this, what is written before the failover is lost.
+  // Otherwise a failover loses what was written before it.
   await until(
     async () => String(await second.command('INFO', 'replication')).includes('master_link_status:up'),
-    'in step',
+    'the replica is in sync',
   );
+  const { sentinels, stopSentinels } = await startSentinels(first, login);
+
+  let master = first;
+  async function replicaTookOver(): Promise<void> {
+    await until(async () => {
+      const answers = await Promise.all(
+        sentinels.map((sentinel) => sentinel.command('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', MASTER_NAME)),
+      );
+      return answers.every((address) => Number((address as string[])[1]) === second.port);
+    }, 'the Sentinels agree on the new master');
+    await until(async () => String(await second.command('ROLE')).startsWith('master'), 'it is master');
+    master = second;
+  }
+  const hosts = sentinels.map(({ port }) => `127.0.0.1:${port}`).join(',');
+  return {
+    url: `redis+sentinel://${password === undefined ? '' : `:${password}@`}${hosts}/${MASTER_NAME}`,
+    master: () => master,
+    replicaTookOver,
+    async failOver() {
+      await first.stop();
+      await replicaTookOver();
+    },
+    stop: async () => void (await Promise.all([stopSentinels(), first.stop(), second.stop()])),
+  };
+}
+
+async function startSentinels(
+  master: RedisProcess,
+  login: SentinelLogin | undefined,
+): Promise<{ sentinels: RedisProcess[]; stopSentinels: () => Promise<void> }> {
+  const directory = await mkdtemp(join(tmpdir(), 'rustory-sentinel-'));
+  const password = login?.password;
   const sentinels = await Promise.all(
     [1, 2, 3].map(async (number) => {
       const config = join(directory, `sentinel-${number}.conf`);
       const lines = [
-        `sentinel monitor ${MASTER_NAME} 127.0.0.1 ${first.port} 2`,
+        `sentinel monitor ${MASTER_NAME} 127.0.0.1 ${master.port} 2`,
         `sentinel down-after-milliseconds ${MASTER_NAME} ${DOWN_AFTER_MS}`,
         `sentinel failover-timeout ${MASTER_NAME} 5000`,
       ];
       if (password !== undefined) lines.push(`sentinel auth-pass ${MASTER_NAME} ${password}`);
       await writeFile(config, `${lines.join('\n')}\n`);
-      const own = login?.isForSentinels === true ? password : undefined;
-      return startProcess('redis-server', await freePort(), [config, '--sentinel'], own);
+      const ownPassword = login?.isForSentinels === true ? password : undefined;
+      return startProcess('redis-server', await freePort(), [config, '--sentinel'], ownPassword);
     }),
   );
-  const known = async (sentinel: RedisProcess, what: string): Promise<number> =>
-    ((await sentinel.command('SENTINEL', what, MASTER_NAME)) as unknown[]).length;
+  const count = async (sentinel: RedisProcess, list: string): Promise<number> =>
+    ((await sentinel.command('SENTINEL', list, MASTER_NAME)) as unknown[]).length;
   await until(async () => {
     const counts = await Promise.all(
-      sentinels.map(async (s) => [await known(s, 'SENTINELS'), await known(s, 'REPLICAS')]),
+      sentinels.map(async (sentinel) => [
+        await count(sentinel, 'SENTINELS'),
+        await count(sentinel, 'REPLICAS'),
+      ]),
     );
     return counts.every(([others, replicas]) => others === 2 && replicas === 1);
   }, 'the Sentinels know each other and the replica');
-
-  let master = first;
-  return {
-    url: `redis+sentinel://${password === undefined ? '' : `:${password}@`}${sentinels.map(({ port }) => `127.0.0.1:${port}`).join(',')}/${MASTER_NAME}`,
-    master: () => master,
-    async failOver() {
-      await first.stop();
-      master = second;
-      await until(async () => {
-        const answers = await Promise.all(
-          sentinels.map((s) => s.command('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', MASTER_NAME)),
-        );
-        return answers.every((address) => Number((address as string[])[1]) === second.port);
-      }, 'the Sentinels agree on the new master');
-      await until(async () => String(await second.command('ROLE')).startsWith('master'), 'it is master');
-    },
-    async stop() {
-      await Promise.all([...sentinels, first, second].map((process) => process.stop()));
-      await rm(directory, { recursive: true });
-    },
+  const stopSentinels = async (): Promise<void> => {
+    await Promise.all(sentinels.map((sentinel) => sentinel.stop()));
+    await rm(directory, { recursive: true });
   };
+  return { sentinels, stopSentinels };
 }
 
-export interface ClusterGrid {
+export interface ClusterSetup {
   readonly url: string;
   readonly nodes: readonly RedisProcess[];
+  /** The node that holds a key. */
+  nodeOf(key: string): Promise<RedisProcess>;
   stop(): Promise<void>;
 }
 
-/** Three masters that share the slots. */
-export async function startClusterGrid(): Promise<ClusterGrid> {
-  const nodes = await Promise.all(
-    [1, 2, 3].map(() => startRedis(['--cluster-enabled', 'yes', '--cluster-node-timeout', '2000'])),
-  );
-  const slots = [0, 5_461, 10_923, 16_384];
+/** The first slot of each of three masters, and the end. */
+const SLOTS = [0, 5_461, 10_923, 16_384];
+
+/**
+ * Starts three masters that share the slots.
+ *
+ * @param nodeTimeoutMs silence after which the nodes consider one of them failed, in milliseconds
+ */
+export async function startCluster(nodeTimeoutMs = 2_000): Promise<ClusterSetup> {
+  const args = ['--cluster-enabled', 'yes', '--cluster-node-timeout', String(nodeTimeoutMs)];
+  const nodes = await Promise.all([1, 2, 3].map(() => startRedis(args)));
   for (const [index, node] of nodes.entries()) {
     await node.command('CLUSTER', 'SET-CONFIG-EPOCH', index + 1);
-    await node.command('CLUSTER', 'ADDSLOTSRANGE', slots[index] ?? 0, (slots[index + 1] ?? 0) - 1);
+    await node.command('CLUSTER', 'ADDSLOTSRANGE', SLOTS[index] ?? 0, (SLOTS[index + 1] ?? 0) - 1);
     await node.command('CLUSTER', 'MEET', '127.0.0.1', nodes[0]?.port ?? 0);
   }
   for (const node of nodes)
     await until(async () => {
       const info = String(await node.command('CLUSTER', 'INFO'));
       return info.includes('cluster_state:ok') && info.includes('cluster_known_nodes:3');
-    }, 'the Cluster is whole');
+    }, 'the Cluster is complete');
   return {
     url: `redis+cluster://${nodes.map(({ port }) => `127.0.0.1:${port}`).join(',')}`,
     nodes,
+    async nodeOf(key) {
+      const slot = Number(await nodes[0]?.command('CLUSTER', 'KEYSLOT', key));
+      const node = nodes[SLOTS.findLastIndex((first) => first <= slot)];
+      if (node === undefined) throw new Error(`No node holds the key ${key}.`);
+      return node;
+    },
     stop: async () => void (await Promise.all(nodes.map((node) => node.stop()))),
   };
 }

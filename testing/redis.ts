@@ -1,4 +1,4 @@
-// Real Redis processes for tests, on free loopback ports, in temporary directories, without persistence.
+// Redis processes for tests, on free loopback ports, in temporary directories, without persistence.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -8,26 +8,27 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { until } from './wait.ts';
 
-/** A running Redis process; `stop` may be called more than once. */
 export interface RedisProcess {
   readonly port: number;
   readonly url: string;
   readonly process: ChildProcess;
-  /** Runs one command on a connection of its own. */
+  /** Runs one command on a new connection. */
   command(name: string, ...args: (string | number)[]): Promise<unknown>;
-  /** Ends it at once, as a crash does, and removes its files. */
+  /** Kills the process, as a crash does, and removes its files; may be called more than once. */
   stop(): Promise<void>;
 }
 
-/** Starts `redis-server` and resolves when it answers. A fixed port starts it again where it was. */
+/** Characters of the output of a process that are kept for errors. */
+const MAX_OUTPUT_LENGTH = 2_000;
+
+/** Starts `redis-server` and resolves when it answers. With a port it starts again at the same address. */
 export async function startRedis(
   args: readonly string[] = [],
   port?: number,
   password?: string,
 ): Promise<RedisProcess> {
-  const chosen = port ?? (await freePort());
   const settings = ['--save', '', '--appendonly', 'no', '--repl-diskless-sync-delay', '0'];
-  return startProcess('redis-server', chosen, [...settings, ...args], password);
+  return startProcess('redis-server', port ?? (await freePort()), [...settings, ...args], password);
 }
 
 export async function startProcess(
@@ -41,29 +42,19 @@ export async function startProcess(
   const login = password === undefined ? [] : ['--requirepass', password];
   const child = spawn(program, [...args, ...common, ...login], { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
-  child.stdout.on('data', (data) => (output = `${output}${data}`.slice(-2_000)));
-  child.stderr.on('data', (data) => (output = `${output}${data}`.slice(-2_000)));
-  let failed: Error | undefined;
-  child.once('error', (error) => (failed = error));
-  const running = (): boolean => failed === undefined && child.exitCode === null && child.signalCode === null;
-
-  async function command(name: string, ...commandArgs: (string | number)[]): Promise<unknown> {
-    const options = { lazyConnect: true, retryStrategy: () => null, enableReadyCheck: false };
-    const client = new Redis({ port, ...options, ...(password === undefined ? {} : { password }) });
-    client.on('error', () => {});
-    try {
-      await client.connect();
-      return await client.call(name, ...commandArgs);
-    } finally {
-      client.disconnect();
-    }
-  }
+  child.stdout.on('data', (data) => (output = `${output}${data}`.slice(-MAX_OUTPUT_LENGTH)));
+  child.stderr.on('data', (data) => (output = `${output}${data}`.slice(-MAX_OUTPUT_LENGTH)));
+  let spawnError: Error | undefined;
+  child.once('error', (error) => (spawnError = error));
+  const isRunning = (): boolean =>
+    spawnError === undefined && child.exitCode === null && child.signalCode === null;
+  const command = createCommand(port, password);
   const answers = async (): Promise<boolean> => (await command('PING').catch(() => '')) === 'PONG';
-  await until(async () => !running() || (await answers()), `${program} answers`);
-  if (!running())
+  await until(async () => !isRunning() || (await answers()), `${program} answers`);
+  if (!isRunning())
     throw new Error(
-      `${program} did not start; install it with «apt-get install redis-server redis-sentinel redis-tools» ` +
-        `or «brew install redis»: ${failed?.message ?? output}`,
+      `${program} did not start; install it with "apt-get install redis-server redis-sentinel redis-tools" ` +
+        `or "brew install redis": ${spawnError?.message ?? output}`,
     );
   return {
     port,
@@ -71,7 +62,7 @@ export async function startProcess(
     process: child,
     command,
     async stop() {
-      if (running()) {
+      if (isRunning()) {
         child.kill('SIGKILL');
         await once(child, 'exit');
       }
@@ -80,27 +71,41 @@ export async function startProcess(
   };
 }
 
-/** What a Cluster node listens on besides its port is this much higher. */
+function createCommand(port: number, password: string | undefined): RedisProcess['command'] {
+  return async (name, ...args) => {
+    const options = { lazyConnect: true, retryStrategy: () => null, enableReadyCheck: false };
+    const client = new Redis({ port, ...options, ...(password === undefined ? {} : { password }) });
+    client.on('error', () => {});
+    try {
+      await client.connect();
+      return await client.call(name, ...args);
+    } finally {
+      client.disconnect();
+    }
+  };
+}
+
+/** The bus port of a Cluster node is its port plus this number. */
 const BUS_OFFSET = 10_000;
 
 /**
- * A port that nobody listens on at this moment, with the port of its Cluster bus. Both are below those that systems
- * give to outgoing connections (from 32768), which would be taken now and then.
+ * A port that is free at this moment, with a free port for the Cluster bus. Both are below the range from which
+ * systems choose ports of outgoing connections (32768 and above).
  */
 export async function freePort(): Promise<number> {
   for (let attempt = 0; attempt < 100; attempt += 1) {
     const port = 11_000 + Math.floor(Math.random() * 10_000);
     if ((await isFree(port)) && (await isFree(port + BUS_OFFSET))) return port;
   }
-  throw new Error('no free port between 11000 and 20999');
+  throw new Error('There is no free port between 11000 and 20999.');
 }
 
 async function isFree(port: number): Promise<boolean> {
   const server = createServer().listen(port, '127.0.0.1');
-  const free = await Promise.race([
+  const isListening = await Promise.race([
     once(server, 'listening').then(() => true),
     once(server, 'error').then(() => false),
   ]).catch(() => false);
   server.close();
-  return free;
+  return isListening;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { judgeAddrs } from './addrs.ts';
+import { checkAddrs } from './addrs.ts';
 
 const me = '12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA';
 const other = 'QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N';
@@ -9,12 +9,12 @@ function manyAddrs(count: number): string[] {
   return Array.from({ length: count }, (_, n) => `/ip4/203.0.113.7/tcp/${n + 1}`);
 }
 
-/** An address of 12 bytes and twice as many as given. */
+/** An address of 12 bytes plus two for each letter. */
 function longAddr(length: number): string {
   return `/dns4/${'é'.repeat(length)}/tcp/1`;
 }
 
-describe('the addresses of a registration', () => {
+describe('checkAddrs', () => {
   test.each([
     ['/ip4/203.0.113.7/tcp/4001'],
     ['/ip4/192.168.1.20/tcp/4001'],
@@ -28,16 +28,17 @@ describe('the addresses of a registration', () => {
     [`/ip4/203.0.113.7/tcp/4001/p2p/${other}/p2p-circuit/p2p/${me}`],
     [`/ip4/203.0.113.7/tcp/4001/p2p/${other}/p2p-circuit`],
     [`/p2p/${other}/p2p-circuit`],
-  ])('are kept as given: %s', (addr) => {
-    expect(judgeAddrs([addr], me, false)).toEqual({ kept: [addr], dropped: 0 });
+  ])('keeps %s unchanged', (addr) => {
+    expect(checkAddrs([addr], me, false)).toEqual({ ok: true, kept: [addr], dropped: 0 });
   });
 
-  test('may be none', () => {
-    expect(judgeAddrs([], me, false)).toEqual({ kept: [], dropped: 0 });
+  test('accepts an empty list', () => {
+    expect(checkAddrs([], me, false)).toEqual({ ok: true, kept: [], dropped: 0 });
   });
 
-  test('are trimmed, and empty ones left out without being counted', () => {
-    expect(judgeAddrs([' /ip4/203.0.113.7/tcp/1\n', '', '  '], me, false)).toEqual({
+  test('trims addresses, and skips empty ones without counting them', () => {
+    expect(checkAddrs([' /ip4/203.0.113.7/tcp/1\n', '', '  '], me, false)).toEqual({
+      ok: true,
       kept: ['/ip4/203.0.113.7/tcp/1'],
       dropped: 0,
     });
@@ -51,8 +52,9 @@ describe('the addresses of a registration', () => {
     ['/ip4/203.0.113.7/tcp/0'],
     ['/ip4/203.0.113.7/udp/0/quic-v1'],
     [`/ip4/0.0.0.0/tcp/4001/p2p/${other}/p2p-circuit/p2p/${me}`],
-  ])('that nobody can reach are dropped and counted: %s', (addr) => {
-    expect(judgeAddrs([addr, '/ip4/203.0.113.7/tcp/1'], me, false)).toEqual({
+  ])('drops and counts %s, to which no device can connect', (addr) => {
+    expect(checkAddrs([addr, '/ip4/203.0.113.7/tcp/1'], me, false)).toEqual({
+      ok: true,
       kept: ['/ip4/203.0.113.7/tcp/1'],
       dropped: 1,
     });
@@ -71,8 +73,8 @@ describe('the addresses of a registration', () => {
     ['/ip6/::ffff:192.168.0.1/tcp/1'],
     ['/dns4/localhost/tcp/1'],
     ['/dns/box.LOCALHOST./tcp/1'],
-  ])('that are private are dropped when that is configured: %s', (addr) => {
-    expect(judgeAddrs([addr], me, true)).toEqual({ kept: [], dropped: 1 });
+  ])('drops %s when private addresses are dropped', (addr) => {
+    expect(checkAddrs([addr], me, true)).toEqual({ ok: true, kept: [], dropped: 1 });
   });
 
   test.each([
@@ -80,8 +82,8 @@ describe('the addresses of a registration', () => {
     ['/ip4/100.128.0.1/tcp/1'],
     ['/ip6/2001:db8::1/tcp/1'],
     ['/dns4/localhost.example.org/tcp/1'],
-  ])('that are public stay when private ones are dropped: %s', (addr) => {
-    expect(judgeAddrs([addr], me, true)).toEqual({ kept: [addr], dropped: 0 });
+  ])('keeps the public address %s when private addresses are dropped', (addr) => {
+    expect(checkAddrs([addr], me, true)).toEqual({ ok: true, kept: [addr], dropped: 0 });
   });
 
   test.each([
@@ -102,9 +104,10 @@ describe('the addresses of a registration', () => {
     ['/p2p/nobody'],
     ['/ip4/203.0.113.7/tcp/1/p2p/__proto__'],
     ['http://203.0.113.7/'],
-  ])('that are no multiaddr refuse the registration: %j', (addr) => {
-    expect(judgeAddrs(['/ip4/203.0.113.7/tcp/1', addr], me, false)).toEqual({
-      refusal: 'invalid_address',
+  ])('refuses %j, which is not a multiaddr', (addr) => {
+    expect(checkAddrs(['/ip4/203.0.113.7/tcp/1', addr], me, false)).toEqual({
+      ok: false,
+      reason: 'invalid_address',
       detail: 'addrs[1] is not a multiaddr',
     });
   });
@@ -112,31 +115,33 @@ describe('the addresses of a registration', () => {
   test.each([
     [`/ip4/203.0.113.7/tcp/1/p2p/${other}`],
     [`/ip4/203.0.113.7/tcp/1/p2p/${me}/p2p-circuit/p2p/${other}`],
-  ])('that end at another peer refuse the registration: %s', (addr) => {
-    expect(judgeAddrs([addr], me, false)).toEqual({
-      refusal: 'foreign_address',
-      detail: 'addrs[0] ends at another peer than peer_id',
+  ])('refuses %s, which ends at another peer', (addr) => {
+    expect(checkAddrs([addr], me, false)).toEqual({
+      ok: false,
+      reason: 'foreign_address',
+      detail: 'addrs[0] ends at a peer other than peer_id',
     });
   });
 
-  test('may name the peer in another spelling', () => {
+  test('accepts the peer id in another encoding', () => {
     const addr = `/ip4/203.0.113.7/tcp/1/p2p/${meAsCid}`;
-    const verdict = judgeAddrs([addr], me, false);
-    expect(verdict).toEqual({ kept: [addr], dropped: 0 });
+    expect(checkAddrs([addr], me, false)).toEqual({ ok: true, kept: [addr], dropped: 0 });
   });
 
-  test('are at most 32', () => {
-    expect(judgeAddrs(manyAddrs(32), me, false)).toMatchObject({ dropped: 0 });
-    expect(judgeAddrs(manyAddrs(33), me, false)).toEqual({
-      refusal: 'too_many_addresses',
-      detail: 'addrs has 33 items, the most is 32',
+  test('refuses more than 32 addresses', () => {
+    expect(checkAddrs(manyAddrs(32), me, false)).toMatchObject({ dropped: 0 });
+    expect(checkAddrs(manyAddrs(33), me, false)).toEqual({
+      ok: false,
+      reason: 'too_many_addresses',
+      detail: 'addrs has 33 items; the maximum is 32',
     });
   });
 
-  test('have at most 512 bytes, not characters', () => {
-    expect(judgeAddrs([longAddr(250)], me, false)).toMatchObject({ kept: [longAddr(250)] });
-    expect(judgeAddrs([longAddr(251)], me, false)).toEqual({
-      refusal: 'invalid_address',
+  test('refuses an address of more than 512 bytes, counted as UTF-8', () => {
+    expect(checkAddrs([longAddr(250)], me, false)).toMatchObject({ kept: [longAddr(250)] });
+    expect(checkAddrs([longAddr(251)], me, false)).toEqual({
+      ok: false,
+      reason: 'invalid_address',
       detail: 'addrs[0] is longer than 512 bytes',
     });
   });

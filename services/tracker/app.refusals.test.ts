@@ -8,36 +8,40 @@ import {
   OTHER_PEER,
   PEER,
   REGISTER,
-  refusal,
+  refusalOf,
+  testRegistry,
   UNREGISTER,
 } from '../../testing/tracker-app.ts';
 import { createRateLimits } from './rate-limits.ts';
-import { createMemoryRegistry } from './registry/memory-registry.ts';
-import { RegistryUnavailableError } from './registry/registry.ts';
+import { RegistryOverloadedError, RegistryUnavailableError } from './registry/registry.ts';
 
-async function away(): Promise<never> {
+async function unavailable(): Promise<never> {
   throw new RegistryUnavailableError('no answer from redis at 10.0.0.1');
+}
+
+async function overloaded(): Promise<never> {
+  throw new RegistryOverloadedError('the queue is full');
 }
 
 function bearer(token: string): Record<string, string> {
   return { Authorization: `Bearer ${token}` };
 }
 
-describe('a refusal', () => {
+describe('a request that is refused', () => {
   const long = 'x'.repeat(257);
   const good = { peer_id: PEER, addrs: [ADDR] };
 
   test.each([
-    ['no JSON', '{"peer_id":', 'invalid_json'],
-    ['nothing', '', 'invalid_json'],
+    ['invalid JSON', '{"peer_id":', 'invalid_json'],
+    ['an empty body', '', 'invalid_json'],
     ['null', 'null', 'invalid_request'],
     ['a list', [], 'invalid_request'],
-    ['no peer_id', { addrs: [] }, 'invalid_request'],
-    ['no addrs', { peer_id: PEER }, 'invalid_request'],
-    ['addrs that are no strings', { ...good, addrs: [1] }, 'invalid_request'],
-    ['a peer_id that is none', { ...good, peer_id: 'nobody' }, 'invalid_peer_id'],
+    ['a missing peer_id', { addrs: [] }, 'invalid_request'],
+    ['missing addrs', { peer_id: PEER }, 'invalid_request'],
+    ['addrs that are not strings', { ...good, addrs: [1] }, 'invalid_request'],
+    ['a peer_id that is not a peer id', { ...good, peer_id: 'nobody' }, 'invalid_peer_id'],
     ['a number as peer_id', { ...good, peer_id: 7 }, 'invalid_request'],
-    ['an address that is none', { ...good, addrs: ['x'] }, 'invalid_address'],
+    ['an address that is not a multiaddr', { ...good, addrs: ['x'] }, 'invalid_address'],
     ['an address of another peer', { ...good, addrs: [`${ADDR}/p2p/${OTHER_PEER}`] }, 'foreign_address'],
     ['33 addresses', { ...good, addrs: Array.from({ length: 33 }, () => ADDR) }, 'too_many_addresses'],
     ['meta that is a string', { ...good, meta: 'x' }, 'invalid_request'],
@@ -51,21 +55,21 @@ describe('a refusal', () => {
       { ...good, meta: Object.fromEntries(Array.from({ length: 33 }, (_, n) => [`f${n}`, n])) },
       'invalid_request',
     ],
-    ['a number beyond all numbers', `{"peer_id":"${PEER}","addrs":[],"meta":{"n":1e999}}`, 'invalid_request'],
+    ['a number that is too large', `{"peer_id":"${PEER}","addrs":[],"meta":{"n":1e999}}`, 'invalid_request'],
     ['NUL in meta', { ...good, meta: { user_id: 'a\0b' } }, 'invalid_request'],
     [
-      'half a character in meta',
+      'a lone surrogate in meta',
       `{"peer_id":"${PEER}","addrs":[],"meta":{"user_id":"\\ud800"}}`,
       'invalid_request',
     ],
     ['build_dirty as text', { ...good, meta: { build_dirty: 'no' } }, 'invalid_request'],
-  ])('meets a registration with %s, and nothing is stored', async (_, body, code) => {
+  ])('is a registration with %s, and nothing is stored', async (_, body, code) => {
     const app = createTestApp();
-    expect(await refusal(await app.post(REGISTER, body))).toEqual([400, code]);
+    expect(await refusalOf(await app.post(REGISTER, body))).toEqual([400, code]);
     expect(await listed(app)).toEqual([]);
   });
 
-  test('says which field is wrong and how', async () => {
+  test('has a detail with the field and the mistake', async () => {
     const app = createTestApp();
     const answer = await app.post(REGISTER, { ...good, meta: { hostname: long } });
     expect(await answer.json()).toMatchObject({ detail: 'meta.hostname: is longer than 256 bytes' });
@@ -73,27 +77,26 @@ describe('a refusal', () => {
     expect(await second.json()).toMatchObject({ detail: 'addrs[1] is not a multiaddr' });
   });
 
-  test('meets a body over 64 KiB, declared or not', async () => {
+  test('has a body over 64 KiB, with or without a declared length', async () => {
     const app = createTestApp();
     const body = JSON.stringify({ ...good, junk: 'x'.repeat(MAX_BODY_BYTES) });
-    expect(await refusal(await app.post(REGISTER, body, { 'Content-Length': String(body.length) }))).toEqual([
-      413,
-      'body_too_large',
-    ]);
-    expect(await refusal(await app.post(REGISTER, body))).toEqual([413, 'body_too_large']);
+    expect(
+      await refusalOf(await app.post(REGISTER, body, { 'Content-Length': String(body.length) })),
+    ).toEqual([413, 'body_too_large']);
+    expect(await refusalOf(await app.post(REGISTER, body))).toEqual([413, 'body_too_large']);
   });
 
-  test('does not meet a body of exactly 64 KiB', async () => {
+  test('is not one with a body of exactly 64 KiB', async () => {
     const empty = JSON.stringify({ ...good, junk: '' });
     const body = JSON.stringify({ ...good, junk: 'x'.repeat(MAX_BODY_BYTES - empty.length) });
     expect((await createTestApp().post(REGISTER, body)).status).toBe(200);
   });
 
-  test('meets a form, which is what a browser or a bare curl -d would send', async () => {
+  test('has the content type of a form, as a browser or "curl -d" sends it', async () => {
     const answer = await createTestApp().post(REGISTER, good, {
       'Content-Type': 'application/x-www-form-urlencoded',
     });
-    expect(await refusal(answer)).toEqual([415, 'unsupported_media_type']);
+    expect(await refusalOf(answer)).toEqual([415, 'unsupported_media_type']);
   });
 
   test.each([
@@ -101,35 +104,35 @@ describe('a refusal', () => {
     'application/json; charset=utf-8',
     'Application/JSON',
     'application/problem+json',
-  ])('does not meet the content type %s', async (type) => {
+  ])('is not one with the content type %s', async (type) => {
     expect((await createTestApp().post(REGISTER, good, { 'Content-Type': type })).status).toBe(200);
   });
 
-  test('meets paths and methods that are not there', async () => {
+  test('has a path or method that does not exist', async () => {
     const app = createTestApp();
-    expect(await refusal(await app.get('/api/v2/peers'))).toEqual([404, 'not_found']);
-    expect(await refusal(await app.get(REGISTER))).toEqual([405, 'method_not_allowed']);
+    expect(await refusalOf(await app.get('/api/v2/peers'))).toEqual([404, 'not_found']);
+    expect(await refusalOf(await app.get(REGISTER))).toEqual([405, 'method_not_allowed']);
     const answer = await app.post(LIST, {});
     expect(answer.headers.get('allow')).toBe('GET, HEAD');
   });
 
-  test('meets a new peer when the most are registered, and says when to try again', async () => {
-    const registry = createMemoryRegistry({ ttlSeconds: 60, maxPeers: 1, now: Date.now });
+  test('is a new peer above the maximum, and has a Retry-After', async () => {
+    const registry = testRegistry(1);
     const app = createTestApp({ registry });
     await app.post(REGISTER, good);
     const answer = await app.post(REGISTER, { peer_id: OTHER_PEER, addrs: [] });
     expect(answer.headers.get('retry-after')).toBe('45');
-    expect(await refusal(answer)).toEqual([429, 'too_many_peers']);
+    expect(await refusalOf(answer)).toEqual([429, 'too_many_peers']);
     expect((await app.post(REGISTER, good)).status).toBe(200);
     expect(await app.metrics()).toContain('rustory_tracker_refusals_total{reason="too_many_peers"} 1');
   });
 
-  test('meets everything while the registry is away, and says when to try again', async () => {
+  test('is any request while the registry does not answer, and has a Retry-After', async () => {
     const registry = {
-      ...createMemoryRegistry({ ttlSeconds: 60, maxPeers: 1, now: Date.now }),
-      register: away,
-      unregister: away,
-      list: away,
+      ...testRegistry(1),
+      register: unavailable,
+      unregister: unavailable,
+      list: unavailable,
     };
     const app = createTestApp({ registry });
     for (const answer of [
@@ -140,18 +143,34 @@ describe('a refusal', () => {
       expect(answer.headers.get('retry-after')).toBe('2');
       const text = await answer.clone().text();
       expect(text).not.toContain('10.0.0.1');
-      expect(await refusal(answer)).toEqual([503, 'registry_unavailable']);
+      expect(await refusalOf(answer)).toEqual([503, 'registry_unavailable']);
     }
   });
 
-  test('meets a failure of our own without telling its cause', async () => {
+  test('is any request while the tracker is overloaded, and is not counted as a silent registry', async () => {
+    const registry = { ...testRegistry(), register: overloaded, unregister: overloaded, list: overloaded };
+    const app = createTestApp({ registry });
+    for (const answer of [
+      await app.get(LIST),
+      await app.post(REGISTER, good),
+      await app.post(UNREGISTER, good),
+    ]) {
+      expect(answer.headers.get('retry-after')).toBe('8');
+      expect(await refusalOf(answer)).toEqual([503, 'overloaded']);
+    }
+    const metrics = await app.metrics();
+    expect(metrics).toContain('rustory_tracker_refusals_total{reason="overloaded"} 3');
+    expect(metrics).toContain('rustory_tracker_refusals_total{reason="registry_unavailable"} 0');
+  });
+
+  test('is a request that failed by a defect, without the cause', async () => {
     const registry = {
-      ...createMemoryRegistry({ ttlSeconds: 60, maxPeers: 1, now: Date.now }),
+      ...testRegistry(1),
       list: () => Promise.reject(new Error('secret')),
     };
     const answer = await createTestApp({ registry }).get(LIST);
     expect(await answer.clone().text()).not.toContain('secret');
-    expect(await refusal(answer)).toEqual([500, 'internal']);
+    expect(await refusalOf(answer)).toEqual([500, 'internal']);
   });
 });
 
@@ -169,36 +188,39 @@ describe('a token', () => {
     app.post(REGISTER, { peer_id, addrs: [], meta: { user_id } }, headers);
 
   test.each([
-    ['none', {}],
-    ['a wrong one', bearer('wrong')],
-    ['an empty one', bearer('')],
+    ['no token', {}],
+    ['a wrong token', bearer('wrong')],
+    ['an empty token', bearer('')],
     ['a prototype key', bearer('__proto__')],
     ['another scheme', { Authorization: 'Digest open' }],
-    ['two in one header', { 'X-Rustory-Token': 'open, open' }],
-  ] as [string, Record<string, string>][])('is needed for every call: %s is refused', async (_, headers) => {
-    for (const path of ['/api/v1/ping', LIST, '/api/v1/nothing']) {
-      const answer = await app.get(path, headers);
-      expect(answer.headers.get('www-authenticate')).toBe('Bearer');
-      expect(await refusal(answer)).toEqual([401, 'unauthorized']);
-    }
-    expect((await register('alice', headers)).status).toBe(401);
-  });
+    ['two tokens in one header', { 'X-Rustory-Token': 'open, open' }],
+  ] as [string, Record<string, string>][])(
+    'is required for every call: %s is refused',
+    async (_, headers) => {
+      for (const path of ['/api/v1/ping', LIST, '/api/v1/nothing']) {
+        const answer = await app.get(path, headers);
+        expect(answer.headers.get('www-authenticate')).toBe('Bearer');
+        expect(await refusalOf(answer)).toEqual([401, 'unauthorized']);
+      }
+      expect((await register('alice', headers)).status).toBe(401);
+    },
+  );
 
   test.each([
     ['Authorization', bearer('open')],
-    ['Authorization in small letters', { Authorization: 'bearer open' }],
+    ['Authorization in lower case', { Authorization: 'bearer open' }],
     ['X-Rustory-Token', { 'X-Rustory-Token': 'open' }],
     [
-      'X-Rustory-Token beside the login of a proxy',
+      'X-Rustory-Token next to the login of a proxy',
       { Authorization: 'Basic dXNlcjpwdw==', 'X-Rustory-Token': 'open' },
     ],
-  ] as [string, Record<string, string>][])('opens the API in %s', async (_, headers) => {
+  ] as [string, Record<string, string>][])('is accepted in %s', async (_, headers) => {
     expect((await app.get('/api/v1/ping', headers)).status).toBe(200);
     expect((await register('carol', headers)).status).toBe(200);
     expect((await app.post(UNREGISTER, { peer_id: PEER }, headers)).status).toBe(200);
   });
 
-  test('bound to a user registers and lists only within it', async () => {
+  test('that is bound to a user registers and lists only devices of that user', async () => {
     expect((await register('alice', bearer('alices'))).status).toBe(200);
     expect((await app.get(`${LIST}?user_id=alice`, bearer('alices'))).status).toBe(200);
     for (const answer of [
@@ -207,52 +229,55 @@ describe('a token', () => {
       await app.get(`${LIST}?user_id=bob`, bearer('alices')),
       await app.get(LIST, bearer('alices')),
     ])
-      expect(await refusal(answer)).toEqual([403, 'forbidden']);
+      expect(await refusalOf(answer)).toEqual([403, 'forbidden']);
   });
 
-  test('bound to a user touches no device of another', async () => {
+  test('that is bound to a user neither replaces nor removes a device of another user', async () => {
     await register('bob', bearer('open'), OTHER_PEER);
-    expect(await refusal(await register('alice', bearer('alices'), OTHER_PEER))).toEqual([403, 'forbidden']);
+    expect(await refusalOf(await register('alice', bearer('alices'), OTHER_PEER))).toEqual([
+      403,
+      'forbidden',
+    ]);
     const answer = await app.post(UNREGISTER, { peer_id: OTHER_PEER }, bearer('alices'));
     expect(await answer.json()).toEqual({ ok: true, removed: false });
     const bobs = await app.get(`${LIST}?user_id=bob`, bearer('open'));
     expect(await bobs.json()).toMatchObject({ peers: [{ peer_id: OTHER_PEER }] });
   });
 
-  test('that may only read lists, and changes nothing', async () => {
+  test('that is read-only lists, and changes nothing', async () => {
     expect((await app.get(LIST, bearer('reader'))).status).toBe(200);
-    expect(await refusal(await register('alice', bearer('reader')))).toEqual([403, 'forbidden']);
-    expect(await refusal(await app.post(UNREGISTER, { peer_id: PEER }, bearer('reader')))).toEqual([
+    expect(await refusalOf(await register('alice', bearer('reader')))).toEqual([403, 'forbidden']);
+    expect(await refusalOf(await app.post(UNREGISTER, { peer_id: PEER }, bearer('reader')))).toEqual([
       403,
       'forbidden',
     ]);
   });
 });
 
-describe('too many requests', () => {
-  const none = {
+describe('a rate limit', () => {
+  const unlimited = {
     tokenRequestsPerMinute: undefined,
     peerRequestsPerMinute: undefined,
     addressRequestsPerMinute: undefined,
   };
   const good = { peer_id: PEER, addrs: [] };
 
-  test('of one peer are refused with a time to wait, and other peers notice nothing', async () => {
-    const app = createTestApp({ rateLimits: createRateLimits({ ...none, peerRequestsPerMinute: 3 }) });
+  test('of one peer refuses with a Retry-After, and does not affect other peers', async () => {
+    const app = createTestApp({ rateLimits: createRateLimits({ ...unlimited, peerRequestsPerMinute: 3 }) });
     for (const path of [REGISTER, REGISTER, UNREGISTER])
       expect((await app.post(path, good)).status).toBe(200);
     for (const path of [REGISTER, UNREGISTER]) {
       const answer = await app.post(path, good);
       expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
-      expect(await refusal(answer)).toEqual([429, 'too_many_requests']);
+      expect(await refusalOf(answer)).toEqual([429, 'too_many_requests']);
     }
     expect((await app.post(REGISTER, { peer_id: OTHER_PEER, addrs: [] })).status).toBe(200);
   });
 
-  test('of one token are refused, and other tokens notice nothing', async () => {
+  test('of one token does not affect other tokens', async () => {
     const grant = { userId: undefined, readOnly: false };
     const app = createTestApp(
-      { rateLimits: createRateLimits({ ...none, tokenRequestsPerMinute: 2 }) },
+      { rateLimits: createRateLimits({ ...unlimited, tokenRequestsPerMinute: 2 }) },
       { one: { ...grant, id: 'one' }, two: { ...grant, id: 'two' } },
     );
     const statuses = [];
@@ -261,10 +286,10 @@ describe('too many requests', () => {
     expect(statuses).toEqual([200, 200, 429, 200]);
   });
 
-  test('of one client address are refused before its token is looked at', async () => {
+  test('of one client address is checked before the token', async () => {
     const app = createTestApp(
       {
-        rateLimits: createRateLimits({ ...none, addressRequestsPerMinute: 2 }),
+        rateLimits: createRateLimits({ ...unlimited, addressRequestsPerMinute: 2 }),
         clientAddress: (_peer, header) => header('x-forwarded-for'),
       },
       {},

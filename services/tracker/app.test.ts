@@ -8,13 +8,13 @@ import {
   OTHER_PEER,
   PEER,
   REGISTER,
-  refusal,
+  refusalOf,
+  testRegistry,
   UNREGISTER,
 } from '../../testing/tracker-app.ts';
-import { createMemoryRegistry } from './registry/memory-registry.ts';
 
-describe('what released clients send', () => {
-  test('a ping is answered with ok', async () => {
+describe('a request of a released client', () => {
+  test('ping is answered with ok', async () => {
     const answer = await createTestApp().get('/api/v1/ping');
     expect(answer.status).toBe(200);
     expect(answer.headers.get('content-type')).toMatch(/^text\/plain/);
@@ -38,14 +38,14 @@ describe('what released clients send', () => {
     ],
     ['only some fields', { user_id: 'alice' }, { user_id: 'alice' }],
     [
-      'scalars of clients to come',
+      'scalars of future clients',
       { ...full, battery: 0.5, roaming: true, colour: 'red', nothing: null },
       { ...full, battery: 0.5, roaming: true, colour: 'red', nothing: null },
     ],
-    ['no field', {}, {}],
+    ['empty meta', {}, {}],
     ['meta null', null, null],
     ['no meta', undefined, null],
-  ])('a registration with %s is listed as it was sent', async (_, meta, expected) => {
+  ])('a registration with %s is listed unchanged', async (_, meta, expected) => {
     const app = createTestApp();
     const answer = await app.post(REGISTER, { peer_id: PEER, addrs: [ADDR], meta });
     expect(await answer.json()).toEqual({ ok: true, ttl_sec: 60 });
@@ -70,7 +70,7 @@ describe('what released clients send', () => {
     expect(text).toContain('"meta":null');
   });
 
-  test('a peer id is listed in its canonical form, and surrounding space is forgiven', async () => {
+  test('a peer id is listed in its canonical form, without surrounding space', async () => {
     const app = createTestApp();
     const cid = 'bafzaajaiaejcal72gwuz2or47oyxxn6b3rkwdmmkrxgkjxzy3rqt5kczyn7lcm3l';
     await app.post(REGISTER, { peer_id: ` ${cid}\n`, addrs: [] });
@@ -80,7 +80,7 @@ describe('what released clients send', () => {
   });
 
   test.each(['/api/v1/peers', '//api/v1/peers', '/api/v1/peers/', '///api//v1/peers//'])(
-    'the path %s is reached whatever slashes the base URL ended in',
+    'the path %s is accepted with doubled and trailing slashes',
     async (path) => {
       const app = createTestApp();
       expect((await app.post(`${path}/register`, { peer_id: PEER, addrs: [] })).status).toBe(200);
@@ -95,10 +95,10 @@ describe('what released clients send', () => {
     ['a%20b%2Bc%26d%C3%A9', 'a b+c&dé'],
     ['a+b', 'a b'],
     ['', ''],
-  ])('user_id=%s lists the devices of «%s»', async (encoded, userId) => {
+  ])('user_id=%s lists the devices of "%s"', async (encoded, userId) => {
     const app = createTestApp();
     await app.post(REGISTER, { peer_id: PEER, addrs: [], meta: { user_id: userId } });
-    await app.post(REGISTER, { peer_id: OTHER_PEER, addrs: [], meta: { user_id: 'somebody else' } });
+    await app.post(REGISTER, { peer_id: OTHER_PEER, addrs: [], meta: { user_id: 'another user' } });
     expect(await listed(app, `?user_id=${encoded}`)).toMatchObject([{ peer_id: PEER }]);
     expect(await listed(app)).toHaveLength(2);
   });
@@ -111,7 +111,7 @@ describe('what released clients send', () => {
     expect(await listed(app, '?user_id=bob')).toHaveLength(1);
   });
 
-  test('addresses nobody can reach are dropped and counted', async () => {
+  test('addresses to which no device can connect are dropped and counted', async () => {
     const app = createTestApp();
     await app.post(REGISTER, {
       peer_id: PEER,
@@ -121,7 +121,7 @@ describe('what released clients send', () => {
     expect(await app.metrics()).toContain('rustory_tracker_addresses_dropped_total 2');
   });
 
-  test('private addresses are dropped where that is configured', async () => {
+  test('private addresses are dropped when that is configured', async () => {
     const app = createTestApp({ dropPrivateAddrs: true });
     await app.post(REGISTER, { peer_id: PEER, addrs: [ADDR, '/ip4/203.0.113.7/tcp/1'] });
     expect(await listed(app)).toMatchObject([{ addrs: ['/ip4/203.0.113.7/tcp/1'] }]);
@@ -131,7 +131,7 @@ describe('what released clients send', () => {
 describe('a listing', () => {
   const meta = { user_id: 'alice' };
 
-  test('keeps its ETag over heartbeats, and changes it with what is listed', async () => {
+  test('keeps its ETag over heartbeats, and changes it with its content', async () => {
     const app = createTestApp();
     const tag = async (): Promise<string> => (await app.get(LIST)).headers.get('etag') ?? '';
     await app.post(REGISTER, { peer_id: PEER, addrs: [ADDR], meta });
@@ -146,12 +146,12 @@ describe('a listing', () => {
     expect(await tag()).not.toBe(second);
   });
 
-  test('that is held already is answered with 304 and no body', async () => {
+  test('that the client has is answered with 304 and no body', async () => {
     const app = createTestApp();
     await app.post(REGISTER, { peer_id: PEER, addrs: [ADDR], meta });
     const tag = (await app.get(LIST)).headers.get('etag') ?? '';
-    for (const held of [tag, tag.slice(2), `"other", ${tag}`, '*']) {
-      const answer = await app.get(LIST, { 'If-None-Match': held });
+    for (const known of [tag, tag.slice(2), `"other", ${tag}`, '*']) {
+      const answer = await app.get(LIST, { 'If-None-Match': known });
       expect(answer.status).toBe(304);
       expect(answer.headers.get('etag')).toBe(tag);
       expect(answer.headers.get('cache-control')).toBe('no-store');
@@ -160,8 +160,8 @@ describe('a listing', () => {
     expect((await app.get(LIST, { 'If-None-Match': '"other"' })).status).toBe(200);
   });
 
-  test('of thousands is whole, newest first', async () => {
-    const registry = createMemoryRegistry({ ttlSeconds: 60, maxPeers: 3_000, now: Date.now });
+  test('of thousands of devices is complete, newest first', async () => {
+    const registry = testRegistry(3_000);
     for (let n = 0; n < 2_501; n += 1) {
       const json = JSON.stringify({ peer_id: `p${n}`, addrs: [], meta: null });
       await registry.register({ peerId: `p${n}`, userId: null, json });
@@ -172,7 +172,7 @@ describe('a listing', () => {
     );
   });
 
-  test('is read in pages when asked, and names no cursor when not', async () => {
+  test('has pages and cursors only when they are requested', async () => {
     const app = createTestApp();
     await app.post(REGISTER, { peer_id: PEER, addrs: [], meta });
     await app.post(REGISTER, { peer_id: OTHER_PEER, addrs: [], meta });
@@ -197,12 +197,12 @@ describe('a listing', () => {
     `user_id=${'x'.repeat(257)}`,
     'user_id=%00',
   ])('with the parameter %s is refused', async (query) => {
-    expect(await refusal(await createTestApp().get(`${LIST}?${query}`))).toEqual([400, 'invalid_request']);
+    expect(await refusalOf(await createTestApp().get(`${LIST}?${query}`))).toEqual([400, 'invalid_request']);
   });
 });
 
 describe('metrics', () => {
-  test('count requests by route pattern, and never by what clients invent', async () => {
+  test('count requests by route pattern, and never by text of clients', async () => {
     const app = createTestApp();
     await app.get('/api/v1/ping');
     await app.get(`/api/v1/peers/${PEER}`);
@@ -216,7 +216,7 @@ describe('metrics', () => {
     expect(text).not.toContain(PEER);
   });
 
-  test('are there before anything happened', async () => {
+  test('exist before the first request', async () => {
     const text = await createTestApp().metrics();
     expect(text).toContain('rustory_tracker_refusals_total{reason="unauthorized"} 0');
     expect(text).toContain('rustory_tracker_registrations_total{outcome="full"} 0');
@@ -224,10 +224,9 @@ describe('metrics', () => {
   });
 });
 
-describe('a listing from before the registry went away', () => {
-  test('is marked as stale with its age, and still has its ETag', async () => {
-    const memory = createMemoryRegistry({ ttlSeconds: 60, maxPeers: 10, now: Date.now });
-    const stale = { ...memory, list: async () => ({ peers: [], staleForSeconds: 12.3 }) };
+describe('a stale listing', () => {
+  test('is marked with its age, and keeps its ETag', async () => {
+    const stale = { ...testRegistry(), list: async () => ({ peers: [], staleForSeconds: 12.3 }) };
     const answer = await createTestApp({ registry: stale }).get(LIST);
     expect(answer.status).toBe(200);
     expect(answer.headers.get('x-rustory-stale')).toBe('13');

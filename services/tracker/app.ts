@@ -6,11 +6,11 @@ import { routePath } from 'hono/route';
 import { getPath } from 'hono/utils/url';
 import { monotonicMs } from '../shared/clock.ts';
 import { describeError } from '../shared/errors.ts';
+import { VERSION } from '../shared/program.ts';
 import { type AppDeps, type AppEnv, createRefusals, type Refusals, registryProblem } from './app-context.ts';
 import { createHandlers, JSON_HEADERS } from './handlers.ts';
 import { retryAfter } from './problems.ts';
-import { createOpenApiDocument } from './openapi.ts';
-import { type RouteName, routes } from './routes.ts';
+import { documentInfo, type RouteName, routes, securitySchemes } from './routes.ts';
 import { PAGE_HEADERS, statusPage, unavailablePage } from './status-page.ts';
 
 type App = OpenAPIHono<AppEnv>;
@@ -37,6 +37,15 @@ export function createApp(deps: AppDeps): App {
     return refusals.refuse(problem.code, undefined, retryAfter(problem.retrySeconds, deps.random));
   });
   return app;
+}
+
+/** The OpenAPI document, made from the routes; `npm run docs` writes it to docs/openapi.json. */
+export function createOpenApiDocument() {
+  const app = new OpenAPIHono();
+  for (const route of Object.values(routes)) app.openAPIRegistry.registerPath(route);
+  for (const [name, scheme] of Object.entries(securitySchemes))
+    app.openAPIRegistry.registerComponent('securitySchemes', name, scheme);
+  return app.getOpenAPI31Document({ openapi: '3.1.0', info: { ...documentInfo, version: VERSION } });
 }
 
 /** Measures every request, and logs it at debug. */

@@ -1,11 +1,26 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { ConfigError } from '../shared/errors.ts';
 import { readTrackerConfig } from './config.ts';
 
-function problems(environment: NodeJS.ProcessEnv): readonly string[] {
+const LOOPBACK = { TRACKER_LISTEN: '127.0.0.1:1' };
+
+let directory: string;
+
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'rustory-config-'));
+});
+afterAll(() => rmSync(directory, { recursive: true }));
+
+function file(name: string, content: string): string {
+  const path = join(directory, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+function problemsOf(environment: NodeJS.ProcessEnv): readonly string[] {
   try {
     readTrackerConfig(environment);
   } catch (error) {
@@ -15,104 +30,175 @@ function problems(environment: NodeJS.ProcessEnv): readonly string[] {
   return [];
 }
 
-describe('the configuration of the tracker', () => {
-  test('needs nothing but leave to be open', () => {
+/** The variables that the problems are about. */
+function variablesOf(problems: readonly string[]): string[] {
+  return problems.map((problem) => problem.slice(0, problem.indexOf(': ')));
+}
+
+describe('readTrackerConfig', () => {
+  test('has a default for everything but access without tokens', () => {
     expect(readTrackerConfig({ TRACKER_ALLOW_UNAUTHENTICATED: 'true' })).toMatchObject({
       listen: { host: '0.0.0.0', port: 8850 },
       opsListen: { host: '0.0.0.0', port: 9090 },
       ttlSeconds: 60,
       limits: { peers: 10_000 },
       redis: undefined,
+      tokens: undefined,
       warnings: [],
     });
   });
 
   test.each(['127.0.0.1:1', '127.9.9.9:1', '[::1]:1', 'localhost:1'])(
-    'may be open on loopback: %s',
+    'permits access without tokens on the loopback address %s',
     (listen) => {
-      expect(problems({ TRACKER_LISTEN: listen })).toEqual([]);
+      expect(problemsOf({ TRACKER_LISTEN: listen })).toEqual([]);
     },
   );
 
   test.each([undefined, '0.0.0.0:1', '[::]:1', '192.168.0.1:1', '127.example.org:1'])(
-    'may not be open by accident: %s',
+    'requires tokens or a permission on the address %s',
     (listen) => {
-      expect(problems({ TRACKER_LISTEN: listen }).join()).toContain('TRACKER_ALLOW_UNAUTHENTICATED=true');
+      const problems = problemsOf({ TRACKER_LISTEN: listen });
+      expect(problems).toHaveLength(1);
+      expect(problems.join()).toContain('TRACKER_ALLOW_UNAUTHENTICATED=true');
     },
   );
 
-  test('is closed by a tokens file', () => {
-    expect(readTrackerConfig({ TRACKER_TOKENS_FILE: '/run/secrets/tokens' })).toMatchObject({
-      tokensFile: '/run/secrets/tokens',
+  test('reads the tokens, and warns of short ones', () => {
+    const config = readTrackerConfig({ TRACKER_TOKENS_FILE: file('tokens', 'short-token user=alice\n') });
+    expect(config.tokens?.find('short-token')).toMatchObject({ userId: 'alice' });
+    expect(variablesOf(config.warnings)).toEqual(['TRACKER_TOKENS_FILE']);
+  });
+
+  test('a limit of 0 requests per minute means no limit', () => {
+    const { limits } = readTrackerConfig({ ...LOOPBACK, TRACKER_PEER_REQUESTS_PER_MINUTE: '0' });
+    expect(limits).toMatchObject({ peerRequestsPerMinute: undefined, tokenRequestsPerMinute: 600_000 });
+  });
+
+  test('reads the password of Redis from a file', () => {
+    const config = readTrackerConfig({
+      ...LOOPBACK,
+      TRACKER_REDIS_URL: 'redis://r',
+      TRACKER_REDIS_PASSWORD_FILE: file('password', 'from-a-file\n'),
     });
+    expect(config.redis?.password).toBe('from-a-file');
   });
 
-  test('shows every problem at once, and no password', () => {
-    const found = problems({
-      TRACKER_TTL_SECONDS: 'x',
-      TRACKER_MAX_PEERS: '0',
-      TRACKER_REDIS_URL: 'redis://:hunter2@',
-    });
-    expect(found).toHaveLength(4);
-    expect(found.join()).not.toContain('hunter2');
-  });
-
-  test('takes the password of Redis from a file, and refuses what contradicts itself', () => {
-    const directory = mkdtempSync(join(tmpdir(), 'rustory-config-'));
-    const file = join(directory, 'password');
-    writeFileSync(file, 'from-a-file\n');
-    const given = { TRACKER_LISTEN: '127.0.0.1:1', TRACKER_REDIS_PASSWORD_FILE: file };
-    expect(readTrackerConfig({ ...given, TRACKER_REDIS_URL: 'redis://r' }).redis?.password).toBe(
-      'from-a-file',
-    );
-    expect(problems(given).join()).toContain('without TRACKER_REDIS_URL');
-    expect(problems({ ...given, TRACKER_REDIS_URL: 'redis://:other@r' }).join()).toContain(
-      'has a password already',
-    );
-    writeFileSync(file, '\n');
-    expect(problems({ ...given, TRACKER_REDIS_URL: 'redis://r' }).join()).toContain('is empty');
-    rmSync(directory, { recursive: true });
-  });
-
-  test('takes the URL of Redis from a file, and never repeats it', () => {
-    const directory = mkdtempSync(join(tmpdir(), 'rustory-config-'));
-    const file = join(directory, 'url');
-    const given = { TRACKER_LISTEN: '127.0.0.1:1', TRACKER_REDIS_URL_FILE: file };
-    writeFileSync(file, 'redis+sentinel://:hunter2@s-0,s-1/mymaster\n');
-    expect(readTrackerConfig(given).redis).toMatchObject({
+  test('reads the URL of Redis from a file', () => {
+    const url = file('url', 'redis+sentinel://:hunter2@s-0,s-1/mymaster\n');
+    expect(readTrackerConfig({ ...LOOPBACK, TRACKER_REDIS_URL_FILE: url }).redis).toMatchObject({
       kind: 'sentinel',
       password: 'hunter2',
       masterName: 'mymaster',
     });
-    expect(problems({ ...given, TRACKER_REDIS_URL: 'redis://r' })).toEqual([
-      'TRACKER_REDIS_URL, TRACKER_REDIS_URL_FILE: both are set; set only one of them.',
-    ]);
-    writeFileSync(file, 'http://:hunter2@r');
-    expect(problems(given).join()).toContain(`TRACKER_REDIS_URL_FILE: ${file}: not a usable URL`);
-    expect(problems(given).join()).not.toContain('hunter2');
-    rmSync(directory, { recursive: true });
   });
 
-  test('knows its proxies', () => {
+  test('reads trusted proxies', () => {
     const { trustedProxies } = readTrackerConfig({
-      TRACKER_LISTEN: '127.0.0.1:1',
+      ...LOOPBACK,
       TRACKER_TRUSTED_PROXIES: '10.0.0.0/8, ::1',
     });
     expect(trustedProxies).toEqual([
       { address: '10.0.0.0', prefix: 8 },
       { address: '::1', prefix: 128 },
     ]);
-    expect(problems({ TRACKER_TRUSTED_PROXIES: 'ingress' }).join()).toContain('TRACKER_TRUSTED_PROXIES: ');
   });
 
-  test('warns of variables nobody reads', () => {
-    const { warnings } = readTrackerConfig({
-      TRACKER_LISTEN: '127.0.0.1:1',
-      TRACKER_TTL: '1',
-      TRACKER_SERVICE_HOST: 'x',
-    });
+  test('warns of unknown variables, but not of the service links of Kubernetes', () => {
+    const { warnings } = readTrackerConfig({ ...LOOPBACK, TRACKER_TTL: '1', TRACKER_SERVICE_HOST: 'x' });
     expect(warnings).toEqual([
       'TRACKER_TTL is not a known variable and has no effect; --help lists the variables.',
     ]);
   });
+});
+
+describe('the problems of a configuration', () => {
+  // Values are functions, because the files exist only while the tests run.
+  const password = (): string => file('password', 'hunter2\n');
+  const goodUrl = (): string => file('url', 'redis://r\n');
+  const urlWithPassword = (): string => file('url', 'redis://:hunter2@r\n');
+  const badUrl = (): string => file('url', 'http://:hunter2@r\n');
+  const missing = (): string => join(directory, 'missing');
+  const empty = (): string => file('empty', '\n');
+  const badTokens = (): string => file('tokens', 'hunter2-token admin\n"hunter2"\n');
+
+  test.each([
+    [
+      'single values',
+      { TRACKER_TTL_SECONDS: 'x', TRACKER_MAX_PEERS: '0', TRACKER_TRUSTED_PROXIES: 'ingress' },
+      ['TRACKER_TTL_SECONDS', 'TRACKER_MAX_PEERS', 'TRACKER_TRUSTED_PROXIES'],
+    ],
+    [
+      'a wrong time to live, two URLs, and no tokens',
+      {
+        TRACKER_LISTEN: '0.0.0.0:1',
+        TRACKER_TTL_SECONDS: 'x',
+        TRACKER_REDIS_URL: 'redis://:hunter2@r',
+        TRACKER_REDIS_URL_FILE: goodUrl,
+      },
+      ['TRACKER_TTL_SECONDS', 'TRACKER_REDIS_URL, TRACKER_REDIS_URL_FILE', 'TRACKER_TOKENS_FILE'],
+    ],
+    [
+      'two URLs and two passwords',
+      {
+        TRACKER_REDIS_URL: 'redis://:hunter2@r',
+        TRACKER_REDIS_URL_FILE: goodUrl,
+        TRACKER_REDIS_PASSWORD_FILE: password,
+      },
+      ['TRACKER_REDIS_URL, TRACKER_REDIS_URL_FILE', 'TRACKER_REDIS_PASSWORD_FILE'],
+    ],
+    [
+      'a password without a URL, and a wrong time to live',
+      { TRACKER_TTL_SECONDS: '0', TRACKER_REDIS_PASSWORD_FILE: password },
+      ['TRACKER_TTL_SECONDS', 'TRACKER_REDIS_PASSWORD_FILE'],
+    ],
+    [
+      'a password besides the one of the URL',
+      { TRACKER_REDIS_URL_FILE: urlWithPassword, TRACKER_REDIS_PASSWORD_FILE: password },
+      ['TRACKER_REDIS_PASSWORD_FILE'],
+    ],
+    [
+      'a wrong URL, reported once although there is a password for it',
+      { TRACKER_REDIS_URL: 'redis://:hunter2@', TRACKER_REDIS_PASSWORD_FILE: password },
+      ['TRACKER_REDIS_URL'],
+    ],
+    ['a wrong URL in a file', { TRACKER_REDIS_URL_FILE: badUrl }, ['TRACKER_REDIS_URL_FILE']],
+    [
+      'files that are missing or empty',
+      {
+        TRACKER_REDIS_URL_FILE: missing,
+        TRACKER_REDIS_PASSWORD_FILE: empty,
+        TRACKER_TOKENS_FILE: missing,
+      },
+      ['TRACKER_REDIS_URL_FILE', 'TRACKER_REDIS_PASSWORD_FILE', 'TRACKER_TOKENS_FILE'],
+    ],
+    [
+      'tokens that are unreadable, together with a cross-field problem, and no second problem about access',
+      {
+        TRACKER_LISTEN: '0.0.0.0:1',
+        TRACKER_TOKENS_FILE: badTokens,
+        TRACKER_REDIS_PASSWORD_FILE: password,
+      },
+      ['TRACKER_REDIS_PASSWORD_FILE', 'TRACKER_TOKENS_FILE', 'TRACKER_TOKENS_FILE'],
+    ],
+    [
+      'a wrong permission, which neither hides nor causes a problem about access',
+      { TRACKER_LISTEN: '0.0.0.0:1', TRACKER_ALLOW_UNAUTHENTICATED: 'yes' },
+      ['TRACKER_ALLOW_UNAUTHENTICATED'],
+    ],
+  ] as [string, Record<string, string | (() => string)>, string[]][])(
+    'are reported at once, as sentences without secrets: %s',
+    (_, given, variables) => {
+      const environment = Object.fromEntries(
+        Object.entries<string | (() => string)>({ ...LOOPBACK, ...given }).map(([name, value]) => [
+          name,
+          typeof value === 'string' ? value : value(),
+        ]),
+      );
+      const problems = problemsOf(environment);
+      expect(variablesOf(problems)).toEqual(variables);
+      for (const problem of problems) expect(problem).toMatch(/\.$/);
+      expect(problems.join()).not.toContain('hunter2');
+    },
+  );
 });

@@ -1,11 +1,19 @@
 import { describe, expect, test } from '@jest/globals';
+import { testConfig } from '../../testing/tracker-app.ts';
 import { createTrackerMetrics } from './metrics.ts';
+import { PROBLEM_CODES } from './problems.ts';
+import { REGISTRATION_OUTCOMES } from './registry/registry.ts';
+import { parseRedisUrl } from './registry/redis-url.ts';
 
-describe('the metrics of a tracker', () => {
-  test('of Redis are there only with Redis', async () => {
-    const without = createTrackerMetrics(() => 0, false, 10);
+const { limits } = testConfig();
+const memory = { redis: undefined, limits: { ...limits, peers: 10 } };
+const redis = { ...memory, redis: parseRedisUrl('redis://localhost') };
+
+describe('the metrics of the tracker', () => {
+  test('include Redis only when it is configured', async () => {
+    const without = createTrackerMetrics(memory, () => 0);
     expect(await without.registry.metrics()).not.toContain('redis');
-    const metrics = createTrackerMetrics(() => undefined, true, 10);
+    const metrics = createTrackerMetrics(redis, () => undefined);
     metrics.redisProbe(0.01);
     expect(await metrics.registry.metrics()).toContain('rustory_tracker_redis_up 1');
     metrics.redisProbe(undefined);
@@ -15,15 +23,22 @@ describe('the metrics of a tracker', () => {
     expect(text).toContain('rustory_tracker_live_peers Nan');
   });
 
-  test('tell the most peers there may be, by which their number is judged', async () => {
-    const { registry } = createTrackerMetrics(() => 7, false, 10);
-    const text = await registry.metrics();
+  test('include the number of live peers and their maximum', async () => {
+    const text = await createTrackerMetrics(memory, () => 7).registry.metrics();
     expect(text).toContain('rustory_tracker_live_peers 7');
     expect(text).toContain('rustory_tracker_max_peers 10');
   });
 
-  test('put methods that clients invent under one label', async () => {
-    const metrics = createTrackerMetrics(() => 0, false, 10);
+  test('have a series for every outcome and every problem code from the start', async () => {
+    const text = await createTrackerMetrics(memory, () => 0).registry.metrics();
+    for (const outcome of Object.keys(REGISTRATION_OUTCOMES))
+      expect(text).toContain(`rustory_tracker_registrations_total{outcome="${outcome}"} 0`);
+    for (const code of PROBLEM_CODES)
+      expect(text).toContain(`rustory_tracker_refusals_total{reason="${code}"} 0`);
+  });
+
+  test('count methods that clients invent under one label', async () => {
+    const metrics = createTrackerMetrics(memory, () => 0);
     for (let n = 0; n < 100; n += 1) metrics.request(`METHOD${n}`, '/*', 404, 0.001);
     expect(await metrics.registry.metrics()).toContain('_count{method="OTHER",route="/*",status="404"} 100');
   });

@@ -16,8 +16,8 @@ function asCid(id: string): string {
   return base36.encode(new Uint8Array([1, 0x72, ...base58btc.decode(`z${id}`)]));
 }
 
-describe('a peer id', () => {
-  test.each([ed25519, secp256k1, rsa])('in base58 is its own canonical form: %s', (id) => {
+describe('canonicalPeerId', () => {
+  test.each([ed25519, secp256k1, rsa])('keeps the base58 form %s', (id) => {
     expect(canonicalPeerId(id)).toBe(id);
   });
 
@@ -25,30 +25,30 @@ describe('a peer id', () => {
     ['base32', base32.encode(cid(ed25519).bytes)],
     ['base36', asCid(ed25519)],
     ['base58', base58btc.encode(cid(ed25519).bytes)],
-  ])('as CIDv1 in %s becomes base58', (_, text) => {
+  ])('converts a CIDv1 in %s to base58', (_, text) => {
     expect(canonicalPeerId(text)).toBe(ed25519);
   });
 
-  test('of an RSA key as CIDv1 becomes Qm…', () => {
+  test('converts the CIDv1 of an RSA key to Qm…', () => {
     expect(canonicalPeerId(base32.encode(cid(rsa).bytes))).toBe(rsa);
   });
 
   test.each([
-    ['nothing', ''],
+    ['an empty text', ''],
     ['a word', 'nobody'],
     ['a space before', ` ${ed25519}`],
-    ['a letter less', ed25519.slice(0, -1)],
-    ['a letter that base58 has not', ed25519.replace('K', '0')],
-    ['a letter outside ASCII, which the base58 decoder takes for a digit', `${ed25519.slice(0, -1)}\ufffd`],
+    ['a missing letter', ed25519.slice(0, -1)],
+    ['a letter that is not in base58', ed25519.replace('K', '0')],
+    ['a letter outside ASCII, which the base58 decoder accepts as a digit', `${ed25519.slice(0, -1)}\ufffd`],
     ['the same in a CIDv1', `${base58btc.encode(cid(ed25519).bytes).slice(0, -1)}\ufffd`],
-    ['an identity hash that holds no key', base58btc.encode(new Uint8Array([0, 4, 1, 2, 3, 4])).slice(1)],
+    ['an identity hash without a key', base58btc.encode(new Uint8Array([0, 4, 1, 2, 3, 4])).slice(1)],
     ['an empty identity hash', '11'],
     ['a hash of another kind', base58btc.encode(new Uint8Array([0x13, 2, 1, 2])).slice(1)],
     ['a CIDv1 of content', cid(rsa, 0x55).toString()],
     ['a peer id of a megabyte', '1'.repeat(1_000_000)],
     ['lone surrogates', '12D3\ud800'],
     ['a prototype key', '__proto__'],
-  ])('is not made of %s', (_, text) => {
+  ])('rejects %s', (_, text) => {
     expect(canonicalPeerId(text)).toBeUndefined();
   });
 });

