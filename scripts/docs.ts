@@ -5,7 +5,7 @@ import { format, type FormatConfig } from 'oxfmt';
 import { variables as relayVariables } from '../services/relay/config.ts';
 import * as relay from '../services/relay/outcomes.ts';
 import type { Variable } from '../services/shared/variables.ts';
-import { createTestApp } from '../testing/tracker-app.ts';
+import { createOpenApiDocument } from '../services/tracker/app.ts';
 import { variables as trackerVariables } from '../services/tracker/config.ts';
 import { withTable } from './chart-readme.ts';
 import { withConfigSchema } from './chart-schema.ts';
@@ -19,9 +19,8 @@ const RELAY = `${UMBRELLA}/charts/relay`;
 const read = (path: string): string => readFileSync(path, 'utf8');
 
 /** The OpenAPI document exactly as the tracker serves it. */
-async function openApi(): Promise<string> {
-  const answer = await createTestApp().get('/openapi.json');
-  return JSON.stringify(await answer.json(), undefined, 2);
+function openApi(): string {
+  return JSON.stringify(createOpenApiDocument(), undefined, 2);
 }
 
 function metricsPage(): string {
@@ -55,7 +54,7 @@ function commonTemplates(): string {
 /** The content of every generated file, by path. */
 async function generate(): Promise<Record<string, string>> {
   const formatted: Record<string, string> = {
-    'docs/openapi.json': await openApi(),
+    'docs/openapi.json': openApi(),
     'docs/environment.md': environmentPage({ Tracker: trackerVariables, Relay: relayVariables }),
     'docs/metrics.md': metricsPage(),
     [`${TRACKER}/values.schema.json`]: chartSchema(TRACKER, trackerVariables),

@@ -112,16 +112,16 @@ describe('readTrackerConfig', () => {
   });
 });
 
-describe('the problems of a configuration', () => {
-  // Values are functions, because the files exist only while the tests run.
-  const password = (): string => file('password', 'hunter2\n');
-  const goodUrl = (): string => file('url', 'redis://r\n');
-  const urlWithPassword = (): string => file('url', 'redis://:hunter2@r\n');
-  const badUrl = (): string => file('url', 'http://:hunter2@r\n');
-  const missing = (): string => join(directory, 'missing');
-  const empty = (): string => file('empty', '\n');
-  const badTokens = (): string => file('tokens', 'hunter2-token admin\n"hunter2"\n');
+// Values are functions, because the files exist only while the tests run.
+const password = (): string => file('password', 'hunter2\n');
+const goodUrl = (): string => file('url', 'redis://r\n');
+const urlWithPassword = (): string => file('url', 'redis://:hunter2@r\n');
+const badUrl = (): string => file('url', 'http://:hunter2@r\n');
+const missing = (): string => join(directory, 'missing');
+const empty = (): string => file('empty', '\n');
+const badTokens = (): string => file('tokens', 'hunter2-token admin\n"hunter2"\n');
 
+describe('the problems of a configuration', () => {
   test.each([
     [
       'single values',
