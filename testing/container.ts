@@ -1,4 +1,4 @@
-// The memory limit of a container, put on one process by the kernel's own means; needs root.
+// A memory limit for one process, as a container has it: a control group of the kernel. Linux only, as root.
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -7,17 +7,17 @@ const VERSION_1 = { root: V1, limit: 'memory.limit_in_bytes', peak: 'memory.max_
 const VERSION_2 = { root: '/sys/fs/cgroup', limit: 'memory.max', peak: 'memory.peak' };
 
 export interface Container {
-  /** What starts a program inside; nothing where there is no limit. */
+  /** The command that runs another command inside; empty when there is no limit. */
   readonly under: readonly string[];
-  /** How Node runs inside, as it does in the image. */
+  /** The environment of Node.js inside, as in the image. */
   readonly env: Readonly<Record<string, string>>;
-  /** The most it has used, for a sentence: with the memory of the kernel for its sockets, as the limit counts it. */
+  /** The peak usage as text. It includes kernel memory for sockets, as the limit does. */
   peak(): string;
-  /** To be called when the program has ended. */
+  /** To be called after the command has ended. */
   remove(): void;
 }
 
-/** @param limitMiB 0 is no limit. */
+/** @param limitMiB the memory limit in MiB; 0 means no limit */
 export function createContainer(limitMiB: number): Container {
   if (limitMiB === 0) return { under: [], env: {}, peak: () => 'no limit', remove: () => {} };
   const files = existsSync(V1) ? VERSION_1 : VERSION_2;
@@ -26,11 +26,11 @@ export function createContainer(limitMiB: number): Container {
   writeFileSync(join(group, files.limit), String(limitMiB * 1024 * 1024));
   return {
     under: ['sh', '-c', 'echo $$ > "$0"/cgroup.procs && exec "$@"', group],
-    // Left to itself Node lets its heap grow to the limit, as if nothing else took memory.
+    // By default the heap may grow to the whole limit, without space for other memory.
     env: { NODE_OPTIONS: '--max-old-space-size-percentage=50' },
     peak() {
       const bytes = Number(readFileSync(join(group, files.peak), 'utf8'));
-      return `${(bytes / 1024 / 1024).toFixed(0)} of ${limitMiB} MiB at most`;
+      return `peak ${(bytes / 1024 / 1024).toFixed(0)} of ${limitMiB} MiB`;
     },
     remove: () => rmdirSync(group),
   };

@@ -97,7 +97,12 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
       ? { applyDefaultLimit: false }
       : { defaultDataLimit: BigInt(limit), defaultDurationLimit: 900_000 };
   const libp2p = await createLibp2p({
-    ...createTransportStack({ identity, key: options.swarmKey ?? testSwarmKey, cipher: loadCipher(), limits }),
+    ...createTransportStack({
+      identity,
+      key: options.swarmKey ?? testSwarmKey,
+      cipher: loadCipher(),
+      limits,
+    }),
     addresses: { listen: [`/ip4/127.0.0.1/tcp/${options.port ?? 0}`] },
     services: {
       identify: identify(),

@@ -69,7 +69,12 @@ export async function startPeer(
   } = {},
 ) {
   const identity = options.identity ?? (await generateKeyPair('Ed25519'));
-  const stack = createTransportStack({ identity, key: options.key ?? swarmKey, cipher, limits: STACK_LIMITS });
+  const stack = createTransportStack({
+    identity,
+    key: options.key ?? swarmKey,
+    cipher,
+    limits: STACK_LIMITS,
+  });
   const node = await createLibp2p({
     ...stack,
     ...(options.muxers === undefined ? {} : { streamMuxers: options.muxers }),

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Libp2p, Stream } from '@libp2p/interface';
+import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
 import { until } from '../../testing/wait.ts';
 import { createSwarmKeyFile, readSwarmKey } from '../../services/private-network/key.ts';
 import { type Relay, startRelay } from '../../scripts/local-network.ts';
@@ -13,16 +14,13 @@ const ECHO = '/test/echo/1.0.0';
 const SEED = '0123456789abcdef0123456789abcdef';
 
 let folder: string;
-const closers: Array<() => Promise<unknown>> = [];
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'rustory-relay-'));
+  onCleanup(() => rmSync(folder, { recursive: true, force: true }));
 });
 
-afterEach(async () => {
-  for (const close of closers.splice(0).toReversed()) await close();
-  rmSync(folder, { recursive: true, force: true });
-}, 60_000);
+afterEach(cleanUp);
 
 function write(name: string, text: string): string {
   const path = join(folder, name);
@@ -35,10 +33,10 @@ async function run(env: Record<string, string>, ...args: string[]): Promise<Fini
 }
 
 describe('rustory-relay peer-id', () => {
-  test('prints the peer id of each replica, from its pod name, without a swarm key and without starting', async () => {
+  test('prints the peer id of a replica by its pod name, without a swarm key', async () => {
     const seed = write('seed', SEED);
     const ids: string[] = [];
-    for (const pod of ['grid-relay-0', 'grid-relay-1', 'grid-relay-0']) {
+    for (const pod of ['my-relay-0', 'my-relay-1', 'my-relay-0']) {
       const { code, stdout, stderr } = await run(
         { RELAY_IDENTITY_SEED_FILE: seed, RELAY_POD_NAME: pod },
         'peer-id',
@@ -51,9 +49,9 @@ describe('rustory-relay peer-id', () => {
     expect(ids[2]).toBe(ids[0]);
   });
 
-  test('is the peer id of the relay that starts, and of the address it announces', async () => {
+  test('prints the peer id of the relay and of its announced addresses', async () => {
     const seed = write('seed', SEED);
-    const identity = { RELAY_IDENTITY_SEED_FILE: seed, RELAY_POD_NAME: 'grid-relay-7' };
+    const identity = { RELAY_IDENTITY_SEED_FILE: seed, RELAY_POD_NAME: 'my-relay-7' };
     const { stdout } = await run(identity, 'peer-id');
     const relay = startService('relay', {
       env: {
@@ -67,7 +65,7 @@ describe('rustory-relay peer-id', () => {
         RELAY_HOST_IP: '203.0.113.7',
       },
     });
-    closers.push(relay.stop);
+    onCleanup(relay.stop);
     const { peerId, addresses } = await relay.waitFor('listening');
     expect(peerId).toBe(stdout);
     expect(addresses).toEqual([
@@ -85,7 +83,7 @@ function swarmKeyFile(): string {
 }
 
 describe('a relay process', () => {
-  test('that nobody could dial does not start, and says what to set', async () => {
+  test('without an address that devices can dial exits with 78 and names the variables to set', async () => {
     const { code, stderr } = await run({
       RELAY_SWARM_KEY_FILE: swarmKeyFile(),
       RELAY_IDENTITY_KEY_FILE: join(folder, 'relay.key'),
@@ -97,7 +95,7 @@ describe('a relay process', () => {
     expect(stderr).toContain('RELAY_LOCAL=true');
   });
 
-  test('that stops is unready, refuses what is new, lets a running circuit finish, and ends with 0', async () => {
+  test('in its drain is unready, refuses reservations, lets a running circuit finish and exits with 0', async () => {
     const relay = await start({ RELAY_DRAIN_SECONDS: '60' });
     const { source, stream } = await open(relay);
     expect((await fetch(`http://${relay.ops}/readyz`)).status).toBe(200);
@@ -111,43 +109,41 @@ describe('a relay process', () => {
     await source.stop();
     expect(await relay.exited).toBe(0);
     expect(relay.stderr()).toBe('');
-  }, 60_000);
+  });
 
-  test('whose circuits do not finish cuts them off when its time is up, and ends with 0', async () => {
+  test('resets running circuits at the drain deadline and exits with 0', async () => {
     const relay = await start({ RELAY_DRAIN_SECONDS: '1' });
     const { stream } = await open(relay);
     relay.kill('SIGTERM');
-    await until(() => stream.status !== 'open', 'the circuit is cut off');
+    await until(() => stream.status !== 'open', 'the circuit is reset');
     expect(await relay.exited).toBe(0);
     expect(relay.logged('stopped')).toMatchObject([{ failures: 0 }]);
-  }, 60_000);
+  });
 });
 
 async function start(env: Record<string, string> = {}): Promise<Relay> {
   const relay = await startRelay(folder, { env });
-  closers.push(relay.stop);
+  onCleanup(relay.stop);
   return relay;
 }
 
-/** A circuit of two devices that is open, to a device that sends back what comes. */
+/** Opens a circuit between two devices; the target echoes all bytes. */
 async function open(relay: Relay): Promise<{ source: Libp2p; stream: Stream }> {
   const key = readSwarmKey(join(folder, 'swarm.key'));
   const [source, target] = [await startDevice(key), await startDevice(key, relay)];
-  closers.push(
-    async () => source.stop(),
-    async () => target.stop(),
-  );
+  onCleanup(async () => source.stop());
+  onCleanup(async () => target.stop());
   await target.handle(ECHO, (stream) => stream.addEventListener('message', ({ data }) => stream.send(data)), {
     runOnLimitedConnection: true,
   });
   return { source, stream: await dialThrough(relay, source, target, ECHO) };
 }
 
-/** Sends bytes and answers how many came back. */
+/** Sends bytes and returns how many were echoed. */
 async function echo(stream: Stream, bytes: number): Promise<number> {
   let received = 0;
   stream.addEventListener('message', ({ data }) => (received += data.byteLength));
   stream.send(Buffer.alloc(bytes));
-  await until(() => received === bytes, 'all came back');
+  await until(() => received === bytes, 'all bytes are echoed');
   return received;
 }

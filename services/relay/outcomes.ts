@@ -1,6 +1,6 @@
 // Every outcome and reason that the relay reports, each declared once. The keys are the values of metric labels; union
 // types, the series that exist from the start, the status of a refused circuit and `docs/metrics.md` derive from here.
-import type { ProtectionOutcome } from '../private-network/psk.ts';
+import { PROTECTION_OUTCOMES } from '../private-network/psk.ts';
 import { Status } from './messages.ts';
 
 /** An outcome as the documentation shows it. */
@@ -102,16 +102,12 @@ export type ConnectionRefusal = keyof typeof CONNECTION_REFUSALS;
 
 /** Outcomes of a handshake, from the swarm key to the muxer. */
 export const HANDSHAKE_OUTCOMES = {
+  ...PROTECTION_OUTCOMES,
   ok: { doc: 'The handshake was completed.' },
-  wrong_key: { doc: 'The other side has another swarm key.' },
-  no_nonce: { doc: 'The other side sent no nonce: it has no swarm key, or is not a libp2p peer.' },
-  no_greeting: {
-    doc: 'The other side closed the connection before its first message: most likely it has another swarm key.',
-  },
   unfinished: {
     doc: 'The other side has the swarm key, and then failed or took longer than `RELAY_HANDSHAKE_SECONDS`.',
   },
-} as const satisfies Record<ProtectionOutcome | 'unfinished', Outcome>;
+} as const satisfies Record<string, Outcome>;
 export type HandshakeOutcome = keyof typeof HANDSHAKE_OUTCOMES;
 
 /** The names of a list of outcomes, in the order of the list. */

@@ -1,5 +1,5 @@
-// A device as a process of its own: `node device.testing.ts SWARM_KEY RELAY`. It reserves, and accepts every
-// circuit without ever reading from it.
+// A device as a separate process: `node testing/programs/stalled-device.ts SWARM_KEY RELAY`. It reserves, accepts every
+// circuit, and never reads from it.
 import { readSwarmKey } from '../../services/private-network/key.ts';
 import { acceptAndNeverRead, startDevice } from '../load-devices.ts';
 
