@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { ConfigError } from '../../shared/errors.ts';
+import { DIAL_STRATEGY_NAMES } from '../network/addresses.ts';
 import { type ConfigSources, listSettings, type PeerConfig, readPeerConfig } from './config.ts';
 
 let home: string;
@@ -187,7 +188,7 @@ describe('the configuration', () => {
       `${file}: trackers: The value is neither a string, a number, a boolean nor a list of these.`,
       'RUSTORY_TRACKER_TOKEN: The token contains a character that is not printable ASCII, or a space.',
       'RUSTORY_RELAY_ADDR: "/ip4/10.0.0.1/tcp/4001" does not end in /p2p/ and the peer id of the relay.',
-      '--dial-strategy: "fastest" is not one of relay-first, relay-only, direct-first.',
+      `--dial-strategy: "fastest" is not one of ${DIAL_STRATEGY_NAMES.join(', ')}.`,
       `${file}: p2p_request_attempts: "many" is not a whole number from 1 to 20.`,
     ]);
   });
