@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { generateKeyPair } from '@libp2p/crypto/keys';
+import manifest from '../../../package.json' with { type: 'json' };
 import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
 import { testSwarmKey } from '../../../testing/peer.ts';
-import { generateKeyPair } from '@libp2p/crypto/keys';
 import { createProtectionProgress, LibraryMemberError, takeReservationStore } from './library-internals.ts';
 import { createPeerNode, STOP_PROTOCOL } from './node.ts';
 
@@ -29,6 +30,10 @@ async function startNode(listen: readonly string[] | undefined) {
 }
 
 describe('the installed version of libp2p', () => {
+  test.each(['libp2p', '@libp2p/circuit-relay-v2'] as const)('is pinned: %s', (packageName) => {
+    expect(manifest.dependencies[packageName]).toMatch(/^\d/);
+  });
+
   test('has every private member that the peer uses', async () => {
     // The members are checked when the node is created: the error names the one that an upgrade removed.
     await expect(startNode([])).resolves.toBeDefined();
