@@ -111,9 +111,11 @@ export async function checkTrackers(config: PeerConfig, signal: AbortSignal): Pr
     trackers.map(async (tracker): Promise<Finding> => {
       const startMs = monotonicMs();
       try {
-        const { length } = (await tracker.list(config.userId, signal)).peers;
-        const detail = `${tracker.url} answered in ${Math.round(monotonicMs() - startMs)} ms and lists ${formatAmount(length, 'device', 'devices')} of this user.`;
-        return { subject: 'tracker', state: 'ok', detail };
+        const { peers, skipped } = await tracker.list(config.userId, signal);
+        const detail = `${tracker.url} answered in ${Math.round(monotonicMs() - startMs)} ms and lists ${formatAmount(peers.length, 'device', 'devices')} of this user.`;
+        if (skipped === 0) return { subject: 'tracker', state: 'ok', detail };
+        const skips = `${formatAmount(skipped, 'entry', 'entries')} of its list ${skipped === 1 ? 'is' : 'are'} not valid.`;
+        return { subject: 'tracker', state: 'warning', detail: `${detail} ${skips}` };
       } catch (error) {
         return { subject: 'tracker', state: 'failed', detail: sentencesOf(error) };
       }

@@ -69,7 +69,7 @@ describe('discovery', () => {
     expect(peerIds(peers)).toEqual(['a']);
     expect(problems).toEqual([]);
     expect(warnings).toEqual([
-      'The tracker http://tracker.lan lists 2 peers that are not valid; they were skipped.',
+      'The list of the tracker http://tracker.lan has 2 entries that are not valid. The other entries are used.',
     ]);
   });
 

@@ -58,7 +58,8 @@ export async function discover(deps: DiscoveryDeps, signal?: AbortSignal): Promi
 
 function describeSkipped(url: string, { skipped }: PeerList): string[] {
   if (skipped === 0) return [];
-  return [`The tracker ${url} lists ${skipped} peers that are not valid; they were skipped.`];
+  const entries = skipped === 1 ? '1 entry that is' : `${skipped} entries that are`;
+  return [`The list of the tracker ${url} has ${entries} not valid. The other entries are used.`];
 }
 
 /** Keeps the newest record of each peer, and orders the peers by when they were last seen. */

@@ -69,17 +69,10 @@ export function createReservations(deps: ReservationDeps): Reservations {
     log[level]({ relay, stage, reason, retryInMs: state.failed(reason) }, 'reservation failed');
   }
 
-  /** The relay whose request is due first: all that are held, and the others while too few are held. */
-  function nextState(): RelayState | undefined {
-    // By peer id, because one relay may be configured with several addresses.
-    const hasEnough = new Set(held().map(({ peerId }) => peerId)).size >= WANTED_RESERVATIONS;
-    return states.filter(({ isHeld }) => isHeld || !hasEnough).toSorted((a, b) => a.dueMs - b.dueMs)[0];
-  }
-
   async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
       wakeUp = Promise.withResolvers();
-      const state = nextState();
+      const state = firstDue(states);
       const pauseMs = state === undefined ? undefined : state.dueMs - nowMs();
       if (state !== undefined && pauseMs !== undefined && pauseMs <= 0) await request(state);
       else await waitFor(wakeUp.promise, pauseMs);
@@ -115,6 +108,14 @@ export function createReservations(deps: ReservationDeps): Reservations {
       await running;
     },
   };
+}
+
+/** The relay whose request is due first: of all that are held, and of the others while too few are held. */
+function firstDue(states: readonly RelayState[]): RelayState | undefined {
+  // By peer id, because one relay may be configured with several addresses.
+  const held = new Set(states.filter(({ isHeld }) => isHeld).map(({ peerId }) => peerId));
+  const hasEnough = held.size >= WANTED_RESERVATIONS;
+  return states.filter(({ isHeld }) => isHeld || !hasEnough).toSorted((a, b) => a.dueMs - b.dueMs)[0];
 }
 
 /** The addresses of a peer through a relay: the configured address of the relay, and those that the relay reports. */
