@@ -4,8 +4,19 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { parse as parseToml } from 'smol-toml';
 import { multiaddr } from '@multiformats/multiaddr';
+import { networkTest } from '../../services/peer/cli/commands/network-test.ts';
 import { listSettings } from '../../services/peer/config/config.ts';
-import { valueAt, podSpec, RELAY, type Release, render, TRACKER, UMBRELLA } from '../../testing/charts.ts';
+import {
+  environment,
+  podSpec,
+  RELAY,
+  type Release,
+  render,
+  sourceOfFile,
+  TRACKER,
+  UMBRELLA,
+  valueAt,
+} from '../../testing/charts.ts';
 import { freePort, startProcess } from '../../testing/redis.ts';
 
 const REDIS_KINDS = ['StatefulSet', 'Service', 'ConfigMap', 'Secret', 'NetworkPolicy'];
@@ -98,13 +109,20 @@ describe('tests/network.yaml', () => {
       'helm.sh/hook-delete-policy': 'before-hook-creation,hook-succeeded',
     });
     const container = valueAt(podSpec(pod), 'containers', 0);
-    expect(valueAt(container, 'image')).toBe('ghcr.io/rustory/rustory-p2p-tracker:0.1.0');
-    expect(valueAt(container, 'command')).toEqual(['node', '/app/peer.js', 'network-test']);
-    expect(valueAt(container, 'args')).toEqual([
-      '--relays=/dns4/rustory-relay-0.rustory-relay.p2p.svc/tcp/4001,/dns4/rustory-relay-1.rustory-relay.p2p.svc/tcp/4001',
-      '--token-file=/run/rustory/tokens/token',
+    const tracker = podSpec((await render(UMBRELLA)).only('Deployment'));
+    expect(valueAt(container, 'image')).toBe(valueAt(tracker, 'containers', 0, 'image'));
+    expect(valueAt(container, 'command')).toEqual(['node', '/app/peer.js', networkTest.name]);
+    const args = valueAt(container, 'args') as string[];
+    const options = Object.fromEntries(args.map((arg) => arg.replace(/^--/, '').split('=')));
+    expect(Object.keys(options).filter((option) => !(option in networkTest.options))).toEqual([]);
+    expect(options['relays']?.split(',')).toEqual([
+      '/dns4/rustory-relay-0.rustory-relay.p2p.svc/tcp/4001',
+      '/dns4/rustory-relay-1.rustory-relay.p2p.svc/tcp/4001',
     ]);
-    expect(valueAt(podSpec(pod), 'restartPolicy')).toBe('Never');
+    expect(sourceOfFile(pod, options['token-file'] ?? '')).toBe('rustory-tracker-tokens/token');
+    expect(sourceOfFile(pod, String(environment(pod)['RUSTORY_SWARM_KEY_PATH']))).toBe(
+      'rustory-relay-swarm-key/swarm.key',
+    );
     expect(valueAt(podSpec(pod), 'activeDeadlineSeconds')).toBe(120);
   });
 
