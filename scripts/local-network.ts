@@ -1,11 +1,11 @@
-// A whole grid on loopback, as separate processes: tracker, relay, and the environments of devices.
+// A private network on loopback: tracker and relay as processes, and the environments of devices.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { createSwarmKeyFile } from '../services/private-network/key.ts';
 import { type RunOptions, type Running, startService } from './processes.ts';
 
-/** What one line of `sync --json` says. */
+/** One line of `sync --json`. */
 export interface SyncResult {
   readonly peer_id: string;
   readonly address: string;
@@ -22,11 +22,11 @@ export interface Tracker extends Running {
 
 export interface Relay extends Running {
   readonly address: string;
-  /** `host:port` of its ops server. */
+  /** `host:port` of the ops server. */
   readonly ops: string;
 }
 
-/** Starts a tracker with the embedded registry, on a port of its own. */
+/** Starts a tracker with the memory registry on a free port. */
 export async function startTracker(options: RunOptions = {}): Promise<Tracker> {
   const tracker = startService('tracker', {
     ...options,
@@ -36,7 +36,7 @@ export async function startTracker(options: RunOptions = {}): Promise<Tracker> {
   return { ...tracker, url: `http://${String(address)}` };
 }
 
-/** Starts a relay with keys in the folder, made where there are none. */
+/** Starts a relay on a free port, with keys in the folder. Creates keys that do not exist. */
 export async function startRelay(folder: string, options: RunOptions = {}): Promise<Relay> {
   const swarmKey = join(folder, 'swarm.key');
   if (!existsSync(swarmKey)) createSwarmKeyFile(swarmKey);
@@ -58,11 +58,11 @@ export async function startRelay(folder: string, options: RunOptions = {}): Prom
   return { ...relay, address: String((addresses as string[])[0]), ops: String(address) };
 }
 
-/** The environment of one device of the user `demo`, with its own database and identity in the folder. */
+/** The environment of a device of the user `demo`, with its database and identity in the folder. */
 export function deviceEnvironment(
   folder: string,
   device: string,
-  grid: { tracker: Pick<Tracker, 'url'>; relay: Pick<Relay, 'address'> },
+  network: { tracker: Pick<Tracker, 'url'>; relay: Pick<Relay, 'address'> },
 ): Record<string, string> {
   return {
     HOME: join(folder, device),
@@ -70,14 +70,14 @@ export function deviceEnvironment(
     RUSTORY_DB_PATH: join(folder, `${device}.db`),
     RUSTORY_USER_ID: 'demo',
     RUSTORY_DEVICE_ID: device,
-    RUSTORY_TRACKERS: grid.tracker.url,
-    RUSTORY_RELAY_ADDR: grid.relay.address,
+    RUSTORY_TRACKERS: network.tracker.url,
+    RUSTORY_RELAY_ADDR: network.relay.address,
     RUSTORY_SWARM_KEY_PATH: join(folder, 'swarm.key'),
     RUSTORY_P2P_IDENTITY_KEY_PATH: join(folder, `${device}.key`),
   };
 }
 
-/** The lines of a command that prints one JSON object a line. */
+/** Parses the output of a command that prints one JSON object per line. */
 export function parseLines<T>(text: string): T[] {
   return text
     .split('\n')
@@ -85,7 +85,10 @@ export function parseLines<T>(text: string): T[] {
     .map((line) => JSON.parse(line) as T);
 }
 
-/** How two databases differ: entries of the first that the second has not, and the other way round; and how many the second has. */
+/**
+ * Compares two databases: entries of the first that the second lacks (`missing`), entries that only the second has
+ * (`surplus`), and all entries of the second (`rows`).
+ */
 export function difference(a: string, b: string): { missing: number; surplus: number; rows: number } {
   const columns =
     'entry_id, device_id, user_id, ts, cmd, cwd, exit_code, duration_ms, shell, hostname, version';

@@ -1,65 +1,93 @@
-// `npm start`: a tracker and a relay on this machine, with keys that stay in ./.rustory, and what a device needs to join.
-// Every TRACKER_… and RELAY_… variable of the environment is passed on.
+// `npm start`: runs a tracker and a relay on this machine with keys in ./.rustory, and prints what a device needs to
+// join. Every TRACKER_… and RELAY_… variable of the environment is passed on.
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { join, resolve } from 'node:path';
 import { describeError, EXIT_FAILURE } from '../services/shared/errors.ts';
 import { createSwarmKeyFile, readSwarmKey } from '../services/private-network/key.ts';
-import { type Running, startService } from './processes.ts';
+import { type LogLine, type Running, startService } from './processes.ts';
 
 const FOLDER = resolve('.rustory');
 const SWARM_KEY = join(FOLDER, 'swarm.key');
-/** Signals closer together than this are one, in milliseconds. */
-const SAME_SIGNAL_MS = 500;
 const DEVICE_CONFIG = join(FOLDER, 'config.toml');
 
-/** The address by which other machines reach this one; loopback where it has no other. */
-function findHost(): { host: string; isLocal: boolean } {
-  const addresses = Object.values(networkInterfaces()).flatMap((found) => found ?? []);
-  const outward = addresses.find(({ family, internal }) => family === 'IPv4' && !internal);
-  return outward === undefined
-    ? { host: '127.0.0.1', isLocal: true }
-    : { host: outward.address, isLocal: false };
+/** Signals within this time count as one, in milliseconds: a terminal and npm both forward one Ctrl-C. */
+const SAME_SIGNAL_MS = 500;
+
+/** What a device needs to join. */
+interface NetworkAddresses {
+  readonly trackerUrl: string;
+  readonly relayAddress: string;
 }
 
+/** The address under which other machines reach this one; loopback when there is none. */
+function findHost(): { host: string; isLocal: boolean } {
+  const addresses = Object.values(networkInterfaces()).flatMap((found) => found ?? []);
+  const external = addresses.find(({ family, internal }) => family === 'IPv4' && !internal);
+  return external === undefined
+    ? { host: '127.0.0.1', isLocal: true }
+    : { host: external.address, isLocal: false };
+}
+
+/** Creates the folder and the swarm key if they do not exist. Returns the fingerprint of the key. */
 function prepareKeys(): string {
   mkdirSync(FOLDER, { recursive: true, mode: 0o700 });
   chmodSync(FOLDER, 0o700);
   return (existsSync(SWARM_KEY) ? readSwarmKey(SWARM_KEY) : createSwarmKeyFile(SWARM_KEY)).fingerprint;
 }
 
-/** What of our own environment goes to a service. */
+/** The variables of our own environment that are passed to a service. */
 function inherited(prefix: string): Record<string, string> {
   const own = Object.entries(process.env).filter(([name]) => name.startsWith(prefix) || name === 'LOG_LEVEL');
   return Object.fromEntries(own.map(([name, value]) => [name, value ?? '']));
 }
 
-function show(line: string): void {
+function printLog(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
-function start(isLocal: boolean): { tracker: Running; relay: Running } {
+function startTracker(): Running {
   const hasTokens = process.env['TRACKER_TOKENS_FILE'] !== undefined;
-  const tracker = startService('tracker', {
+  return startService('tracker', {
     env: { ...(hasTokens ? {} : { TRACKER_ALLOW_UNAUTHENTICATED: 'true' }), ...inherited('TRACKER_') },
-    onLine: show,
+    onLine: printLog,
   });
-  const relay = startService('relay', {
+}
+
+function startRelay(isLocal: boolean): Running {
+  const hasSeed = process.env['RELAY_IDENTITY_SEED_FILE'] !== undefined;
+  return startService('relay', {
     env: {
       RELAY_SWARM_KEY_FILE: SWARM_KEY,
       RELAY_LOCAL: String(isLocal),
-      ...(process.env['RELAY_IDENTITY_SEED_FILE'] === undefined
-        ? { RELAY_IDENTITY_KEY_FILE: join(FOLDER, 'relay.key') }
-        : {}),
+      ...(hasSeed ? {} : { RELAY_IDENTITY_KEY_FILE: join(FOLDER, 'relay.key') }),
       ...inherited('RELAY_'),
     },
-    onLine: show,
+    onLine: printLog,
   });
-  return { tracker, relay };
 }
 
-function writeDeviceConfig(trackerUrl: string, relayAddress: string): string {
-  const text = `# Put this at ~/.config/rustory/config.toml on each device.
+/** The log line with the address of a service. Its own log says why it did not start. */
+async function waitForStart(service: Running): Promise<LogLine> {
+  try {
+    return await service.waitFor('listening');
+  } catch {
+    throw new Error(`The ${service.name} did not start; its messages are above.`);
+  }
+}
+
+async function waitForAddresses(tracker: Running, relay: Running, host: string): Promise<NetworkAddresses> {
+  const [trackerLine, relayLine] = await Promise.all([waitForStart(tracker), waitForStart(relay)]);
+  const port = String(trackerLine['address']).split(':').at(-1);
+  const addresses = relayLine['addresses'] as string[];
+  return {
+    trackerUrl: `http://${host}:${port}`,
+    relayAddress: addresses.find((address) => address.includes(host)) ?? addresses[0] ?? '',
+  };
+}
+
+function writeDeviceConfig({ trackerUrl, relayAddress }: NetworkAddresses): string {
+  const text = `# Copy this file to ~/.config/rustory/config.toml on each device.
 user_id = "me"
 trackers = ["${trackerUrl}"]
 relay_addr = "${relayAddress}"
@@ -69,65 +97,64 @@ swarm_key_path = "~/.config/rustory/swarm.key"
   return text;
 }
 
-function explain(trackerUrl: string, relayAddress: string, fingerprint: string): void {
-  const config = writeDeviceConfig(trackerUrl, relayAddress);
-  const open = process.env['TRACKER_TOKENS_FILE'] === undefined;
+function printInstructions(addresses: NetworkAddresses, fingerprint: string): void {
+  const config = writeDeviceConfig(addresses);
+  const isOpen = process.env['TRACKER_TOKENS_FILE'] === undefined;
+  const note =
+    '  The tracker accepts requests without a token: everyone who can reach it can list your devices.\n' +
+    '  Set TRACKER_TOKENS_FILE to a file of tokens to require one.\n\n';
   process.stdout.write(`
-  tracker    ${trackerUrl}
-  relay      ${relayAddress}
+  tracker    ${addresses.trackerUrl}
+  relay      ${addresses.relayAddress}
   swarm key  ${SWARM_KEY}  (fingerprint ${fingerprint})
 
-  On each device, copy the swarm key to ~/.config/rustory/swarm.key (keep it secret: whoever has it can join),
-  and ${DEVICE_CONFIG} to ~/.config/rustory/config.toml:
+  On each device, copy the swarm key to ~/.config/rustory/swarm.key and
+  ${DEVICE_CONFIG} to ~/.config/rustory/config.toml.
+  Keep the swarm key secret: every device that has it can join the network.
 
 ${config.replaceAll(/^/gm, '    ').trimEnd()}
 
-${open ? '  The tracker asks for no token: whoever reaches it can list your devices. TRACKER_TOKENS_FILE names a file of tokens.\n' : ''}  Ctrl-C stops both.
+${isOpen ? note : ''}  Press Ctrl-C to stop both.
 
 `);
 }
 
+/** Forwards signals to the services. The second Ctrl-C aborts their drains. */
+function forwardSignals(services: readonly Running[]): { stop(): void; isStopping(): boolean } {
+  let latestMs = Number.NEGATIVE_INFINITY;
+  function stop(): void {
+    if (performance.now() - latestMs < SAME_SIGNAL_MS) return;
+    latestMs = performance.now();
+    for (const service of services) service.kill('SIGTERM');
+  }
+  process.on('SIGINT', stop).on('SIGTERM', stop);
+  return { stop, isStopping: () => latestMs > 0 };
+}
+
+/** Runs both services until a signal, or until one of them ends. Returns the exit code. */
 async function main(): Promise<number> {
   const fingerprint = prepareKeys();
   const { host, isLocal } = findHost();
-  const services = Object.values(start(isLocal));
-  const [tracker, relay] = services;
-  if (tracker === undefined || relay === undefined) return EXIT_FAILURE;
-  let wasAsked = false;
-  let asked = Number.NEGATIVE_INFINITY;
-  const onSignal = (): void => {
-    // A terminal and npm both pass one Ctrl-C on; a second one, later, ends the drain of both at once.
-    if (performance.now() - asked < SAME_SIGNAL_MS) return;
-    asked = performance.now();
-    for (const service of services) service.kill('SIGTERM');
-  };
-  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
-
+  const tracker = startTracker();
+  const relay = startRelay(isLocal);
+  const services = [tracker, relay];
+  const signals = forwardSignals(services);
+  let wasRequested = false;
   try {
-    const [trackerLine, relayLine] = await Promise.all([
-      tracker.waitFor('listening'),
-      relay.waitFor('listening'),
-    ]);
-    const port = String(trackerLine['address']).split(':').at(-1);
-    const addresses = relayLine['addresses'] as string[];
-    explain(
-      `http://${host}:${port}`,
-      addresses.find((address) => address.includes(host)) ?? addresses[0] ?? '',
-      fingerprint,
-    );
+    printInstructions(await waitForAddresses(tracker, relay, host), fingerprint);
     await Promise.race(services.map(async ({ exited }) => exited));
-    wasAsked = asked > 0;
+    wasRequested = signals.isStopping();
   } finally {
-    if (asked < 0) onSignal();
+    if (!signals.isStopping()) signals.stop();
     await Promise.all(services.map(async ({ exited }) => exited));
   }
   const codes = await Promise.all(services.map(async ({ exited }) => exited));
-  return wasAsked && codes.every((code) => code === 0) ? 0 : EXIT_FAILURE;
+  return wasRequested && codes.every((code) => code === 0) ? 0 : EXIT_FAILURE;
 }
 
 try {
   process.exitCode = await main();
 } catch (error) {
-  process.stderr.write(`npm start: ${describeError(error)}\n`);
+  process.stderr.write(`npm start: ${describeError(error)}.\n`);
   process.exitCode = EXIT_FAILURE;
 }
