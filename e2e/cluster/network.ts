@@ -19,7 +19,7 @@ export interface ClusterNetwork {
   readonly host: string;
   readonly tracker: { readonly url: string };
   readonly token: string;
-  /** The address of each relay, with its peer ID. */
+  /** The address of each relay, with its peer id. */
   readonly relays: readonly string[];
   /** Contains the swarm key and the folders of the devices. */
   readonly folder: string;

@@ -2,7 +2,7 @@
 // protector. All programs have the same command line, so the same scenarios run with each of them:
 //
 //   PROGRAM reserve|serve --relay ADDRESS --key FILE --muxer yamux|mplex|both [--version 1.0.0|1.0.1] [--entries FILE]
-//   PROGRAM dial|pull|bulk --relay ADDRESS --key FILE --muxer … --peer ID [--version …] [--limit N] [--bytes N] [--pause]
+//   PROGRAM dial|pull|bulk --relay ADDRESS --key FILE --muxer … --peer id [--version …] [--limit N] [--bytes N] [--pause]
 //   PROGRAM register|list --tracker URL --user NAME --relay ADDRESS
 //
 // Each program prints one JSON object per line. The field `msg` is started, reserved, lost, circuit, dialed, entry, pulled,

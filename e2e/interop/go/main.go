@@ -48,7 +48,7 @@ func (o *options) number(name string, fallback int64) (int64, error) {
 	return strconv.ParseInt(text, 10, 64)
 }
 
-// The address and the peer ID of the relay.
+// The address and the peer id of the relay.
 func (o *options) relay() (*peer.AddrInfo, error) {
 	return peer.AddrInfoFromString(o.values["--relay"])
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 )
 
-// Creates a node with a new identity and prints its peer ID.
+// Creates a node with a new identity and prints its peer id.
 func createNode(o *options) (host.Host, error) {
 	file, err := os.Open(o.values["--key"])
 	if err != nil {

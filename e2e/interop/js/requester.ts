@@ -37,7 +37,7 @@ export async function request(options: Options): Promise<void> {
   await node.stop();
 }
 
-/** Identify and ping on the existing circuit: with only a peer ID the stock ping would open a second circuit. */
+/** Identify and ping on the existing circuit: with only a peer id the stock ping would open a second circuit. */
 async function identifyAndPing(node: Node, connection: Connection): Promise<void> {
   const signal = AbortSignal.timeout(DIAL_TIMEOUT_MS);
   let identify: Record<string, unknown>;

@@ -33,7 +33,7 @@ pub struct Behaviour {
     pub bulk: request_response::Behaviour<BulkCodec>,
 }
 
-/// Creates a node with a new identity and prints its peer ID.
+/// Creates a node with a new identity and prints its peer id.
 pub fn create(options: &Options) -> Outcome<Swarm<Behaviour>> {
     let identity = Keypair::generate_ed25519();
     let peer = identity.public().to_peer_id();
