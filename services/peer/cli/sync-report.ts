@@ -81,9 +81,8 @@ export async function showWatchRound(
   const total = sum(reports);
   if (isJson) {
     const counts = { peers: reports.length, failed: failed.length, ...total, duration_ms: durationMs };
-    await screen.out(
-      JSON.stringify({ at: new Date().toISOString(), ...counts, problems, reports: reports.map(toJson) }),
-    );
+    const at = new Date().toISOString();
+    await screen.out(JSON.stringify({ at, ...counts, problems, warnings, reports: reports.map(toJson) }));
     return;
   }
   const time = new Date().toISOString().slice(11, 19);
