@@ -1,5 +1,5 @@
-// `node e2e/load/reservations.ts [DEVICES [MINUTES [CHURN [LIMIT_MIB]]]]`: many idle reservations, held; all gone at once;
-// then as many connect, reserve and close in a row. Prints what the relay's memory did.
+// `node e2e/load/reservations.ts [DEVICES [MINUTES [CHURN [LIMIT_MIB]]]]`: many idle reservations are held and then closed
+// together; after that CHURN devices connect, reserve and disconnect. Prints the memory of the relay.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,8 +12,8 @@ import { metric, reserve, startDevice } from '../../testing/load-devices.ts';
 import { residentMiB } from '../../testing/process-usage.ts';
 
 const [devices = 2_000, minutes = 10, churn = 20_000, limitMiB = 0] = process.argv.slice(2).map(Number);
-const IN_PARALLEL = 16;
-const SAMPLE_MS = 15_000;
+const CONCURRENCY = 16;
+const SAMPLE_INTERVAL_MS = 15_000;
 
 const folder = mkdtempSync(join(tmpdir(), 'rustory-load-'));
 const container = createContainer(limitMiB);
@@ -30,8 +30,8 @@ const key = readSwarmKey(join(folder, 'swarm.key'));
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 const memory = (): string => `${residentMiB(relay).toFixed(0)} MiB`;
 
-/** Does a thing `count` times, a few at a time. */
-async function repeat(count: number, work: (at: number) => Promise<void>): Promise<void> {
+/** Runs the work `count` times, a few at the same time. */
+async function repeat(count: number, work: (index: number) => Promise<void>): Promise<void> {
   let next = 0;
   const worker = async (): Promise<void> => {
     while (next < count) {
@@ -39,54 +39,52 @@ async function repeat(count: number, work: (at: number) => Promise<void>): Promi
       await work(next);
     }
   };
-  await Promise.all(Array.from({ length: IN_PARALLEL }, worker));
+  await Promise.all(Array.from({ length: CONCURRENCY }, worker));
 }
 
 try {
-  say(`at rest: ${memory()}`);
+  say(`idle: ${memory()}`);
   const nodes: Libp2p[] = [];
   await repeat(devices, async () => {
     const node = await startDevice(key);
     const status = await reserve(node, relay);
-    if (status !== 'OK') throw new Error(`a reservation was answered ${status}`);
+    if (status !== 'OK') throw new Error(`The reservation was answered with ${status}.`);
     nodes.push(node);
   });
   say(`${await metric(relay, 'rustory_relay_reservations')} reservations: ${memory()}`);
   const samples: number[] = [];
   for (const end = Date.now() + minutes * 60_000; Date.now() < end;) {
     await new Promise((resolve) => {
-      setTimeout(resolve, Math.min(SAMPLE_MS, end - Date.now()));
+      setTimeout(resolve, Math.min(SAMPLE_INTERVAL_MS, end - Date.now()));
     });
     samples.push(residentMiB(relay));
   }
   say(
-    `held ${minutes} min: ${Math.min(...samples).toFixed(0)} to ${Math.max(...samples).toFixed(0)} MiB, now ${memory()}`,
+    `held for ${minutes} min: minimum ${Math.min(...samples).toFixed(0)}, maximum ${Math.max(...samples).toFixed(0)}, end ${memory()}`,
   );
   await Promise.all(nodes.map(async (node) => node.stop()));
-  const gone = performance.now();
+  const closedMs = performance.now();
   await until(
     async () => (await metric(relay, 'rustory_relay_reservations')) === 0,
-    'all reservations are freed',
+    'all reservations are released',
   );
-  say(
-    `all gone: 0 reservations ${Math.round(performance.now() - gone)} ms after the last disconnect, ${memory()}`,
-  );
+  say(`released: ${Math.round(performance.now() - closedMs)} ms after the last disconnect, ${memory()}`);
 
   const before = residentMiB(relay);
-  const started = performance.now();
-  await repeat(churn, async (at) => {
+  const startedMs = performance.now();
+  await repeat(churn, async (index) => {
     const node = await startDevice(key);
     await reserve(node, relay);
     await node.stop();
-    if (at % 5_000 === 0) say(`  ${at} of ${churn}: ${memory()}`);
+    if (index % 5_000 === 0) say(`  ${index} of ${churn}: ${memory()}`);
   });
-  const seconds = (performance.now() - started) / 1000;
+  const seconds = (performance.now() - startedMs) / 1000;
   await until(
     async () => (await metric(relay, 'rustory_relay_reservations')) === 0,
-    'all reservations are freed',
+    'all reservations are released',
   );
-  say(`${churn} connect, reserve, close in ${seconds.toFixed(0)} s: ${before.toFixed(0)} → ${memory()}`);
-  say(`in all: ${container.peak()}`);
+  say(`${churn} devices in ${seconds.toFixed(0)} s: ${before.toFixed(0)} MiB before, ${memory()} after`);
+  say(`container: ${container.peak()}`);
 } finally {
   await relay.stop();
   container.remove();
