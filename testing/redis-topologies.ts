@@ -65,6 +65,11 @@ export async function startSentinelSetup(login?: SentinelLogin): Promise<Sentine
   };
 }
 
+/** The number of `SENTINELS` or `REPLICAS` that a Sentinel knows. */
+async function countKnown(sentinel: RedisProcess, list: string): Promise<number> {
+  return ((await sentinel.command('SENTINEL', list, MASTER_NAME)) as unknown[]).length;
+}
+
 async function startSentinels(
   master: RedisProcess,
   login: SentinelLogin | undefined,
@@ -85,13 +90,11 @@ async function startSentinels(
       return startProcess('redis-server', await freePort(), [config, '--sentinel'], ownPassword);
     }),
   );
-  const count = async (sentinel: RedisProcess, list: string): Promise<number> =>
-    ((await sentinel.command('SENTINEL', list, MASTER_NAME)) as unknown[]).length;
   await until(async () => {
     const counts = await Promise.all(
       sentinels.map(async (sentinel) => [
-        await count(sentinel, 'SENTINELS'),
-        await count(sentinel, 'REPLICAS'),
+        await countKnown(sentinel, 'SENTINELS'),
+        await countKnown(sentinel, 'REPLICAS'),
       ]),
     );
     return counts.every(([others, replicas]) => others === 2 && replicas === 1);

@@ -2,16 +2,16 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
 import { until } from '../../testing/wait.ts';
 import { peerIds } from '../../testing/peer-ids.ts';
 import { runTracker, startTracker, type TrackerProcess } from '../../testing/tracker-process.ts';
 
 const PEER = '12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA';
-const started: TrackerProcess[] = [];
 
 async function start(environment?: Record<string, string>): Promise<TrackerProcess> {
   const tracker = await startTracker(environment);
-  started.push(tracker);
+  onCleanup(() => tracker.end('SIGKILL'));
   return tracker;
 }
 
@@ -23,12 +23,10 @@ async function register(url: string): Promise<Response> {
   });
 }
 
-afterEach(async () => {
-  await Promise.all(started.splice(0).map((tracker) => tracker.end('SIGKILL')));
-});
+afterEach(cleanUp);
 
 describe('a tracker process', () => {
-  test('registers, lists, is live and ready, and counts', async () => {
+  test('registers and lists a device, is live and ready, and counts', async () => {
     const { url, opsUrl } = await start({ TRACKER_TTL_SECONDS: '45' });
     expect(await (await register(url)).json()).toEqual({ ok: true, ttl_sec: 45 });
     expect(await (await fetch(`${url}/api/v1/peers`)).json()).toMatchObject({
@@ -39,7 +37,7 @@ describe('a tracker process', () => {
     expect(await (await fetch(`${opsUrl}/metrics`)).text()).toContain('rustory_tracker_live_peers 1');
   });
 
-  test('lists thousands in pieces, whole and newest first', async () => {
+  test('streams a listing of thousands of devices, complete and newest first', async () => {
     const { url } = await start();
     const ids = peerIds(1_500);
     for (const peer_id of ids) {
@@ -58,7 +56,7 @@ describe('a tracker process', () => {
     expect((await fetch(`${url}/api/v1/peers`, { method: 'HEAD' })).status).toBe(200);
   });
 
-  test('takes new tokens without a restart, and no request meets a gap', async () => {
+  test('accepts a new token without a restart and without rejecting the old one', async () => {
     const path = join(mkdtempSync(join(tmpdir(), 'rustory-tokens-')), 'tokens');
     writeFileSync(path, 'first-token-of-the-network\n');
     const { url, output } = await start({ TRACKER_TOKENS_FILE: path });
@@ -75,37 +73,37 @@ describe('a tracker process', () => {
     expect(output()).not.toContain('token-of-the-network');
   });
 
-  test.each(['SIGTERM', 'SIGINT'] as const)('ends cleanly on %s', async (signal) => {
+  test.each(['SIGTERM', 'SIGINT'] as const)('stops with exit code 0 on %s', async (signal) => {
     const tracker = await start();
     await register(tracker.url);
     expect(await tracker.end(signal)).toBe(0);
     expect(tracker.output()).toContain('"msg":"stopped"');
   });
 
-  test('is unready while it drains, still answers, and asks clients to leave', async () => {
+  test('is unready while it drains, answers, and closes the connections of clients', async () => {
     const tracker = await start();
     expect((await register(tracker.url)).headers.get('connection')).not.toBe('close');
     tracker.kill('SIGTERM');
-    await until(() => tracker.output().includes('"msg":"stopping"'), 'it is stopping');
+    await until(() => tracker.output().includes('"msg":"stopping"'), 'it stops');
     expect((await fetch(`${tracker.opsUrl}/readyz`)).status).toBe(503);
     expect((await register(tracker.url)).headers.get('connection')).toBe('close');
     expect(await tracker.exited).toBe(0);
   });
 
-  test('shows every problem of its configuration and exits with 78', async () => {
+  test('reports every problem of its configuration and exits with 78', async () => {
     const { exitCode, output } = await runTracker({ TRACKER_TTL_SECONDS: 'x', TRACKER_LISTEN: 'nowhere' });
     expect(exitCode).toBe(78);
     expect(output).toContain('TRACKER_TTL_SECONDS: "x" is not');
     expect(output).toContain('TRACKER_LISTEN: "nowhere" is not');
   });
 
-  test('does not start open to the world by accident', async () => {
+  test('does not start on all interfaces without tokens or a permission', async () => {
     const { exitCode, output } = await runTracker({});
     expect(exitCode).toBe(78);
     expect(output).toContain('TRACKER_ALLOW_UNAUTHENTICATED=true');
   });
 
-  test('refuses a missing tokens file, and a taken port by name', async () => {
+  test('reports a missing tokens file and a port that is in use', async () => {
     const missing = await runTracker({ TRACKER_TOKENS_FILE: '/nowhere' });
     expect(missing).toMatchObject({ exitCode: 78, output: expect.stringContaining('/nowhere') });
     const { url } = await start();
@@ -113,7 +111,7 @@ describe('a tracker process', () => {
     expect(taken).toMatchObject({ exitCode: 1, output: expect.stringContaining('EADDRINUSE') });
   });
 
-  test('teaches its variables', async () => {
+  test('prints its variables and its version', async () => {
     const { exitCode, output } = await runTracker({}, ['--help']);
     expect(exitCode).toBe(0);
     expect(output).toContain('TRACKER_TTL_SECONDS=60');

@@ -87,7 +87,12 @@ describe('the status page', () => {
     [new RegistryUnavailableError('fault'), 'The registry does not answer.', '2'],
     [new RegistryOverloadedError('fault'), 'The tracker is overloaded.', '8'],
   ])('reports that the registry cannot be read: %s', async (error, text, retryAfter) => {
-    const registry = { ...testRegistry(), list: () => Promise.reject(error) };
+    const registry = {
+      ...testRegistry(),
+      async list(): Promise<never> {
+        throw error;
+      },
+    };
     const answer = await createTestApp({ registry }).get('/');
     expect(answer.status).toBe(503);
     expect(answer.headers.get('retry-after')).toBe(retryAfter);

@@ -96,12 +96,13 @@ export function createRedisRegistry(address: RedisAddress, options: RedisRegistr
   });
   const queue = createCallQueue(options.callLimits ?? CALL_LIMITS, monotonicMs);
 
-  /** Runs a call in turn, unless the last probe failed: then it fails at once, also when it waited before. */
+  function throwIfUnavailable(): void {
+    const problem = probe.problem();
+    if (problem !== undefined) throw new RegistryUnavailableError(problem);
+  }
+
+  /** Queues a call and runs it. While the last probe failed it fails at once, also after it waited. */
   function call<T>(bytes: number, work: () => Promise<T>): Promise<T> {
-    const throwIfUnavailable = (): void => {
-      const problem = probe.problem();
-      if (problem !== undefined) throw new RegistryUnavailableError(problem);
-    };
     throwIfUnavailable();
     return queue.run(bytes, async () => {
       throwIfUnavailable();

@@ -1,4 +1,4 @@
-// Redis over TLS, with an authority of the operator's own, whose certificates have names and no addresses.
+// Redis over TLS with a private certificate authority, whose certificates contain names and no addresses.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -30,7 +30,7 @@ afterEach(async () => {
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Starts a Redis that also listens with TLS; answers that port. */
+/** Starts a Redis that also listens with TLS, and returns that port. */
 async function startTlsRedis(...more: string[]): Promise<number> {
   const port = await freePort();
   const files = [
@@ -46,7 +46,7 @@ async function startTlsRedis(...more: string[]): Promise<number> {
 }
 
 /** Starts a tracker and waits until it is ready. */
-async function becomesReady(url: string): Promise<void> {
+async function startReadyTracker(url: string): Promise<void> {
   tracker = await startTracker({ TRACKER_REDIS_URL: url, NODE_EXTRA_CA_CERTS: authority });
   const { opsUrl } = tracker;
   await until(
@@ -55,14 +55,14 @@ async function becomesReady(url: string): Promise<void> {
   );
 }
 
-test('a tracker uses a Redis over TLS', async () => {
+test('a tracker connects to Redis over TLS', async () => {
   const port = await startTlsRedis();
-  await becomesReady(`rediss://localhost:${port}`);
+  await startReadyTracker(`rediss://localhost:${port}`);
 }, 60_000);
 
-test('a tracker uses a Redis Cluster over TLS, whose nodes it knows by name', async () => {
+test('a tracker connects to a Redis Cluster over TLS by the names of its nodes', async () => {
   const names = ['--cluster-announce-hostname', 'localhost', '--cluster-preferred-endpoint-type', 'hostname'];
   const port = await startTlsRedis('--cluster-enabled', 'yes', '--tls-cluster', 'yes', ...names);
   await redis?.command('CLUSTER', 'ADDSLOTSRANGE', 0, SLOTS - 1);
-  await becomesReady(`rediss+cluster://localhost:${port}`);
+  await startReadyTracker(`rediss+cluster://localhost:${port}`);
 }, 60_000);

@@ -2,53 +2,50 @@ import { once } from 'node:events';
 import { Agent, request } from 'node:http';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
 import { until } from '../../testing/wait.ts';
 import { type RedisProcess, startRedis } from '../../testing/redis.ts';
 import { startTracker, type TrackerProcess } from '../../testing/tracker-process.ts';
 import { peerIds } from '../../testing/peer-ids.ts';
 
-/** Devices in the grid under load; a prime number, so that each of them both registers and lists. */
+/** Devices that send the load; a prime number, so that each of them both registers and lists. */
 const DEVICES = peerIds(199);
 
-/** Requests of the load: ten every ten milliseconds are a thousand a second. */
+/** The load: ten requests every ten milliseconds are a thousand per second. */
 const TICK_MS = 10;
 const REQUESTS_PER_TICK = 10;
 
-/** How a client retries: often enough for a restart, with a pause between. */
+/** Attempts of one request, with a pause between them; enough for a restart. */
 const ATTEMPTS = 40;
 const RETRY_PAUSE_MS = 50;
 
 const TEST_TIMEOUT_MS = 90_000;
 
-const stops: (() => unknown)[] = [];
-
-afterEach(async () => {
-  for (const stop of stops.splice(0).toReversed()) await stop();
-});
+afterEach(cleanUp);
 
 async function start(redis: RedisProcess, listen = '127.0.0.1:0'): Promise<TrackerProcess> {
   const tracker = await startTracker({ TRACKER_REDIS_URL: redis.url, TRACKER_LISTEN: listen });
-  stops.push(() => tracker.end('SIGKILL'));
+  onCleanup(() => tracker.end('SIGKILL'));
   return tracker;
 }
 
-async function redisProcess(): Promise<RedisProcess> {
+async function startOneRedis(): Promise<RedisProcess> {
   const redis = await startRedis();
-  stops.push(() => redis.stop());
+  onCleanup(() => redis.stop());
   return redis;
 }
 
-/** Gives each connection to the next tracker in turn; one that does not listen is passed over. */
-async function roundRobin(ports: readonly number[]): Promise<number> {
-  let turn = 0;
+/** Starts a proxy that forwards each connection to the next tracker, and skips trackers that do not listen. */
+async function startRoundRobin(ports: readonly number[]): Promise<number> {
+  let connections = 0;
   const sockets = new Set<Socket>();
   const server = createServer((client) => {
     client.on('error', () => {}).pause();
-    join(client, ports.length);
+    forward(client, ports.length);
   });
-  function join(client: Socket, left: number): void {
-    turn += 1;
-    const backend = connect(ports[turn % ports.length] ?? 0, '127.0.0.1');
+  function forward(client: Socket, attemptsLeft: number): void {
+    connections += 1;
+    const backend = connect(ports[connections % ports.length] ?? 0, '127.0.0.1');
     backend.once('connect', () => {
       backend.removeAllListeners('error');
       for (const [from, to] of [
@@ -61,13 +58,13 @@ async function roundRobin(ports: readonly number[]): Promise<number> {
       }
     });
     backend.once('error', () => {
-      if (left > 1) join(client, left - 1);
+      if (attemptsLeft > 1) forward(client, attemptsLeft - 1);
       else client.destroy();
     });
   }
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  stops.push(() => {
+  onCleanup(() => {
     for (const socket of sockets) socket.destroy();
     server.close();
   });
@@ -75,7 +72,7 @@ async function roundRobin(ports: readonly number[]): Promise<number> {
 }
 
 interface Load {
-  /** Requests that got an answer a client takes for final. */
+  /** Requests that got a final answer. */
   readonly answered: () => number;
   readonly lost: () => number;
   readonly serverErrors: () => number;
@@ -123,7 +120,7 @@ function startLoad(port: number): Load {
     await Promise.all(running);
     agent.destroy();
   };
-  stops.push(stop);
+  onCleanup(stop);
   return {
     answered: () => counts.answered,
     lost: () => counts.lost,
@@ -132,7 +129,7 @@ function startLoad(port: number): Load {
   };
 }
 
-/** The status of one request, or `undefined` when its connection was cut. */
+/** The status of one request, or `undefined` when its connection broke. */
 async function call(port: number, agent: Agent, body: string | undefined): Promise<number | undefined> {
   return new Promise((resolve) => {
     const path = body === undefined ? '/api/v1/peers?user_id=alice&limit=10' : '/api/v1/peers/register';
@@ -146,9 +143,9 @@ async function call(port: number, agent: Agent, body: string | undefined): Promi
   });
 }
 
-describe('two trackers on one Redis', () => {
-  test('list at once what is registered on the other', async () => {
-    const redis = await redisProcess();
+describe('two trackers with one Redis', () => {
+  test('list at once what was registered at the other one', async () => {
+    const redis = await startOneRedis();
     const [first, second] = await Promise.all([start(redis), start(redis)]);
     for (const [index, peer_id] of DEVICES.slice(0, 20).entries()) {
       const [one, other] = index % 2 === 0 ? [first, second] : [second, first];
@@ -163,10 +160,10 @@ describe('two trackers on one Redis', () => {
   test(
     'lose no request of a retrying client while one is killed and both are restarted under load',
     async () => {
-      const redis = await redisProcess();
+      const redis = await startOneRedis();
       const trackers = await Promise.all([start(redis), start(redis)]);
       const hosts = trackers.map(({ url }) => new URL(url).host);
-      const load = startLoad(await roundRobin(hosts.map((host) => Number(host.split(':')[1]))));
+      const load = startLoad(await startRoundRobin(hosts.map((host) => Number(host.split(':')[1]))));
       const more = async (count: number): Promise<void> => {
         const target = load.answered() + count;
         await until(() => load.answered() >= target, `${count} more requests are answered`);
@@ -188,8 +185,8 @@ describe('two trackers on one Redis', () => {
     TEST_TIMEOUT_MS,
   );
 
-  test('while Redis is away refuse with a time to wait, show the last listing, stay live, and come back', async () => {
-    const redis = await redisProcess();
+  test('refuse with Retry-After while Redis is down, return the last listing, stay live, and recover', async () => {
+    const redis = await startOneRedis();
     const { url, opsUrl } = await start(redis);
     const register = (): Promise<Response> =>
       fetch(`${url}/api/v1/peers/register`, {
@@ -213,8 +210,8 @@ describe('two trackers on one Redis', () => {
     expect(await (await fetch(`${opsUrl}/metrics`)).text()).toContain('rustory_tracker_redis_up 0');
 
     const back = await startRedis([], redis.port);
-    stops.push(() => back.stop());
-    await until(async () => (await register()).status === 200, 'it is back', 1_000);
+    onCleanup(() => back.stop());
+    await until(async () => (await register()).status === 200, 'it is back');
     const fresh = await fetch(`${url}/api/v1/peers?user_id=alice`);
     expect(fresh.headers.get('x-rustory-stale')).toBeNull();
     expect((await fetch(`${opsUrl}/readyz`)).status).toBe(200);

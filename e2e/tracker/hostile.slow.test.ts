@@ -5,14 +5,14 @@ import { listAnswerSchema } from '../../services/shared/contract.ts';
 import { peerIds } from '../../testing/peer-ids.ts';
 import { startTracker, type TrackerProcess } from '../../testing/tracker-process.ts';
 
-/** Requests sent, and of those first, to bring the process to its working size. */
+/** Requests in total, and the first ones, after which memory is measured. */
 const REQUESTS = 10_000;
 const WARM_UP = 3_000;
 
-/** Growth allowed after the warm-up, in bytes: what a collection of garbage may be late by. */
+/** Maximum growth after the warm-up, in bytes: garbage that is not collected yet. */
 const MAX_GROWTH = 64 * 1024 * 1024;
 
-const CONCURRENT = 16;
+const CONCURRENT_REQUESTS = 16;
 const TEST_TIMEOUT_MS = 120_000;
 
 const PEERS = peerIds(50);
@@ -24,15 +24,15 @@ beforeAll(async () => {
 });
 afterAll(() => tracker.end('SIGKILL'));
 
-interface Hostile {
+interface HostileRequest {
   readonly method: string;
   readonly path: string;
-  /** Names and values in turn, so that a name may come twice. */
+  /** Names and values alternately, so that a name may occur twice. */
   readonly headers: readonly string[];
   readonly body: Buffer | string;
 }
 
-/** Numbers from a seed (mulberry32): the same requests in every run, whichever fails. */
+/** Random numbers from a seed (mulberry32): every run sends the same requests. */
 function seeded(seed: number): (below: number) => number {
   let state = seed;
   return (below) => {
@@ -47,11 +47,11 @@ const random = seeded(20_261_123);
 
 function pick<T>(items: readonly T[]): T {
   const item = items[random(items.length)];
-  if (item === undefined) throw new Error('there is nothing to pick');
+  if (item === undefined) throw new Error('There is nothing to pick.');
   return item;
 }
 
-/** JSON texts that no honest client writes as a value. */
+/** JSON values that no regular client sends. */
 const VALUES = [
   'null',
   'true',
@@ -127,7 +127,7 @@ function registration(): string {
   return `{${fields.join(',')}}`;
 }
 
-/** A text with a few of its bytes changed, cut or doubled. */
+/** A text with a few changed bytes, or cut. */
 function mutated(text: string): Buffer {
   const bytes = Buffer.from(text);
   for (let n = random(6); n > 0; n -= 1) bytes[random(bytes.length)] = random(256);
@@ -158,7 +158,6 @@ const PATHS = [
   `/api/v1/peers?user_id=${'x'.repeat(4_000)}`,
   `/${'a/'.repeat(2_000)}`,
   '/',
-  '/docs',
   '/openapi.json',
   '/livez',
   '/metrics',
@@ -190,7 +189,7 @@ const HEADERS: readonly (readonly string[])[] = [
   ['Cookie', 'x'.repeat(4_000)],
 ];
 
-function hostile(): Hostile {
+function hostileRequest(): HostileRequest {
   const kind = random(10);
   const json = ['Content-Type', 'application/json'];
   const register = { method: 'POST', path: '/api/v1/peers/register', headers: json };
@@ -203,8 +202,8 @@ function hostile(): Hostile {
   return { method, path: pick(PATHS), headers: [...pick(HEADERS)], body };
 }
 
-/** The status of the answer, or 0 where the server ended the connection instead. */
-async function send(agent: Agent, { method, path, headers, body }: Hostile): Promise<number> {
+/** The status of the answer, or 0 when the server closed the connection instead. */
+async function send(agent: Agent, { method, path, headers, body }: HostileRequest): Promise<number> {
   const { hostname, port } = new URL(tracker.url);
   const named = headers.some((name, index) => index % 2 === 0 && name === 'Host')
     ? headers
@@ -237,32 +236,32 @@ async function residentBytes(): Promise<number> {
 }
 
 async function sendMany(count: number, statuses: Map<number, number>): Promise<void> {
-  const agent = new Agent({ keepAlive: true, maxSockets: CONCURRENT });
+  const agent = new Agent({ keepAlive: true, maxSockets: CONCURRENT_REQUESTS });
   let left = count;
   const worker = async (): Promise<void> => {
     for (; left > 0; left -= 1) {
-      const given = hostile();
-      const status = await send(agent, given);
+      const sent = hostileRequest();
+      const status = await send(agent, sent);
       statuses.set(status, (statuses.get(status) ?? 0) + 1);
       if (status >= 500)
         throw new Error(
-          `${status} for ${JSON.stringify({ ...given, body: String(given.body).slice(0, 2_000) })}`,
+          `${status} for ${JSON.stringify({ ...sent, body: String(sent.body).slice(0, 2_000) })}`,
         );
     }
   };
-  await Promise.all(Array.from({ length: CONCURRENT }, worker));
+  await Promise.all(Array.from({ length: CONCURRENT_REQUESTS }, worker));
   agent.destroy();
 }
 
 test(
-  'ten thousand hostile requests cause no failure and no growth, and leave nothing that cannot be listed',
+  'ten thousand hostile requests cause no failure and no growth, and store nothing that clients cannot parse',
   async () => {
     const statuses = new Map<number, number>();
     await sendMany(WARM_UP, statuses);
     const before = await residentBytes();
     await sendMany(REQUESTS - WARM_UP, statuses);
     expect(await residentBytes()).toBeLessThan(before + MAX_GROWTH);
-    // The requests reached all parts: some were taken, some refused for each of the reasons there are.
+    // The requests reached all checks: some succeeded, and some were refused for each of these reasons.
     for (const status of [200, 400, 404, 405, 415, 429]) expect([...statuses.keys()]).toContain(status);
 
     const text = await (await fetch(`${tracker.url}/api/v1/peers`)).text();

@@ -4,8 +4,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { until } from '../../testing/wait.ts';
 import { startTracker, type TrackerProcess } from '../../testing/tracker-process.ts';
 
-/** Longer than the tracker waits for a whole request. */
-const PATIENCE_MS = 40_000;
+/** Longer than every time limit of the tracker for a request. */
+const TIMEOUT_MS = 40_000;
 
 const POST = 'POST /api/v1/peers/register HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n';
 
@@ -26,7 +26,7 @@ interface Client {
   readonly isClosed: () => boolean;
 }
 
-async function client(): Promise<Client> {
+async function openClient(): Promise<Client> {
   const socket = connect(Number(new URL(tracker.url).port), '127.0.0.1');
   sockets.push(socket);
   let text = '';
@@ -38,8 +38,8 @@ async function client(): Promise<Client> {
   return { socket, received: () => text, isClosed: () => closed };
 }
 
-/** Sends a byte a second until the other side had enough. */
-function drip(socket: Socket): void {
+/** Sends one byte per second until the connection is closed. */
+function sendSlowly(socket: Socket): void {
   const timer = setInterval(() => socket.write('x'), 1_000);
   socket.on('close', () => clearInterval(timer));
 }
@@ -50,50 +50,50 @@ async function pings(): Promise<boolean> {
 
 describe('a client that holds a connection', () => {
   test(
-    'by sending a byte a second is told that its time is up, in the header as in the body',
+    'by sending one byte per second gets 408, in the header and in the body',
     async () => {
-      const header = await client();
+      const header = await openClient();
       header.socket.write('GET /api/v1/ping HTTP/1.1\r\nX: ');
-      drip(header.socket);
-      const body = await client();
+      sendSlowly(header.socket);
+      const body = await openClient();
       body.socket.write(`${POST}Content-Length: 1000\r\n\r\n`);
-      drip(body.socket);
-      await until(() => header.isClosed() && body.isClosed(), 'both are closed', PATIENCE_MS);
+      sendSlowly(body.socket);
+      await until(() => header.isClosed() && body.isClosed(), 'both are closed', TIMEOUT_MS);
       expect(header.received()).toMatch(/^HTTP\/1\.1 408 /);
       expect(header.received()).toContain('Retry-After: 1');
       expect(body.received()).toMatch(/^HTTP\/1\.1 408 /);
       expect(await pings()).toBe(true);
     },
-    PATIENCE_MS,
+    TIMEOUT_MS,
   );
 
   test(
-    'without sending anything is closed',
+    'without sending anything is disconnected',
     async () => {
-      const silent = await client();
-      await until(silent.isClosed, 'it is closed', PATIENCE_MS);
+      const silent = await openClient();
+      await until(silent.isClosed, 'it is closed', TIMEOUT_MS);
       expect(await pings()).toBe(true);
     },
-    PATIENCE_MS,
+    TIMEOUT_MS,
   );
 
-  test('with a header of a megabyte is refused at once', async () => {
-    const large = await client();
+  test('with a header of a megabyte gets 431', async () => {
+    const large = await openClient();
     large.socket.write(`GET /api/v1/ping HTTP/1.1\r\nX: ${'x'.repeat(1_000_000)}`);
     await until(large.isClosed, 'it is closed');
     expect(large.received()).toMatch(/^HTTP\/1\.1 431 /);
   });
 
-  test('with a body that is declared too large is refused before it is sent, and closed', async () => {
-    const large = await client();
+  test('with a declared body that is too large gets 413 before it sends the body', async () => {
+    const large = await openClient();
     large.socket.write(`${POST}Content-Length: 10000000000\r\n\r\n{"peer_id":`);
     await until(large.isClosed, 'it is closed');
     expect(large.received()).toMatch(/^HTTP\/1\.1 413 /);
     expect(large.received()).toContain('body_too_large');
   });
 
-  test('with an endless body of pieces is refused when it has been too much', async () => {
-    const endless = await client();
+  test('with an endless chunked body gets 413 above the limit', async () => {
+    const endless = await openClient();
     endless.socket.write(`${POST}Transfer-Encoding: chunked\r\n\r\n`);
     const piece = `4000\r\n${'x'.repeat(0x4000)}\r\n`;
     for (let n = 0; n < 8; n += 1) endless.socket.write(piece);
@@ -102,13 +102,13 @@ describe('a client that holds a connection', () => {
   });
 
   test.each([
-    ['no HTTP', 'hello\r\n\r\n'],
+    ['bytes that are not HTTP', 'hello\r\n\r\n'],
     ['two lengths', `${POST}Content-Length: 1\r\nContent-Length: 2\r\n\r\nx`],
-    ['a length and pieces', `${POST}Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`],
+    ['a length and chunks', `${POST}Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`],
     ['a NUL in a header', `GET / HTTP/1.1\r\nHost: t\r\nX: a\0b\r\n\r\n`],
     ['no host', 'GET /api/v1/ping HTTP/1.1\r\n\r\n'],
-  ])('with %s is refused and closed', async (_, bytes) => {
-    const broken = await client();
+  ])('with %s gets 400 and is disconnected', async (_, bytes) => {
+    const broken = await openClient();
     broken.socket.write(bytes);
     await until(broken.isClosed, 'it is closed');
     expect(broken.received()).toMatch(/^HTTP\/1\.1 400 /);
