@@ -29,12 +29,12 @@ const SERVICE_RULES: Readonly<Record<string, readonly string[]>> = {
  * (all but `cli`) may join its modules.
  */
 const PEER_RULES: Readonly<Record<string, readonly string[]>> = {
-  config: [],
+  network: [],
   history: [],
-  network: ['config'],
-  discovery: ['config', 'history'],
-  sync: ['config', 'history', 'network', 'discovery'],
-  cli: ['config', 'history', 'network', 'discovery', 'sync'],
+  config: ['network'],
+  discovery: ['history'],
+  sync: ['discovery', 'history', 'network'],
+  cli: ['config', 'discovery', 'history', 'network', 'sync'],
   'main.ts': ['cli', 'config'],
 };
 
@@ -124,9 +124,9 @@ describe('the import rules', () => {
 describe('every file of services', () => {
   const services = sourceFiles(['services']);
 
-  test('leaves reading process.env to main.ts, which hands it to config.ts', () => {
-    const readers = services.filter((file) => basename(file) !== 'main.ts' && !isTest(file));
-    expect(readers.filter((file) => /\bprocess\.env\b/.test(readSource(file)))).toEqual([]);
+  test('reads process.env only in config.ts, or in main.ts, which hands it to config.ts', () => {
+    const readers = services.filter((file) => !isTest(file) && /\bprocess\.env\b/.test(readSource(file)));
+    expect(readers.filter((file) => !['main.ts', 'config.ts'].includes(basename(file)))).toEqual([]);
   });
 
   test.each([

@@ -18,7 +18,7 @@ export const HAS_NAMESPACES =
 /** @throws Error with the output of the command when it fails */
 function ip(...args: readonly string[]): void {
   const { status, stderr } = spawnSync('ip', args, { encoding: 'utf8' });
-  if (status !== 0) throw new Error(`The command "ip ${args.join(" ")}" failed: ${stderr.trim()}.`);
+  if (status !== 0) throw new Error(`The command "ip ${args.join(' ')}" failed: ${stderr.trim()}.`);
 }
 
 /** @param subnet the third number of an unused network: 10.213.N.0/30 */
