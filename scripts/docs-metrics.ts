@@ -1,7 +1,22 @@
 // Tables of outcomes and reasons in docs/metrics.md. Each stands between `<!-- generated: NAME -->` and `<!-- end -->`.
+import * as relay from '../services/relay/outcomes.ts';
+import { PROBLEMS } from '../services/tracker/problems.ts';
+import { REGISTRATION_OUTCOMES } from '../services/tracker/registry/registry.ts';
 
 /** Values of a metric label, each with its meaning. */
 export type Outcomes = Readonly<Record<string, { readonly doc: string }>>;
+
+/** The tables of the page, by name. */
+export const OUTCOMES: Readonly<Record<string, Outcomes>> = {
+  'tracker-registration-outcomes': REGISTRATION_OUTCOMES,
+  'tracker-problems': PROBLEMS,
+  'relay-reservation-outcomes': relay.RESERVATION_OUTCOMES,
+  'relay-circuit-outcomes': relay.CIRCUIT_OUTCOMES,
+  'relay-circuit-ends': relay.CIRCUIT_ENDS,
+  'relay-directions': relay.DIRECTIONS,
+  'relay-connection-refusals': relay.CONNECTION_REFUSALS,
+  'relay-handshake-outcomes': relay.HANDSHAKE_OUTCOMES,
+};
 
 const BLOCK = /<!-- generated: (?<name>[\w-]+) -->[^]*?<!-- end -->/g;
 

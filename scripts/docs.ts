@@ -3,14 +3,13 @@
 import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import { format, type FormatConfig } from 'oxfmt';
 import { variables as relayVariables } from '../services/relay/config.ts';
-import * as relay from '../services/relay/outcomes.ts';
 import type { Variable } from '../services/shared/variables.ts';
 import { createOpenApiDocument } from '../services/tracker/app.ts';
 import { variables as trackerVariables } from '../services/tracker/config.ts';
 import { withTable } from './chart-readme.ts';
 import { withConfigSchema } from './chart-schema.ts';
 import { environmentPage } from './docs-environment.ts';
-import { withOutcomes } from './docs-metrics.ts';
+import { OUTCOMES, withOutcomes } from './docs-metrics.ts';
 
 const UMBRELLA = 'charts/rustory-p2p';
 const TRACKER = `${UMBRELLA}/charts/tracker`;
@@ -21,17 +20,6 @@ const read = (path: string): string => readFileSync(path, 'utf8');
 /** The OpenAPI document exactly as the tracker serves it. */
 function openApi(): string {
   return JSON.stringify(createOpenApiDocument(), undefined, 2);
-}
-
-function metricsPage(): string {
-  return withOutcomes(read('docs/metrics.md'), {
-    'relay-reservation-outcomes': relay.RESERVATION_OUTCOMES,
-    'relay-circuit-outcomes': relay.CIRCUIT_OUTCOMES,
-    'relay-circuit-ends': relay.CIRCUIT_ENDS,
-    'relay-directions': relay.DIRECTIONS,
-    'relay-connection-refusals': relay.CONNECTION_REFUSALS,
-    'relay-handshake-outcomes': relay.HANDSHAKE_OUTCOMES,
-  });
 }
 
 /** The README of a chart, with the table of its values. */
@@ -56,7 +44,7 @@ async function generate(): Promise<Record<string, string>> {
   const formatted: Record<string, string> = {
     'docs/openapi.json': openApi(),
     'docs/environment.md': environmentPage({ Tracker: trackerVariables, Relay: relayVariables }),
-    'docs/metrics.md': metricsPage(),
+    'docs/metrics.md': withOutcomes(read('docs/metrics.md'), OUTCOMES),
     [`${TRACKER}/values.schema.json`]: chartSchema(TRACKER, trackerVariables),
     [`${RELAY}/values.schema.json`]: chartSchema(RELAY, relayVariables),
   };
