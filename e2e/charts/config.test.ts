@@ -19,6 +19,10 @@ import {
 type Table = Readonly<Record<string, Variable<unknown>>>;
 type Given = Record<string, string | number | boolean>;
 
+function inForm(form: 'native' | 'text', value: number): number | string {
+  return form === 'native' ? value : String(value);
+}
+
 /** Variables that neither the chart sets nor values may set: they contradict what the chart sets. */
 const EXCLUDED = ['RELAY_LOCAL', 'RELAY_IDENTITY_KEY_FILE', 'RELAY_IDENTITY_ORDINAL'];
 
@@ -37,6 +41,25 @@ async function variablesOfChart(chart: string, name: string): Promise<Set<string
   return found;
 }
 
+/** The variables of one type, each with the value that `choose` returns for its schema. */
+function valuesOf<T extends Variable<unknown>['schema']['type']>(
+  table: Table,
+  names: readonly string[],
+  type: T,
+  choose: (
+    schema: Extract<Variable<unknown>['schema'], { type: T }>,
+  ) => string | number | boolean | undefined,
+): Given {
+  const given: Given = {};
+  for (const name of names) {
+    const schema = table[name]?.schema;
+    if (schema?.type !== type) continue;
+    const value = choose(schema as Extract<Variable<unknown>['schema'], { type: T }>);
+    if (value !== undefined) given[name] = value;
+  }
+  return given;
+}
+
 describe.each<{ chart: string; name: string; kind: string; table: Table }>([
   { chart: TRACKER, name: 'tracker', kind: 'Deployment', table: trackerVariables },
   { chart: RELAY, name: 'relay', kind: 'StatefulSet', table: relayVariables },
@@ -45,6 +68,14 @@ describe.each<{ chart: string; name: string; kind: string; table: Table }>([
   async function accepted(): Promise<string[]> {
     const own = await variablesOfChart(chart, name);
     return Object.keys(table).filter((variable) => !own.has(variable) && !EXCLUDED.includes(variable));
+  }
+
+  /** Every value of `given` must be in the error. */
+  async function expectRejected(given: Given): Promise<void> {
+    expect(Object.keys(given).length).toBeGreaterThan(0);
+    const error = await renderError(chart, { config: given });
+    const missing = Object.keys(given).filter((variable) => !error.includes(`/config/${variable}'`));
+    expect(missing).toEqual([]);
   }
 
   test('sets only variables of the service', async () => {
@@ -76,5 +107,35 @@ describe.each<{ chart: string; name: string; kind: string; table: Table }>([
       expect(await renderError(chart, { config: { [variable]: 'x' } })).toContain(
         `'${variable}' not allowed`,
       );
+  });
+
+  test('rejects a number for a boolean variable', async () => {
+    await expectRejected(valuesOf(table, await accepted(), 'boolean', () => 7));
+  });
+
+  test('rejects text for an integer variable', async () => {
+    await expectRejected(valuesOf(table, await accepted(), 'integer', () => 'many'));
+  });
+
+  test.each(['native', 'text'] as const)(
+    'rejects an integer below its minimum, as a %s value',
+    async (form) => {
+      const below = valuesOf(table, await accepted(), 'integer', ({ minimum }) => inForm(form, minimum - 1));
+      await expectRejected(below);
+    },
+  );
+
+  test.each(['native', 'text'] as const)(
+    'rejects an integer above its maximum, as a %s value',
+    async (form) => {
+      const above = valuesOf(table, await accepted(), 'integer', ({ maximum }) =>
+        maximum < Number.MAX_SAFE_INTEGER ? inForm(form, maximum + 1) : undefined,
+      );
+      await expectRejected(above);
+    },
+  );
+
+  test('rejects an unknown log level', async () => {
+    await expectRejected({ LOG_LEVEL: 'loud' });
   });
 });
