@@ -32,11 +32,21 @@ export function createTrackerMetrics(
   { redis, limits }: Pick<TrackerConfig, 'redis' | 'limits'>,
   livePeers: () => number | undefined,
 ): TrackerMetrics {
-  const hasRedis = redis !== undefined;
   const registry = new Registry();
-  const registers = [registry];
   collectDefaultMetrics({ register: registry });
   collectMemoryLimit(registry, memoryLimitBytes());
+  registerPeerGauges(registry, livePeers, limits.peers);
+  return {
+    registry,
+    request: createRequestMetric(registry),
+    ...createCounters(registry),
+    // Without Redis the metrics exist in no registry.
+    redisProbe: createProbeMetrics(redis === undefined ? [] : [registry]),
+  };
+}
+
+function registerPeerGauges(registry: Registry, livePeers: () => number | undefined, maxPeers: number): void {
+  const registers = [registry];
   new Gauge({
     name: 'rustory_tracker_build_info',
     help: 'The running version.',
@@ -55,18 +65,37 @@ export function createTrackerMetrics(
       },
     }),
   );
-  new Gauge({
-    name: 'rustory_tracker_max_peers',
-    help: 'Maximum registered peers.',
-    registers,
-  }).set(limits.peers);
+  new Gauge({ name: 'rustory_tracker_max_peers', help: 'Maximum registered peers.', registers }).set(
+    maxPeers,
+  );
+}
+
+function createRequestMetric(registry: Registry): TrackerMetrics['request'] {
   const requests = new Histogram({
     name: 'rustory_tracker_http_request_duration_seconds',
     help: 'Duration of requests by method, route pattern and status.',
     labelNames: ['method', 'route', 'status'],
     buckets: REQUEST_BUCKETS,
-    registers,
+    registers: [registry],
   });
+  const series = new Map<string, ReturnType<typeof requests.labels>>();
+  return (method, route, status, seconds) => {
+    // Looking up a series by its labels costs more than observing it; there are a few dozen series.
+    const known = METHODS.has(method) ? method : 'OTHER';
+    const key = `${known} ${route} ${status}`;
+    let observed = series.get(key);
+    if (observed === undefined) {
+      observed = requests.labels(known, route, String(status));
+      series.set(key, observed);
+    }
+    observed.observe(seconds);
+  };
+}
+
+function createCounters(
+  registry: Registry,
+): Pick<TrackerMetrics, 'registration' | 'refusal' | 'addressesDropped'> {
+  const registers = [registry];
   const registrations = new Counter({
     name: 'rustory_tracker_registrations_total',
     help: 'Registrations that reached the registry, by outcome.',
@@ -84,41 +113,30 @@ export function createTrackerMetrics(
     help: 'Addresses dropped from registrations because no device can connect to them.',
     registers,
   });
-  const redisUp = new Gauge({
-    name: 'rustory_tracker_redis_up',
-    help: 'Whether Redis answered the last probe; absent with the memory registry.',
-    registers: hasRedis ? registers : [],
-  });
-  const redisLatency = new Histogram({
-    name: 'rustory_tracker_redis_probe_duration_seconds',
-    help: 'Duration of the probes that Redis answered; absent with the memory registry.',
-    buckets: REDIS_BUCKETS,
-    registers: hasRedis ? registers : [],
-  });
   // Every series exists from the start, so that a dashboard can distinguish zero from not measured.
   for (const outcome of Object.keys(REGISTRATION_OUTCOMES)) registrations.inc({ outcome }, 0);
   for (const reason of PROBLEM_CODES) refusals.inc({ reason }, 0);
-
-  const children = new Map<string, ReturnType<typeof requests.labels>>();
   return {
-    registry,
-    request(method, route, status, seconds) {
-      // Looking up a series by its labels costs more than observing it; there are a few dozen series.
-      const known = METHODS.has(method) ? method : 'OTHER';
-      const name = `${known} ${route} ${status}`;
-      let child = children.get(name);
-      if (child === undefined) {
-        child = requests.labels(known, route, String(status));
-        children.set(name, child);
-      }
-      child.observe(seconds);
-    },
     registration: (outcome) => registrations.inc({ outcome }),
     refusal: (reason) => refusals.inc({ reason }),
     addressesDropped: (count) => dropped.inc(count),
-    redisProbe(seconds) {
-      redisUp.set(seconds === undefined ? 0 : 1);
-      if (seconds !== undefined) redisLatency.observe(seconds);
-    },
+  };
+}
+
+function createProbeMetrics(registers: Registry[]): TrackerMetrics['redisProbe'] {
+  const up = new Gauge({
+    name: 'rustory_tracker_redis_up',
+    help: 'Whether Redis answered the last probe; absent with the memory registry.',
+    registers,
+  });
+  const duration = new Histogram({
+    name: 'rustory_tracker_redis_probe_duration_seconds',
+    help: 'Duration of the probes that Redis answered; absent with the memory registry.',
+    buckets: REDIS_BUCKETS,
+    registers,
+  });
+  return (seconds) => {
+    up.set(seconds === undefined ? 0 : 1);
+    if (seconds !== undefined) duration.observe(seconds);
   };
 }

@@ -8,6 +8,9 @@ import { createLogger } from '../shared/log.ts';
 import { until } from '../../testing/wait.ts';
 import { createTokens, readTokens } from './tokens.ts';
 
+/** Much shorter than the default, so that the tests do not wait for it. */
+const RELOAD_INTERVAL_MS = 20;
+
 const log = createLogger('test', 'silent');
 const directory = mkdtempSync(join(tmpdir(), 'rustory-tokens-'));
 let count = 0;
@@ -70,7 +73,11 @@ describe('a file of tokens', () => {
   test('is read again when it changes, and keeps its last tokens while it cannot be used', async () => {
     const path = file('old-token\n');
     const lines: string[] = [];
-    const tokens = createTokens(readTokens(path), pino({}, { write: (line) => lines.push(line) }));
+    const tokens = createTokens(
+      readTokens(path),
+      pino({}, { write: (line) => lines.push(line) }),
+      RELOAD_INTERVAL_MS,
+    );
     await tokens.start();
     writeFileSync(path, 'new-token\n');
     await until(() => tokens.find('new-token') !== undefined, 'the new token is valid');
@@ -105,7 +112,7 @@ describe('a directory of tokens', () => {
     symlinkSync('..v1', join(mount, '..data'));
     symlinkSync('..data/laptops', join(mount, 'laptops'));
     symlinkSync('..data/dashboard', join(mount, 'dashboard'));
-    const tokens = createTokens(readTokens(mount), log);
+    const tokens = createTokens(readTokens(mount), log, RELOAD_INTERVAL_MS);
     expect(tokens.find('one-laptops')).toMatchObject({ userId: undefined, readOnly: false });
     expect(tokens.find('one-dashboard')).toMatchObject({ userId: undefined, readOnly: true });
     expect(tokens.find('two-laptops')).toBeUndefined();

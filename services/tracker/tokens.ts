@@ -67,7 +67,11 @@ export function readTokens(path: string): TokenTable {
 }
 
 /** Keeps the tokens up to date. When the files cannot be used, the previous tokens stay valid. */
-export function createTokens(initial: TokenTable, log: Logger): Tokens {
+export function createTokens(
+  initial: TokenTable,
+  log: Logger,
+  reloadIntervalMs: number = RELOAD_INTERVAL_MS,
+): Tokens {
   let table = initial;
   let timer: NodeJS.Timeout | undefined;
 
@@ -88,7 +92,7 @@ export function createTokens(initial: TokenTable, log: Logger): Tokens {
   return {
     name: 'tokens',
     async start() {
-      timer = setInterval(reload, RELOAD_INTERVAL_MS);
+      timer = setInterval(reload, reloadIntervalMs);
     },
     async stop() {
       clearInterval(timer);
