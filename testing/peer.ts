@@ -210,10 +210,10 @@ export function createTestPullDeps({ node, store }: TestDevice, relays: readonly
   };
 }
 
-export type PullAnswer = (stream: Stream, request: { cursor: number; limit: number }) => Promise<void>;
+export type PullHandler = (stream: Stream, request: { cursor: number; limit: number }) => Promise<void>;
 
 /** A device that answers pulls of version 1.0.0 in this way, and the limits that were requested from it. */
-export async function startPullServer(answer: PullAnswer): Promise<{ target: Target; limits: number[] }> {
+export async function startPullServer(handle: PullHandler): Promise<{ target: Target; limits: number[] }> {
   const { node, peerId } = await startDevice(['/ip4/127.0.0.1/tcp/0']);
   const limits: number[] = [];
   await node.libp2p.handle('/rustory/sync-pull/1.0.0', async (stream) => {
@@ -221,7 +221,7 @@ export async function startPullServer(answer: PullAnswer): Promise<{ target: Tar
       const message = await readToEnd(stream, MAX_REQUEST_BYTES, { idleTimeoutMs: 20_000 });
       const request = JSON.parse(message.toString()) as { cursor: number; limit: number };
       limits.push(request.limit);
-      await answer(stream, request);
+      await handle(stream, request);
     } catch (error) {
       stream.abort(toError(error));
     }

@@ -4,7 +4,7 @@ import type { Entry } from '../../services/peer/history/entry.ts';
 import { toWire } from '../../services/peer/history/entry.ts';
 import { readToEnd, writeAndClose } from '../../services/peer/sync/stream-io.ts';
 import {
-  encodeAnswer,
+  encodeResponse,
   encodeRequest,
   MAX_RESPONSE_BYTES,
   PULL_PROTOCOLS,
@@ -44,8 +44,8 @@ async function recordRequest(cell: Cell, key: SwarmKey, protocol: string, versio
     const request = await readToEnd(stream, MAX_RESPONSE_BYTES, STREAM_TIMEOUT);
     const answer =
       requests.length === 0
-        ? encodeAnswer(protocol, rows, rows.length)
-        : encodeAnswer(protocol, [], undefined);
+        ? encodeResponse(protocol, rows, rows.length)
+        : encodeResponse(protocol, [], undefined);
     requests.push(request.toString('hex'));
     await writeAndClose(stream, await answer, STREAM_TIMEOUT);
   };

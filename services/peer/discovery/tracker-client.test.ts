@@ -100,7 +100,7 @@ describe('a listing', () => {
 
 describe('a registration', () => {
   test.each([{ ok: true, ttl_sec: 60 }, { ok: true }, { ok: true, ttl_sec: null, note: 'x' }])(
-    'accepts the answer %j',
+    'accepts the response %j',
     async (answer) => {
       const tracker = await startTracker(json(answer));
       const announcement = { peerId: 'a', addresses: [], meta: {} };
@@ -137,7 +137,7 @@ describe('a request to a tracker', () => {
     ['HTML', (_: IncomingMessage, response: ServerResponse) => void response.end('<html>')],
     ['JSON without peers', json({ status: 'up' })],
     [
-      'an endless answer',
+      'an endless response',
       (_: IncomingMessage, response: ServerResponse) => {
         const writeMore = (): void => {
           while (!response.destroyed && response.write(' '.repeat(1024 * 1024)));
@@ -146,7 +146,7 @@ describe('a request to a tracker', () => {
         writeMore();
       },
     ],
-  ] satisfies Array<[string, Handler]>)('fails when the answer is %s', async (_, handle) => {
+  ] satisfies Array<[string, Handler]>)('fails when the response is %s', async (_, handle) => {
     const tracker = await startTracker(handle);
     await expect(tracker.list('ada')).rejects.toMatchObject({ code: 'TRACKER_FAILED' });
   });

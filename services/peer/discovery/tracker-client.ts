@@ -1,4 +1,4 @@
-// The client of one tracker. Every request has a deadline and every answer a maximum size. The token is sent in a
+// The client of one tracker. Every request has a deadline and every response a maximum size. The token is sent in a
 // header and appears nowhere else.
 import { describeError } from '../../shared/errors.ts';
 import {
@@ -14,8 +14,8 @@ import type { KnownPeer } from './peer-book.ts';
 /** Deadline of one request in milliseconds: the longest that `rr` waits for a tracker. */
 const REQUEST_TIMEOUT_MS = 5_000;
 
-/** Maximum size of an answer in bytes: some thousand peers with all their addresses. */
-const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
+/** Maximum size of a response in bytes: some thousand peers with all their addresses. */
+const MAX_RESPONSE_BYTES = 16 * 1024 * 1024;
 
 /** What this device registers. */
 export interface Announcement {
@@ -41,11 +41,11 @@ export interface TrackerClient {
   list(userId: string, signal?: AbortSignal): Promise<PeerList>;
 }
 
-/** The tracker cannot be reached, refused the request, or sent an answer that cannot be read. */
+/** The tracker cannot be reached, refused the request, or sent a response that cannot be read. */
 export class TrackerError extends Error {
   override readonly name = 'TrackerError';
   readonly code = 'TRACKER_FAILED';
-  /** The HTTP status of the answer; absent when there was no answer. */
+  /** The HTTP status of the response; absent when there was no response. */
   readonly status: number | undefined;
 
   constructor(message: string, options: { status?: number; cause?: unknown } = {}) {
@@ -97,11 +97,11 @@ export function createTrackerClient({
     }
   }
 
-  function validate<T>(schema: Schema<T>, answer: unknown): T {
-    const result = schema.safeParse(answer);
+  function validate<T>(schema: Schema<T>, body: unknown): T {
+    const result = schema.safeParse(body);
     if (result.success) return result.data;
     throw new TrackerError(
-      `The answer of ${url} is not one of a rustory tracker. Check the URL in trackers.`,
+      `The response of ${url} is not one of a rustory tracker. Check the URL in trackers.`,
     );
   }
 
@@ -116,8 +116,8 @@ export function createTrackerClient({
     },
     async list(userId, signal) {
       const query = new URLSearchParams({ user_id: userId });
-      const answer = await request('GET', `/api/v1/peers?${query.toString()}`, undefined, signal);
-      const entries = validate(acceptedListSchema, answer).peers;
+      const body = await request('GET', `/api/v1/peers?${query.toString()}`, undefined, signal);
+      const entries = validate(acceptedListSchema, body).peers;
       const peers = entries.flatMap((entry) => readPeer(entry) ?? []);
       return { peers, skipped: entries.length - peers.length };
     },
@@ -147,7 +147,8 @@ async function readBody(response: Response): Promise<string> {
   let length = 0;
   for await (const chunk of response.body ?? []) {
     length += chunk.length;
-    if (length > MAX_ANSWER_BYTES) throw new Error(`The answer is larger than ${MAX_ANSWER_BYTES} bytes.`);
+    if (length > MAX_RESPONSE_BYTES)
+      throw new Error(`The response is larger than ${MAX_RESPONSE_BYTES} bytes.`);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');

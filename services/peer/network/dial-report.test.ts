@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import type { ProtectionOutcome } from '../../private-network/psk.ts';
 import {
@@ -7,6 +9,7 @@ import {
   formatAttempts,
   PROTECTION_OUTCOME,
   PROTECTION_START,
+  STAGES,
 } from './dial-report.ts';
 
 const ADDRESS = '/ip4/10.0.0.5/tcp/8845/p2p/12D3KooWSCufgHzV4fCwRijfH2k3abrpAJxTKxEvN1FDuRXA2U9x';
@@ -69,6 +72,14 @@ describe('explainFailure', () => {
     const error = new Error('the other side does not have the same swarm key');
     expect(explain({ error })).toMatchObject({ stage: 'tcp', reason: error.message });
   });
+});
+
+test('docs/peer.md lists the stages', () => {
+  const page = readFileSync(join(import.meta.dirname, '../../../docs/peer.md'), 'utf8').replaceAll(
+    /\s+/g,
+    ' ',
+  );
+  expect(page).toContain(STAGES.map((stage) => `\`${stage}\``).join(', '));
 });
 
 test('formatAttempts merges and counts equal attempts and leaves out the peer id', () => {

@@ -4,8 +4,9 @@ import type { ProtectionOutcome } from '../../private-network/psk.ts';
 import { describeError } from '../../shared/errors.ts';
 import { findRelayRefusal } from './relay-status.ts';
 
-/** The stages of an attempt to connect and sync. */
-export type Stage = 'tcp' | 'swarm key' | 'noise' | 'muxer' | 'reservation' | 'circuit' | 'protocol';
+/** The stages of an attempt to connect and sync, in their order; `docs/peer.md` lists them. */
+export const STAGES = ['tcp', 'swarm key', 'noise', 'muxer', 'reservation', 'circuit', 'protocol'] as const;
+export type Stage = (typeof STAGES)[number];
 
 /** A failed attempt to connect. */
 export interface DialAttempt {
@@ -25,7 +26,8 @@ export interface ProgressEvent {
 export const PROTECTION_START = 'rustory:protection-start';
 export const PROTECTION_OUTCOME = 'rustory:protection-outcome';
 
-const STAGES: Readonly<Record<string, Stage>> = {
+/** The stage that starts with an event. */
+const STAGE_OF_EVENT: Readonly<Record<string, Stage>> = {
   'tcp:open-connection': 'tcp',
   [PROTECTION_START]: 'swarm key',
   'upgrader:encrypt-outbound-connection': 'noise',
@@ -58,7 +60,7 @@ export function createDialProgress(): DialProgress {
     onProgress({ type, detail }) {
       if (type === PROTECTION_OUTCOME) progress.protection = detail as ProtectionOutcome;
       if (type === PROTECTION_START) progress.protection = undefined;
-      progress.stage = STAGES[type] ?? progress.stage;
+      progress.stage = STAGE_OF_EVENT[type] ?? progress.stage;
     },
   };
   return progress;

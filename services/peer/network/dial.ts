@@ -16,7 +16,7 @@ const RELAY_BACKOFF_MS = 30_000;
 /** Maximum relays remembered as failed; above it all are forgotten, which costs one attempt each. */
 const MAX_FAILED_RELAYS = 256;
 
-/** Rest of a circuit's lifetime below which it is not reused, in seconds: time for one answer. */
+/** Rest of a circuit's lifetime below which it is not reused, in seconds: time for one response. */
 const MIN_CIRCUIT_SECONDS = 30;
 
 /** Deadline of the ping of a relay after a circuit through it timed out, in milliseconds. */
@@ -152,7 +152,7 @@ export async function openRelay(
 
 /**
  * Aborts the connection to a relay that no longer answers (a laptop in another network), so that the next attempt
- * makes a new one. A connection with streams is kept, because their data may delay the answer.
+ * makes a new one. A connection with streams is kept, because their data may delay the response.
  */
 async function abortDeadRelay(libp2p: PeerLibp2p, relay: string): Promise<void> {
   const peerId = relayPeerId(relay);

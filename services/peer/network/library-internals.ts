@@ -33,7 +33,7 @@ export class LibraryMemberError extends Error {
 
 /**
  * The reservation store of a circuit transport. The library never dials a relay again in this process after one
- * failed dial or one answer without the hop protocol, and a relay that restarts causes both. The filter that holds
+ * failed dial or one response without the hop protocol, and a relay that restarts causes both. The filter that holds
  * these relays is replaced by one that is always empty.
  *
  * @throws LibraryMemberError

@@ -3,7 +3,7 @@ import { cleanUp } from '../../../testing/cleanup.ts';
 import {
   createTestPullDeps,
   makeEntries,
-  type PullAnswer,
+  type PullHandler,
   readEntries,
   startDevice,
   startPullServer,
@@ -19,8 +19,8 @@ const MAX_RESPONSE_BYTES = 64 * 1024;
 const TOO_LARGE = Buffer.alloc(MAX_RESPONSE_BYTES + 1, ' ');
 
 /** Pulls from a peer that answers in this way. */
-async function pullFrom(answer: PullAnswer, { limit = 100, idleTimeoutMs = 20_000 } = {}) {
-  const { target, limits } = await startPullServer(answer);
+async function pullFrom(handle: PullHandler, { limit = 100, idleTimeoutMs = 20_000 } = {}) {
+  const { target, limits } = await startPullServer(handle);
   const client = await startDevice();
   const retry = {
     attempts: 3,
@@ -34,12 +34,12 @@ async function pullFrom(answer: PullAnswer, { limit = 100, idleTimeoutMs = 20_00
 
 const history = makeEntries(300);
 
-const page: PullAnswer = async (stream, { cursor, limit }) => {
+const page: PullHandler = async (stream, { cursor, limit }) => {
   const entries = history.slice(cursor, cursor + limit).map(toWire);
   await writeJson(stream, { entries, next_cursor: entries.length === 0 ? null : cursor + entries.length });
 };
 
-const tooLarge: PullAnswer = async (stream) => writeAndClose(stream, TOO_LARGE, { idleTimeoutMs: 20_000 });
+const tooLarge: PullHandler = async (stream) => writeAndClose(stream, TOO_LARGE, { idleTimeoutMs: 20_000 });
 
 describe('a pull', () => {
   test('uses version 1.0.0 of the protocol when the peer has no other', async () => {
@@ -65,7 +65,7 @@ describe('a pull', () => {
     expect(limits).toHaveLength(3);
   });
 
-  test('halves its limit until the answer is small enough', async () => {
+  test('halves its limit until the response is small enough', async () => {
     const { report, limits } = await pullFrom(async (stream, request) =>
       request.limit <= 25 ? page(stream, request) : tooLarge(stream, request),
     );

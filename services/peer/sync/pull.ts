@@ -10,11 +10,11 @@ import type { DialAttempt } from '../network/dial-report.ts';
 import { backoffAfter, idleTimeoutAfter, isFinal, type RetryPolicy } from './retry.ts';
 import { MessageTooLargeError, readToEnd, type StreamOptions, writeAndClose } from './stream-io.ts';
 import {
-  decodeAnswer,
+  decodeResponse,
   encodeRequest,
   MAX_RESPONSE_BYTES,
   PULL_PROTOCOLS,
-  type PullAnswer,
+  type PullResponse,
   type PullRequest,
 } from './sync-protocol.ts';
 
@@ -154,13 +154,16 @@ async function tryPage(state: PullState, deps: PullDeps): Promise<boolean> {
   }
   const { cursor, limit, target } = state;
   const options = { idleTimeoutMs, signal: state.signal };
-  const { answer, bytes } = await request(state.dialed, { cursor, limit }, maxResponseBytes, options);
+  const { response, bytes } = await request(state.dialed, { cursor, limit }, maxResponseBytes, options);
   state.bytes += bytes;
   state.failures = 0;
-  if (answer.nextCursor === undefined) return false;
-  const { duplicates } = store.insert(answer.entries, { peerId: target.peerId, cursor: answer.nextCursor });
-  state.cursor = answer.nextCursor;
-  state.entries += answer.entries.length;
+  if (response.nextCursor === undefined) return false;
+  const { duplicates } = store.insert(response.entries, {
+    peerId: target.peerId,
+    cursor: response.nextCursor,
+  });
+  state.cursor = response.nextCursor;
+  state.entries += response.entries.length;
   state.duplicates += duplicates;
   return true;
 }
@@ -181,14 +184,14 @@ async function request(
   pullRequest: PullRequest,
   maxResponseBytes: number,
   options: StreamOptions,
-): Promise<{ readonly answer: PullAnswer; readonly bytes: number }> {
+): Promise<{ readonly response: PullResponse; readonly bytes: number }> {
   const stream = await connection.newStream([...PULL_PROTOCOLS], {
     signal: anySignal(options.signal, AbortSignal.timeout(options.idleTimeoutMs)),
     runOnLimitedConnection: true,
   });
   await writeAndClose(stream, await encodeRequest(stream.protocol, pullRequest), options);
   const message = await readToEnd(stream, maxResponseBytes, options);
-  return { answer: await decodeAnswer(stream.protocol, message, pullRequest), bytes: message.length };
+  return { response: await decodeResponse(stream.protocol, message, pullRequest), bytes: message.length };
 }
 
 /** Closes the connection, unless the peer is pulling over it. A circuit that is closed no longer counts at the relay. */

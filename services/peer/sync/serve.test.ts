@@ -13,7 +13,7 @@ import { toWire } from '../history/entry.ts';
 import { pull } from './pull.ts';
 import { servePulls } from './serve.ts';
 import { readToEnd, writeAndClose } from './stream-io.ts';
-import { decodeAnswer, MAX_RESPONSE_BYTES, PULL_PROTOCOLS } from './sync-protocol.ts';
+import { decodeResponse, MAX_RESPONSE_BYTES, PULL_PROTOCOLS } from './sync-protocol.ts';
 import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
 import {
   createTestLog,
@@ -50,7 +50,7 @@ async function requestPage(server: TestDevice, limit = 1000) {
   const stream = await openStream(server);
   const request = { cursor: 0, limit };
   await writeAndClose(stream, Buffer.from(JSON.stringify(request)), timeouts);
-  return decodeAnswer(PLAIN, await readToEnd(stream, MAX_RESPONSE_BYTES, timeouts), request);
+  return decodeResponse(PLAIN, await readToEnd(stream, MAX_RESPONSE_BYTES, timeouts), request);
 }
 
 const hasEnded = (stream: Stream) => (): boolean => stream.status !== 'open';
@@ -99,11 +99,11 @@ describe('a serving device', () => {
     for (const byte of Buffer.from(JSON.stringify({ ...request, padding: 'x'.repeat(2_000) })))
       stream.send(Uint8Array.of(byte));
     await stream.close();
-    const answer = await readToEnd(stream, MAX_RESPONSE_BYTES, timeouts);
-    expect((await decodeAnswer(PLAIN, answer, request)).entries).toHaveLength(3);
+    const message = await readToEnd(stream, MAX_RESPONSE_BYTES, timeouts);
+    expect((await decodeResponse(PLAIN, message, request)).entries).toHaveLength(3);
   });
 
-  test('aborts an answer that is not read, and its history can be written meanwhile', async () => {
+  test('aborts a response that is not read, and its history can be written meanwhile', async () => {
     const server = await startServer(300);
     server.store.insert(makeEntries(2_000, 'laptop', 4_000));
     const stream = await openStream(server);
@@ -115,7 +115,7 @@ describe('a serving device', () => {
     expect(server.store.summary().entries).toBe(2_010);
   });
 
-  test('limits the size of an answer', async () => {
+  test('limits the size of a response', async () => {
     const server = await startServer();
     server.store.insert(makeEntries(3_000, 'laptop', 4_000));
     const { entries, nextCursor } = await requestPage(server, 3_000);
@@ -180,7 +180,7 @@ describe('a device that supports only mplex', () => {
     await writeAndClose(stream, Buffer.from(JSON.stringify(request)), timeouts);
     const message = await readToEnd(stream, MAX_RESPONSE_BYTES, timeouts);
     expect(message.length).toBeGreaterThan(3_000_000);
-    expect((await decodeAnswer(PLAIN, message, request)).entries).toHaveLength(1_000);
+    expect((await decodeResponse(PLAIN, message, request)).entries).toHaveLength(1_000);
   });
 
   test('can be pulled from', async () => {

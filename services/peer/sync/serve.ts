@@ -1,5 +1,5 @@
-// Answers pulls. Each request reads one page of the store, so that a slow requester holds no transaction, and a
-// semaphore bounds how many answers are in memory.
+// Serves pulls. Each request reads one page of the store, so that a slow requester holds no transaction, and a
+// semaphore bounds how many responses are in memory.
 import type { Connection, Stream } from '@libp2p/interface';
 import { describeError, toError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/log.ts';
@@ -11,17 +11,17 @@ import { createSemaphore } from './semaphore.ts';
 import { readToEnd, writeAndClose } from './stream-io.ts';
 import {
   decodeRequest,
-  encodeAnswer,
+  encodeResponse,
   MAX_REQUEST_BYTES,
   PULL_PROTOCOLS,
   type PullRequest,
 } from './sync-protocol.ts';
 
-/** Target size of an answer in bytes of JSON. Requesters ask for the next page until one is empty. */
-const ANSWER_TARGET_BYTES = 4 * 1024 * 1024;
+/** Target size of a response in bytes of JSON. Requesters ask for the next page until one is empty. */
+const RESPONSE_TARGET_BYTES = 4 * 1024 * 1024;
 
 /**
- * Limits of concurrent pulls: 16 answers use at most 64 MiB. The queue timeout is shorter than the idle timeout of
+ * Limits of concurrent pulls: 16 responses use at most 64 MiB. The queue timeout is shorter than the idle timeout of
  * a requester. A queued request holds what its stream has received, at most 1 MiB.
  */
 const PULL_LIMITS = { maxPermits: 16, maxPermitsPerPeer: 4, maxQueued: 64, queueTimeoutMs: 10_000 };
@@ -41,7 +41,7 @@ export interface ServeDeps {
   readonly idleTimeoutMs?: number;
 }
 
-/** Starts to answer pulls. The function that it resolves to stops, and aborts answers in progress. */
+/** Starts to serve pulls. The function that it resolves to stops, and aborts responses in progress. */
 export async function servePulls(deps: ServeDeps): Promise<() => Promise<void>> {
   const { libp2p, store, log, nowMs, idleTimeoutMs = DEFAULT_IDLE_TIMEOUT_MS } = deps;
   const semaphore = createSemaphore(PULL_LIMITS);
@@ -56,7 +56,7 @@ export async function servePulls(deps: ServeDeps): Promise<() => Promise<void>> 
       return;
     }
     try {
-      await answer(stream, peer);
+      await respond(stream, peer);
     } catch (error) {
       stream.abort(toError(error));
       log.warn({ peer, error: describeError(error) }, 'pull failed');
@@ -65,15 +65,15 @@ export async function servePulls(deps: ServeDeps): Promise<() => Promise<void>> 
     }
   }
 
-  async function answer(stream: Stream, peer: string): Promise<void> {
+  async function respond(stream: Stream, peer: string): Promise<void> {
     const startedMs = nowMs();
     const deadline = anySignal(stopping.signal, AbortSignal.timeout(REQUEST_DEADLINE_MS));
     const message = await readToEnd(stream, MAX_REQUEST_BYTES, { idleTimeoutMs, signal: deadline });
     const request = await decodeRequest(stream.protocol, message);
-    const { entries, bytes } = await prepareAnswer(store, stream.protocol, request);
+    const { entries, bytes } = await prepareResponse(store, stream.protocol, request);
     await writeAndClose(stream, bytes, { idleTimeoutMs, signal: stopping.signal });
     const fields = { peer, entries, bytes: bytes.length, durationMs: Math.round(nowMs() - startedMs) };
-    // Devices pull at each interval; an empty answer is not worth a line.
+    // Devices pull at each interval; an empty response is not worth a line.
     log[entries > 0 ? 'info' : 'debug'](fields, 'pull served');
   }
 
@@ -89,13 +89,13 @@ export async function servePulls(deps: ServeDeps): Promise<() => Promise<void>> 
 }
 
 /** Returns only the bytes, so that the page is not kept in memory while a slow requester reads them. */
-async function prepareAnswer(
+async function prepareResponse(
   store: Store,
   protocol: string,
   request: PullRequest,
 ): Promise<{ readonly entries: number; readonly bytes: Uint8Array }> {
   const { entries, nextCursor } = readPage(store, request);
-  return { entries: entries.length, bytes: await encodeAnswer(protocol, entries, nextCursor) };
+  return { entries: entries.length, bytes: await encodeResponse(protocol, entries, nextCursor) };
 }
 
 function readPage(store: Store, { cursor, limit }: PullRequest) {
@@ -106,7 +106,7 @@ function readPage(store: Store, { cursor, limit }: PullRequest) {
     const json = JSON.stringify(toWire(entry));
     bytes += Buffer.byteLength(json) + 1;
     // The first entry is sent whatever its size; otherwise the requester could never get the entries after it.
-    if (entries.length > 0 && bytes > ANSWER_TARGET_BYTES) return false;
+    if (entries.length > 0 && bytes > RESPONSE_TARGET_BYTES) return false;
     entries.push(json);
     nextCursor = seq;
     return true;

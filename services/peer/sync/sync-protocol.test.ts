@@ -4,9 +4,9 @@ import { toWire } from '../history/entry.ts';
 import { MessageTooLargeError, StreamCutError } from './stream-io.ts';
 import {
   BadMessageError,
-  decodeAnswer,
+  decodeResponse,
   decodeRequest,
-  encodeAnswer,
+  encodeResponse,
   encodeRequest,
   MAX_LIMIT,
   MAX_REQUEST_BYTES,
@@ -28,16 +28,16 @@ describe.each([PLAIN, ZSTD])('version %s', (protocol) => {
     expect(await decodeRequest(protocol, await encodeRequest(protocol, request))).toEqual(request);
   });
 
-  test('encodes and decodes an answer and an empty answer', async () => {
+  test('encodes and decodes a response and an empty response', async () => {
     const entries = makeEntries(3);
-    const message = await encodeAnswer(
+    const message = await encodeResponse(
       protocol,
       entries.map((entry) => JSON.stringify(toWire(entry))),
       8,
     );
-    expect(await decodeAnswer(protocol, message, request)).toEqual({ entries, nextCursor: 8 });
-    const empty = await encodeAnswer(protocol, [], undefined);
-    expect(await decodeAnswer(protocol, empty, request)).toEqual({ entries: [], nextCursor: undefined });
+    expect(await decodeResponse(protocol, message, request)).toEqual({ entries, nextCursor: 8 });
+    const empty = await encodeResponse(protocol, [], undefined);
+    expect(await decodeResponse(protocol, empty, request)).toEqual({ entries: [], nextCursor: undefined });
   });
 
   test('decodes requests of rr: unknown fields, a null cursor, a limit above the maximum', async () => {
@@ -74,8 +74,8 @@ describe.each([PLAIN, ZSTD])('version %s', (protocol) => {
       JSON.stringify({ entries: makeEntries(101).map(toWire), next_cursor: 200 }),
     ],
     ['incomplete JSON', '{"entries":['],
-  ])('rejects an answer with %s', async (_, json) => {
-    await expect(decodeAnswer(protocol, pack(protocol, json), request)).rejects.toThrow(BadMessageError);
+  ])('rejects a response with %s', async (_, json) => {
+    await expect(decodeResponse(protocol, pack(protocol, json), request)).rejects.toThrow(BadMessageError);
   });
 
   test('reports the size and the limit of a message that is too large', async () => {
@@ -89,18 +89,20 @@ describe.each([PLAIN, ZSTD])('version %s', (protocol) => {
 describe('a compressed message', () => {
   test('that is incomplete fails with an error after which the request can be repeated', async () => {
     const message = zstdCompressSync(JSON.stringify({ entries: [], next_cursor: null, x: 'y'.repeat(1000) }));
-    await expect(decodeAnswer(ZSTD, message.subarray(0, -5), request)).rejects.toThrow(StreamCutError);
+    await expect(decodeResponse(ZSTD, message.subarray(0, -5), request)).rejects.toThrow(StreamCutError);
   });
 
   test('that is not compressed is rejected', async () => {
-    await expect(decodeAnswer(ZSTD, Buffer.from('{"entries":[]}'), request)).rejects.toThrow(BadMessageError);
+    await expect(decodeResponse(ZSTD, Buffer.from('{"entries":[]}'), request)).rejects.toThrow(
+      BadMessageError,
+    );
   });
 
   test('that decompresses to more than the limit is rejected at the limit', async () => {
     const bomb = zstdCompressSync(Buffer.alloc(MAX_RESPONSE_BYTES * 4 + 1));
     expect(bomb.length).toBeLessThan(100_000);
     const before = process.memoryUsage().rss;
-    await expect(decodeAnswer(ZSTD, bomb, request)).rejects.toThrow(MessageTooLargeError);
+    await expect(decodeResponse(ZSTD, bomb, request)).rejects.toThrow(MessageTooLargeError);
     expect(process.memoryUsage().rss - before).toBeLessThan(3 * MAX_RESPONSE_BYTES * 4);
   });
 
@@ -111,6 +113,6 @@ describe('a compressed message', () => {
     // The window descriptor of the frame header, set to the largest window.
     const withLargestWindow = Buffer.from(greedy);
     withLargestWindow[5] = 0xa8;
-    await expect(decodeAnswer(ZSTD, withLargestWindow, request)).rejects.toThrow(/too much memory/);
+    await expect(decodeResponse(ZSTD, withLargestWindow, request)).rejects.toThrow(/too much memory/);
   });
 });

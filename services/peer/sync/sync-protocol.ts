@@ -1,4 +1,4 @@
-// The pull protocol of `rr`: its two versions, their limits, and the encoding of requests and answers. Version 1.0.1 is
+// The pull protocol of `rr`: its two versions, their limits, and the encoding of requests and responses. Version 1.0.1 is
 // 1.0.0 with each message compressed by zstd.
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
@@ -19,7 +19,7 @@ export const MAX_RESPONSE_BYTES = 32 * 1024 * 1024;
 /** Maximum size of a decompressed message, as a multiple of the maximum on the wire. */
 const DECOMPRESSED_FACTOR = 4;
 
-/** Maximum entries of one answer; a larger `limit` is reduced to it, because reading more blocks the event loop. */
+/** Maximum entries of one response; a larger `limit` is reduced to it, because reading more blocks the event loop. */
 export const MAX_LIMIT = 10_000;
 
 /** The fastest level, as in `rr`: it already reduces shell history to a sixth. */
@@ -35,12 +35,12 @@ const compress = promisify(zlib.zstdCompress);
 const decompress = promisify(zlib.zstdDecompress);
 
 export interface PullRequest {
-  /** The answer holds entries after this `ingest_seq` of the responder; 0 for all. */
+  /** The response holds entries after this `ingest_seq` of the responder; 0 for all. */
   readonly cursor: number;
   readonly limit: number;
 }
 
-export interface PullAnswer {
+export interface PullResponse {
   readonly entries: readonly Entry[];
   /** The responder's `ingest_seq` of the last entry; `undefined` when the page is empty. */
   readonly nextCursor: number | undefined;
@@ -69,11 +69,11 @@ export async function decodeRequest(protocol: string, message: Uint8Array): Prom
 }
 
 /**
- * Encodes an answer. The entries are already JSON, because their size is needed while they are collected.
+ * Encodes a response. The entries are already JSON, because their size is needed while they are collected.
  *
  * @throws MessageTooLargeError
  */
-export async function encodeAnswer(
+export async function encodeResponse(
   protocol: string,
   entries: readonly string[],
   nextCursor: number | undefined,
@@ -83,11 +83,11 @@ export async function encodeAnswer(
 }
 
 /** @throws BadMessageError, BadEntryError, MessageTooLargeError, StreamCutError */
-export async function decodeAnswer(
+export async function decodeResponse(
   protocol: string,
   message: Uint8Array,
   request: PullRequest,
-): Promise<PullAnswer> {
+): Promise<PullResponse> {
   const { entries, next_cursor: nextCursor } = await decode(
     protocol,
     message,

@@ -71,7 +71,7 @@ describe('a pull through a relay', () => {
     expect(readEntries(client.store)).toEqual(entries);
   });
 
-  test('halves its limit until an answer fits into one circuit', async () => {
+  test('halves its limit until a response fits into one circuit', async () => {
     const relay = await startTestRelay({ circuitBytes: 128 * 1024 });
     const server = await startServingDevice([relay.address]);
     const client = await startDevice();

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import type { Entry } from '../history/entry.ts';
-import { decodeAnswer, decodeRequest, PULL_PROTOCOLS } from './sync-protocol.ts';
+import { decodeResponse, decodeRequest, PULL_PROTOCOLS } from './sync-protocol.ts';
 
 interface Message {
   readonly request: string;
@@ -24,7 +24,7 @@ describe.each(messages)('the messages of $program', (transcript) => {
   test.each(PULL_PROTOCOLS)('are decoded by %s', async (protocol) => {
     const recorded = transcript[protocol.split('/').at(-1) ?? ''];
     expect(await decodeRequest(protocol, Buffer.from(recorded?.request ?? '', 'hex'))).toEqual(request);
-    expect(await decodeAnswer(protocol, Buffer.from(recorded?.answer ?? '', 'hex'), request)).toEqual({
+    expect(await decodeResponse(protocol, Buffer.from(recorded?.answer ?? '', 'hex'), request)).toEqual({
       entries,
       nextCursor: entries.length,
     });
