@@ -69,72 +69,20 @@ export function startCommand(
   first: readonly [string, ...string[]],
   options: RunOptions = {},
 ): Running {
-  const { env = {}, args = [], cwd = ROOT, under = [], hasInput = false, onLine } = options;
-  const [command = '', ...rest] = [...under, ...first, ...args];
-  const child = spawn(command, rest, {
-    cwd,
-    env: { PATH: process.env['PATH'] ?? '', ...env },
-    stdio: [hasInput ? 'pipe' : 'ignore', 'pipe', 'pipe'],
-    detached: true,
-  }) as ChildProcessByStdio<Writable | null, Readable, Readable>;
-  const lines = { stdout: [] as string[], stderr: [] as string[] };
-  const logs: LogLine[] = [];
-  const waiting = new Set<() => void>();
-  const wake = (): void => {
-    for (const look of waiting) look();
-  };
-  let ended: number | NodeJS.Signals | undefined;
-  const exited = new Promise<number | NodeJS.Signals>((resolve) => {
-    child.once('close', (code, signal) => {
-      ended = code ?? signal ?? 'SIGKILL';
-      wake();
-      resolve(ended);
-    });
-    child.once('error', (error) => {
-      ended = NOT_FOUND_EXIT_CODE;
-      lines.stderr.push(error.message);
-      wake();
-      resolve(ended);
-    });
-  });
-  for (const stream of ['stdout', 'stderr'] as const) {
-    createInterface({ input: child[stream] }).on('line', (line) => {
-      if (lines[stream].push(line) > MAX_LINES) lines[stream].shift();
-      const log = parseLog(line);
-      if (log !== undefined && logs.push(log) > MAX_LINES) logs.shift();
-      onLine?.(line, stream);
-      wake();
-    });
-  }
-
+  const child = spawnChild(first, options);
+  const output = collectOutput(child, options.onLine);
+  const exited = watchExit(child, output);
   return {
     name,
     pid: child.pid ?? -1,
     exited,
-    stdout: () => lines.stdout.join('\n'),
-    stderr: () => lines.stderr.join('\n'),
-    logged: (msg) => logs.filter((line) => line.msg === msg),
-    async waitFor(msg, matches = () => true, timeoutMs = WAIT_TIMEOUT_MS) {
-      const found = Promise.withResolvers<LogLine>();
-      const fail = (reason: string): void =>
-        found.reject(new Error(`${reason}\n${lines.stderr.slice(-20).join('\n')}`));
-      const timer = setTimeout(() => fail(`${name} did not log "${msg}" within ${timeoutMs} ms.`), timeoutMs);
-      const look = (): void => {
-        const line = logs.find((candidate) => candidate.msg === msg && matches(candidate));
-        if (line !== undefined) found.resolve(line);
-        else if (ended !== undefined) fail(`${name} ended with ${ended} and did not log "${msg}".`);
-      };
-      waiting.add(look);
-      look();
-      try {
-        return await found.promise;
-      } finally {
-        clearTimeout(timer);
-        waiting.delete(look);
-      }
-    },
+    stdout: () => output.lines.stdout.join('\n'),
+    stderr: () => output.lines.stderr.join('\n'),
+    logged: (msg) => output.logs.filter((line) => line.msg === msg),
+    waitFor: async (msg, matches = () => true, timeoutMs = WAIT_TIMEOUT_MS) =>
+      waitForLog(name, output, msg, matches, timeoutMs),
     async stop() {
-      if (ended === undefined) child.kill('SIGTERM');
+      if (output.exit === undefined) child.kill('SIGTERM');
       const timer = setTimeout(() => child.kill('SIGKILL'), WAIT_TIMEOUT_MS);
       const code = await exited;
       clearTimeout(timer);
@@ -143,6 +91,90 @@ export function startCommand(
     kill: (signal) => void child.kill(signal),
     write: (line) => void child.stdin?.write(`${line}\n`),
   };
+}
+
+type Child = ChildProcessByStdio<Writable | null, Readable, Readable>;
+
+/** The output of a process so far. */
+interface Output {
+  readonly lines: { readonly stdout: string[]; readonly stderr: string[] };
+  readonly logs: LogLine[];
+  /** Called after each line, and after the end of the process. */
+  readonly listeners: Set<() => void>;
+  /** The exit code or the signal; `undefined` while the process runs. */
+  exit: number | NodeJS.Signals | undefined;
+}
+
+function spawnChild(first: readonly string[], options: RunOptions): Child {
+  const { env = {}, args = [], cwd = ROOT, under = [], hasInput = false } = options;
+  const [command = '', ...rest] = [...under, ...first, ...args];
+  return spawn(command, rest, {
+    cwd,
+    env: { PATH: process.env['PATH'] ?? '', ...env },
+    stdio: [hasInput ? 'pipe' : 'ignore', 'pipe', 'pipe'],
+    detached: true,
+  }) as Child;
+}
+
+function collectOutput(child: Child, onLine: RunOptions['onLine']): Output {
+  const output: Output = {
+    lines: { stdout: [], stderr: [] },
+    logs: [],
+    listeners: new Set(),
+    exit: undefined,
+  };
+  for (const stream of ['stdout', 'stderr'] as const) {
+    const lines = output.lines[stream];
+    createInterface({ input: child[stream] }).on('line', (line) => {
+      if (lines.push(line) > MAX_LINES) lines.shift();
+      const log = parseLog(line);
+      if (log !== undefined && output.logs.push(log) > MAX_LINES) output.logs.shift();
+      onLine?.(line, stream);
+      for (const listener of output.listeners) listener();
+    });
+  }
+  return output;
+}
+
+async function watchExit(child: Child, output: Output): Promise<number | NodeJS.Signals> {
+  return new Promise((resolve) => {
+    function end(exit: number | NodeJS.Signals): void {
+      output.exit = exit;
+      for (const listener of output.listeners) listener();
+      resolve(exit);
+    }
+    child.once('close', (code, signal) => end(code ?? signal ?? 'SIGKILL'));
+    child.once('error', (error) => {
+      output.lines.stderr.push(error.message);
+      end(NOT_FOUND_EXIT_CODE);
+    });
+  });
+}
+
+async function waitForLog(
+  name: string,
+  output: Output,
+  msg: string,
+  matches: (line: LogLine) => boolean,
+  timeoutMs: number,
+): Promise<LogLine> {
+  const found = Promise.withResolvers<LogLine>();
+  const fail = (reason: string): void =>
+    found.reject(new Error(`${reason}\n${output.lines.stderr.slice(-20).join('\n')}`));
+  const timer = setTimeout(() => fail(`${name} did not log "${msg}" within ${timeoutMs} ms.`), timeoutMs);
+  const look = (): void => {
+    const line = output.logs.find((candidate) => candidate.msg === msg && matches(candidate));
+    if (line !== undefined) found.resolve(line);
+    else if (output.exit !== undefined) fail(`${name} ended with ${output.exit} and did not log "${msg}".`);
+  };
+  output.listeners.add(look);
+  look();
+  try {
+    return await found.promise;
+  } finally {
+    clearTimeout(timer);
+    output.listeners.delete(look);
+  }
 }
 
 /** The result of a program that has ended. */

@@ -24,10 +24,10 @@ describe.each([createSodiumCipher(), createNobleCipher()])('$name', (cipher) => 
     cipher.keystream(key, nonce).xor(whole, plain);
     const cut = Buffer.from(plain);
     const stream = cipher.keystream(key, nonce);
-    for (let at = 0; at < cut.length;) {
-      const chunk = cut.subarray(at, at + randomInt(0, 3_000));
+    for (let offset = 0; offset < cut.length;) {
+      const chunk = cut.subarray(offset, offset + randomInt(0, 3_000));
       stream.xor(chunk, chunk);
-      at += chunk.length;
+      offset += chunk.length;
     }
     expect(cut.equals(whole)).toBe(true);
   });

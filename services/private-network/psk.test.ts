@@ -122,8 +122,8 @@ describe('a protected connection', () => {
       const received = [collect(a), collect(b)];
       const sent = [a, b].map((connection) => ({ connection, hash: createHash('sha256'), bytes: 0 }));
       for (const end of sent) {
-        for (let at = 0; at < 200; at += 1) {
-          const chunk = at === 0 ? GREETING : randomBytes(randomInt(1, 20_000));
+        for (let index = 0; index < 200; index += 1) {
+          const chunk = index === 0 ? GREETING : randomBytes(randomInt(1, 20_000));
           end.hash.update(chunk);
           end.bytes += chunk.length;
           await send(end.connection, chunk);
@@ -172,10 +172,10 @@ describe('a protected connection', () => {
     await send(a, GREETING);
     const before = process.memoryUsage.rss();
     let peak = before;
-    for (let at = 0; at < 16 * 1024; at += 1) {
+    for (let index = 0; index < 16 * 1024; index += 1) {
       hash.update(chunk);
       await send(a, chunk);
-      if (at % 256 === 0) peak = Math.max(peak, process.memoryUsage.rss());
+      if (index % 256 === 0) peak = Math.max(peak, process.memoryUsage.rss());
     }
     await until(() => received.bytes() === 16 * 1024 * chunk.length + GREETING.length, 'all arrived');
     expect(received.digest()).toBe(hash.digest('hex'));

@@ -73,7 +73,7 @@ describe.each([
 
     const total = 32 * MAX_STREAM_BUFFER_BYTES;
     let waits = 0;
-    for (let at = 0; at < total; at += chunk.length) {
+    for (let offset = 0; offset < total; offset += chunk.length) {
       sent.update(chunk);
       if (sender.send(chunk)) continue;
       waits += 1;
@@ -92,7 +92,7 @@ describe.each([
   test('leaves its connection usable when its reader resets it with many messages in flight', async () => {
     const { sender, receiver, accepted } = await openStream(muxers);
     // `sendData` sends each chunk in its own frame; `send` would join them.
-    for (let at = 0; at < 5_000; at += 1)
+    for (let index = 0; index < 5_000; index += 1)
       (sender as AbstractStream).sendData(new Uint8ArrayList(randomBytes(16)));
     receiver.abort(new Error('The reader is done.'));
     await until(() => sender.status !== 'open', 'the sender is reset');

@@ -1,4 +1,4 @@
-// What every program does before and after its work: `--help`, `--version`, unknown arguments, and the last error.
+// The command line of a service (`--help`, `--version`, unknown arguments), and how a program ends with an error.
 import manifest from '../../package.json' with { type: 'json' };
 import { ConfigError, describeError, EXIT_CONFIG, EXIT_FAILURE } from './errors.ts';
 import { quote, type Variable } from './variables.ts';
@@ -6,7 +6,7 @@ import { quote, type Variable } from './variables.ts';
 /** The version of this build. */
 export const VERSION: string = manifest.version;
 
-/** What a service says about itself. */
+/** A service, as its help describes it. */
 export interface Program {
   /** Such as `rustory-relay`. */
   readonly name: string;
@@ -41,7 +41,7 @@ export function exitIfAnswered(program: Program, args: readonly string[]): void 
 
 /**
  * Prints the error that ends a program and exits: with code 78 when the configuration cannot be used, otherwise 1.
- * The lines are plain text, not JSON, because the reader is whoever just started the program.
+ * The lines are plain text instead of JSON, because the user who started the program reads them.
  */
 export function exitWithError(name: string, error: unknown): never {
   if (error instanceof ConfigError) {
