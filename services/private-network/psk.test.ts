@@ -1,66 +1,27 @@
 import { createHash, randomBytes, randomInt } from 'node:crypto';
 import { connect } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import type { Connection, ConnectionProtector, MultiaddrConnection, Upgrader } from '@libp2p/interface';
-import { defaultLogger } from '@libp2p/logger';
+import type { ConnectionProtector } from '@libp2p/interface';
 import { preSharedKey } from '@libp2p/pnet';
-import { tcp } from '@libp2p/tcp';
-import { multiaddr } from '@multiformats/multiaddr';
+import { cleanUp } from '../../testing/cleanup.ts';
+import {
+  collect,
+  GREETING,
+  listen,
+  logger,
+  protectedPair,
+  send,
+} from '../../testing/protected-connections.ts';
 import { until } from '../../testing/wait.ts';
 import { type Cipher, createNobleCipher, createSodiumCipher } from './cipher.ts';
 import { formatSwarmKey, generateSwarmKey, type SwarmKey } from './key.ts';
 import { createProtector, type ProtectionOutcome } from './psk.ts';
 
-const GREETING = Buffer.from('\x13/multistream/1.0.0\n');
-const logger = defaultLogger();
 const sodium = createSodiumCipher();
 const noble = createNobleCipher();
 const key = generateSwarmKey();
 
-const closers: Array<() => Promise<void>> = [];
-afterEach(async () => {
-  for (const close of closers.splice(0)) await close();
-});
-
-/** A TCP listener that yields its connections before their protection. */
-async function listen(): Promise<{
-  port: number;
-  accepted: MultiaddrConnection[];
-  dial(): Promise<MultiaddrConnection>;
-}> {
-  const accepted: MultiaddrConnection[] = [];
-  const dialed: MultiaddrConnection[] = [];
-  const upgrader = {
-    upgradeInbound: async (connection: MultiaddrConnection) => void accepted.push(connection),
-    upgradeOutbound: async (connection: MultiaddrConnection) => {
-      dialed.push(connection);
-      return {} as Connection;
-    },
-  } as unknown as Upgrader;
-  const transport = tcp()({ logger });
-  const listener = transport.createListener({ upgrader });
-  await listener.listen(multiaddr('/ip4/127.0.0.1/tcp/0'));
-  closers.push(async () => {
-    for (const connection of [...accepted, ...dialed]) connection.abort(new Error('the test is over'));
-    await listener.close();
-  });
-  const port = Number(listener.getAddrs()[0]?.getComponents()[1]?.value);
-  return {
-    port,
-    accepted,
-    async dial() {
-      await transport.dial(multiaddr(`/ip4/127.0.0.1/tcp/${port}`), {
-        upgrader,
-        // Node destroys a socket when its signal aborts, also after it has connected.
-        signal: new AbortController().signal,
-      });
-      await until(() => accepted.length === dialed.length, 'the connection was accepted');
-      const connection = dialed.at(-1);
-      if (connection === undefined) throw new Error('no connection');
-      return connection;
-    },
-  };
-}
+afterEach(cleanUp);
 
 function ours(
   cipher: Cipher,
@@ -72,40 +33,6 @@ function ours(
 
 function stock(): ConnectionProtector {
   return preSharedKey({ psk: Buffer.from(formatSwarmKey(key).trimEnd()) })();
-}
-
-/** Both ends of one TCP connection, each with its own protector. */
-async function protectedPair(
-  dialer: ConnectionProtector,
-  listener: ConnectionProtector,
-): Promise<[MultiaddrConnection, MultiaddrConnection]> {
-  const { accepted, dial } = await listen();
-  const raw = await dial();
-  const other = accepted.at(-1);
-  if (other === undefined) throw new Error('not accepted');
-  const [a, b] = await Promise.all([dialer.protect(raw), listener.protect(other)]);
-  return [a as MultiaddrConnection, b as MultiaddrConnection];
-}
-
-async function send(connection: MultiaddrConnection, data: Uint8Array): Promise<void> {
-  if (connection.send(data)) return;
-  await new Promise<void>((resolve, reject) => {
-    connection.addEventListener('drain', () => resolve(), { once: true });
-    connection.addEventListener('close', () => reject(new Error('closed')), { once: true });
-  });
-}
-
-function collect(connection: MultiaddrConnection): { bytes(): number; digest(): string; buffer(): Buffer } {
-  const hash = createHash('sha256');
-  const kept: Buffer[] = [];
-  let bytes = 0;
-  connection.addEventListener('message', ({ data }) => {
-    const chunk = data.subarray();
-    hash.update(chunk);
-    if (bytes < 1024 * 1024) kept.push(Buffer.from(chunk));
-    bytes += chunk.length;
-  });
-  return { bytes: () => bytes, digest: () => hash.copy().digest('hex'), buffer: () => Buffer.concat(kept) };
 }
 
 describe('a protected connection', () => {
@@ -163,25 +90,6 @@ describe('a protected connection', () => {
     b.resume();
     await until(() => received.bytes() === sent, 'the rest arrived');
   });
-
-  test('carries 1 GiB with flat memory', async () => {
-    const [a, b] = await protectedPair(ours(sodium), ours(sodium));
-    const received = collect(b);
-    const chunk = randomBytes(64 * 1024);
-    const hash = createHash('sha256').update(GREETING);
-    await send(a, GREETING);
-    const before = process.memoryUsage.rss();
-    let peak = before;
-    for (let index = 0; index < 16 * 1024; index += 1) {
-      hash.update(chunk);
-      await send(a, chunk);
-      if (index % 256 === 0) peak = Math.max(peak, process.memoryUsage.rss());
-    }
-    await until(() => received.bytes() === 16 * 1024 * chunk.length + GREETING.length, 'all arrived');
-    expect(received.digest()).toBe(hash.digest('hex'));
-    // Far below the 1,024 MiB that were sent; the rest is garbage that has not been collected yet.
-    expect((peak - before) / 1024 / 1024).toBeLessThan(256);
-  }, 120_000);
 });
 
 describe('a connection without the same swarm key', () => {
