@@ -1,4 +1,4 @@
-// Peer ids for tests: valid Ed25519 ids whose keys nobody holds.
+// Peer ids for tests: valid Ed25519 ids without private keys.
 import { randomBytes } from 'node:crypto';
 import { base58btc } from 'multiformats/bases/base58';
 

@@ -1,5 +1,5 @@
 // Every refusal the tracker answers with: its stable code, status and title (RFC 9457). Texts may change, codes not.
-import type { Problem } from '../shared/contract.ts';
+import { MAX_ADDRS, MAX_BODY_BYTES, type Problem } from '../shared/contract.ts';
 
 interface ProblemKind {
   readonly status: number;
@@ -8,19 +8,37 @@ interface ProblemKind {
   readonly doc: string;
 }
 
-const UNKNOWN_CLIENT = 'The client is not `rr`, or a newer version of it; log at `debug` to see the paths.';
+function unknownClient(mistake: string): string {
+  return `${mistake}: the client is not \`rr\`, or a newer version of it; log at \`debug\` to see the paths.`;
+}
 
 export const PROBLEMS = {
-  invalid_json: { status: 400, title: 'The body is not JSON', doc: UNKNOWN_CLIENT },
+  invalid_json: { status: 400, title: 'The body is not JSON', doc: unknownClient('A body is not JSON') },
   invalid_request: {
     status: 400,
     title: 'The request does not match the API description',
-    doc: UNKNOWN_CLIENT,
+    doc: unknownClient('A body or a query does not match the API'),
   },
-  invalid_peer_id: { status: 400, title: 'peer_id is not a libp2p peer id', doc: UNKNOWN_CLIENT },
-  invalid_address: { status: 400, title: 'An address is not a multiaddr', doc: UNKNOWN_CLIENT },
-  foreign_address: { status: 400, title: 'An address belongs to another peer', doc: UNKNOWN_CLIENT },
-  too_many_addresses: { status: 400, title: 'Too many addresses', doc: UNKNOWN_CLIENT },
+  invalid_peer_id: {
+    status: 400,
+    title: 'peer_id is not a libp2p peer id',
+    doc: unknownClient('A body has a peer id that is not one of libp2p'),
+  },
+  invalid_address: {
+    status: 400,
+    title: 'An address is not a multiaddr',
+    doc: unknownClient('A registration has an address that is not a multiaddr, or a too long one'),
+  },
+  foreign_address: {
+    status: 400,
+    title: 'An address belongs to another peer',
+    doc: unknownClient('A registration has an address that ends at another peer'),
+  },
+  too_many_addresses: {
+    status: 400,
+    title: 'Too many addresses',
+    doc: unknownClient(`A registration has more than ${MAX_ADDRS} addresses`),
+  },
   unauthorized: {
     status: 401,
     title: 'A valid token is required',
@@ -31,10 +49,22 @@ export const PROBLEMS = {
     title: 'The token does not permit this',
     doc: 'A token that is bound to a user or read-only was used for something else: change its line in `TRACKER_TOKENS_FILE`.',
   },
-  not_found: { status: 404, title: 'The path does not exist', doc: UNKNOWN_CLIENT },
-  method_not_allowed: { status: 405, title: 'The path does not support this method', doc: UNKNOWN_CLIENT },
-  body_too_large: { status: 413, title: 'The body is too large', doc: UNKNOWN_CLIENT },
-  unsupported_media_type: { status: 415, title: 'The body must be application/json', doc: UNKNOWN_CLIENT },
+  not_found: { status: 404, title: 'The path does not exist', doc: unknownClient('A path does not exist') },
+  method_not_allowed: {
+    status: 405,
+    title: 'The path does not support this method',
+    doc: unknownClient('A path was requested with another method'),
+  },
+  body_too_large: {
+    status: 413,
+    title: 'The body is too large',
+    doc: unknownClient(`A body is larger than ${MAX_BODY_BYTES} bytes`),
+  },
+  unsupported_media_type: {
+    status: 415,
+    title: 'The body must be application/json',
+    doc: unknownClient('A body is not declared as JSON'),
+  },
   too_many_peers: {
     status: 429,
     title: 'The maximum number of peers is registered',
