@@ -49,11 +49,15 @@ export const PROBLEMS = {
     title: 'The token does not permit this',
     doc: 'A token that is bound to a user or read-only was used for something else: change its line in `TRACKER_TOKENS_FILE`.',
   },
-  not_found: { status: 404, title: 'The path does not exist', doc: unknownClient('A path does not exist') },
+  not_found: {
+    status: 404,
+    title: 'The path does not exist',
+    doc: unknownClient('A request has a path that does not exist'),
+  },
   method_not_allowed: {
     status: 405,
     title: 'The path does not support this method',
-    doc: unknownClient('A path was requested with another method'),
+    doc: unknownClient('A request has a method that its path does not support'),
   },
   body_too_large: {
     status: 413,
