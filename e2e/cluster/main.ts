@@ -54,7 +54,7 @@ async function checkNetwork(options: Options, runs: (scenario: Scenario) => bool
 
 try {
   const options = readOptions(process.argv.slice(2));
-  if (options === 'help') process.stdout.write(HELP);
+  if (options.help) process.stdout.write(HELP);
   else {
     await checks.check('the run is complete', async () => main(options));
     process.exitCode = checks.finish();

@@ -16,6 +16,8 @@ export interface Options {
   readonly case: string | undefined;
   /** Builds the images and exits. */
   readonly build: boolean;
+  /** Prints the help and exits. */
+  readonly help: boolean;
 }
 
 export const SCENARIOS = ['installs', 'outside', 'upgrade', 'crash', 'leftovers'] as const;
@@ -44,7 +46,7 @@ The last line is "N passed, N failed". The exit code is 0 if no check failed, 1 
 `;
 
 /** @throws Error if an argument is not valid */
-export function readOptions(args: readonly string[]): Options | 'help' {
+export function readOptions(args: readonly string[]): Options {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -58,7 +60,7 @@ export function readOptions(args: readonly string[]): Options | 'help' {
       help: { type: 'boolean', default: false },
     },
   });
-  if (values.help) return 'help';
+
   const only = values.only.split(',').filter((name) => name !== '');
   const unknown = only.filter((name) => !SCENARIOS.some((scenario) => scenario === name));
   if (unknown.length > 0)
@@ -76,5 +78,6 @@ export function readOptions(args: readonly string[]): Options | 'help' {
     only,
     case: values.case,
     build: values.build,
+    help: values.help,
   };
 }

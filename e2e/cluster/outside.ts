@@ -16,10 +16,11 @@ export async function checkOutside(checks: Checks, network: ClusterNetwork): Pro
     'a device outside registers through the Ingress host, and is refused without a valid token',
     async () => {
       // The Ingress controller applies the new route after a few seconds.
-      await until(async () => (await register(network, 'outside')) === undefined, 'a device registers');
-      const refused = await register({ ...network, token: 'another' }, 'outside');
-      if (refused?.startsWith('401') !== true)
-        throw new Error(`Without a valid token the result is: ${refused ?? 'registered'}.`);
+      await until(async () => (await register(network, 'outside')).ok, 'a device registers');
+      const result = await register({ ...network, token: 'another' }, 'outside');
+      if (result.ok) throw new Error('The tracker accepted a registration with an invalid token.');
+      if (!result.reason.startsWith('401'))
+        throw new Error(`The status for an invalid token is not 401: ${result.reason}.`);
       return network.tracker.url;
     },
   );

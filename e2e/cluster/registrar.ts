@@ -1,6 +1,7 @@
 // Registers in a loop, with retries like a device.
 import { setTimeout as pause } from 'node:timers/promises';
 import { describeError } from '../../services/shared/errors.ts';
+import { refused, type Result } from '../../services/shared/result.ts';
 import type { ClusterNetwork } from './network.ts';
 
 const INTERVAL_MS = 50;
@@ -15,11 +16,11 @@ export interface Registrar {
   stop(): Promise<{ registered: number; retried: number; failed: string[] }>;
 }
 
-/** Sends one registration. Returns the reason if it failed, otherwise `undefined`. */
+/** Sends one registration. A refusal has the status and the body, or the error of the request, as the reason. */
 export async function register(
   { tracker, token }: Pick<ClusterNetwork, 'tracker' | 'token'>,
   userId: string,
-): Promise<string | undefined> {
+): Promise<Result<object, string>> {
   const body = { peer_id: PEER, addrs: ['/ip4/192.0.2.1/tcp/4001'], meta: { user_id: userId } };
   try {
     const response = await fetch(`${tracker.url}/api/v1/peers/register`, {
@@ -29,9 +30,9 @@ export async function register(
       signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
     });
     const text = await response.text();
-    return response.status === 200 ? undefined : `${response.status} ${text.slice(0, 200)}`;
+    return response.status === 200 ? { ok: true } : refused(`${response.status} ${text.slice(0, 200)}`);
   } catch (error) {
-    return describeError(error);
+    return refused(describeError(error));
   }
 }
 
@@ -39,17 +40,18 @@ export function startRegistrar(network: ClusterNetwork): Registrar {
   const count = { registered: 0, retried: 0, failed: [] as string[] };
   const stopping = new AbortController();
   const registerOnce = async (): Promise<void> => {
-    let problem: string | undefined;
+    let reason = '';
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
-      problem = await register(network, 'registrar');
-      if (problem === undefined) {
+      const result = await register(network, 'registrar');
+      if (result.ok) {
         count.registered += 1;
         return;
       }
+      reason = result.reason;
       if (attempt === 1) count.retried += 1;
       await pause(RETRY_DELAY_MS);
     }
-    count.failed.push(problem ?? '');
+    count.failed.push(reason);
   };
   const running = (async () => {
     while (!stopping.signal.aborted) {

@@ -83,7 +83,7 @@ export async function checkCrash(checks: Checks, network: ClusterNetwork, fleet:
           `--selector=${selector}`,
           '--timeout=120s',
         );
-        await until(async () => (await register(network, 'crash')) === undefined, 'a device registers again');
+        await until(async () => (await register(network, 'crash')).ok, 'a device registers again');
         const { registered, retried, failed } = await registrar.stop();
         return `${rows} rows; ${registered} registrations, ${retried} with more than one attempt, ${failed.length} failed`;
       },
