@@ -97,7 +97,7 @@ export function createCell(network: Network, program: Program, muxer: Muxer): Ce
       const result = await withinDeadline(
         STEP_TIMEOUT_MS,
         finished(process),
-        `${process.name} ${args[0]} did not exit`,
+        `${process.name} ${args[0]} did not exit within ${STEP_TIMEOUT_MS} ms.`,
       );
       const lines = `${result.stdout}\n${result.stderr}`.split('\n').filter((line) => line.startsWith('{"'));
       return { ...result, lines: lines.map((line) => JSON.parse(line) as LogLine) };

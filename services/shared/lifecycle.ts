@@ -67,7 +67,8 @@ export function createLifecycle(components: readonly Component[], options: Lifec
     let failures = 0;
     for (const component of started.splice(0).toReversed()) {
       try {
-        await withinDeadline(deadlineMs, component.stop(), `The ${component.name} did not stop`);
+        const lateMessage = `The ${component.name} did not stop within ${deadlineMs} ms.`;
+        await withinDeadline(deadlineMs, component.stop(), lateMessage);
       } catch (error) {
         failures += 1;
         log.error({ component: component.name, error: describeError(error) }, 'stop failed');
@@ -81,7 +82,8 @@ export function createLifecycle(components: readonly Component[], options: Lifec
       for (const component of components) {
         try {
           started.push(component);
-          await withinDeadline(deadlineMs, component.start(), `The ${component.name} did not start`);
+          const lateMessage = `The ${component.name} did not start within ${deadlineMs} ms.`;
+          await withinDeadline(deadlineMs, component.start(), lateMessage);
         } catch (error) {
           await stopStarted();
           throw error instanceof ConfigError

@@ -35,25 +35,25 @@ function countTimers(): number {
 
 describe('withinDeadline', () => {
   test('returns the result of work that ends in time', async () => {
-    await expect(withinDeadline(60_000, Promise.resolve(7), 'The work did not end')).resolves.toBe(7);
+    await expect(withinDeadline(60_000, Promise.resolve(7), 'The work did not end.')).resolves.toBe(7);
   });
 
   test('rejects with the error of work that fails in time', async () => {
     const failure = new Error('no');
-    await expect(withinDeadline(60_000, Promise.reject(failure), 'The work did not end')).rejects.toBe(
+    await expect(withinDeadline(60_000, Promise.reject(failure), 'The work did not end.')).rejects.toBe(
       failure,
     );
   });
 
-  test('rejects with the message and the time when the work is late', async () => {
-    await expect(withinDeadline(1, new Promise(() => {}), 'The work did not end')).rejects.toThrow(
-      'The work did not end within 1 ms.',
+  test('rejects with the message when the work is late', async () => {
+    await expect(withinDeadline(1, new Promise(() => {}), 'The work did not end.')).rejects.toThrow(
+      'The work did not end.',
     );
   });
 
   test('leaves no timer behind', async () => {
     const before = countTimers();
-    await withinDeadline(60_000, Promise.resolve(), 'The work did not end');
+    await withinDeadline(60_000, Promise.resolve(), 'The work did not end.');
     expect(countTimers()).toBe(before);
   });
 });

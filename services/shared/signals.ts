@@ -16,11 +16,11 @@ export function anySignal(...signals: ReadonlyArray<AbortSignal | undefined>): A
 /**
  * Waits for work, at most `timeoutMs` milliseconds. The work itself goes on: this bounds only the wait.
  *
- * @throws Error with the message and the time when the work is late; whatever the work throws otherwise.
+ * @throws Error with the message, a whole sentence, when the work is late; otherwise what the work throws
  */
 export async function withinDeadline<T>(timeoutMs: number, work: Promise<T>, message: string): Promise<T> {
   const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new Error(`${message} within ${timeoutMs} ms.`)), timeoutMs);
+  const timer = setTimeout(() => late.reject(new Error(message)), timeoutMs);
   try {
     return await Promise.race([work, late.promise]);
   } finally {
