@@ -12,8 +12,7 @@ import {
   Status,
   StopMessage,
 } from '../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
-import { WAIT_TIMEOUT_MS } from '../scripts/deadlines.ts';
-import { until } from './wait.ts';
+import { deadlineSignal, until } from './wait.ts';
 import { loadCipher } from '../services/private-network/cipher.ts';
 import type { SwarmKey } from '../services/private-network/key.ts';
 import { createTransportStack } from '../services/private-network/transport-stack.ts';
@@ -55,7 +54,7 @@ export async function startDevice(key: SwarmKey, relay?: RelayAddress): Promise<
 
 /** Requests a reservation and returns the status of the answer. */
 export async function reserve(device: Libp2p, relay: RelayAddress): Promise<string | undefined> {
-  const signal = AbortSignal.timeout(WAIT_TIMEOUT_MS);
+  const signal = deadlineSignal();
   const stream = await device.dialProtocol(multiaddr(relay.address), HOP, { signal });
   const messages = pbStream(stream).pb(HopMessage);
   await messages.write({ type: HopMessage.Type.RESERVE }, { signal });
@@ -73,13 +72,13 @@ export async function dialThrough(
 ): Promise<Stream> {
   const peerId = typeof to === 'string' ? to : to.peerId.toString();
   const address = multiaddr(`${relay.address.toString()}/p2p-circuit/p2p/${peerId}`);
-  const signal = AbortSignal.timeout(WAIT_TIMEOUT_MS);
+  const signal = deadlineSignal();
   return from.dialProtocol(address, protocol, { signal, runOnLimitedConnection: true });
 }
 
 /** Opens a circuit without a connection inside it: a stream of bytes to the target. */
 export async function openBareCircuit(relay: RelayAddress, from: Libp2p, to: Libp2p): Promise<Stream> {
-  const signal = AbortSignal.timeout(WAIT_TIMEOUT_MS);
+  const signal = deadlineSignal();
   const stream = await from.dialProtocol(multiaddr(relay.address), HOP, { signal, maxOutboundStreams: 1024 });
   const messages = pbStream(stream).pb(HopMessage);
   const peer = { id: to.peerId.toMultihash().bytes, addrs: [] };

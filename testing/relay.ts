@@ -13,7 +13,8 @@ import { HopMessage } from '../node_modules/@libp2p/circuit-relay-v2/dist/src/pb
 import { createLogger } from '../services/shared/log.ts';
 import { onCleanup } from './cleanup.ts';
 import { relayConfig, type RelayOverrides, swarmKey } from './relay-config.ts';
-import { until } from './wait.ts';
+import type { RelayAddress } from './load-devices.ts';
+import { deadlineSignal, until } from './wait.ts';
 import { loadCipher } from '../services/private-network/cipher.ts';
 import type { SwarmKey } from '../services/private-network/key.ts';
 import { createMuxers } from '../services/private-network/muxers.ts';
@@ -41,7 +42,7 @@ export async function startRelay(overrides: RelayOverrides = {}) {
   onCleanup(node.stop);
   await node.start();
   const [address] = node.addresses();
-  if (address === undefined) throw new Error('the relay has no address');
+  if (address === undefined) throw new Error('The relay has no address.');
   return {
     ...node,
     address,
@@ -58,9 +59,9 @@ export async function startRelay(overrides: RelayOverrides = {}) {
 
 export type Relay = Awaited<ReturnType<typeof startRelay>>;
 
-/** A device with the stock client of circuit-relay-v2; `on` makes it reserve there. */
+/** A device with the stock client of circuit-relay-v2. With `relay` it has a reservation there. */
 export async function startPeer(
-  on?: Pick<Relay, 'address'>,
+  relay?: RelayAddress,
   options: {
     key?: SwarmKey;
     muxers?: Array<() => StreamMuxerFactory>;
@@ -82,7 +83,7 @@ export async function startPeer(
     addresses: {
       listen: [
         ...(options.listen ?? []),
-        ...(on === undefined ? [] : [`${on.address.toString()}/p2p-circuit`]),
+        ...(relay === undefined ? [] : [`${relay.address.toString()}/p2p-circuit`]),
       ],
     },
     services: { identify: identify() },
@@ -103,23 +104,26 @@ export async function startPeer(
   );
   await node.start();
   onCleanup(async () => node.stop());
-  if (on !== undefined) await until(() => circuitAddress(node) !== undefined, 'the peer has reserved');
+  if (relay !== undefined)
+    await until(() => circuitAddress(node) !== undefined, 'the peer has a reservation');
   return node;
 }
 
+/** The node's address through the relay where it has a reservation. */
 export function circuitAddress(node: Libp2p): Multiaddr | undefined {
   return node.getMultiaddrs().find((address) => address.toString().includes('/p2p-circuit/'));
 }
 
-export async function dialEcho(from: Libp2p, relay: Pick<Relay, 'address'>, to: Libp2p): Promise<Stream> {
+/** Opens a stream through the relay to the echo protocol of a peer. */
+export async function dialEcho(from: Libp2p, relay: RelayAddress, to: Libp2p): Promise<Stream> {
   const address = multiaddr(`${relay.address.toString()}/p2p-circuit/p2p/${to.peerId.toString()}`);
   return from.dialProtocol(address, ECHO, {
     runOnLimitedConnection: true,
-    signal: AbortSignal.timeout(10_000),
+    signal: deadlineSignal(),
   });
 }
 
-/** Sends bytes and closes the writing side; answers the digests of what went and what came back. */
+/** Sends bytes and closes the stream for writing; returns the digests of the bytes sent and received. */
 export async function exchange(
   stream: Stream,
   bytes: number,
@@ -136,9 +140,9 @@ export async function exchange(
     stream.addEventListener('close', ({ error }) => error && reject(error));
   });
   ended.catch(() => {});
-  for (let at = 0; at < bytes;) {
-    const chunk = randomBytes(Math.min(60_000, bytes - at));
-    at += chunk.length;
+  for (let offset = 0; offset < bytes;) {
+    const chunk = randomBytes(Math.min(60_000, bytes - offset));
+    offset += chunk.length;
     sent.update(chunk);
     if (stream.send(chunk)) continue;
     await Promise.race([
@@ -156,17 +160,21 @@ export async function exchange(
 /** One exchange of raw hop messages, with the codec of the stock implementation. */
 export async function hop(
   peer: Libp2p,
-  relay: Pick<Relay, 'address'>,
+  relay: RelayAddress,
   request: Parameters<typeof HopMessage.encode>[0],
 ) {
-  const stream = await peer.dialProtocol(relay.address, HOP_PROTOCOL, { runOnLimitedConnection: true });
+  const stream = await peer.dialProtocol(multiaddr(relay.address), HOP_PROTOCOL, {
+    runOnLimitedConnection: true,
+  });
   const messages = pbStream(stream).pb(HopMessage);
-  const signal = AbortSignal.timeout(10_000);
+  const signal = deadlineSignal();
   await messages.write(request, { signal });
   return messages.read({ signal });
 }
 
+/** A RESERVE request. */
 export const RESERVE = { type: HopMessage.Type.RESERVE };
+/** A CONNECT request. */
 export const connectTo = (target: Libp2p) => ({
   type: HopMessage.Type.CONNECT,
   peer: { id: target.peerId.toMultihash().bytes, addrs: [] },

@@ -19,3 +19,8 @@ export async function until(
     });
   }
 }
+
+/** A signal that aborts a call after the default deadline. */
+export function deadlineSignal(): AbortSignal {
+  return AbortSignal.timeout(WAIT_TIMEOUT_MS);
+}

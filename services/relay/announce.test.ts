@@ -12,7 +12,7 @@ import {
 const ID = '12D3KooWELzvKbV8GLT55WFrpFSBr7E8Gpk8oaQcFozUFwASJRak';
 const OTHER = '12D3KooWKWHD6t3VoBYoUUZiJM7Aby7hszvcVQ1LRtFxf8kR8UaT';
 
-describe('an address to announce', () => {
+describe('an announced address', () => {
   test.each([
     '/ip4/203.0.113.7/tcp/4001',
     '/ip6/2001:db8::7/tcp/4001',
@@ -20,9 +20,9 @@ describe('an address to announce', () => {
     '/dns6/relay.example.org/tcp/4001',
     '/dns/relay.example.org/tcp/4001',
     `/ip4/203.0.113.7/tcp/4001/p2p/${ID}`,
-    // The operator may know better than we do: a grid on one machine announces exactly this.
+    // A network on one machine announces this.
     '/ip4/127.0.0.1/tcp/4001',
-  ])('%s is taken as it is', (text) => expect(parseAnnounced(text).toString()).toBe(text));
+  ])('%s is accepted unchanged', (text) => expect(parseAnnounced(text).toString()).toBe(text));
 
   test.each([
     ['relay.example.org:4001', 'is not a multiaddr'],
@@ -33,9 +33,9 @@ describe('an address to announce', () => {
     ['/ip4/0.0.0.0/tcp/4001', 'unspecified address'],
     ['/ip6/::/tcp/4001', 'unspecified address'],
     [`/ip4/203.0.113.7/tcp/4001/p2p/${OTHER}/p2p-circuit`, 'a circuit through another relay'],
-  ])('%s is refused', (text, reason) => expect(() => parseAnnounced(text)).toThrow(reason));
+  ])('%s is rejected', (text, reason) => expect(() => parseAnnounced(text)).toThrow(reason));
 
-  test('may end in the peer id of the relay, not in another one', () => {
+  test('may end in the peer id of the relay, but not in another one', () => {
     expect(namesOtherPeer(multiaddr('/ip4/203.0.113.7/tcp/4001'), ID)).toBe(false);
     expect(namesOtherPeer(multiaddr(`/ip4/203.0.113.7/tcp/4001/p2p/${ID}`), ID)).toBe(false);
     expect(namesOtherPeer(multiaddr(`/ip4/203.0.113.7/tcp/4001/p2p/${OTHER}`), ID)).toBe(true);
@@ -43,11 +43,11 @@ describe('an address to announce', () => {
 });
 
 test.each(['/dns4/relay.example.org/tcp/4001', '/ip4/0.0.0.0', '/ip4/0.0.0.0/udp/4001', '4001'])(
-  '%s is no address to listen on',
+  '%s is not a listen address',
   (text) => expect(() => parseListen(text)).toThrow(/is not (a multiaddr|an IP address and a TCP port)/),
 );
 
-test('a relay that was told no address announces those that another device can dial', () => {
+test('by default the relay announces the listen addresses that other devices can dial', () => {
   const found = [
     '/ip4/127.0.0.1/tcp/1',
     '/ip4/192.168.1.7/tcp/1',
@@ -62,7 +62,7 @@ test('a relay that was told no address announces those that another device can d
   ]);
 });
 
-describe('a template for an address', () => {
+describe('a template of an address', () => {
   const placeholders = { ordinal: '2', podName: 'my-relay-2', podIP: '10.0.0.7', hostIP: undefined };
 
   test.each([
@@ -73,7 +73,7 @@ describe('a template for an address', () => {
     expect(expandAnnounced(template, placeholders).toString()).toBe(address);
   });
 
-  test('that names what is not known is refused with what to set', () => {
+  test('with an unknown placeholder or one without a value is rejected', () => {
     expect(() => expandAnnounced('/ip4/{hostIP}/tcp/4001', placeholders)).toThrow('set RELAY_HOST_IP');
     expect(() => expandAnnounced('/ip4/{nodeIP}/tcp/4001', placeholders)).toThrow(
       'known placeholders are {ordinal}, {podName}, {podIP}, {hostIP}',
@@ -86,5 +86,5 @@ describe('a template for an address', () => {
     ['my-relay', undefined],
     ['my-7-relay', undefined],
     [undefined, undefined],
-  ])('has of the pod %s the ordinal %s', (podName, ordinal) => expect(ordinalOf(podName)).toBe(ordinal));
+  ])('of the pod %s has the ordinal %s', (podName, ordinal) => expect(ordinalOf(podName)).toBe(ordinal));
 });

@@ -25,7 +25,7 @@ async function problems(environment: NodeJS.ProcessEnv): Promise<unknown> {
 }
 
 describe('the configuration of a relay', () => {
-  test('needs a swarm key and an identity, and has the limits that clients were built against', async () => {
+  test('requires a swarm key and an identity, and has the limits that clients expect', async () => {
     const config = await readRelayConfig(MINIMAL);
     expect(config.swarmKey.fingerprint).toBe(swarmKey.fingerprint);
     expect(config.limits).toMatchObject({
@@ -46,13 +46,13 @@ describe('the configuration of a relay', () => {
     expect(real.limits).toMatchObject({ connectionsPerAddress: 256, reservationsPerAddress: 128 });
   });
 
-  test('creates the key file where there is none, for its owner only, and keeps the peer id', async () => {
+  test('creates a missing key file that only its owner can read, and keeps the peer id', async () => {
     const first = await readRelayConfig(MINIMAL);
     expect(statSync(keyFile).mode & 0o777).toBe(0o600);
     expect((await readRelayConfig(MINIMAL)).identity.equals(first.identity)).toBe(true);
   });
 
-  test('with a seed gives each replica a peer id of its own, and writes no file', async () => {
+  test('derives the peer id of each replica from a seed, without a file', async () => {
     const environment = { RELAY_IDENTITY_SEED_FILE: seedFile, RELAY_IDENTITY_ORDINAL: '3' };
     const identity = await readIdentityConfig(environment);
     const again = await readIdentityConfig(environment);
@@ -61,7 +61,7 @@ describe('the configuration of a relay', () => {
     expect(existsSync(`${seedFile}.key`)).toBe(false);
   });
 
-  test('takes the ordinal from the name of the pod, for the identity and the address', async () => {
+  test('takes the ordinal of the identity and of the addresses from the pod name', async () => {
     const seed = { RELAY_SWARM_KEY_FILE: swarmKeyFile, RELAY_IDENTITY_SEED_FILE: seedFile };
     const pod = {
       ...seed,
@@ -75,7 +75,7 @@ describe('the configuration of a relay', () => {
     );
   });
 
-  test('reports everything that is wrong at once, and no secret', async () => {
+  test('reports all problems at once, without secrets', async () => {
     const wrong = join(folder, 'wrong.key');
     writeFileSync(wrong, 'my secret\n');
     expect(
@@ -94,13 +94,20 @@ describe('the configuration of a relay', () => {
     ]);
   });
 
-  test('with two identities is refused', async () => {
-    expect(await problems({ ...MINIMAL, RELAY_IDENTITY_SEED_FILE: seedFile })).toEqual([
-      expect.stringContaining('set exactly one of them'),
-    ]);
+  test('must have exactly one identity', async () => {
+    const exactlyOne = expect.stringContaining('set exactly one of them');
+    expect(await problems({ ...MINIMAL, RELAY_IDENTITY_SEED_FILE: seedFile })).toEqual([exactlyOne]);
+    expect(await problems({ RELAY_SWARM_KEY_FILE: swarmKeyFile })).toEqual([exactlyOne]);
   });
 
-  test('that announces the address of another relay is refused, with its own peer id', async () => {
+  test('reports an unreadable seed once', async () => {
+    const missing = join(folder, 'missing');
+    expect(await problems({ RELAY_SWARM_KEY_FILE: swarmKeyFile, RELAY_IDENTITY_SEED_FILE: missing })).toEqual(
+      [expect.stringMatching(/^RELAY_IDENTITY_SEED_FILE: .*missing/)],
+    );
+  });
+
+  test('must not announce an address with another peer id', async () => {
     const { identity } = await readRelayConfig(MINIMAL);
     const own = peerIdFromPrivateKey(identity).toString();
     const other = peerIdFromPrivateKey(
@@ -112,13 +119,13 @@ describe('the configuration of a relay', () => {
     ]);
   });
 
-  test('that announces more than a reservation has room for is refused', async () => {
+  test('must not announce more addresses than fit into a reservation', async () => {
     const name = `${'a'.repeat(63)}.${'b'.repeat(63)}.${'c'.repeat(63)}.example`;
     const announced = (count: number): string =>
-      Array.from({ length: count }, (_, at) => `/dns4/${name}/tcp/${4001 + at}`).join(',');
+      Array.from({ length: count }, (_, index) => `/dns4/${name}/tcp/${4001 + index}`).join(',');
     expect(await problems({ ...MINIMAL, RELAY_ANNOUNCE: announced(11) })).toEqual([]);
     expect(await problems({ ...MINIMAL, RELAY_ANNOUNCE: announced(13) })).toEqual([
-      expect.stringMatching(/^RELAY_ANNOUNCE: the addresses take \d+ bytes and .* 3072/),
+      expect.stringMatching(/^RELAY_ANNOUNCE: the addresses have \d+ bytes, .* at most 3072/),
     ]);
   });
 });

@@ -1,10 +1,9 @@
 // The relay's configuration: the only file that reads its environment. `docs/environment.md`, `--help` and the
 // schema of the chart are made from the table.
 import type { PrivateKey } from '@libp2p/interface';
-import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import type { Multiaddr } from '@multiformats/multiaddr';
 import { readEnvironment, unknownVariableWarnings } from '../shared/env.ts';
-import { ConfigError, describeError } from '../shared/errors.ts';
+import { ConfigError } from '../shared/errors.ts';
 import type { Program } from '../shared/program.ts';
 import {
   boolean,
@@ -18,19 +17,12 @@ import {
   type Values,
   type Variable,
 } from '../shared/variables.ts';
-import { identityFromSeed, readOrCreateIdentity, readSeed } from '../private-network/identity.ts';
+import { readSeed } from '../private-network/identity.ts';
 import { readSwarmKey, type SwarmKey } from '../private-network/key.ts';
-import {
-  announcedBytes,
-  expandAnnounced,
-  MAX_ANNOUNCED,
-  MAX_ANNOUNCED_BYTES,
-  namesOtherPeer,
-  ordinalOf,
-  parseListen,
-} from './announce.ts';
+import { MAX_ANNOUNCED, parseListen } from './announce.ts';
+import { readAnnounce, readIdentity } from './identity.ts';
 
-/** Maximum addresses to listen on: IPv4 and IPv6 on a few networks. */
+/** Maximum listen addresses: IPv4 and IPv6 on a few networks. */
 const MAX_LISTEN = 8;
 
 /** Every variable of the relay. */
@@ -188,9 +180,10 @@ export const PROGRAM: Program = {
   variables,
 };
 
-type RelayValues = Values<typeof variables>;
+/** The values of all variables. */
+export type RelayValues = Values<typeof variables>;
 
-/** Every limit of the relay; each is also a series of the metric `rustory_relay_limit`. */
+/** Every limit of the relay. Each that is set is also a series of the metric `rustory_relay_limit`. */
 export type RelayLimits = ReturnType<typeof readLimits>;
 
 export interface RelayConfig {
@@ -212,7 +205,7 @@ export interface RelayConfig {
 /** Reads the whole configuration. @throws ConfigError with all problems at once */
 export async function readRelayConfig(environment: NodeJS.ProcessEnv): Promise<RelayConfig> {
   const { values, problems, complete } = readEnvironment(variables, environment);
-  const identity = await readIdentity(values, problems);
+  const identity = await readIdentity(values, environment, problems);
   const announce = readAnnounce(values, identity, problems);
   const all = complete();
   if (identity === undefined) throw new ConfigError(problems);
@@ -230,7 +223,7 @@ export async function readRelayConfig(environment: NodeJS.ProcessEnv): Promise<R
   };
 }
 
-/** The identity alone, for which nothing else needs to be configured. @throws ConfigError */
+/** Reads only the identity, without the other required variables. @throws ConfigError */
 export async function readIdentityConfig(environment: NodeJS.ProcessEnv): Promise<PrivateKey> {
   const { RELAY_IDENTITY_KEY_FILE, RELAY_IDENTITY_SEED_FILE, RELAY_IDENTITY_ORDINAL, RELAY_POD_NAME } =
     variables;
@@ -238,7 +231,7 @@ export async function readIdentityConfig(environment: NodeJS.ProcessEnv): Promis
     { RELAY_IDENTITY_KEY_FILE, RELAY_IDENTITY_SEED_FILE, RELAY_IDENTITY_ORDINAL, RELAY_POD_NAME },
     environment,
   );
-  const identity = await readIdentity(values, problems);
+  const identity = await readIdentity(values, environment, problems);
   if (identity === undefined || problems.length > 0) throw new ConfigError(problems);
   return identity;
 }
@@ -277,58 +270,4 @@ function readLimits(values: RelayValues) {
     /** Of all circuits. */
     bufferedBytes: values.RELAY_BUFFER_BYTES,
   };
-}
-
-function readAnnounce(
-  values: Partial<RelayValues>,
-  identity: PrivateKey | undefined,
-  problems: string[],
-): Multiaddr[] {
-  const placeholders = {
-    ordinal: (values.RELAY_IDENTITY_ORDINAL ?? ordinalOf(values.RELAY_POD_NAME))?.toString(),
-    podName: values.RELAY_POD_NAME,
-    podIP: values.RELAY_POD_IP,
-    hostIP: values.RELAY_HOST_IP,
-  };
-  const peerId = identity === undefined ? undefined : peerIdFromPrivateKey(identity).toString();
-  const announced: Multiaddr[] = [];
-  for (const template of values.RELAY_ANNOUNCE ?? []) {
-    try {
-      const address = expandAnnounced(template, placeholders);
-      if (peerId !== undefined && namesOtherPeer(address, peerId))
-        throw new Error(`${address.toString()} names another peer; the peer id of this relay is ${peerId}.`);
-      announced.push(address);
-    } catch (error) {
-      problems.push(`RELAY_ANNOUNCE: ${describeError(error)}.`);
-    }
-  }
-  const bytes = announcedBytes(announced);
-  if (bytes > MAX_ANNOUNCED_BYTES)
-    problems.push(
-      `RELAY_ANNOUNCE: the addresses take ${bytes} bytes and a reservation has room for ${MAX_ANNOUNCED_BYTES}; announce fewer or shorter ones.`,
-    );
-  return announced;
-}
-
-async function readIdentity(
-  values: Partial<RelayValues>,
-  problems: string[],
-): Promise<PrivateKey | undefined> {
-  const { RELAY_IDENTITY_KEY_FILE: keyFile, RELAY_IDENTITY_SEED_FILE: seed } = values;
-  // A file that could not be read is reported already.
-  if (problems.some((problem) => problem.startsWith('RELAY_IDENTITY_'))) return undefined;
-  if ((keyFile === undefined) === (seed === undefined)) {
-    problems.push(
-      'RELAY_IDENTITY_KEY_FILE, RELAY_IDENTITY_SEED_FILE: set exactly one of them; devices lose a relay whose peer id changes.',
-    );
-    return undefined;
-  }
-  try {
-    if (keyFile !== undefined) return await readOrCreateIdentity(keyFile);
-    const ordinal = values.RELAY_IDENTITY_ORDINAL ?? ordinalOf(values.RELAY_POD_NAME) ?? 0;
-    return seed === undefined ? undefined : await identityFromSeed(seed, ordinal);
-  } catch (error) {
-    problems.push(`RELAY_IDENTITY_KEY_FILE: ${describeError(error)}.`);
-    return undefined;
-  }
 }

@@ -1,4 +1,4 @@
-// The RESERVE request: a peer reserves a place on this relay, at which others can reach it through circuits.
+// The RESERVE request: with a reservation a peer can be reached by others through circuits of this relay.
 import type { Connection, PeerId, PrivateKey } from '@libp2p/interface';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { RecordEnvelope } from '@libp2p/peer-record';

@@ -3,7 +3,7 @@ import { pbStream } from '@libp2p/utils';
 import { HopMessage } from '../../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
 import { cleanUp } from '../../testing/cleanup.ts';
 import { relayConfig } from '../../testing/relay-config.ts';
-import { until } from '../../testing/wait.ts';
+import { deadlineSignal, until } from '../../testing/wait.ts';
 import { createBuffers } from './buffers.ts';
 import { createCircuitAdmission } from './circuit-admission.ts';
 import { createHop, type HopOptions } from './hop.ts';
@@ -91,7 +91,7 @@ describe('a hop stream', () => {
     const stream = await peer.dialProtocol(relay.address, HOP_PROTOCOL);
     const messages = pbStream(stream).pb(HopMessage);
     stream.send(bytes);
-    expect((await messages.read({ signal: AbortSignal.timeout(10_000) })).status).toBe(status);
+    expect((await messages.read({ signal: deadlineSignal() })).status).toBe(status);
     await until(() => stream.remoteWriteStatus === 'closed', 'the stream is closed');
     expect(await relay.metric('rustory_relay_malformed_messages_total')).toBe(1);
     expect((await hop(peer, relay, RESERVE)).status).toBe('OK');
@@ -114,7 +114,7 @@ test('a relay in its drain refuses new requests and lets circuits finish', async
   const [source, target] = [await startPeer(), await startPeer(relay)];
   const stream = await dialEcho(source, relay, target);
   let isDrained = false;
-  const drained = relay.drain?.(AbortSignal.timeout(20_000)).then(() => (isDrained = true));
+  const drained = relay.drain?.(deadlineSignal()).then(() => (isDrained = true));
   expect((await hop(source, relay, RESERVE)).status).toBe('RESERVATION_REFUSED');
   expect((await hop(source, relay, connectTo(target))).status).toBe('RESOURCE_LIMIT_EXCEEDED');
   expect(isDrained).toBe(false);

@@ -49,7 +49,7 @@ export const Status = {
 } as const;
 export type Status = (typeof Status)[keyof typeof Status];
 
-/** The limits of a circuit as peers are told: whole seconds, and bytes in each direction. */
+/** The limits of a circuit in a message: whole seconds, and bytes in each direction. */
 export interface CircuitLimit {
   readonly seconds: number;
   readonly bytes: number;

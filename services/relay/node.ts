@@ -47,7 +47,7 @@ const MAX_UNSENT_BYTES = 1024 * 1024;
 const MAX_PARALLEL_DIALS = 1;
 
 /**
- * Replaces the library's logger, which creates about eight functions with names of their own for each connection: a
+ * Replaces the library's logger, which creates about eight functions for each connection: a
  * fifth of the memory of an idle connection, for messages that nobody reads unless DEBUG is set.
  */
 const silent: LibraryLogger = Object.assign(() => {}, {
@@ -94,7 +94,7 @@ export function createRelayNode(config: RelayConfig, deps: RelayNodeDeps): Relay
       await node.start();
       if (addresses().length === 0)
         throw new ConfigError([
-          'RELAY_ANNOUNCE is not set and no network interface has an address that another device could dial: set it to the address of this relay, such as /dns4/relay.example.org/tcp/4001, or set RELAY_LOCAL=true when all devices are on this machine.',
+          'RELAY_ANNOUNCE is not set, and no network interface has an address that other devices can dial: set it to the address of this relay, such as /dns4/relay.example.org/tcp/4001, or set RELAY_LOCAL=true when all devices are on this machine.',
         ]);
       const fields = { cipher: cipher.name, reason: cipher.reason, addresses: addresses().map(String) };
       log.info({ peerId: node.peerId.toString(), ...fields }, 'listening');

@@ -9,6 +9,7 @@ import { multiaddr } from '@multiformats/multiaddr';
 import { HopMessage } from '../../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
 import { sealVoucher } from './hop-reserve.ts';
 import { encodeHopAnswer, HOP_PROTOCOL, Status, STOP_PROTOCOL } from './messages.ts';
+import { deadlineSignal } from '../../testing/wait.ts';
 import { cleanUp } from '../../testing/cleanup.ts';
 import { type Relay, startPeer, startRelay } from '../../testing/relay.ts';
 
@@ -45,7 +46,7 @@ afterEach(cleanUp);
 /** Reads one message of less than 16 KiB, with its length. */
 async function readMessage(stream: Stream): Promise<Buffer> {
   const bytes = byteStream(stream);
-  const signal = AbortSignal.timeout(10_000);
+  const signal = deadlineSignal();
   const head = (await bytes.read({ bytes: 2, signal })).subarray();
   const [low = 0, high = 0] = head;
   const left = low < 0x80 ? low - 1 : (low & 0x7f) + (high << 7);
