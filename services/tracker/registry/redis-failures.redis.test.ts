@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
 import { freePort, type RedisProcess, startRedis } from '../../../testing/redis.ts';
@@ -32,12 +33,26 @@ interface RedisProxy {
   readonly sent: readonly string[];
   /** Forwards nothing from now on, without closing a connection. */
   cut(): void;
+  /** Forwards the answers of Redis in small pieces with pauses from now on. */
+  slowDown(): void;
+}
+
+/** A piece of a slow answer, in bytes, and the pause before it, in milliseconds. */
+const PIECE_BYTES = 256;
+const PIECE_PAUSE_MS = 50;
+
+async function forwardSlowly(data: Buffer, socket: Socket): Promise<void> {
+  for (let start = 0; start < data.length && !socket.destroyed; start += PIECE_BYTES) {
+    await pause(PIECE_PAUSE_MS);
+    if (socket.writable) socket.write(data.subarray(start, start + PIECE_BYTES));
+  }
 }
 
 async function startProxy(port: number): Promise<RedisProxy> {
   const sent: string[] = [];
   const sockets: Socket[] = [];
   let isCut = false;
+  let isSlow = false;
   const server = createServer((socket) => {
     const redis = connect(port, '127.0.0.1');
     sockets.push(socket, redis);
@@ -47,8 +62,10 @@ async function startProxy(port: number): Promise<RedisProxy> {
       sent.push(data.toString());
       if (!isCut) redis.write(data);
     });
-    redis.on('data', (data) => {
-      if (!isCut) socket.write(data);
+    let forwarded: Promise<unknown> = Promise.resolve();
+    redis.on('data', (data: Buffer) => {
+      if (isSlow) forwarded = forwarded.then(() => forwardSlowly(data, socket));
+      else if (!isCut) socket.write(data);
     });
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -57,7 +74,12 @@ async function startProxy(port: number): Promise<RedisProxy> {
     server.close();
   });
   const bound = server.address() as AddressInfo;
-  return { url: `redis://127.0.0.1:${bound.port}`, sent, cut: () => void (isCut = true) };
+  return {
+    url: `redis://127.0.0.1:${bound.port}`,
+    sent,
+    cut: () => void (isCut = true),
+    slowDown: () => void (isSlow = true),
+  };
 }
 
 describe('a registry', () => {
@@ -84,6 +106,16 @@ describe('a registry', () => {
     const handshakes = (): number => proxy.sent.filter((text) => /hello|info/i.test(text)).length;
     const before = handshakes();
     await until(() => handshakes() > before, 'it connects again');
+  });
+
+  test('accepts an answer that takes longer than the deadline while its bytes keep arriving', async () => {
+    const proxy = await startProxy((await startRedisOn()).port);
+    const registry = await openRegistry(proxy.url);
+    await Promise.all(Array.from({ length: 100 }, (_, n) => registry.register(device(`p${n}`))));
+    proxy.slowDown();
+    // The records have about 7 KB, which are 28 pieces and 1.4 seconds.
+    expect((await registry.list({ userId: 'alice' })).peers).toHaveLength(100);
+    expect(registry.problem()).toBeUndefined();
   });
 
   test('starts without Redis, and recovers when Redis starts', async () => {

@@ -67,6 +67,8 @@ describe('with Sentinels', () => {
     expect(await registry.register(device('p1'))).toEqual({ ok: true });
     old.process.kill('SIGSTOP');
     await expect(registry.register(device('p1'))).rejects.toThrow(RegistryUnavailableError);
+    await until(() => registry.problem() !== undefined, 'the registry reports the problem');
+    expect(registry.problem()).toContain(`no answer from 127.0.0.1:${old.port} `);
     await frozen.replicaTookOver();
     await until(() => registry.problem() === undefined, 'the registry uses the new master');
     expect(await registry.register(device('p2'))).toEqual({ ok: true });

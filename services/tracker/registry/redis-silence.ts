@@ -104,12 +104,16 @@ function failSilent(each: WatchedConnection, round: number): void {
   for (const [command, writtenRound] of pending) {
     if (round - Math.max(writtenRound, each.heardRound) <= SILENT_ROUNDS) continue;
     pending.delete(command);
-    const { host, port } = connection.options;
     command.reject(
-      new RedisSilentError(`no answer from ${host}:${port} within ${SILENT_ROUNDS * ROUND_MS} ms`),
+      new RedisSilentError(`no answer from ${addressOf(connection)} within ${SILENT_ROUNDS * ROUND_MS} ms`),
     );
   }
   if (each.silentRounds < CLOSE_ROUNDS) return;
   each.silentRounds = 0;
   each.close?.();
+}
+
+/** The address of the server; with Sentinels the options do not have it. */
+function addressOf({ stream, options }: Redis): string {
+  return `${stream?.remoteAddress ?? options.host}:${stream?.remotePort ?? options.port}`;
 }
