@@ -20,7 +20,7 @@ const FETCH_TIMEOUT_MS = 240_000;
 beforeAll(async () => void (await ensureHelm()), FETCH_TIMEOUT_MS);
 
 /** Deadline of one run of Helm in milliseconds. A run takes about 0.1 seconds. */
-const HELM_TIMEOUT_MS = 30_000;
+const HELM_TIMEOUT_MS = 60_000;
 
 /** A node of an object. */
 export type Tree = Readonly<Record<string, unknown>>;

@@ -9,7 +9,7 @@ import type { KubernetesObject } from './charts.ts';
 const ROOT = join(import.meta.dirname, '..');
 
 /** Deadline of the compiler in milliseconds. It takes about one second. */
-const COMPILER_TIMEOUT_MS = 60_000;
+const COMPILER_TIMEOUT_MS = 120_000;
 
 const COMPILER_OPTIONS = [
   '--ignoreConfig',

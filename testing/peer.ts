@@ -12,7 +12,7 @@ import { createLibp2p } from 'libp2p';
 import type { Logger } from '../services/shared/log.ts';
 import { monotonicMs, unixSeconds } from '../services/shared/clock.ts';
 import { onCleanup } from './cleanup.ts';
-import { until } from './wait.ts';
+import { until, WAIT_TIMEOUT_MS } from './wait.ts';
 import { loadCipher } from '../services/private-network/cipher.ts';
 import { generateSwarmKey, type SwarmKey } from '../services/private-network/key.ts';
 import { createTransportStack } from '../services/private-network/transport-stack.ts';
@@ -200,7 +200,12 @@ export async function startServingDevice(relays: readonly string[], options: Ser
 /** The dependencies of a pull by the device, with a short idle timeout. */
 export function createTestPullDeps({ node, store }: TestDevice, relays: readonly string[] = []): PullDeps {
   const dialer = createDialer({ libp2p: node.libp2p, relays, strategy: 'relay-first', nowMs: monotonicMs });
-  const retry = { attempts: 3, timeoutBaseMs: 5_000, timeoutCapMs: 10_000, backoffBaseMs: 10 };
+  const retry = {
+    attempts: 3,
+    timeoutBaseMs: WAIT_TIMEOUT_MS,
+    timeoutCapMs: WAIT_TIMEOUT_MS,
+    backoffBaseMs: 10,
+  };
   return {
     dialer,
     store,
@@ -218,7 +223,7 @@ export async function startPullServer(handle: PullHandler): Promise<{ target: Ta
   const limits: number[] = [];
   await node.libp2p.handle('/rustory/sync-pull/1.0.0', async (stream) => {
     try {
-      const message = await readToEnd(stream, MAX_REQUEST_BYTES, { idleTimeoutMs: 20_000 });
+      const message = await readToEnd(stream, MAX_REQUEST_BYTES, { idleTimeoutMs: WAIT_TIMEOUT_MS });
       const request = JSON.parse(message.toString()) as { cursor: number; limit: number };
       limits.push(request.limit);
       await handle(stream, request);
@@ -231,5 +236,5 @@ export async function startPullServer(handle: PullHandler): Promise<{ target: Ta
 
 /** Writes a value as JSON and closes the writing side of the stream. */
 export async function writeJson(stream: Stream, value: unknown): Promise<void> {
-  await writeAndClose(stream, Buffer.from(JSON.stringify(value)), { idleTimeoutMs: 20_000 });
+  await writeAndClose(stream, Buffer.from(JSON.stringify(value)), { idleTimeoutMs: WAIT_TIMEOUT_MS });
 }

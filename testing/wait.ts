@@ -1,6 +1,8 @@
 // How tests wait: for a condition with a deadline, never for a fixed time.
 import { WAIT_TIMEOUT_MS } from '../scripts/deadlines.ts';
 
+export { WAIT_TIMEOUT_MS } from '../scripts/deadlines.ts';
+
 /** Interval at which a condition is checked, in milliseconds. */
 const CHECK_INTERVAL_MS = 10;
 

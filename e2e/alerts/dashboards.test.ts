@@ -24,10 +24,7 @@ interface Dashboard {
   readonly annotations: { readonly list: ReadonlyArray<{ readonly expr: string }> };
 }
 
-/** Deadline of the start of the services in milliseconds; generous for busy machines. */
-const START_TIMEOUT_MS = 60_000;
-
-beforeAll(async () => void (await metricsOf()), START_TIMEOUT_MS);
+beforeAll(async () => void (await metricsOf()));
 
 /** Replaces the variables of Grafana. */
 function withVariables(expression: string): string {

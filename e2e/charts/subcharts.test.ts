@@ -14,15 +14,12 @@ import {
   type Values,
 } from '../../testing/charts.ts';
 
-/** Packaging runs Helm once per chart. */
-const PACKAGE_TIMEOUT_MS = 120_000;
-
 const directory = mkdtempSync(join(tmpdir(), 'rustory-charts-'));
 
 beforeAll(async () => {
   for (const chart of CHARTS)
     expect(await helm(['package', chart, `--destination=${directory}`])).toMatchObject({ code: 0 });
-}, PACKAGE_TIMEOUT_MS);
+});
 
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 

@@ -13,7 +13,7 @@ const WARM_UP = 3_000;
 const MAX_GROWTH = 64 * 1024 * 1024;
 
 const CONCURRENT_REQUESTS = 16;
-const TEST_TIMEOUT_MS = 120_000;
+const TEST_TIMEOUT_MS = 300_000;
 
 const PEERS = peerIds(50);
 

@@ -58,11 +58,11 @@ async function startReadyTracker(url: string): Promise<void> {
 test('a tracker connects to Redis over TLS', async () => {
   const port = await startTlsRedis();
   await startReadyTracker(`rediss://localhost:${port}`);
-}, 60_000);
+});
 
 test('a tracker connects to a Redis Cluster over TLS by the names of its nodes', async () => {
   const names = ['--cluster-announce-hostname', 'localhost', '--cluster-preferred-endpoint-type', 'hostname'];
   const port = await startTlsRedis('--cluster-enabled', 'yes', '--tls-cluster', 'yes', ...names);
   await redis?.command('CLUSTER', 'ADDSLOTSRANGE', 0, SLOTS - 1);
   await startReadyTracker(`rediss+cluster://localhost:${port}`);
-}, 60_000);
+});

@@ -34,4 +34,4 @@ test('a connection whose peer floods it with pings and reads no answer is closed
     'the relay has closed the connection',
   );
   expect((await hop(other, relay, RESERVE)).status).toBe('OK');
-}, 30_000);
+});

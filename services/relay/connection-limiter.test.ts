@@ -186,5 +186,5 @@ describe('a connection', () => {
       'the connection is closed',
     );
     expect(await relay.metric('rustory_relay_reservations')).toBe(0);
-  }, 30_000);
+  });
 });

@@ -19,4 +19,4 @@ test('a circuit uses another connection of its target when the newest one is dea
   proxy.cut();
   const stream = await dialEcho(source, relay, target);
   expect((await exchange(stream, 1_000)).bytes).toBe(1_000);
-}, 30_000);
+});

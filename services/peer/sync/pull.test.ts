@@ -12,6 +12,7 @@ import {
 import { toWire } from '../history/entry.ts';
 import { pull } from './pull.ts';
 import { writeAndClose } from './stream-io.ts';
+import { WAIT_TIMEOUT_MS } from '../../../testing/wait.ts';
 
 afterEach(cleanUp);
 
@@ -19,7 +20,7 @@ const MAX_RESPONSE_BYTES = 64 * 1024;
 const TOO_LARGE = Buffer.alloc(MAX_RESPONSE_BYTES + 1, ' ');
 
 /** Pulls from a peer that answers in this way. */
-async function pullFrom(handle: PullHandler, { limit = 100, idleTimeoutMs = 20_000 } = {}) {
+async function pullFrom(handle: PullHandler, { limit = 100, idleTimeoutMs = WAIT_TIMEOUT_MS } = {}) {
   const { target, limits } = await startPullServer(handle);
   const client = await startDevice();
   const retry = {
@@ -39,7 +40,8 @@ const page: PullHandler = async (stream, { cursor, limit }) => {
   await writeJson(stream, { entries, next_cursor: entries.length === 0 ? null : cursor + entries.length });
 };
 
-const tooLarge: PullHandler = async (stream) => writeAndClose(stream, TOO_LARGE, { idleTimeoutMs: 20_000 });
+const tooLarge: PullHandler = async (stream) =>
+  writeAndClose(stream, TOO_LARGE, { idleTimeoutMs: WAIT_TIMEOUT_MS });
 
 describe('a pull', () => {
   test('uses version 1.0.0 of the protocol when the peer has no other', async () => {

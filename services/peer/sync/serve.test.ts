@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import type { Libp2p, Stream } from '@libp2p/interface';
 import { createLibp2p } from 'libp2p';
-import { until } from '../../../testing/wait.ts';
+import { until, WAIT_TIMEOUT_MS } from '../../../testing/wait.ts';
 import { loadCipher } from '../../private-network/cipher.ts';
 import { createMuxers } from '../../private-network/muxers.ts';
 import { createTransportStack } from '../../private-network/transport-stack.ts';
@@ -27,9 +27,9 @@ afterEach(cleanUp);
 
 const LOOPBACK = ['/ip4/127.0.0.1/tcp/0'];
 const PLAIN = PULL_PROTOCOLS[1] ?? '';
-const timeouts = { idleTimeoutMs: 5_000 };
+const timeouts = { idleTimeoutMs: WAIT_TIMEOUT_MS };
 
-async function startServer(idleTimeoutMs = 5_000) {
+async function startServer(idleTimeoutMs = WAIT_TIMEOUT_MS) {
   const device = await startDevice(LOOPBACK);
   const { log, lines } = createTestLog();
   const { libp2p } = device.node;
@@ -200,7 +200,12 @@ describe('a device that supports only mplex', () => {
       strategy: 'relay-first',
       nowMs: monotonicMs,
     });
-    const retry = { attempts: 1, timeoutBaseMs: 5_000, timeoutCapMs: 5_000, backoffBaseMs: 1 };
+    const retry = {
+      attempts: 1,
+      timeoutBaseMs: WAIT_TIMEOUT_MS,
+      timeoutCapMs: WAIT_TIMEOUT_MS,
+      backoffBaseMs: 1,
+    };
     const target = { peerId: old.peerId.toString(), addresses: old.getMultiaddrs().map(String) };
     const deps = {
       dialer,

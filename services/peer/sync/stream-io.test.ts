@@ -3,6 +3,7 @@ import type { Stream } from '@libp2p/interface';
 import { readToEnd, writeAndClose } from './stream-io.ts';
 import { cleanUp } from '../../../testing/cleanup.ts';
 import { startDevice } from '../../../testing/peer.ts';
+import { WAIT_TIMEOUT_MS } from '../../../testing/wait.ts';
 
 afterEach(cleanUp);
 
@@ -18,12 +19,13 @@ async function openStream(): Promise<Stream> {
 test.each([
   [
     'read',
-    async (stream: Stream, signal: AbortSignal) => readToEnd(stream, 10, { idleTimeoutMs: 5_000, signal }),
+    async (stream: Stream, signal: AbortSignal) =>
+      readToEnd(stream, 10, { idleTimeoutMs: WAIT_TIMEOUT_MS, signal }),
   ],
   [
     'written',
     async (stream: Stream, signal: AbortSignal) =>
-      writeAndClose(stream, Buffer.from('x'), { idleTimeoutMs: 5_000, signal }),
+      writeAndClose(stream, Buffer.from('x'), { idleTimeoutMs: WAIT_TIMEOUT_MS, signal }),
   ],
 ])(
   'a message that is %s with an aborted signal rejects once, with the reason of the signal',

@@ -24,7 +24,7 @@ beforeAll(async () => {
     startSentinelSetup({ password: PASSWORD, isForSentinels: true }),
     startSentinelSetup({ password: PASSWORD, isForSentinels: false }),
   ]);
-}, 120_000);
+});
 afterAll(async () => void (await Promise.all([shared, frozen, ...withLogin].map((setup) => setup.stop()))));
 afterEach(cleanUp);
 
