@@ -16,7 +16,7 @@ const TICK_MS = 10;
 const REQUESTS_PER_TICK = 10;
 
 /** Attempts of one request, with a pause between them; enough for a restart. */
-const ATTEMPTS = 40;
+const ATTEMPTS = 400;
 const RETRY_PAUSE_MS = 50;
 
 const TEST_TIMEOUT_MS = 300_000;

@@ -22,7 +22,7 @@ async function overloaded(): Promise<never> {
   throw new RegistryOverloadedError('the queue is full');
 }
 
-describe('a request that is refused', () => {
+describe('the API', () => {
   const long = 'x'.repeat(257);
   const good = { peer_id: PEER, addrs: [ADDR] };
 
@@ -58,13 +58,13 @@ describe('a request that is refused', () => {
       'invalid_request',
     ],
     ['build_dirty as text', { ...good, meta: { build_dirty: 'no' } }, 'invalid_request'],
-  ])('is a registration with %s, and nothing is stored', async (_, body, code) => {
+  ])('refuses a registration with %s, and stores nothing', async (_, body, code) => {
     const app = createTestApp();
     expect(await refusalOf(await app.post(REGISTER, body))).toEqual([400, code]);
     expect(await listed(app)).toEqual([]);
   });
 
-  test('has a detail with the field and the mistake', async () => {
+  test('names the field and the mistake in the detail of a refusal', async () => {
     const app = createTestApp();
     const answer = await app.post(REGISTER, { ...good, meta: { hostname: long } });
     expect(await answer.json()).toMatchObject({ detail: 'meta.hostname: is longer than 256 bytes' });
@@ -72,7 +72,7 @@ describe('a request that is refused', () => {
     expect(await second.json()).toMatchObject({ detail: 'addrs[1] is not a multiaddr' });
   });
 
-  test('has a body over 64 KiB, with or without a declared length', async () => {
+  test('refuses a body over 64 KiB, with or without a declared length', async () => {
     const app = createTestApp();
     const body = JSON.stringify({ ...good, junk: 'x'.repeat(MAX_BODY_BYTES) });
     expect(
@@ -81,13 +81,13 @@ describe('a request that is refused', () => {
     expect(await refusalOf(await app.post(REGISTER, body))).toEqual([413, 'body_too_large']);
   });
 
-  test('is not one with a body of exactly 64 KiB', async () => {
+  test('accepts a body of exactly 64 KiB', async () => {
     const empty = JSON.stringify({ ...good, junk: '' });
     const body = JSON.stringify({ ...good, junk: 'x'.repeat(MAX_BODY_BYTES - empty.length) });
     expect((await createTestApp().post(REGISTER, body)).status).toBe(200);
   });
 
-  test('has the content type of a form, as a browser or "curl -d" sends it', async () => {
+  test('refuses the content type of a form, as a browser or "curl -d" sends it', async () => {
     const answer = await createTestApp().post(REGISTER, good, {
       'Content-Type': 'application/x-www-form-urlencoded',
     });
@@ -99,11 +99,11 @@ describe('a request that is refused', () => {
     'application/json; charset=utf-8',
     'Application/JSON',
     'application/problem+json',
-  ])('is not one with the content type %s', async (type) => {
+  ])('accepts the content type %s', async (type) => {
     expect((await createTestApp().post(REGISTER, good, { 'Content-Type': type })).status).toBe(200);
   });
 
-  test('has a path or method that does not exist', async () => {
+  test('refuses paths and methods that do not exist', async () => {
     const app = createTestApp();
     expect(await refusalOf(await app.get('/api/v2/peers'))).toEqual([404, 'not_found']);
     expect(await refusalOf(await app.get(REGISTER))).toEqual([405, 'method_not_allowed']);
@@ -111,7 +111,7 @@ describe('a request that is refused', () => {
     expect(answer.headers.get('allow')).toBe('GET, HEAD');
   });
 
-  test('is a new peer above the maximum, and has a Retry-After', async () => {
+  test('refuses a new peer above the maximum, with Retry-After', async () => {
     const registry = testRegistry(1);
     const app = createTestApp({ registry });
     await app.post(REGISTER, good);
@@ -122,7 +122,7 @@ describe('a request that is refused', () => {
     expect(await app.metrics()).toContain('rustory_tracker_refusals_total{reason="too_many_peers"} 1');
   });
 
-  test('is any request while the registry does not answer, and has a Retry-After', async () => {
+  test('refuses every request while the registry does not answer, with Retry-After', async () => {
     const registry = {
       ...testRegistry(1),
       register: unavailable,
@@ -142,7 +142,7 @@ describe('a request that is refused', () => {
     }
   });
 
-  test('is any request while the tracker is overloaded, and is not counted as a silent registry', async () => {
+  test('refuses every request while it is overloaded, with a code of its own', async () => {
     const registry = { ...testRegistry(), register: overloaded, unregister: overloaded, list: overloaded };
     const app = createTestApp({ registry });
     for (const answer of [
@@ -158,7 +158,7 @@ describe('a request that is refused', () => {
     expect(metrics).toContain('rustory_tracker_refusals_total{reason="registry_unavailable"} 0');
   });
 
-  test('is a request that failed by a defect, without the cause', async () => {
+  test('answers 500 after a defect, without the cause', async () => {
     const registry = {
       ...testRegistry(1),
       list: () => Promise.reject(new Error('secret')),
