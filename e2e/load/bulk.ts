@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startProxy } from '../../testing/proxy.ts';
+import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
 import { until } from '../../testing/wait.ts';
 import { readSwarmKey } from '../../services/private-network/key.ts';
 import { startRelay } from '../../scripts/local-network.ts';
@@ -16,14 +17,17 @@ const SINK = '/test/sink/1.0.0';
 const total = Math.round(gib * 1024 ** 3);
 
 const folder = mkdtempSync(join(tmpdir(), 'rustory-load-'));
+onCleanup(() => rmSync(folder, { recursive: true }));
 const relay = await startRelay(folder, {
   env: { RELAY_CIRCUIT_BYTES: String(2 * total), RELAY_CIRCUIT_SECONDS: '3600' },
 });
+onCleanup(relay.stop);
 const key = readSwarmKey(join(folder, 'swarm.key'));
 try {
   const proxy = await startProxy(relay, roundTripMs / 2);
   const route = roundTripMs === 0 ? relay : proxy;
   const [source, target] = [await startDevice(key), await startDevice(key, route)];
+  for (const device of [source, target]) onCleanup(async () => device.stop());
   let received = 0;
   await target.handle(
     SINK,
@@ -48,7 +52,5 @@ try {
       `relay memory: ${samples[0]?.toFixed(0)} MiB before, ${Math.max(...samples).toFixed(0)} MiB maximum, ${residentMiB(relay).toFixed(0)} MiB after\n`,
   );
 } finally {
-  await relay.stop();
-  rmSync(folder, { recursive: true });
+  await cleanUp();
 }
-process.exit();

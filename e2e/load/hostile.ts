@@ -6,6 +6,7 @@ import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
 import { until } from '../../testing/wait.ts';
 import { readSwarmKey } from '../../services/private-network/key.ts';
 import { startRelay } from '../../scripts/local-network.ts';
@@ -25,7 +26,9 @@ const [connections = 20_000, perSecond = 1_000] = process.argv.slice(2).map(Numb
 const BATCH_INTERVAL_MS = 25;
 
 const folder = mkdtempSync(join(tmpdir(), 'rustory-load-'));
+onCleanup(() => rmSync(folder, { recursive: true }));
 const relay = await startRelay(folder);
+onCleanup(relay.stop);
 const key = readSwarmKey(join(folder, 'swarm.key'));
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
@@ -106,7 +109,5 @@ try {
   for (const line of text.match(/^rustory_relay_(handshakes|connections_refused)_total.*$/gm) ?? [])
     say(line);
 } finally {
-  await relay.stop();
-  rmSync(folder, { recursive: true });
+  await cleanUp();
 }
-process.exit();

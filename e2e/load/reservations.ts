@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Libp2p } from '@libp2p/interface';
+import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
 import { until } from '../../testing/wait.ts';
 import { readSwarmKey } from '../../services/private-network/key.ts';
 import { startRelay } from '../../scripts/local-network.ts';
@@ -16,7 +17,9 @@ const CONCURRENCY = 16;
 const SAMPLE_INTERVAL_MS = 15_000;
 
 const folder = mkdtempSync(join(tmpdir(), 'rustory-load-'));
+onCleanup(() => rmSync(folder, { recursive: true }));
 const container = createContainer(limitMiB);
+onCleanup(container.remove);
 const relay = await startRelay(folder, {
   under: container.under,
   env: {
@@ -26,6 +29,7 @@ const relay = await startRelay(folder, {
     RELAY_IDLE_SECONDS: '3600',
   },
 });
+onCleanup(relay.stop);
 const key = readSwarmKey(join(folder, 'swarm.key'));
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 const memory = (): string => `${residentMiB(relay).toFixed(0)} MiB`;
@@ -86,8 +90,5 @@ try {
   say(`${churn} devices in ${seconds.toFixed(0)} s: ${before.toFixed(0)} MiB before, ${memory()} after`);
   say(`container: ${container.peak()}`);
 } finally {
-  await relay.stop();
-  container.remove();
-  rmSync(folder, { recursive: true });
+  await cleanUp();
 }
-process.exit();

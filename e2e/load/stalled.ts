@@ -5,7 +5,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Libp2p, Stream } from '@libp2p/interface';
+import type { Stream } from '@libp2p/interface';
+import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
 import { until } from '../../testing/wait.ts';
 import { readSwarmKey } from '../../services/private-network/key.ts';
 import { startRelay } from '../../scripts/local-network.ts';
@@ -26,7 +27,9 @@ const SINK = '/test/sink/1.0.0';
 const PROBE_BYTES = 64 * 1024 * 1024;
 
 const folder = mkdtempSync(join(tmpdir(), 'rustory-load-'));
+onCleanup(() => rmSync(folder, { recursive: true }));
 const container = createContainer(limitMiB);
+onCleanup(container.remove);
 const relay = await startRelay(folder, {
   under: container.under,
   env: {
@@ -38,6 +41,7 @@ const relay = await startRelay(folder, {
     RELAY_BUFFER_BYTES: String(bufferMiB * 1024 * 1024),
   },
 });
+onCleanup(relay.stop);
 const key = readSwarmKey(join(folder, 'swarm.key'));
 const chunk = randomBytes(64 * 1024);
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
@@ -64,11 +68,10 @@ async function probe(): Promise<number> {
 
 try {
   say(`idle: ${residentMiB(relay).toFixed(0)} MiB, one circuit alone ${(await probe()).toFixed(0)} MB/s`);
-  const nodes: Libp2p[] = [];
   const streams: Stream[] = [];
   for (let opened = 0; opened < circuits; opened += perDevice) {
     const [source, target] = [await startDevice(key), await startDevice(key, relay)];
-    nodes.push(source, target);
+    for (const device of [source, target]) onCleanup(async () => device.stop());
     await acceptAndNeverRead(target);
     for (let count = 0; count < perDevice && opened + count < circuits; count += 1) {
       streams.push(await openBareCircuit(relay, source, target));
@@ -92,8 +95,5 @@ try {
   say(`one more circuit: ${(await probe()).toFixed(0)} MB/s, ${residentMiB(relay).toFixed(0)} MiB`);
   say(`container: ${container.peak()}`);
 } finally {
-  await relay.stop();
-  container.remove();
-  rmSync(folder, { recursive: true });
+  await cleanUp();
 }
-process.exit();
