@@ -39,8 +39,8 @@ describe('a request of a released client', () => {
     ['only some fields', { user_id: 'alice' }, { user_id: 'alice' }],
     [
       'scalars of future clients',
-      { ...full, battery: 0.5, roaming: true, colour: 'red', nothing: null },
-      { ...full, battery: 0.5, roaming: true, colour: 'red', nothing: null },
+      { ...full, battery: 0.5, roaming: true, color: 'red', nothing: null },
+      { ...full, battery: 0.5, roaming: true, color: 'red', nothing: null },
     ],
     ['empty meta', {}, {}],
     ['meta null', null, null],

@@ -35,7 +35,7 @@ describe('an entry on the wire', () => {
   });
 
   test('loses unknown fields', () => {
-    expect(fromWire([{ ...toWire(entry), colour: 'red' }])).toEqual([entry]);
+    expect(fromWire([{ ...toWire(entry), color: 'red' }])).toEqual([entry]);
   });
 
   test.each([

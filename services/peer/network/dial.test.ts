@@ -88,8 +88,8 @@ describe('a dialer', () => {
     const client = await startDevice();
     const { peerId } = await startDevice();
     const { dialer } = createTestDialer(client, [DEAD_RELAY]);
-    const signal = AbortSignal.abort(new Error('cancelled'));
-    await expect(dialer.connect({ peerId, addresses: [] }, 5_000, signal)).rejects.toThrow('cancelled');
+    const signal = AbortSignal.abort(new Error('canceled'));
+    await expect(dialer.connect({ peerId, addresses: [] }, 5_000, signal)).rejects.toThrow('canceled');
   });
 });
 
