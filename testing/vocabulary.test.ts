@@ -77,6 +77,6 @@ test('the files use the words of the vocabulary', () => {
             ),
       ),
   );
-  console.log(found.join('\n'));
+
   expect(found).toEqual([]);
 });
