@@ -66,18 +66,6 @@ export function createConnectionLimiter(
     open -= 1;
   }
 
-  function abortStalled(): void {
-    for (const [connection, entry] of tracked) {
-      if (!connection.writableNeedsDrain) entry.writableAtMs = nowMs();
-      else if (nowMs() - entry.writableAtMs >= limits.circuitIdleSeconds * 1000) {
-        metrics.stuckClosed();
-        connection.abort(
-          new Error(`The connection accepted no bytes for ${limits.circuitIdleSeconds} seconds.`),
-        );
-      }
-    }
-  }
-
   return {
     gater: {
       denyInboundConnection(connection) {
@@ -107,7 +95,7 @@ export function createConnectionLimiter(
       },
     },
     async closeIdle() {
-      abortStalled();
+      abortStalled(tracked, options, nowMs());
       await Promise.all(
         findIdle().map(async (connection) => {
           metrics.idleClosed();
@@ -116,6 +104,23 @@ export function createConnectionLimiter(
       );
     },
   };
+}
+
+/** Aborts connections that accept none of the bytes sent to them. */
+function abortStalled(
+  tracked: ReadonlyMap<MultiaddrConnection, TrackedConnection>,
+  { limits, metrics }: ConnectionLimiterOptions,
+  currentMs: number,
+): void {
+  for (const [connection, entry] of tracked) {
+    if (!connection.writableNeedsDrain) entry.writableAtMs = currentMs;
+    else if (currentMs - entry.writableAtMs >= limits.circuitIdleSeconds * 1000) {
+      metrics.stuckClosed();
+      connection.abort(
+        new Error(`The connection accepted no bytes for ${limits.circuitIdleSeconds} seconds.`),
+      );
+    }
+  }
 }
 
 /** Finds connections that have had neither a reservation nor a stream in all checks of the last `idleSeconds`. */

@@ -73,7 +73,7 @@ export function createRelayNode(config: RelayConfig, deps: RelayNodeDeps): Relay
   const { cipher, log } = deps;
   let node: Libp2p | undefined;
   let idleCheck: NodeJS.Timeout | undefined;
-  const { reservations, circuits, hop, handshakes, limiter } = createComponents(config, deps, () => node);
+  const { reservations, circuits, hop, handshakes, limiter } = createHopAndLimiters(config, deps, () => node);
   const addresses = (): Multiaddr[] => node?.getMultiaddrs() ?? [];
 
   return {
@@ -112,8 +112,8 @@ export function createRelayNode(config: RelayConfig, deps: RelayNodeDeps): Relay
   };
 }
 
-/** Creates what decides and counts around the libp2p node. `node` returns `undefined` before the start. */
-function createComponents(
+/** Creates everything but the libp2p node itself; `node` returns `undefined` before the start. */
+function createHopAndLimiters(
   config: RelayConfig,
   { metrics, log }: RelayNodeDeps,
   node: () => Libp2p | undefined,
