@@ -81,13 +81,15 @@ function admit(
   };
 }
 
-/** Mounts a handler on each route, and refuses the other methods of its path. */
+/** Mounts a handler on each route, in the order of the table, and refuses the other methods of its path. */
 function mountApi(app: App, deps: AppDeps, refusals: Refusals): void {
   const handlers = createHandlers(deps, refusals);
   for (const [name, route] of Object.entries(routes)) {
-    app.on(route.method.toUpperCase(), route.path, handlers[name as RouteName]);
+    // Hono writes the parameter `{name}` of the OpenAPI document as `:name`.
+    const path = route.path.replaceAll(/\{(\w+)\}/g, ':$1');
+    app.on(route.method.toUpperCase(), path, handlers[name as RouteName]);
     const allow = route.method === 'get' ? 'GET, HEAD' : 'POST';
-    app.all(route.path, () =>
+    app.all(path, () =>
       refusals.refuse('method_not_allowed', `the path supports ${allow}`, { Allow: allow }),
     );
   }

@@ -76,7 +76,7 @@ export function createSettings({ home, user, config }: UserEnvironment) {
     }),
     dialStrategy: oneOf(DIAL_STRATEGY_NAMES, {
       fallback: 'relay-first',
-      doc: `Order in which the addresses of a peer are dialed: ${describeStrategies()}.`,
+      doc: `Addresses of a peer that are dialed, and their order: ${describeStrategies()}.`,
     }),
     p2pRequestAttempts: integer(1, 20, {
       fallback: '3',

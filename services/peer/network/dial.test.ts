@@ -53,7 +53,7 @@ describe('a dialer', () => {
   test('reports what to set when there is no address', async () => {
     const { dialer } = createTestDialer(await startDevice(), []);
     const { peerId } = await startDevice();
-    await expect(dialer.connect({ peerId, addresses: [] }, 5_000)).rejects.toThrow('Set relay_addr');
+    await expect(dialer.connect({ peerId, addresses: [] }, 5_000)).rejects.toThrow('set relay_addr');
   });
 
   test('tries a relay that failed last, until its backoff has ended', async () => {

@@ -44,7 +44,7 @@ export class DialFailedError extends Error {
   constructor(attempts: readonly DialAttempt[]) {
     super(
       attempts.length === 0
-        ? 'There is no address to try. Set relay_addr, or register the peer with a tracker.'
+        ? 'There is no address to try. Register the peer with a tracker, set relay_addr, or change dial_strategy.'
         : `No address led to the peer (${attempts.length} tried).`,
     );
     this.attempts = attempts;
