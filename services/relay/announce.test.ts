@@ -20,7 +20,7 @@ describe('an announced address', () => {
     '/dns6/relay.example.org/tcp/4001',
     '/dns/relay.example.org/tcp/4001',
     `/ip4/203.0.113.7/tcp/4001/p2p/${ID}`,
-    // A network on one machine announces this.
+    // Announced by relays with RELAY_LOCAL=true.
     '/ip4/127.0.0.1/tcp/4001',
   ])('%s is accepted unchanged', (text) => expect(parseAnnounced(text).toString()).toBe(text));
 
@@ -43,7 +43,7 @@ describe('an announced address', () => {
 });
 
 test.each(['/dns4/relay.example.org/tcp/4001', '/ip4/0.0.0.0', '/ip4/0.0.0.0/udp/4001', '4001'])(
-  '%s is not a listen address',
+  'rejects %s as a listen address',
   (text) => expect(() => parseListen(text)).toThrow(/is not (a multiaddr|an IP address and a TCP port)/),
 );
 
@@ -62,7 +62,7 @@ test('by default the relay announces the listen addresses that other devices can
   ]);
 });
 
-describe('a template of an address', () => {
+describe('an address template', () => {
   const placeholders = { ordinal: '2', podName: 'my-relay-2', podIP: '10.0.0.7', hostIP: undefined };
 
   test.each([

@@ -1,10 +1,10 @@
-// The addresses that the relay announces. A reservation carries exactly these, so with a wrong one no device that
-// reserved here can be reached.
+// The addresses that the relay announces. Every reservation contains exactly these addresses. If they are wrong, devices
+// with a reservation on this relay are unreachable.
 import { CODE_P2P, CODE_P2P_CIRCUIT, CODE_TCP, type Multiaddr, multiaddr } from '@multiformats/multiaddr';
 import { describeError } from '../shared/errors.ts';
 import { quote } from '../shared/variables.ts';
 
-/** Maximum announced addresses; every reservation message carries all of them and has at most 4 KiB. */
+/** Maximum announced addresses. All of them are in every reservation message, whose maximum size is 4 KiB. */
 export const MAX_ANNOUNCED = 16;
 
 /** Maximum bytes of all announced addresses, peer ids included; the rest of a reservation message needs about 300. */
@@ -13,10 +13,10 @@ export const MAX_ANNOUNCED_BYTES = 3 * 1024;
 /** Bytes of a peer id at the end of an address: the size for an Ed25519 key, which is the largest. */
 const PEER_ID_BYTES = 41;
 
-/** Kinds of host that a device can dial. */
+/** Multiaddr protocols for hosts that a device can dial. */
 const HOSTS = new Set(['ip4', 'ip6', 'dns', 'dns4', 'dns6', 'dnsaddr']);
 
-/** Reads one address for devices to dial: a host and a TCP port, optionally followed by the relay's peer id. */
+/** Parses one announced address: a host and a TCP port, optionally followed by the relay's peer id. */
 export function parseAnnounced(text: string): Multiaddr {
   const address = parseMultiaddr(text);
   const [host, port] = address.getComponents();
@@ -38,7 +38,7 @@ export interface Placeholders {
   readonly hostIP: string | undefined;
 }
 
-/** Replaces the placeholders of a template, such as `/dns4/relay-{ordinal}.example.org/tcp/4001`, and reads the address. */
+/** Replaces the placeholders of a template, such as `/dns4/relay-{ordinal}.example.org/tcp/4001`, and parses the address. */
 export function expandAnnounced(template: string, placeholders: Placeholders): Multiaddr {
   const text = template.replaceAll(/\{([^{}]*)\}/g, (_, name: string) => {
     if (!Object.hasOwn(placeholders, name))
@@ -68,7 +68,7 @@ export function ordinalOf(podName: string | undefined): number | undefined {
   return digits === undefined ? undefined : Number(digits);
 }
 
-/** Reads an address to listen on: an IP address and a TCP port. */
+/** Parses a listen address: an IP address and a TCP port. */
 export function parseListen(text: string): Multiaddr {
   const address = parseMultiaddr(text);
   const [host, port, ...rest] = address.getComponents();
@@ -78,7 +78,7 @@ export function parseListen(text: string): Multiaddr {
 }
 
 /**
- * The announced addresses when none are configured: the listen addresses that other devices can dial.
+ * Default announced addresses: the listen addresses that other devices can dial.
  *
  * @param isLocal whether all devices are on this machine and can dial loopback addresses
  */

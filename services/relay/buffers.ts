@@ -1,6 +1,6 @@
-// The memory for bytes that wait for slow receivers: one limit for all circuits together. A paused stream may still
-// receive its whole window, so above the limit the relay stops reading from the connections of paused senders, and
-// TCP slows them down.
+// Memory for bytes that wait for slow receivers, with one limit for all circuits together. A paused stream can still
+// receive its whole window. Above the limit the relay therefore stops reading from the connections of paused senders,
+// and TCP slows them down.
 import type { Stream } from '@libp2p/interface';
 import { holdReading, releaseReading } from '../private-network/muxers.ts';
 import type { RelayLimits } from './config.ts';
@@ -19,13 +19,13 @@ export interface Buffers {
   add(direction: PausedDirection): void;
   /** Stops counting a direction; called when it resumes or ends. */
   remove(direction: PausedDirection): void;
-  /** Bytes that wait. */
+  /** Bytes that wait for slow receivers. */
   bytes(): number;
 }
 
 /**
- * A paused sender is read from only while its whole window (`circuitBufferBytes`) fits into `bufferedBytes`. Above
- * that limit nothing more is read from its connection, and only the bytes of its last socket read wait.
+ * Reads from the connection of a paused sender only while its whole window (`circuitBufferBytes`) fits into
+ * `bufferedBytes`. Otherwise reading stops, and only the bytes of the last socket read are buffered.
  */
 export function createBuffers(limits: Pick<RelayLimits, 'bufferedBytes' | 'circuitBufferBytes'>): Buffers {
   /** Bytes reserved for each paused direction. */
@@ -33,8 +33,8 @@ export function createBuffers(limits: Pick<RelayLimits, 'bufferedBytes' | 'circu
   let totalBytes = 0;
   let timer: NodeJS.Timeout | undefined;
 
-  // A thousand senders can fill their windows within one iteration of the event loop, long before the next check. So
-  // either the whole window of a direction fits, or nothing more is read.
+  // Reserves whole windows, because a thousand senders can fill their windows within one iteration of the event loop,
+  // long before the next check.
   function reserve(direction: PausedDirection): void {
     const { from, to } = direction;
     const maxBytes = Math.max(from.readBufferLength, limits.circuitBufferBytes) + to.writeBufferLength;

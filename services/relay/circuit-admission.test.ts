@@ -67,7 +67,7 @@ describe('the admission of circuits', () => {
     expect(createAdmission([]).rateLimiters('a')).toEqual([]);
   });
 
-  test('refuses every circuit during a drain and keeps counting running ones', () => {
+  test('refuses every circuit during a drain and still counts running ones', () => {
     const { open, drain, count } = createAdmission(['b']);
     open('a', 'b');
     drain();

@@ -1,4 +1,4 @@
-// Admission of circuits: which are refused, and how many run.
+// Admission of circuits: refuses circuits above a limit and counts those in progress.
 import { refused, type Result } from '../shared/result.ts';
 import { monotonicMs } from '../shared/clock.ts';
 import type { RelayLimits } from './config.ts';
@@ -8,14 +8,14 @@ import { MAX_RATED_PEERS, type ReservationStore } from './reservation-store.ts';
 import { createTokenBucket, createTokenBuckets, perMinute, type TokenBucket } from './token-bucket.ts';
 
 export interface CircuitAdmission {
-  /** Admits and counts a circuit; each one admitted must be closed once. */
+  /** Admits and counts a circuit. Call `close` once for each admitted circuit. */
   open(source: string, target: string): Result<object, CircuitRefusal>;
   close(source: string, target: string): void;
   /** The rate limiters of one circuit: its own, and the one that all circuits of its source share. */
   rateLimiters(source: string): TokenBucket[];
-  /** From now on every new circuit is refused; running circuits go on. */
+  /** Refuses all new circuits from now on. Running circuits continue. */
   drain(): void;
-  /** Circuits that run or are being set up. */
+  /** Circuits that are running or being set up. */
   count(): number;
 }
 

@@ -6,14 +6,14 @@ import { connectTo, dialEcho, exchange, hop, startPeer, startRelay } from '../..
 
 afterEach(cleanUp);
 
-/** Enough for a circuit without a rate limit to carry many megabytes. */
+/** Duration of a measurement, in milliseconds. Without a rate limit a circuit carries many megabytes in this time. */
 const MEASUREMENT_MS = 500;
 
 describe('the limits of circuits', () => {
   test.each([
     { limit: { circuits: 1 }, reason: 'circuits' },
     { limit: { circuitsPerPeer: 1 }, reason: 'source' },
-  ])('refuse a new circuit and let running ones go on ($reason)', async ({ limit, reason }) => {
+  ])('refuse a new circuit and do not affect running ones ($reason)', async ({ limit, reason }) => {
     const relay = await startRelay({ limits: limit });
     const [source, target, other] = [await startPeer(), await startPeer(relay), await startPeer(relay)];
     const stream = await dialEcho(source, relay, target);
@@ -23,7 +23,7 @@ describe('the limits of circuits', () => {
     expect(received).toBe(sent);
   });
 
-  test('refuse every source when the target has its maximum of circuits', async () => {
+  test('refuse every source when the target has the maximum number of circuits', async () => {
     const relay = await startRelay({ limits: { circuitsPerPeer: 1 } });
     const [source, other, target] = [await startPeer(), await startPeer(), await startPeer(relay)];
     const stream = await dialEcho(source, relay, target);
@@ -92,7 +92,7 @@ describe('the limits of circuits', () => {
     const relayed = await relay.metric('rustory_relay_relayed_bytes_total{direction="to_target"}');
     const seconds = (performance.now() - startedMs) / 1000;
     expect(relayed).toBeGreaterThan(rate);
-    // The burst, the rate, and one buffer of each circuit that was read before the limiter paused it.
+    // The burst, the rate, and one buffer per circuit that was read before the rate limiter paused the circuit.
     expect(relayed).toBeLessThanOrEqual(rate * (1 + seconds) + circuits * buffer);
     expect(streams.map(({ status }) => status)).toEqual(streams.map(() => 'open'));
   });

@@ -30,7 +30,7 @@ describe('a circuit', () => {
     expect((await hop(source, relay, connectTo(target))).status).toBe('NO_RESERVATION');
   });
 
-  test('to a peer that does not answer STOP fails and is no longer counted', async () => {
+  test('to a peer that does not respond to STOP fails and is no longer counted', async () => {
     const relay = await startRelay({ limits: { circuits: 1 } });
     const [source, target] = [await startPeer(), await startPeer(relay)];
     await target.unhandle('/libp2p/circuit/relay/0.2.0/stop');
@@ -44,7 +44,8 @@ describe('a circuit', () => {
     const relay = await startRelay();
     const [source, target] = [await startPeer(), await startPeer(relay)];
     const stream = await dialEcho(source, relay, target);
-    for (const connection of target.getConnections()) connection.abort(new Error('killed'));
+    for (const connection of target.getConnections())
+      connection.abort(new Error('The connection is closed by the test.'));
     await until(() => stream.status !== 'open', 'the stream is closed');
     await until(async () => (await relay.metric('rustory_relay_circuits')) === 0, 'the circuit has ended');
   });
@@ -59,7 +60,7 @@ describe('a circuit', () => {
   });
 });
 
-test('receivers that never read slow down their senders only', async () => {
+test('receivers that never read slow down only their own senders', async () => {
   const relay = await startRelay({ limits: { bufferedBytes: 1024 * 1024, circuitBufferBytes: 256 * 1024 } });
   const [target, other] = [await startPeer(relay), await startPeer(relay)];
   await acceptAndNeverRead(target);
@@ -69,13 +70,16 @@ test('receivers that never read slow down their senders only', async () => {
   for (const sender of senders) flood(sender);
   await until(
     async () => (await relay.metric('rustory_relay_buffered_bytes')) > 512 * 1024,
-    'the buffers are half full',
+    'half of the buffer limit is in use',
   );
   // A circuit to another device is not affected.
   const { sent, received } = await exchange(await dialEcho(await startPeer(), relay, other), 4 * 1024 * 1024);
   expect(received).toBe(sent);
-  // Above the limit only one socket read of each sender may wait.
+  // Above the limit, only one socket read per sender is buffered.
   expect(await relay.metric('rustory_relay_buffered_bytes')).toBeLessThan(1024 * 1024 + 8 * 64 * 1024);
-  for (const sender of senders) sender.abort(new Error('the test has ended'));
-  await until(async () => (await relay.metric('rustory_relay_buffered_bytes')) === 0, 'no byte waits');
+  for (const sender of senders) sender.abort(new Error('The test has ended.'));
+  await until(
+    async () => (await relay.metric('rustory_relay_buffered_bytes')) === 0,
+    'no bytes are buffered',
+  );
 });

@@ -1,4 +1,4 @@
-// A circuit: two streams joined by their events. Bytes are passed on as they arrive.
+// A circuit: two streams that are joined by their events. Bytes are forwarded as they arrive.
 import type { Stream } from '@libp2p/interface';
 import { monotonicMs } from '../shared/clock.ts';
 import type { Buffers, PausedDirection } from './buffers.ts';
@@ -8,7 +8,7 @@ import type { TokenBucket } from './token-bucket.ts';
 
 export interface CircuitOptions {
   readonly limits: Pick<RelayLimits, 'circuitSeconds' | 'circuitIdleSeconds' | 'circuitBytes'>;
-  /** Every byte is charged to each of them; empty when no rate is limited. */
+  /** Rate limiters that every byte counts towards. Empty: no rate limit. */
   readonly rateLimiters: readonly TokenBucket[];
   readonly buffers: Buffers;
   /** Ends the circuit when the relay stops. */
@@ -18,7 +18,7 @@ export interface CircuitOptions {
 
 export interface CircuitSummary {
   readonly end: CircuitEnd;
-  /** Bytes passed on, both directions together. */
+  /** Bytes forwarded in both directions together. */
   readonly bytes: number;
   readonly seconds: number;
 }
@@ -42,7 +42,7 @@ export async function joinStreams(
   let bytes = 0;
 
   const abort = (end: CircuitEnd): void => {
-    // Only the first reason counts: aborting one stream makes the other one report a reset.
+    // Only the first reason is used, because aborting one stream makes the other one report a reset.
     ended.resolve(end);
     const error = new CircuitError(end);
     source.abort(error);
@@ -99,11 +99,11 @@ function forward(from: Stream, to: Stream, options: ForwardOptions): () => void 
   const { maxBytes, rateLimiters, buffers, onBytes, abort } = options;
   const direction: PausedDirection = { from, to };
   let bytes = 0;
-  let blocked = false;
+  let isBlocked = false;
   let throttle: NodeJS.Timeout | undefined;
-  let resuming = false;
+  let isResuming = false;
 
-  // A stream whose connection was just lost throws; thrown inside an event handler, that would end the process.
+  // A stream throws when its connection was just lost. An exception in an event handler would end the process.
   const guard = (step: () => void): void => {
     try {
       step();
@@ -113,23 +113,23 @@ function forward(from: Stream, to: Stream, options: ForwardOptions): () => void 
   };
   // The library's resume() would undo a pause from within it, so pausing waits until resume() has returned.
   const pauseIfNeeded = (): void => {
-    const mustPause = blocked || throttle !== undefined;
-    if (!mustPause || resuming || from.readStatus !== 'readable') return;
+    const mustPause = isBlocked || throttle !== undefined;
+    if (!mustPause || isResuming || from.readStatus !== 'readable') return;
     from.pause();
     buffers.add(direction);
   };
   const resume = (): void => {
-    if (blocked || throttle !== undefined || from.readStatus !== 'paused') return;
+    if (isBlocked || throttle !== undefined || from.readStatus !== 'paused') return;
     buffers.remove(direction);
-    resuming = true;
+    isResuming = true;
     from.resume();
-    resuming = false;
+    isResuming = false;
     pauseIfNeeded();
   };
-  // Reading resumes only when the other stream has sent all it had, or its buffer would grow with each drain.
+  // Reading resumes only when the other stream has sent all buffered bytes. Otherwise its buffer would grow with each drain.
   const unblock = (): void => {
-    if (!blocked || to.writeBufferLength > 0 || to.writableNeedsDrain) return;
-    blocked = false;
+    if (!isBlocked || to.writeBufferLength > 0 || to.writableNeedsDrain) return;
+    isBlocked = false;
     resume();
   };
   // The library's own listener flushes the stream in a microtask that was queued before this one.
@@ -152,7 +152,7 @@ function forward(from: Stream, to: Stream, options: ForwardOptions): () => void 
     }
     onBytes(data.byteLength);
     guard(() => {
-      blocked = !to.send(data) || blocked;
+      isBlocked = !to.send(data) || isBlocked;
       if (rateLimiters.length > 0) slowDown(data.byteLength);
       pauseIfNeeded();
     });
@@ -177,7 +177,7 @@ function forwardEnd(
     isClosedByWriter = true;
   });
   from.addEventListener('end', () => {
-    // Without a close by the writer the connection was lost, which the other side must not read as a normal end.
+    // Without a close by the writer the connection was lost. The other side must not mistake this for a normal end.
     if (!isClosedByWriter) abort('reset');
     else if (to.status === 'open') to.close().catch(() => abort('reset'));
   });

@@ -1,4 +1,4 @@
-// Slow because megabytes of small answers must be encrypted before the buffers of the kernel are full.
+// Slow because megabytes of small responses must be encrypted before the buffers of the kernel are full.
 import { afterEach, expect, test } from '@jest/globals';
 import type { Connection } from '@libp2p/interface';
 import { cleanUp } from '../../testing/cleanup.ts';
@@ -13,10 +13,10 @@ interface Internals {
   readonly maConn: { pause(): void };
 }
 
-/** A yamux frame that requires an answer. */
+/** A yamux frame that requires a response. */
 const YAMUX_PING = Buffer.from('000200010000000000000000', 'hex');
 
-test('a connection whose peer floods it with pings and reads no answer is closed', async () => {
+test('closes a connection whose peer floods it with pings and reads no response', async () => {
   const relay = await startRelay({ limits: { circuitBufferBytes: 256 * 1024 } });
   const [peer, other] = [await startPeer(), await startPeer()];
   const connection = await peer.dial(relay.address);

@@ -71,7 +71,7 @@ test('connections of one peer, connections from one address and reservations fro
   );
 });
 
-test('a relay with its maximum of connections refuses the next one and counts it', async () => {
+test('a relay with the maximum number of connections refuses the next one and counts it', async () => {
   const relay = await startRelay({ limits: { connections: 1 } });
   const [first, second] = [await startPeer(relay), await startPeer()];
   await expect(second.dial(relay.address)).rejects.toThrow();
@@ -85,7 +85,7 @@ test('a relay with its maximum of connections refuses the next one and counts it
 });
 
 describe('pending handshakes', () => {
-  test('are limited, and cannot keep a device out', async () => {
+  test('are limited, and do not prevent a device from connecting', async () => {
     const relay = await startRelay({ limits: { pendingConnections: 4 } });
     const silent = Array.from({ length: 12 }, () => open(relay));
     await until(
@@ -100,14 +100,11 @@ describe('pending handshakes', () => {
     expect(await relay.metric(`${HANDSHAKES}{outcome="ok"}`)).toBe(1);
   });
 
-  test('lose the oldest of the larger group: authenticated or unauthenticated', async () => {
+  test('are evicted from the larger group, authenticated or unauthenticated, oldest first', async () => {
     const relay = await startRelay({ limits: { pendingConnections: 2 } });
     const authenticated = [open(relay), open(relay)];
     for (const socket of authenticated) socket.write(authenticate(swarmKey, GREETING));
-    await until(
-      () => authenticated.every(({ bytesRead }) => bytesRead > 24),
-      'both have shown the swarm key',
-    );
+    await until(() => authenticated.every(({ bytesRead }) => bytesRead > 24), 'both are authenticated');
     const silent = open(relay);
     await until(() => authenticated[0]?.closed === true, 'the older authenticated one is evicted');
     open(relay);
@@ -115,7 +112,7 @@ describe('pending handshakes', () => {
     expect(authenticated[1]?.closed).toBe(false);
   });
 
-  test('are counted as unfinished when they showed the swarm key and did not complete', async () => {
+  test('are counted as unfinished when they are authenticated and did not complete', async () => {
     const relay = await startRelay({ limits: { handshakeSeconds: 1 } });
     const [gone, slow] = [open(relay), open(relay)];
     gone.end(authenticate(swarmKey, GREETING));
@@ -172,10 +169,10 @@ describe('a connection', () => {
     expect(reserved.getConnections()).toHaveLength(1);
   });
 
-  test('that accepts no bytes is closed, although its keepalive waits behind unsent bytes', async () => {
+  test('that accepts no bytes is closed, although unsent bytes delay its keepalive', async () => {
     const relay = await startRelay({ limits: { circuitIdleSeconds: 1 } });
     const proxy = await startProxy(relay);
-    // mplex has no window, so the socket is what slows the sender down.
+    // mplex has no window, so only the socket slows the sender down.
     const target = await startPeer(proxy, { muxers: muxers.slice(1) });
     const source = await startPeer();
     const stream = await dialEcho(source, relay, target);

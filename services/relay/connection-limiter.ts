@@ -1,6 +1,5 @@
-// The connection limiter: limits on all connections, those of one peer and those from one address, and the end of
-// connections that are idle or stalled. It keeps its own counts, because the library copies the list of all connections
-// for each query.
+// The connection limiter: limits connections in total, per peer and per address, and closes idle and stalled
+// connections. It keeps its own counts, because the library copies the list of all connections for each query.
 import type { Connection, ConnectionGater, MultiaddrConnection } from '@libp2p/interface';
 import { clientNetwork } from '../shared/client-network.ts';
 import { monotonicMs } from '../shared/clock.ts';
@@ -23,7 +22,7 @@ export interface ConnectionLimiter {
   readonly gater: ConnectionGater;
   /**
    * Closes connections without reservation and stream after `idleSeconds`, and connections that accept none of the
-   * bytes sent to them for `circuitIdleSeconds`. To be called every few seconds.
+   * bytes sent to them for `circuitIdleSeconds`. Call it every few seconds.
    */
   closeIdle(): Promise<void>;
 }
@@ -45,7 +44,7 @@ export function createConnectionLimiter(
   const { limits, handshakes, metrics } = options;
   const { connectionsPerAddress: maxPerAddress = Number.POSITIVE_INFINITY } = limits;
   const tracked = new Map<MultiaddrConnection, TrackedConnection>();
-  // Pending handshakes included: the cheapest attack on a relay is to begin them.
+  // Includes pending handshakes, because starting handshakes is the cheapest attack on a relay.
   const countByAddress = new Map<string, number>();
   const countByPeer = new Map<string, number>();
   const findIdle = createIdleFinder(options, nowMs);
@@ -79,11 +78,11 @@ export function createConnectionLimiter(
         return false;
       },
       denyInboundUpgradedConnection(peerId, connection) {
-        // It may have closed during its handshake; then no further close event would untrack it.
+        // If it closed during its handshake, no further close event would untrack it.
         const entry = tracked.get(connection);
         if (entry === undefined) return true;
         handshakes.finish(connection);
-        // Other handshakes have finished since this one began.
+        // Other handshakes may have finished since this one began.
         if (open >= limits.connections) return refuse('all');
         const peer = peerId.toString();
         if ((countByPeer.get(peer) ?? 0) >= limits.connectionsPerPeer) return refuse('peer');

@@ -1,8 +1,8 @@
-// Connections whose handshake is not finished. Anyone can open one, so their number is limited; above the limit the
-// oldest one is evicted. Refusing the new one instead would let an attacker that holds all of them keep every device
-// out. Authenticated connections, which have shown the swarm key, are counted apart, and the larger group loses its
-// oldest: a flood of unauthenticated connections evicts no authenticated one, and authenticated ones that stall do not
-// keep a device from showing the swarm key.
+// Limits pending handshakes, which anyone can start. Above the limit the oldest one is evicted: if new ones were refused
+// instead, an attacker with the maximum number of pending handshakes could block all devices. Authenticated connections
+// (those that have proved the swarm key) are counted separately, and the larger group loses its oldest connection. A
+// flood of unauthenticated connections therefore evicts no authenticated one, and authenticated connections that stall
+// do not prevent devices from authenticating.
 import type { MultiaddrConnection } from '@libp2p/interface';
 import type { ProtectionOutcome } from '../private-network/psk.ts';
 import type { RelayLimits } from './config.ts';
@@ -11,7 +11,7 @@ import type { RelayMetrics } from './metrics.ts';
 export interface HandshakeLimiter {
   /** Counts a connection from its start until it closes or finishes its handshake. */
   begin(connection: MultiaddrConnection): void;
-  /** Records whether a connection showed the swarm key; the protector calls it once for each. */
+  /** Records the outcome of the swarm key protection. The protector calls it once for each connection. */
   authenticated(outcome: ProtectionOutcome, connection: MultiaddrConnection): void;
   /** The handshake is finished: the peer id is verified and the muxer is chosen. */
   finish(connection: MultiaddrConnection): void;
@@ -23,7 +23,7 @@ export function createHandshakeLimiter(
   limits: Pick<RelayLimits, 'pendingConnections'>,
   metrics: Pick<RelayMetrics, 'handshake' | 'connectionRefused'>,
 ): HandshakeLimiter {
-  // Both in order of arrival.
+  // Both sets are in order of arrival.
   const unauthenticated = new Set<MultiaddrConnection>();
   const authenticated = new Set<MultiaddrConnection>();
   const evicted = new WeakSet<MultiaddrConnection>();
@@ -50,7 +50,7 @@ export function createHandshakeLimiter(
       });
     },
     authenticated(outcome, connection) {
-      // The relay ended it, which is already counted as an eviction.
+      // The relay evicted it, and has already counted the eviction.
       if (evicted.has(connection)) return;
       if (outcome !== 'ok') metrics.handshake(outcome);
       else if (unauthenticated.delete(connection)) authenticated.add(connection);

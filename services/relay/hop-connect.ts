@@ -6,7 +6,7 @@ import type { HopExchange } from './hop-exchange.ts';
 import type { HopOptions } from './hop.ts';
 import { circuitLimit, Status } from './messages.ts';
 import { CIRCUIT_REFUSALS, type CircuitRefusal } from './outcomes.ts';
-import { createStop, isRelayed } from './stop.ts';
+import { createStopClient, isRelayed } from './stop.ts';
 
 /** The two ends of a circuit, for the log. */
 interface CircuitPeers {
@@ -26,7 +26,7 @@ export type ServeConnect = (
 export function createConnectHandler(options: HopOptions, shutdown: AbortSignal): ServeConnect {
   const { circuits, buffers, metrics, log } = options;
   const { limits } = options.config;
-  const stop = createStop({ limits, log, connectionsTo: options.connectionsTo });
+  const stopClient = createStopClient({ limits, log, connectionsTo: options.connectionsTo });
 
   async function refuse(exchange: HopExchange, peers: CircuitPeers, reason: CircuitRefusal): Promise<void> {
     metrics.circuit(reason);
@@ -36,7 +36,7 @@ export function createConnectHandler(options: HopOptions, shutdown: AbortSignal)
 
   async function accept(exchange: HopExchange, targetStream: Stream): Promise<Stream> {
     try {
-      await exchange.answer({ status: Status.OK, limit: circuitLimit(limits) });
+      await exchange.respond({ status: Status.OK, limit: circuitLimit(limits) });
       return exchange.unwrap();
     } catch (error) {
       targetStream.abort(toError(error));
@@ -64,7 +64,7 @@ export function createConnectHandler(options: HopOptions, shutdown: AbortSignal)
     const admitted = circuits.open(peers.source, peers.target);
     if (!admitted.ok) return refuse(exchange, peers, admitted.reason);
     try {
-      const opened = await stop.open(connection.remotePeer, target, signal);
+      const opened = await stopClient.open(connection.remotePeer, target, signal);
       if (!opened.ok) return await refuse(exchange, peers, opened.reason);
       await run(await accept(exchange, opened.stream), opened.stream, peers);
     } finally {

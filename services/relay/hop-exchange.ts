@@ -1,4 +1,4 @@
-// One exchange of hop messages on a stream: the request is read, and one answer is written.
+// One exchange of hop messages on a stream: reads the request and writes one response.
 import type { PeerId, Stream } from '@libp2p/interface';
 import { peerIdFromMultihash } from '@libp2p/peer-id';
 import { pbStream } from '@libp2p/utils';
@@ -7,9 +7,9 @@ import { errorCode } from '../shared/errors.ts';
 import { refused, type Result } from '../shared/result.ts';
 import {
   decodeHopRequest,
-  encodeHopAnswer,
+  encodeHopResponse,
   FRAMING,
-  type HopAnswer,
+  type HopResponse,
   type RequestRejection,
 } from './messages.ts';
 
@@ -18,23 +18,23 @@ export type Request = { readonly type: 'reserve' } | { readonly type: 'connect';
 
 export interface HopExchange {
   readRequest(): Promise<Result<{ readonly request: Request }, RequestRejection>>;
-  /** Answers and keeps the stream open. */
-  answer(answer: HopAnswer): Promise<void>;
-  /** Answers and closes the stream. */
-  conclude(answer: HopAnswer): Promise<void>;
-  /** The stream without the framing of messages; what follows on it is the circuit. */
+  /** Writes the response and keeps the stream open. */
+  respond(response: HopResponse): Promise<void>;
+  /** Writes the response and closes the stream. */
+  conclude(response: HopResponse): Promise<void>;
+  /** The stream without the framing of messages, for the bytes of the circuit. */
   unwrap(): Stream;
 }
 
-/** Errors of the library for a length above the limit. */
+/** Error codes of the library for a message that is longer than the limit. */
 const LENGTH_ERRORS = new Set(['ERR_MSG_DATA_TOO_LONG', 'ERR_MSG_LENGTH_TOO_LONG']);
 
 /** @param signal ends every wait of the exchange */
 export function createHopExchange(stream: Stream, signal: AbortSignal): HopExchange {
   const messages = pbStream(stream, FRAMING);
 
-  async function answer(content: HopAnswer): Promise<void> {
-    await messages.write(content, { encode: encodeHopAnswer }, { signal });
+  async function respond(response: HopResponse): Promise<void> {
+    await messages.write(response, { encode: encodeHopResponse }, { signal });
   }
 
   return {
@@ -42,18 +42,18 @@ export function createHopExchange(stream: Stream, signal: AbortSignal): HopExcha
       try {
         return await messages.read({ decode: decodeRequest }, { signal });
       } catch (error) {
-        // The stream is intact, so the peer can be answered.
+        // The stream is intact, so a response can be sent.
         if (LENGTH_ERRORS.has(errorCode(error))) return refused('malformed');
         throw error;
       }
     },
-    answer,
-    async conclude(content) {
-      await answer(content);
+    respond,
+    async conclude(response) {
+      await respond(response);
       // A peer that does not close its side would keep the stream open until the connection ends.
       const abort = (): void => stream.abort(new Error('The peer did not close the hop stream in time.'));
       signal.addEventListener('abort', abort, { once: true });
-      // A signal holds its listeners until it aborts, and with a stream its whole connection.
+      // The signal would reference its listener, and with it the stream and its connection, until it aborts.
       stream.addEventListener('close', () => signal.removeEventListener('abort', abort));
       await stream.close({ signal });
     },

@@ -1,4 +1,4 @@
-// The RESERVE request: with a reservation a peer can be reached by others through circuits of this relay.
+// The RESERVE request: a reservation makes a peer reachable through circuits of this relay.
 import type { Connection, PeerId, PrivateKey } from '@libp2p/interface';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { RecordEnvelope } from '@libp2p/peer-record';
@@ -22,8 +22,8 @@ export function createReserveHandler(options: HopOptions): ServeReserve {
   const { identity, limits } = options.config;
   const relay = peerIdFromPrivateKey(identity);
 
-  // Every refusal is RESERVATION_REFUSED: rust-libp2p reads any other status but RESOURCE_LIMIT_EXCEEDED as a protocol
-  // violation and drops the connection.
+  // Every refusal is RESERVATION_REFUSED, because rust-libp2p treats any other status except RESOURCE_LIMIT_EXCEEDED as
+  // a protocol violation and closes the connection.
   async function refuse(exchange: HopExchange, peer: PeerId, reason: ReservationRefusal): Promise<void> {
     metrics.reservation(reason);
     log.debug({ peer: peer.toString(), reason }, 'reserve refused');
@@ -35,13 +35,13 @@ export function createReserveHandler(options: HopOptions): ServeReserve {
     const peer = remotePeer.toString();
     if (isRelayed(connection)) return refuse(exchange, remotePeer, 'relayed');
     const addresses = options.addresses().map((address) => address.bytes);
-    // Clients read a reservation without an address as a protocol violation.
+    // Clients treat a reservation without an address as a protocol violation.
     if (addresses.length === 0) return refuse(exchange, remotePeer, 'no_address');
     const reserved = reservations.reserve(peer, addressOf(connection));
     if (!reserved.ok) return refuse(exchange, remotePeer, reserved.reason);
     metrics.reservation('ok');
     log.debug({ peer }, 'reserved');
-    // The peer may have disconnected while its request was read, and then no event will release the reservation.
+    // If the peer disconnected while its request was read, no event will release the reservation.
     if (options.connectionsTo(remotePeer).length === 0) return reservations.release(peer);
     const expiresUnixSeconds = unixSeconds() + RESERVATION_SECONDS;
     const voucher = await sealVoucher(identity, relay, remotePeer, expiresUnixSeconds);
@@ -53,7 +53,7 @@ export function createReserveHandler(options: HopOptions): ServeReserve {
   };
 }
 
-/** The proof of a reservation, signed by the relay, which others can verify. */
+/** The voucher of a reservation: a proof that is signed by the relay. */
 export async function sealVoucher(
   identity: PrivateKey,
   relay: PeerId,

@@ -25,7 +25,7 @@ import {
 
 afterEach(cleanUp);
 
-/** The hop side alone, for a node that is not a relay. */
+/** The hop protocol without the other components of a relay. */
 async function createBareHop(overrides: Partial<HopOptions>) {
   const config = await relayConfig();
   const metrics = createRelayMetrics(config.limits, cipher.name);
@@ -47,12 +47,12 @@ async function createBareHop(overrides: Partial<HopOptions>) {
 const REFUSED = { type: 'STATUS', status: 'RESERVATION_REFUSED' };
 
 describe('a hop stream', () => {
-  test('gets no reservation from a relay that has lost its addresses', async () => {
+  test('gets no reservation from a relay without addresses', async () => {
     const node = await startPeer(undefined, { listen: ['/ip4/127.0.0.1/tcp/0'] });
     const bare = await createBareHop({ connectionsTo: (peer) => node.getConnections(peer) });
     await node.handle(HOP_PROTOCOL, bare.handle);
     const [address] = node.getMultiaddrs();
-    if (address === undefined) throw new Error('the node has no address');
+    if (address === undefined) throw new Error('The node has no address.');
     expect(await hop(await startPeer(), { address }, RESERVE)).toEqual(REFUSED);
     expect(await bare.metrics.registry.metrics()).toContain('requests_total{outcome="no_address"} 1');
   });
@@ -66,7 +66,7 @@ describe('a hop stream', () => {
     });
     await target.handle(HOP_PROTOCOL, inner.handle, { runOnLimitedConnection: true });
     const address = circuitAddress(target);
-    if (address === undefined) throw new Error('the target has no circuit address');
+    if (address === undefined) throw new Error('The target has no circuit address.');
     expect(await hop(source, { address }, RESERVE)).toEqual(REFUSED);
     expect((await hop(source, { address }, connectTo(target))).status).toBe('PERMISSION_DENIED');
   });
@@ -85,7 +85,7 @@ describe('a hop stream', () => {
       Buffer.from([0x08, 0x08, 0x01, 0x12, 0x04, 0x0a, 0x02, 0xff, 0xff]),
       'MALFORMED_MESSAGE',
     ],
-  ])('with a message %s is answered and closed', async (_, bytes, status) => {
+  ])('with a message %s gets an error status and is closed', async (_, bytes, status) => {
     const relay = await startRelay();
     const peer = await startPeer();
     const stream = await peer.dialProtocol(relay.address, HOP_PROTOCOL);
@@ -109,7 +109,7 @@ test('a peer above its request rate is refused, and the refusal is counted', asy
     expect(await relay.metric(`rustory_relay_${kind}_requests_total{outcome="rate"}`)).toBe(1);
 });
 
-test('a relay in its drain refuses new requests and lets circuits finish', async () => {
+test('a draining relay refuses new requests and lets circuits finish', async () => {
   const relay = await startRelay();
   const [source, target] = [await startPeer(), await startPeer(relay)];
   const stream = await dialEcho(source, relay, target);
@@ -124,6 +124,6 @@ test('a relay in its drain refuses new requests and lets circuits finish', async
   await drained;
 });
 
-test('a relay without a dialable address does not start and says which variable to set', async () => {
+test('a relay without a dialable address does not start and names the variable to set', async () => {
   await expect(startRelay({ isLocal: false })).rejects.toThrow('RELAY_ANNOUNCE is not set');
 });

@@ -9,8 +9,8 @@ import { Uint8ArrayList } from 'uint8arraylist';
 import { HopMessage, StopMessage } from '../../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
 import {
   decodeHopRequest,
-  decodeStopAnswer,
-  encodeHopAnswer,
+  decodeStopResponse,
+  encodeHopResponse,
   encodeStopRequest,
   FRAMING,
   type CircuitLimit,
@@ -53,7 +53,7 @@ function fieldOf(message: Uint8Array, field: number): Uint8Array {
     if (tag === ((field << 3) | LENGTH_DELIMITED)) return read.bytes();
     read.skipType(tag & 7);
   }
-  throw new Error(`the message has no field ${field}`);
+  throw new Error(`The message has no field ${field}.`);
 }
 
 function limitOf(
@@ -72,17 +72,17 @@ describe.each(exchanges)('the recorded exchange of $program', ({ target, reserve
       ok: true,
       request: { type: 'connect', target: peerIdFromString(target).toMultihash().bytes },
     });
-    expect(decodeStopAnswer(unframe(stop.answer))).toBe(Status.OK);
+    expect(decodeStopResponse(unframe(stop.answer))).toBe(Status.OK);
   });
 
-  test('has the answers that we encode today', () => {
+  test('has the responses that this version encodes', () => {
     const reserved = unframe(reserve.answer);
     const { reservation, limit } = HopMessage.decode(reserved);
     expect(limitOf(limit)).toEqual({ seconds: 900, bytes: 64 * 1024 * 1024 });
     // The stock codec decodes the voucher, so its bytes are read here: field 3 of the reservation, which is field 3.
     const voucher = fieldOf(fieldOf(reserved, 3), 3);
     expect(
-      encodeHopAnswer({
+      encodeHopResponse({
         status: Status.OK,
         limit: limitOf(limit),
         reservation: {
@@ -94,7 +94,7 @@ describe.each(exchanges)('the recorded exchange of $program', ({ target, reserve
     ).toEqual(reserved);
     const connected = unframe(connect.answer);
     expect(
-      encodeHopAnswer({ status: Status.OK, limit: limitOf(HopMessage.decode(connected).limit) }),
+      encodeHopResponse({ status: Status.OK, limit: limitOf(HopMessage.decode(connected).limit) }),
     ).toEqual(connected);
     const request = unframe(stop.request);
     const { peer, limit: sent } = StopMessage.decode(request);

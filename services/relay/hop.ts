@@ -1,4 +1,4 @@
-// The hop side of circuit-relay-v2: it reads the request of each hop stream and hands it to its handler.
+// The hop side of circuit-relay-v2: reads the request of each hop stream and passes it to its handler.
 // https://github.com/libp2p/specs/blob/master/relay/circuit-v2.md
 import type { Connection, PeerId, Stream } from '@libp2p/interface';
 import type { Multiaddr } from '@multiformats/multiaddr';
@@ -15,10 +15,10 @@ import { type RequestRejection, Status } from './messages.ts';
 import type { RelayMetrics } from './metrics.ts';
 import type { ReservationStore } from './reservation-store.ts';
 
-/** Longest exchange of hop messages, in milliseconds; clients give up after about 10 to 60 seconds. */
+/** Deadline of one exchange of hop messages, in milliseconds. Clients give up after about 10 to 60 seconds. */
 const HOP_TIMEOUT_MS = 15_000;
 
-/** The status that answers a message that is not a request. */
+/** The response status for a message that is not a request. */
 const REJECTION_STATUS: Record<RequestRejection, Status> = {
   malformed: Status.MALFORMED_MESSAGE,
   unexpected: Status.UNEXPECTED_MESSAGE,
@@ -31,7 +31,7 @@ export interface HopOptions {
   readonly buffers: Buffers;
   readonly metrics: RelayMetrics;
   readonly log: Logger;
-  /** The relay's addresses as devices dial them, ending in its peer id; empty when no network interface is up. */
+  /** The addresses at which devices dial the relay, ending in its peer id. Empty when no network interface is up. */
   addresses(): readonly Multiaddr[];
   connectionsTo(peer: PeerId): Connection[];
 }

@@ -1,4 +1,4 @@
-// The configured identity of the relay, and the announced addresses that depend on it: checks across several variables.
+// The identity of the relay and the announced addresses that depend on it, with the checks across several variables.
 import type { PrivateKey } from '@libp2p/interface';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import type { Multiaddr } from '@multiformats/multiaddr';
@@ -13,7 +13,7 @@ import {
 } from './announce.ts';
 import type { RelayValues } from './config.ts';
 
-/** The variables of the identity; one with a problem is in the environment but not in the values. */
+/** The variables of the identity. One that is set but invalid is in the environment and not in `values`. */
 const IDENTITY_VARIABLES = [
   'RELAY_IDENTITY_KEY_FILE',
   'RELAY_IDENTITY_SEED_FILE',
@@ -33,7 +33,7 @@ export async function readIdentity(
   if (isReported) return undefined;
   if ((keyFile === undefined) === (seed === undefined)) {
     problems.push(
-      'RELAY_IDENTITY_KEY_FILE, RELAY_IDENTITY_SEED_FILE: set exactly one of them; devices lose a relay whose peer id changes.',
+      'RELAY_IDENTITY_KEY_FILE, RELAY_IDENTITY_SEED_FILE: set exactly one of them. The peer id of the relay must not change, because devices identify the relay by it.',
     );
     return undefined;
   }

@@ -11,7 +11,7 @@ import { memoryNeeds } from './memory.ts';
 import { createRelayMetrics } from './metrics.ts';
 import { createRelayNode } from './node.ts';
 
-/** Longest time for one component to start, or to stop after the drain, in milliseconds. */
+/** Deadline for one component to start, or to stop after the drain, in milliseconds. */
 const DEADLINE_MS = 10_000;
 
 async function main(args: readonly string[]): Promise<void> {

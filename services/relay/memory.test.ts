@@ -15,15 +15,15 @@ function levelFor(limitBytes: number | undefined): string | undefined {
   return levels.join();
 }
 
-test('the default limits fit into the memory limit of the chart', () => {
+test('the default limits cause no warning with the memory limit of the chart', () => {
   expect(levelFor(512 * MIB)).toBe('info');
 });
 
-test('limits that need more memory than the container has are a warning', () => {
+test('the default limits cause a warning when their needs exceed the memory limit of the container', () => {
   expect(levelFor(128 * MIB)).toBe('warn');
 });
 
-test('limits are information when the process has no memory limit', () => {
+test('the needs are logged without a warning when the process has no memory limit', () => {
   expect(levelFor(undefined)).toBe('info');
 });
 

@@ -1,5 +1,5 @@
-// The memory that the configured limits of the relay may use at most, for the check at start. The costs are measured
-// (`docs/relay-load.md` has the commands) and rounded up.
+// The maximum memory use that the configured limits of the relay permit, for the check at start. The costs are measured
+// with the commands in `docs/relay-load.md` and rounded up.
 import type { RelayLimits } from './config.ts';
 
 const KIB = 1024;
@@ -20,12 +20,12 @@ const PENDING_CONNECTION_BYTES = 50 * KIB;
 /** A running circuit: two streams and their buffers without contents. 1,000 of them use 60 MiB. */
 const CIRCUIT_BYTES = 64 * KIB;
 
-/** One read of a socket: up to this much of each circuit may wait although the relay stopped reading. */
+/** Size of one socket read in bytes: the maximum that each circuit buffers after the relay stopped reading. */
 const SOCKET_READ_BYTES = 64 * KIB;
 
 /**
- * The worst case of each limit in bytes. Answers that a peer does not read are not included: only a peer with the swarm
- * key can cause them, and each connection that does so is closed above its limit.
+ * Maximum memory for each limit, in bytes. Unsent responses are not included: only a peer with the swarm key can cause
+ * them, and a connection with too many of them is closed.
  */
 export function memoryNeeds(limits: RelayLimits): Record<string, number> {
   return {

@@ -11,8 +11,8 @@ import { refused } from '../shared/result.ts';
 import { MAX_ANNOUNCED, MAX_ANNOUNCED_BYTES } from './announce.ts';
 import {
   decodeHopRequest,
-  decodeStopAnswer,
-  encodeHopAnswer,
+  decodeStopResponse,
+  encodeHopResponse,
   encodeStopRequest,
   encodeVoucher,
   MAX_MESSAGE_BYTES,
@@ -45,18 +45,18 @@ describe('a message of the stock client', () => {
     expect(decodeHopRequest(Buffer.from([0x08, 0x63]))).toEqual(refused('unexpected'));
   });
 
-  test('is decoded as the answer of a target', () => {
+  test('is decoded as the response of a target', () => {
     const bytes = StopMessage.encode({
       type: StopMessage.Type.STATUS,
       status: StockStatus.PERMISSION_DENIED,
     });
-    expect(decodeStopAnswer(bytes)).toBe(Status.PERMISSION_DENIED);
+    expect(decodeStopResponse(bytes)).toBe(Status.PERMISSION_DENIED);
   });
 });
 
-describe('a message of ours, decoded by the stock implementation,', () => {
+describe('a message that we encode, decoded by the stock implementation,', () => {
   test('is a refusal', () => {
-    expect(HopMessage.decode(encodeHopAnswer({ status: Status.RESERVATION_REFUSED }))).toEqual({
+    expect(HopMessage.decode(encodeHopResponse({ status: Status.RESERVATION_REFUSED }))).toEqual({
       type: HopMessage.Type.STATUS,
       status: StockStatus.RESERVATION_REFUSED,
     });
@@ -64,7 +64,7 @@ describe('a message of ours, decoded by the stock implementation,', () => {
 
   test('is a reservation with seconds, bytes and addresses', () => {
     const addresses = [randomBytes(8), randomBytes(50)];
-    const bytes = encodeHopAnswer({
+    const bytes = encodeHopResponse({
       status: Status.OK,
       limit: { seconds: 900, bytes: 2 ** 40 },
       reservation: { expiresUnixSeconds: 1_800_000_000, addresses, voucher: Buffer.alloc(0) },
@@ -76,11 +76,11 @@ describe('a message of ours, decoded by the stock implementation,', () => {
     });
   });
 
-  test('is a reservation of at most 4 KiB with the maximum of announced addresses', () => {
+  test('is a reservation of at most 4 KiB with the maximum number of announced addresses', () => {
     const addresses = Array.from({ length: MAX_ANNOUNCED }, () =>
       randomBytes(MAX_ANNOUNCED_BYTES / MAX_ANNOUNCED),
     );
-    const bytes = encodeHopAnswer({
+    const bytes = encodeHopResponse({
       status: Status.OK,
       limit: { seconds: 604_800, bytes: Number.MAX_SAFE_INTEGER },
       // A public key, two peer ids and a signature: twice the size for Ed25519 keys.
@@ -125,7 +125,7 @@ describe('a hop request', () => {
     ['is truncated in a number', '08ff'],
     ['has a group, which no version uses', '0b0800'],
     ['has a field longer than itself', '12ffffffff0f00'],
-    ['has a number that never ends', '08ffffffffffffffffffffffff'],
+    ['has a varint that never ends', '08ffffffffffffffffffffffff'],
     ['has a type that is bytes', '0a00'],
   ])('that %s is malformed', (_, hex) => {
     expect(decodeHopRequest(Buffer.from(hex, 'hex'))).toEqual(refused('malformed'));

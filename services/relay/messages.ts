@@ -8,10 +8,10 @@ import type { RelayLimits } from './config.ts';
 /** Largest hop or stop message, in bytes; the limit of the specification. */
 export const MAX_MESSAGE_BYTES = 4096;
 
-/** Maximum bytes of the varint before a message: the length 4096 needs two. */
+/** Maximum bytes of the varint before a message. The length 4096 requires two. */
 const MAX_LENGTH_BYTES = 2;
 
-/** The framing of messages in a stream: each follows its length as a varint. Both are limited. */
+/** The framing of messages in a stream: a varint with the length of the message, then the message. Both are limited. */
 export const FRAMING = {
   maxDataLength: MAX_MESSAGE_BYTES,
   /** @throws RangeError when the varint is incomplete, as the reader expects; LengthError when it is too long. */
@@ -24,7 +24,7 @@ export const FRAMING = {
   },
 };
 
-/** The length of a message has more bytes than the length of the largest message. */
+/** The varint with the length of a message is longer than that of the largest message. */
 class LengthError extends Error {
   override readonly name = 'LengthError';
   readonly code = 'ERR_MSG_LENGTH_TOO_LONG';
@@ -55,7 +55,7 @@ export interface CircuitLimit {
   readonly bytes: number;
 }
 
-/** The configured limits of a circuit as a message carries them. */
+/** The configured limits of a circuit in the form that messages use. */
 export function circuitLimit({
   circuitSeconds,
   circuitBytes,
@@ -71,7 +71,7 @@ export type HopRequest =
 /** Why a message is not a request; `unexpected` is a valid message of another type, such as a status. */
 export type RequestRejection = 'malformed' | 'unexpected';
 
-export interface HopAnswer {
+export interface HopResponse {
   readonly status: Status;
   readonly limit?: CircuitLimit;
   readonly reservation?: {
@@ -126,7 +126,7 @@ function decodeRequest(
   return refused(type === undefined || type === HOP_CONNECT ? 'malformed' : 'unexpected');
 }
 
-export function encodeHopAnswer({ status, reservation, limit }: HopAnswer): Uint8Array {
+export function encodeHopResponse({ status, reservation, limit }: HopResponse): Uint8Array {
   const w = writer();
   writeVarint(w, 1, HOP_STATUS);
   if (reservation !== undefined) {
@@ -149,8 +149,8 @@ export function encodeStopRequest({ source, limit }: StopRequest): Uint8Array {
   return w.finish();
 }
 
-/** The status in a target's answer. @throws when the bytes are not a status message */
-export function decodeStopAnswer(bytes: Uint8Array | Uint8ArrayList): number {
+/** Decodes the status in the response of a target. @throws when the bytes are not a status message */
+export function decodeStopResponse(bytes: Uint8Array | Uint8ArrayList): number {
   let type: number | undefined;
   let status: number | undefined;
   forEachField(bytes, (field, read) => {
@@ -160,7 +160,7 @@ export function decodeStopAnswer(bytes: Uint8Array | Uint8ArrayList): number {
     return true;
   });
   if (type !== STOP_STATUS || status === undefined)
-    throw new Error('The answer of the target is not a status message.');
+    throw new Error('The response of the target is not a status message.');
   return status;
 }
 
@@ -183,11 +183,11 @@ function decodePeer(bytes: Uint8Array): Uint8Array | undefined {
   return id;
 }
 
-// The tag before a field: its number and its wire type.
+// The tags of fields: the number of the field and its wire type.
 const varint = (field: number): number => (field << 3) | VARINT;
 const bytesOf = (field: number): number => (field << 3) | LENGTH_DELIMITED;
 
-// Calls `take` for each field. A field that it does not take is skipped, as protobuf requires for unknown fields.
+// Calls `take` for each field. A field for which it returns false is skipped, as protobuf requires for unknown fields.
 function forEachField(
   bytes: Uint8Array | Uint8ArrayList,
   take: (field: number, read: ReturnType<typeof reader>) => boolean,

@@ -16,7 +16,7 @@ test('every limit that is set is a series', async () => {
   expect(text).not.toContain('peer_bytes_per_second');
 });
 
-test('gauges are read at scrape time', async () => {
+test('gauges are evaluated at scrape time', async () => {
   const metrics = createRelayMetrics(limits, 'noble');
   let reservations = 3;
   metrics.observe({

@@ -1,4 +1,4 @@
-// All metrics of the relay. A peer id is never a label: the number of peers has no limit.
+// All metrics of the relay. Peer ids are never labels, because the number of peers is unbounded.
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { collectMemoryLimit, memoryLimitBytes } from '../shared/memory.ts';
 import type { CircuitSummary } from './circuit.ts';
@@ -21,13 +21,13 @@ import {
 /** The label of each muxer protocol. */
 const MUXERS = { '/yamux/1.0.0': 'yamux', '/mplex/6.7.0': 'mplex' } as const;
 
-/** From a single listing to the default `RELAY_CIRCUIT_SECONDS`. */
+/** Buckets in seconds: from a single listing to the default `RELAY_CIRCUIT_SECONDS`. */
 const DURATION_BUCKETS_SECONDS = [0.1, 0.5, 1, 5, 15, 60, 300, 900];
 
 const KIB = 1024;
 const MIB = 1024 ** 2;
 
-/** From a ping to the default `RELAY_CIRCUIT_BYTES`. */
+/** Buckets in bytes: from a ping to the default `RELAY_CIRCUIT_BYTES`. */
 const SIZE_BUCKETS_BYTES = [KIB, 16 * KIB, 256 * KIB, MIB, 4 * MIB, 16 * MIB, 64 * MIB];
 
 /** Values that are read at scrape time. */
@@ -204,7 +204,7 @@ function registerGauges(registry: Registry, gauges: RelayGauges): void {
   });
 }
 
-/** A counter with one label, whose series all exist from the start: a missing series looks like a broken one. */
+/** A counter with one label. All its series exist from the start, so that queries can distinguish zero from absent. */
 function outcomeCounter<Label extends string>(
   registry: Registry,
   label: Label,

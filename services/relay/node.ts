@@ -28,7 +28,7 @@ import { HOP_PROTOCOL } from './messages.ts';
 import type { RelayMetrics } from './metrics.ts';
 import { createReservationStore } from './reservation-store.ts';
 
-/** Longest interval between two checks for idle and stalled connections, in milliseconds. */
+/** Maximum interval between two checks for idle and stalled connections, in milliseconds. */
 const MAX_IDLE_CHECK_INTERVAL_MS = 5_000;
 
 /** Streams of one peer in addition to its circuits: requests and identify. */
@@ -37,18 +37,18 @@ const STREAMS_ABOVE_CIRCUITS = 64;
 /** Maximum concurrent streams of identify, and of ping, on one connection. */
 const MAX_SERVICE_STREAMS = 8;
 
-/** Longest exchange of identify or ping, in milliseconds. */
+/** Deadline of one exchange of identify or ping, in milliseconds. */
 const SERVICE_TIMEOUT_MS = 10_000;
 
-/** Maximum bytes of unsent answers to a peer's small frames on one connection, in addition to one circuit buffer. */
+/** Maximum bytes of unsent responses to control frames on one connection, in addition to one circuit buffer. */
 const MAX_UNSENT_BYTES = 1024 * 1024;
 
 /** A relay does not dial, but the library requires a number. */
 const MAX_PARALLEL_DIALS = 1;
 
 /**
- * Replaces the library's logger, which creates about eight functions for each connection: a
- * fifth of the memory of an idle connection, for messages that nobody reads unless DEBUG is set.
+ * Replaces the library's logger, which creates about eight functions for each connection. They use a fifth of the memory
+ * of an idle connection, and their messages are discarded unless DEBUG is set.
  */
 const silent: LibraryLogger = Object.assign(() => {}, {
   enabled: false,
@@ -112,7 +112,7 @@ export function createRelayNode(config: RelayConfig, deps: RelayNodeDeps): Relay
   };
 }
 
-/** Creates everything but the libp2p node itself; `node` returns `undefined` before the start. */
+/** Creates everything except the libp2p node; `node` returns `undefined` before the start. */
 function createHopAndLimiters(
   config: RelayConfig,
   { metrics, log }: RelayNodeDeps,
@@ -146,20 +146,20 @@ function createHopAndLimiters(
   return { reservations, circuits, hop, handshakes, limiter };
 }
 
-// Frequent enough that a connection is closed soon after its idle timeout, however short that is.
+// Frequent enough that a connection is closed soon after its idle timeout, even if the timeout is short.
 function idleCheckIntervalMs({ limits }: RelayConfig): number {
   const timeoutMs = Math.min(limits.idleSeconds, limits.circuitIdleSeconds) * 1000;
   return Math.min(MAX_IDLE_CHECK_INTERVAL_MS, timeoutMs / 4);
 }
 
-// A relay has no use for what the library stores about a disconnected peer, and it would grow with every new peer.
+// The relay does not use what the library stores about disconnected peers, and the store would grow with every new peer.
 function forget(node: Libp2p, peer: PeerId, log: Logger): void {
   node.peerStore.delete(peer).catch((error: unknown) => {
     log.debug({ peer: peer.toString(), error: describeError(error) }, 'forget failed');
   });
 }
 
-/** What inbound connections pass through. */
+/** The checks that every inbound connection passes. */
 interface ConnectionChecks extends Pick<ProtectorOptions, 'cipher' | 'onOutcome'> {
   readonly gater: ConnectionGater;
 }
@@ -196,7 +196,7 @@ async function createNode(config: RelayConfig, { gater, ...protection }: Connect
       announceFilter: (found) => (config.announce.length > 0 ? found : dialable(found, config.isLocal)),
     },
     services: {
-      // A relay answers identify but has no use for what it would learn itself.
+      // The relay responds to identify and does not need the information about its peers.
       identify: identify({ ...serviceOptions, runOnConnectionOpen: false }),
       ping: ping(serviceOptions),
     },

@@ -9,14 +9,14 @@ export interface Outcome {
   readonly doc: string;
 }
 
-/** A refused circuit, and the status that answers it. */
+/** A reason to refuse a circuit, with its response status. */
 interface CircuitRefusalOutcome extends Outcome {
   readonly status: Status;
 }
 
 const OK = { ok: { doc: 'The request was served.' } } as const satisfies Record<string, Outcome>;
 
-/** Reasons to refuse a reservation. Each is answered with RESERVATION_REFUSED. */
+/** Reasons to refuse a reservation. The response status is always RESERVATION_REFUSED. */
 export const RESERVATION_REFUSALS = {
   relayed: { doc: 'The request came over a circuit of another relay.' },
   no_address: {
@@ -29,7 +29,7 @@ export const RESERVATION_REFUSALS = {
 } as const satisfies Record<string, Outcome>;
 export type ReservationRefusal = keyof typeof RESERVATION_REFUSALS;
 
-/** Reasons to refuse a circuit, each with the status that the specification has for it. */
+/** Reasons to refuse a circuit, each with the status that the specification assigns to it. */
 export const CIRCUIT_REFUSALS = {
   relayed: {
     status: Status.PERMISSION_DENIED,

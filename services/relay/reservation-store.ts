@@ -1,4 +1,4 @@
-// The reservation store: which peers can be reached through this relay, and which new reservations are refused.
+// The reservation store: the peers that can be reached through this relay, with limits on new reservations.
 import { refused, type Result } from '../shared/result.ts';
 import { monotonicMs } from '../shared/clock.ts';
 import type { RelayLimits } from './config.ts';
@@ -6,10 +6,10 @@ import { addTo } from './counts.ts';
 import type { ReservationRefusal } from './outcomes.ts';
 import { createTokenBuckets, perMinute } from './token-bucket.ts';
 
-/** Duration of a reservation unless it is refreshed, in seconds; the same as in go- and rust-libp2p. */
+/** Lifetime of a reservation in seconds, the same as in go-libp2p and rust-libp2p. It expires unless it is refreshed. */
 export const RESERVATION_SECONDS = 3600;
 
-/** Peers whose request rates are kept; above this limit the oldest is evicted. */
+/** Maximum peers whose request rates are stored. Above this limit the oldest one is evicted. */
 export const MAX_RATED_PEERS = 100_000;
 
 export interface ReservationStore {
@@ -19,7 +19,7 @@ export interface ReservationStore {
   isReserved(peer: string): boolean;
   /** Removes the reservation of a peer that disconnected. */
   release(peer: string): void;
-  /** From now on every request is refused; reservations stay. */
+  /** Refuses all requests from now on. Existing reservations remain valid. */
   drain(): void;
   /** Reservations that have not expired. */
   count(): number;
@@ -48,7 +48,7 @@ export function createReservationStore(
     addTo(countByAddress, reservation.address, -1);
   }
 
-  // A refresh moves its reservation to the end of the map, so the map is in order of expiry and the loop stops early.
+  // A refresh moves its reservation to the end of the map, so the map is ordered by expiry and the loop can stop early.
   function removeExpired(): void {
     for (const [peer, { expiresAtMs }] of reservations) {
       if (expiresAtMs > nowMs()) return;

@@ -15,19 +15,19 @@ describe('a reservation', () => {
   test('has addresses, an expiry, limits in seconds and bytes, and a signed voucher', async () => {
     const relay = await startRelay();
     const peer = await startPeer();
-    const answer = await hop(peer, relay, RESERVE);
-    expect(answer.status).toBe('OK');
-    expect(answer.limit).toEqual({ duration: 900, data: 67_108_864n });
-    expect(answer.reservation?.addrs.map((bytes) => multiaddr(bytes).toString())).toEqual([
+    const response = await hop(peer, relay, RESERVE);
+    expect(response.status).toBe('OK');
+    expect(response.limit).toEqual({ duration: 900, data: 67_108_864n });
+    expect(response.reservation?.addrs.map((bytes) => multiaddr(bytes).toString())).toEqual([
       relay.address.toString(),
     ]);
-    const seconds = Number(answer.reservation?.expire) - Date.now() / 1000;
+    const seconds = Number(response.reservation?.expire) - Date.now() / 1000;
     expect(Math.abs(seconds - RESERVATION_SECONDS)).toBeLessThan(30);
 
-    const voucher = answer.reservation?.voucher;
-    if (voucher === undefined) throw new Error('the answer has no voucher');
+    const voucher = response.reservation?.voucher;
+    if (voucher === undefined) throw new Error('The response has no voucher.');
     const { publicKey, payloadType, payload, signature } = voucher;
-    if (payload === undefined) throw new Error('the voucher is empty');
+    if (payload === undefined) throw new Error('The voucher is empty.');
     const envelope = new RecordEnvelope({
       publicKey: publicKeyFromProtobuf(publicKey),
       payloadType,
@@ -39,7 +39,7 @@ describe('a reservation', () => {
     expect(Buffer.from(payloadType).toString('hex')).toBe('0302');
     expect(Buffer.from(payload.peer)).toEqual(Buffer.from(peer.peerId.toMultihash().bytes));
     expect(Buffer.from(payload.relay)).toEqual(Buffer.from(relay.peerId.toMultihash().bytes));
-    expect(payload.expiration).toBe(answer.reservation?.expire);
+    expect(payload.expiration).toBe(response.reservation?.expire);
   });
 
   test('has a later expiry after a refresh, and all other fields again', async () => {

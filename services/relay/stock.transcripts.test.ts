@@ -8,7 +8,7 @@ import { byteStream } from '@libp2p/utils';
 import { multiaddr } from '@multiformats/multiaddr';
 import { HopMessage } from '../../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
 import { sealVoucher } from './hop-reserve.ts';
-import { encodeHopAnswer, HOP_PROTOCOL, Status, STOP_PROTOCOL } from './messages.ts';
+import { encodeHopResponse, HOP_PROTOCOL, Status, STOP_PROTOCOL } from './messages.ts';
 import { deadlineSignal } from '../../testing/wait.ts';
 import { cleanUp } from '../../testing/cleanup.ts';
 import { type Relay, startPeer, startRelay } from '../../testing/relay.ts';
@@ -31,7 +31,7 @@ const recorded = JSON.parse(
 
 function exchange(name: string): { request: Buffer; answer: Buffer } {
   const found = recorded.exchanges.find((each) => each.name === name);
-  if (found === undefined) throw new Error(`no exchange is recorded as ${name}`);
+  if (found === undefined) throw new Error(`There is no recorded exchange "${name}".`);
   return { request: Buffer.from(found.request, 'hex'), answer: Buffer.from(found.answer, 'hex') };
 }
 
@@ -55,7 +55,7 @@ async function readMessage(stream: Stream): Promise<Buffer> {
   return Buffer.concat([head, rest]);
 }
 
-/** Sends the recorded request unchanged and returns the answer. */
+/** Sends the recorded request unchanged and returns the response. */
 async function replay(peer: Libp2p, relay: Relay, name: string): Promise<Buffer> {
   const stream = await peer.dialProtocol(relay.address, HOP_PROTOCOL);
   stream.send(exchange(name).request);
@@ -68,7 +68,7 @@ const LIMITS = {
 };
 
 describe('a recorded request of the stock client', () => {
-  test('gets the answer of the stock server, and the target gets the same stop request', async () => {
+  test('gets the response of the stock server, and the target gets the same stop request', async () => {
     const relay = await startRelay({ limits: LIMITS, identity: keys.relay });
     const target = await startPeer(undefined, { identity: keys.target });
     const source = await startPeer(undefined, { identity: keys.source });
@@ -93,8 +93,8 @@ describe('a recorded request of the stock client', () => {
 
   test('gets a reservation that differs from the recorded one only in time and addresses', async () => {
     const relay = await startRelay({ limits: LIMITS, identity: keys.relay });
-    const answer = await replay(await startPeer(undefined, { identity: keys.target }), relay, 'reserve');
-    const [ours, theirs] = [answer, exchange('reserve').answer].map((bytes) =>
+    const response = await replay(await startPeer(undefined, { identity: keys.target }), relay, 'reserve');
+    const [ours, theirs] = [response, exchange('reserve').answer].map((bytes) =>
       HopMessage.decode(bytes.subarray(2)),
     );
     const expire = ours?.reservation?.expire ?? 0n;
@@ -118,7 +118,7 @@ test('a reservation with the recorded time and addresses equals the recorded byt
   const relay = peerIdFromPrivateKey(keys.relay);
   const voucher = await sealVoucher(keys.relay, relay, peerIdFromPrivateKey(keys.target), expiresUnixSeconds);
   const addresses = [multiaddr(`${recorded.announced}/p2p/${relay.toString()}`).bytes];
-  const ours = encodeHopAnswer({
+  const ours = encodeHopResponse({
     status: Status.OK,
     limit: recorded.limit,
     reservation: { expiresUnixSeconds, addresses, voucher },

@@ -1,4 +1,4 @@
-// Slow because the relay waits for the dead connection before it tries the next one.
+// Slow because the relay waits for the deadline of the dead connection before it tries the next one.
 import { afterEach, expect, test } from '@jest/globals';
 import { cleanUp } from '../../testing/cleanup.ts';
 import { startProxy } from '../../testing/proxy.ts';

@@ -10,20 +10,20 @@ import { refused, type Result } from '../shared/result.ts';
 import type { RelayLimits } from './config.ts';
 import {
   circuitLimit,
-  decodeStopAnswer,
+  decodeStopResponse,
   encodeStopRequest,
   FRAMING,
   Status,
   STOP_PROTOCOL,
 } from './messages.ts';
 
-/** Longest time for the target to accept a circuit, over all its connections together, in milliseconds. */
+/** Deadline for the target to accept a circuit, for all its connections together, in milliseconds. */
 const STOP_TIMEOUT_MS = 12_000;
 
-/** Maximum connections to one target that are tried before a circuit is refused. */
+/** Maximum connections to one target that are tried. If all of them fail, the circuit is refused. */
 const MAX_TARGET_CONNECTIONS = 4;
 
-/** Streams of the stop protocol on one connection in addition to the peer's circuits: those being set up. */
+/** Streams of the stop protocol on one connection for circuits that are being set up, in addition to open circuits. */
 const EXTRA_STREAMS = 16;
 
 export interface StopOptions {
@@ -32,10 +32,10 @@ export interface StopOptions {
   connectionsTo(peer: PeerId): Connection[];
 }
 
-export interface Stop {
+export interface StopClient {
   /**
-   * Opens a stream to the target, over which it has accepted a circuit from `source`. Its open connections are tried
-   * one after the other, the newest first.
+   * Opens a stream to the target for a circuit from `source`, and resolves when the target has accepted it. Tries the
+   * open connections of the target one after the other, newest first.
    */
   open(
     source: PeerId,
@@ -44,7 +44,7 @@ export interface Stop {
   ): Promise<Result<{ readonly stream: Stream }, 'target_unreachable'>>;
 }
 
-export function createStop({ limits, log, connectionsTo }: StopOptions): Stop {
+export function createStopClient({ limits, log, connectionsTo }: StopOptions): StopClient {
   const maxOutboundStreams = limits.circuitsPerPeer + EXTRA_STREAMS;
 
   async function request(connection: Connection, source: PeerId, signal: AbortSignal): Promise<Stream> {
@@ -53,7 +53,7 @@ export function createStop({ limits, log, connectionsTo }: StopOptions): Stop {
       const messages = pbStream(stream, FRAMING);
       const message = { source: source.toMultihash().bytes, limit: circuitLimit(limits) };
       await messages.write(message, { encode: encodeStopRequest }, { signal });
-      const status = await messages.read({ decode: decodeStopAnswer }, { signal });
+      const status = await messages.read({ decode: decodeStopResponse }, { signal });
       if (status !== Status.OK) throw new Error(`The target refused the circuit with status ${status}.`);
       return messages.unwrap();
     } catch (error) {
@@ -82,19 +82,19 @@ export function createStop({ limits, log, connectionsTo }: StopOptions): Stop {
   };
 }
 
-/** The direct open connections, the newest first. */
+/** The open direct connections, newest first. */
 function newestConnections(connections: readonly Connection[]): Connection[] {
   return (
     connections
       .filter((connection) => connection.status === 'open' && !isRelayed(connection))
-      // Of connections that opened in the same millisecond the last one is the newest.
+      // Of connections that opened in the same millisecond, the last one is the newest.
       .toReversed()
       .toSorted((a, b) => b.timeline.open - a.timeline.open)
       .slice(0, MAX_TARGET_CONNECTIONS)
   );
 }
 
-/** Whether a connection is itself a circuit. In a chain of relays every byte would be relayed several times. */
+/** Whether a connection is a circuit. Circuits over circuits are refused, because every byte would be relayed twice. */
 export function isRelayed(connection: Connection): boolean {
   return connection.remoteAddr.getComponents().some(({ code }) => code === CODE_P2P_CIRCUIT);
 }

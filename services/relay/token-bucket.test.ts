@@ -40,7 +40,7 @@ describe('token buckets by key', () => {
     expect(buckets.of('b').take(1)).toBe(true);
   });
 
-  test('are limited in number, however many keys there are', () => {
+  test('are limited in number, regardless of the number of keys', () => {
     const { nowMs } = createClock();
     const buckets = createTokenBuckets({ perSecond: 1, burst: 1 }, 2, nowMs);
     for (let index = 0; index < 1_000; index += 1) buckets.of(`peer ${index}`).take(1);

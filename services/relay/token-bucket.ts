@@ -1,4 +1,4 @@
-// Token buckets: a rate limit with a burst.
+// Token buckets: rate limiters with a burst.
 
 /** A rate in tokens per second, and the maximum burst in tokens. */
 export interface Rate {
@@ -8,9 +8,9 @@ export interface Rate {
 
 /** A token bucket, full at first. */
 export interface TokenBucket {
-  /** Takes tokens if the bucket has enough; returns whether it had. */
+  /** Takes tokens if the bucket has enough. Returns whether it did. */
   take(count: number): boolean;
-  /** Takes tokens even below zero; returns the wait in milliseconds until the bucket is back at zero. */
+  /** Takes tokens even if the balance becomes negative. Returns the time in milliseconds until it is zero again. */
   spend(count: number): number;
   /** Whether the bucket is full, and so equal to a new one. */
   isFull(): boolean;
@@ -52,8 +52,8 @@ export interface TokenBuckets {
 }
 
 /**
- * One token bucket for each key. Full buckets are dropped, because a new one would be equal. At most `maxKeys` are
- * kept; above this limit the oldest is evicted, so that a peer that changes its name cannot fill the memory.
+ * One token bucket for each key. Full buckets are dropped, because a new one is equal. Maximum `maxKeys` buckets: above
+ * this limit the oldest one is evicted, so that a client that invents keys cannot fill the memory.
  *
  * @param nowMs monotonic clock
  */
