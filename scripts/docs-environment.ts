@@ -7,10 +7,10 @@ const TITLES: Readonly<Record<Audience, string>> = { set: 'Set', tune: 'Tune', r
 
 const INTRODUCTION = `# Environment variables
 
-Made from \`services/*/config.ts\` by \`npm run docs\`; do not edit.
+Generated from \`services/*/config.ts\` by \`npm run docs\`; do not edit.
 
-Booleans are \`true\` or \`false\`, lists are comma-separated, and an empty variable counts as absent. A service reports all
-problems of its configuration at once and exits with code 78. A misspelled variable is a warning in the log.
+Booleans are \`true\` or \`false\`, lists are comma-separated, and an empty variable is the same as an absent one. A service
+reports all problems of its configuration at once and exits with code 78. An unknown variable causes a warning in the log.
 
 The peer reads \`RUSTORY_*\` variables and a configuration file: see [peer.md](peer.md).`;
 

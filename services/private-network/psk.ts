@@ -29,9 +29,9 @@ const GREETING = Buffer.from('\x13/multistream/1.0.0\n');
 export const PROTECTION_OUTCOMES = {
   ok: { doc: 'The other side has the same swarm key.' },
   wrong_key: { doc: 'The other side has another swarm key.' },
-  no_nonce: { doc: 'The other side sent no nonce: it uses no swarm key, or is not a libp2p peer.' },
+  no_nonce: { doc: 'The other side sent no nonce: it uses no swarm key, or it is not a libp2p peer.' },
   no_greeting: {
-    doc: 'The other side closed the connection before its first message: most likely it has another swarm key.',
+    doc: 'The other side closed the connection before its first message. Most likely it has another swarm key.',
   },
 } as const satisfies Record<string, { readonly doc: string }>;
 export type ProtectionOutcome = keyof typeof PROTECTION_OUTCOMES;

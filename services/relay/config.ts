@@ -34,12 +34,12 @@ export const variables = {
   }),
   RELAY_ANNOUNCE: list((template) => template, MAX_ANNOUNCED, {
     fallback: '',
-    doc: 'Multiaddrs at which devices reach this relay, comma-separated. {ordinal}, {podName}, {podIP} and {hostIP} are replaced. Empty: the addresses of the network interfaces it listens on.',
+    doc: 'Multiaddrs at which devices reach this relay, comma-separated. {ordinal}, {podName}, {podIP} and {hostIP} are replaced. Empty: the addresses of the network interfaces that the relay listens on.',
     audience: 'set',
   }),
   RELAY_LOCAL: boolean({
     fallback: 'false',
-    doc: 'Whether all devices run on this machine; only then are loopback addresses announced.',
+    doc: 'Whether all devices run on the same machine as the relay. Only then does the relay announce loopback addresses.',
     audience: 'set',
   }),
   RELAY_SWARM_KEY_FILE: parsed(readSwarmKey, {
@@ -49,7 +49,7 @@ export const variables = {
   }),
   RELAY_IDENTITY_KEY_FILE: text({
     fallback: undefined,
-    doc: 'File with the private key that the peer id is derived from; created when it does not exist.',
+    doc: 'File with the private key that the peer id is derived from. The relay creates it if it does not exist.',
     audience: 'set',
   }),
   RELAY_IDENTITY_SEED_FILE: parsed(readSeed, {
@@ -75,30 +75,30 @@ export const variables = {
   }),
   RELAY_OPS_LISTEN: listenAddress({
     fallback: '0.0.0.0:9091',
-    doc: 'Address and port of /livez, /readyz and /metrics; keep it private.',
+    doc: 'Address and port of /livez, /readyz and /metrics. Keep this port private.',
     audience: 'set',
   }),
 
   RELAY_MAX_CONNECTIONS: integer(1, 100_000, {
     fallback: '2048',
-    doc: 'Maximum open connections. Further ones are refused.',
+    doc: 'Maximum open connections. Further connections are refused.',
   }),
   RELAY_MAX_CONNECTIONS_PER_PEER: integer(1, 1024, {
     fallback: '8',
-    doc: 'Maximum open connections of one peer. Further ones are refused.',
+    doc: 'Maximum open connections of one peer. Further connections are refused.',
   }),
   RELAY_MAX_PENDING_CONNECTIONS: integer(1, 10_000, {
     fallback: '512',
-    doc: 'Maximum connections whose handshake is not finished. Above this limit the oldest one is evicted.',
+    doc: 'Maximum pending handshakes. Above this limit the oldest one is evicted.',
   }),
   RELAY_HANDSHAKE_SECONDS: integer(1, 60, {
     fallback: '10',
-    doc: 'Longest handshake of a connection: swarm key, identity and muxer. It is closed after this time.',
+    doc: 'Handshake deadline of a connection, from the swarm key to the muxer. The connection is closed after this time.',
     audience: 'rarely',
   }),
   RELAY_IDLE_SECONDS: integer(5, 86_400, {
     fallback: '120',
-    doc: 'Idle timeout of a connection that has neither a reservation nor a stream.',
+    doc: 'Idle timeout of a connection with neither a reservation nor a stream. The connection is closed after this time.',
     audience: 'rarely',
   }),
   RELAY_ADDRESSES_ARE_REAL: boolean({
@@ -108,11 +108,11 @@ export const variables = {
   }),
   RELAY_MAX_CONNECTIONS_PER_ADDRESS: integer(1, 100_000, {
     fallback: '256',
-    doc: 'Maximum connections from one address, with RELAY_ADDRESSES_ARE_REAL. Further ones are refused.',
+    doc: 'Maximum connections from one address. Further connections are refused. Applies only with RELAY_ADDRESSES_ARE_REAL.',
   }),
   RELAY_MAX_RESERVATIONS_PER_ADDRESS: integer(1, 100_000, {
     fallback: '128',
-    doc: 'Maximum reservations from one address, with RELAY_ADDRESSES_ARE_REAL. Further ones are refused.',
+    doc: 'Maximum reservations from one address. Further reservations are refused. Applies only with RELAY_ADDRESSES_ARE_REAL.',
   }),
 
   RELAY_MAX_RESERVATIONS: integer(1, 100_000, {
@@ -121,32 +121,32 @@ export const variables = {
   }),
   RELAY_RESERVATIONS_PER_MINUTE: integer(1, 60_000, {
     fallback: '30',
-    doc: 'Maximum reservation requests of one peer per minute, refreshes included; also the burst.',
+    doc: 'Maximum reservation requests of one peer per minute, including refreshes; also the burst. Further requests are refused.',
     audience: 'rarely',
   }),
   RELAY_MAX_CIRCUITS: integer(1, 100_000, {
     fallback: '256',
-    doc: 'Maximum circuits. Further ones are refused; devices try again.',
+    doc: 'Maximum circuits. Further circuits are refused; devices try again.',
   }),
   RELAY_MAX_CIRCUITS_PER_PEER: integer(1, 4096, {
     fallback: '64',
-    doc: 'Maximum circuits of one peer, counted separately as source and as target.',
+    doc: 'Maximum circuits of one peer, counted separately as source and as target. Further circuits are refused.',
   }),
   RELAY_CIRCUITS_PER_MINUTE: integer(1, 60_000, {
     fallback: '240',
-    doc: 'Maximum circuit requests of one peer per minute; also the burst.',
+    doc: 'Maximum circuit requests of one peer per minute; also the burst. Further requests are refused.',
   }),
   RELAY_CIRCUIT_SECONDS: integer(1, 604_800, {
     fallback: '900',
-    doc: 'Longest duration of one circuit. It is reset after this time; a sync goes on with a new one.',
+    doc: 'Maximum duration of one circuit. The circuit is then reset; a sync continues over a new circuit.',
   }),
   RELAY_CIRCUIT_IDLE_SECONDS: integer(1, 604_800, {
     fallback: '300',
-    doc: 'Idle timeout of one circuit. It is reset when no byte passed for this time.',
+    doc: 'Idle timeout of one circuit: it is reset when it relays no byte for this time.',
   }),
   RELAY_CIRCUIT_BYTES: integer(1024, Number.MAX_SAFE_INTEGER, {
     fallback: '67108864',
-    doc: 'Maximum bytes of one circuit in each direction. It is reset above this limit; a sync goes on with a new one.',
+    doc: 'Maximum bytes of one circuit in each direction. The circuit is then reset; a sync continues over a new circuit.',
   }),
   RELAY_CIRCUIT_BYTES_PER_SECOND: integer(0, Number.MAX_SAFE_INTEGER, {
     fallback: '0',
@@ -154,27 +154,27 @@ export const variables = {
   }),
   RELAY_PEER_BYTES_PER_SECOND: integer(0, Number.MAX_SAFE_INTEGER, {
     fallback: '0',
-    doc: 'Rate limit of all circuits that one peer opened together, in bytes per second; 0 means no limit.',
+    doc: 'Rate limit of all circuits that the same peer opened, taken together, in bytes per second; 0 means no limit.',
   }),
   RELAY_CIRCUIT_BUFFER_BYTES: integer(256 * 1024, 64 * 1024 * 1024, {
     fallback: '1048576',
-    doc: 'Maximum bytes of one circuit and direction that wait for a slower receiver, and again as many that are not sent yet. One circuit carries at most this much per round trip.',
+    doc: 'Maximum bytes buffered for a slow receiver, for each circuit and direction; the same amount may wait to be sent. A circuit transfers at most this amount per round trip.',
     audience: 'rarely',
   }),
   RELAY_BUFFER_BYTES: integer(1024 * 1024, Number.MAX_SAFE_INTEGER, {
     fallback: '33554432',
-    doc: 'Maximum bytes of all circuits that wait for slower receivers. Above this limit the relay stops reading from their senders.',
+    doc: 'Maximum bytes buffered for slow receivers by all circuits together. Above this limit the relay stops reading from the senders.',
   }),
   RELAY_DRAIN_SECONDS: integer(0, 3600, {
     fallback: '30',
-    doc: 'Longest time that running circuits may go on after SIGTERM.',
+    doc: 'Drain deadline: circuits that are still open this long after SIGTERM are reset.',
   }),
   LOG_LEVEL: logLevel,
 } satisfies Record<string, Variable<unknown>>;
 
 export const PROGRAM: Program = {
   name: 'rustory-relay',
-  purpose: `a circuit-relay-v2 server for one private network: devices that cannot reach each other directly connect through it.
+  purpose: `a circuit-relay-v2 server for one private network, through which devices that cannot reach each other directly connect.
 
 "rustory-relay peer-id" prints the peer id of the configured identity and exits.`,
   variables,

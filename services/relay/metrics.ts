@@ -77,7 +77,7 @@ function registerConfiguration(registry: Registry, limits: RelayLimits, cipher: 
   const registers = [registry];
   const limit = new Gauge({
     name: 'rustory_relay_limit',
-    help: 'Configured limits, by resource; a limit that is not set has no series.',
+    help: 'Configured limits, by resource. A limit that is not set has no series.',
     labelNames: ['resource'],
     registers,
   });
@@ -86,7 +86,7 @@ function registerConfiguration(registry: Registry, limits: RelayLimits, cipher: 
   }
   new Gauge({
     name: 'rustory_relay_cipher_info',
-    help: 'Always 1; the label names the cipher that protects the connections.',
+    help: 'Always 1; the label is the cipher that encrypts connections with the swarm key.',
     labelNames: ['cipher'],
     registers,
   }).set({ cipher }, 1);
@@ -103,7 +103,7 @@ function createRequestCounters(registry: Registry) {
   });
   const malformed = new Counter({
     name: 'rustory_relay_malformed_messages_total',
-    help: 'Hop messages that were not a request.',
+    help: 'Hop messages that are not valid requests.',
     registers: [registry],
   });
   return {
@@ -121,19 +121,19 @@ function createCircuitMetrics(registry: Registry) {
   });
   const durations = new Histogram({
     name: 'rustory_relay_circuit_duration_seconds',
-    help: 'Duration of circuits.',
+    help: 'Duration of circuits that ended.',
     buckets: DURATION_BUCKETS_SECONDS,
     registers,
   });
   const sizes = new Histogram({
     name: 'rustory_relay_circuit_size_bytes',
-    help: 'Bytes that circuits carried, both directions together.',
+    help: 'Bytes relayed by circuits that ended, both directions together.',
     buckets: SIZE_BUCKETS_BYTES,
     registers,
   });
   const relayed = outcomeCounter(registry, 'direction', outcomeNames(DIRECTIONS), {
     name: 'rustory_relay_relayed_bytes_total',
-    help: 'Bytes that circuits carried, by direction.',
+    help: 'Relayed bytes, by direction.',
   });
   // Incremented for every message, so the series are looked up once.
   const series = { to_target: relayed.labels('to_target'), to_source: relayed.labels('to_source') };
@@ -159,12 +159,12 @@ function createConnectionCounters(registry: Registry) {
   });
   const idle = new Counter({
     name: 'rustory_relay_idle_connections_closed_total',
-    help: 'Connections closed at the idle timeout, without reservation and stream.',
+    help: 'Connections closed at the idle timeout, with neither a reservation nor a stream.',
     registers,
   });
   const stuck = new Counter({
     name: 'rustory_relay_stuck_connections_closed_total',
-    help: 'Connections closed because they accepted none of the bytes sent to them.',
+    help: 'Connections closed because the peer received no bytes although the relay had bytes to send.',
     registers,
   });
   return {
@@ -187,7 +187,7 @@ function registerGauges(registry: Registry, gauges: RelayGauges): void {
     });
   gauge('rustory_relay_reservations', 'Reservations.', gauges.reservations);
   gauge('rustory_relay_circuits', 'Circuits that run or are being set up.', gauges.circuits);
-  gauge('rustory_relay_buffered_bytes', 'Bytes that wait for slow receivers.', gauges.bufferedBytes);
+  gauge('rustory_relay_buffered_bytes', 'Bytes buffered for slow receivers.', gauges.bufferedBytes);
   gauge('rustory_relay_pending_connections', 'Pending handshakes.', gauges.pending);
   const connections: Gauge<'muxer'> = new Gauge({
     name: 'rustory_relay_connections',

@@ -20,11 +20,13 @@ const OK = { ok: { doc: 'The request was served.' } } as const satisfies Record<
 export const RESERVATION_REFUSALS = {
   relayed: { doc: 'The request came over a circuit of another relay.' },
   no_address: {
-    doc: 'The relay has no address to announce, because no network interface is up; set `RELAY_ANNOUNCE`.',
+    doc: 'The relay has no address to announce, because no network interface is up. Set `RELAY_ANNOUNCE`.',
   },
   draining: { doc: 'The relay is stopping.' },
   rate: { doc: 'One peer sent more requests per minute than `RELAY_RESERVATIONS_PER_MINUTE`.' },
-  reservations: { doc: 'The relay is full; raise `RELAY_MAX_RESERVATIONS` or add a relay.' },
+  reservations: {
+    doc: 'The relay has `RELAY_MAX_RESERVATIONS` reservations. Raise this limit or add a relay.',
+  },
   address: { doc: 'One address has `RELAY_MAX_RESERVATIONS_PER_ADDRESS` reservations.' },
 } as const satisfies Record<string, Outcome>;
 export type ReservationRefusal = keyof typeof RESERVATION_REFUSALS;
@@ -42,11 +44,11 @@ export const CIRCUIT_REFUSALS = {
   },
   no_reservation: {
     status: Status.NO_RESERVATION,
-    doc: 'The target has no reservation on this relay; some are normal while devices go offline.',
+    doc: 'The target has no reservation on this relay. Some of these refusals are normal, because devices go offline.',
   },
   circuits: {
     status: Status.RESOURCE_LIMIT_EXCEEDED,
-    doc: 'The relay has `RELAY_MAX_CIRCUITS` circuits; raise it or add a relay.',
+    doc: 'The relay has `RELAY_MAX_CIRCUITS` circuits. Raise this limit or add a relay.',
   },
   source: {
     status: Status.RESOURCE_LIMIT_EXCEEDED,
@@ -73,12 +75,12 @@ export type CircuitOutcome = keyof typeof CIRCUIT_OUTCOMES;
 
 /** Why a circuit ended. */
 export const CIRCUIT_ENDS = {
-  closed: { doc: 'Both sides closed it: the normal end of a sync.' },
-  reset: { doc: 'One side reset it, or a connection was lost.' },
-  bytes: { doc: 'It reached `RELAY_CIRCUIT_BYTES`; the sync continues over a new circuit.' },
-  duration: { doc: 'It reached `RELAY_CIRCUIT_SECONDS`; the sync continues over a new circuit.' },
-  idle: { doc: 'No byte passed for `RELAY_CIRCUIT_IDLE_SECONDS`.' },
-  shutdown: { doc: 'The relay stopped before the circuit was done; raise `RELAY_DRAIN_SECONDS`.' },
+  closed: { doc: 'Both sides closed the circuit: the normal end of a sync.' },
+  reset: { doc: 'One side reset the circuit, or a connection was lost.' },
+  bytes: { doc: 'The circuit reached `RELAY_CIRCUIT_BYTES`; the sync continues over a new circuit.' },
+  duration: { doc: 'The circuit reached `RELAY_CIRCUIT_SECONDS`; the sync continues over a new circuit.' },
+  idle: { doc: 'The circuit relayed no byte for `RELAY_CIRCUIT_IDLE_SECONDS`.' },
+  shutdown: { doc: 'The relay stopped before the circuit was closed. Raise `RELAY_DRAIN_SECONDS`.' },
 } as const satisfies Record<string, Outcome>;
 export type CircuitEnd = keyof typeof CIRCUIT_ENDS;
 
@@ -95,7 +97,7 @@ export const CONNECTION_REFUSALS = {
   peer: { doc: 'One peer has `RELAY_MAX_CONNECTIONS_PER_PEER` connections.' },
   address: { doc: 'One address has `RELAY_MAX_CONNECTIONS_PER_ADDRESS` connections.' },
   pending: {
-    doc: 'The oldest handshake was evicted because `RELAY_MAX_PENDING_CONNECTIONS` were pending: a flood, or many devices that reconnect at the same time.',
+    doc: 'The oldest handshake was evicted because `RELAY_MAX_PENDING_CONNECTIONS` handshakes were pending: a flood, or many devices that reconnect at the same time.',
   },
 } as const satisfies Record<string, Outcome>;
 export type ConnectionRefusal = keyof typeof CONNECTION_REFUSALS;
@@ -105,7 +107,7 @@ export const HANDSHAKE_OUTCOMES = {
   ...PROTECTION_OUTCOMES,
   ok: { doc: 'The handshake was completed.' },
   unfinished: {
-    doc: 'The other side has the swarm key, and then failed or took longer than `RELAY_HANDSHAKE_SECONDS`.',
+    doc: 'The other side has the swarm key, but its handshake failed or took longer than `RELAY_HANDSHAKE_SECONDS`.',
   },
 } as const satisfies Record<string, Outcome>;
 export type HandshakeOutcome = keyof typeof HANDSHAKE_OUTCOMES;

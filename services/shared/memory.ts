@@ -15,7 +15,7 @@ export function collectMemoryLimit(registry: Registry, limitBytes: number | unde
   if (limitBytes === undefined) return;
   new Gauge({
     name: 'process_memory_limit_bytes',
-    help: 'Memory limit of the process in bytes; above it the container is killed.',
+    help: 'Memory limit of the process in bytes. When it uses more, the kernel kills the container.',
     registers: [registry],
   }).set(limitBytes);
 }

@@ -5,9 +5,9 @@ import { isIP } from 'node:net';
 
 /** The audience of a variable, which is also its section in `docs/environment.md`. */
 export const AUDIENCES = {
-  set: 'Set these: an installation depends on them.',
-  tune: 'Tune these when an alert, a metric or the log names them.',
-  rarely: 'Rarely changed: the defaults fit almost every installation.',
+  set: 'Variables that depend on the installation.',
+  tune: 'Variables to change when an alert, a metric or the log mentions them.',
+  rarely: 'Variables whose defaults are right for almost all installations.',
 } as const;
 export type Audience = keyof typeof AUDIENCES;
 
@@ -160,7 +160,7 @@ export function listenAddress<F extends string | undefined>(description: Descrip
 /** `LOG_LEVEL`, which every service has. */
 export const logLevel = oneOf(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], {
   fallback: 'info',
-  doc: 'Lowest level that is logged. The lifecycle is logged at info, requests at debug.',
+  doc: 'Minimum level of log messages. The lifecycle is logged at info, requests at debug.',
 });
 
 function parseListenAddress(given: string): ListenAddress {

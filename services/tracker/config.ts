@@ -39,46 +39,46 @@ export const variables = {
   }),
   TRACKER_OPS_LISTEN: listenAddress({
     fallback: '0.0.0.0:9090',
-    doc: 'Address and port of /livez, /readyz and /metrics; keep it private.',
+    doc: 'Address and port of /livez, /readyz and /metrics. Keep this port private.',
     audience: 'set',
   }),
   TRACKER_TTL_SECONDS: integer(1, 86_400, {
     fallback: '60',
-    doc: 'Time that a registration stays listed. Clients register every 30 seconds; with a value close to that or lower, devices disappear between two heartbeats.',
+    doc: 'Time to live of a registration. Devices register every 30 seconds; with a value near 30 or lower, they disappear from listings between two registrations.',
     audience: 'rarely',
   }),
   TRACKER_MAX_PEERS: integer(1, 1_000_000, {
     fallback: '10000',
-    doc: 'Maximum registered peers. Further ones are refused with 429. A peer uses about 1 KB of memory, at most 33 KB.',
+    doc: 'Maximum registered peers. Further peers are refused with 429. A peer uses about 1 KB of memory, at most 33 KB.',
   }),
   TRACKER_REDIS_URL: secret(parseRedisUrl, {
     fallback: undefined,
-    doc: 'Redis that several replicas share: redis://, redis+sentinel:// or redis+cluster:// (rediss://, rediss+sentinel://, rediss+cluster:// for TLS; NODE_EXTRA_CA_CERTS is the file of a private certificate authority). Absent: registrations are kept in this process only.',
+    doc: 'Redis that several replicas share: redis://, redis+sentinel:// or redis+cluster:// (rediss://, rediss+sentinel://, rediss+cluster:// for TLS; NODE_EXTRA_CA_CERTS is the file of a private certificate authority). Absent: registrations are stored only in the memory of this process.',
     audience: 'set',
   }),
   TRACKER_REDIS_URL_FILE: parsed(readRedisUrlFile, {
     fallback: undefined,
-    doc: 'File with such a URL, instead of TRACKER_REDIS_URL.',
+    doc: 'File with the URL of Redis, instead of TRACKER_REDIS_URL.',
     audience: 'set',
   }),
   TRACKER_REDIS_PASSWORD_FILE: parsed(readSecretFile, {
     fallback: undefined,
-    doc: 'File with the password of Redis, when the URL has none.',
+    doc: 'File with the password of Redis, if the URL contains no password.',
     audience: 'set',
   }),
   TRACKER_STALE_SECONDS: integer(0, 3_600, {
     fallback: '60',
-    doc: 'Maximum age of a listing that is returned again while Redis does not answer, marked with X-Rustory-Stale; 0 returns none.',
+    doc: 'Maximum age of the stale listings that are served while Redis does not answer, with the header X-Rustory-Stale; 0 means no stale listings.',
     audience: 'rarely',
   }),
   TRACKER_TOKENS_FILE: text({
     fallback: undefined,
-    doc: 'File of tokens, one per line, or a directory of such files; read again when it changes. user=ID and read-only may follow a token.',
+    doc: 'File of tokens, or a directory of such files. Each line has the form TOKEN [user=ID] [read-only]. Changes are read without a restart.',
     audience: 'set',
   }),
   TRACKER_ALLOW_UNAUTHENTICATED: boolean({
     fallback: 'false',
-    doc: 'Start without tokens although the API listens on more than loopback.',
+    doc: 'Whether the tracker may start without tokens when the API does not listen on loopback.',
     audience: 'set',
   }),
   TRACKER_DROP_PRIVATE_ADDRS: boolean({
@@ -88,24 +88,24 @@ export const variables = {
   }),
   TRACKER_TOKEN_REQUESTS_PER_MINUTE: integer(0, MAX_REQUESTS_PER_MINUTE, {
     fallback: '600000',
-    doc: 'Maximum requests per minute with one token, per replica; 0 means no limit. Further ones are refused with 429. Many devices may share a token.',
+    doc: 'Maximum requests per minute with one token, per replica; 0 means no limit. Further requests are refused with 429. Many devices may share a token.',
   }),
   TRACKER_PEER_REQUESTS_PER_MINUTE: integer(0, MAX_REQUESTS_PER_MINUTE, {
     fallback: '6000',
-    doc: 'Maximum registrations and unregistrations per minute of one peer id, per replica; 0 means no limit. Further ones are refused with 429. A device needs two.',
+    doc: 'Maximum registrations and unregistrations of one peer id per minute, per replica; 0 means no limit. Further requests are refused with 429. A device sends two per minute.',
   }),
   TRACKER_ADDRESS_REQUESTS_PER_MINUTE: integer(0, MAX_REQUESTS_PER_MINUTE, {
     fallback: '60000',
-    doc: 'Maximum requests per minute from one client address (IPv6: one /64), per replica; 0 means no limit. Further ones are refused with 429. Applies only with TRACKER_TRUSTED_PROXIES.',
+    doc: 'Maximum requests per minute from one client address (IPv6: one /64), per replica; 0 means no limit. Further requests are refused with 429. Applies only with TRACKER_TRUSTED_PROXIES.',
   }),
   TRACKER_TRUSTED_PROXIES: list(parseNetwork, MAX_PROXIES, {
     fallback: '',
-    doc: 'Addresses and networks of the proxies in front of the tracker, whose X-Forwarded-For is trusted. Empty: client addresses are unknown and not limited.',
+    doc: 'Addresses and networks of the proxies in front of the tracker. Their X-Forwarded-For headers are trusted. Empty: client addresses are unknown, and the limit per client address is off.',
     audience: 'set',
   }),
   TRACKER_DRAIN_SECONDS: integer(0, 3_600, {
     fallback: '10',
-    doc: 'Longest time for connections to end after SIGTERM.',
+    doc: 'Drain deadline: connections that are still open this long after SIGTERM are closed.',
     audience: 'rarely',
   }),
   LOG_LEVEL: logLevel,

@@ -49,7 +49,7 @@ function registerPeerGauges(registry: Registry, livePeers: () => number | undefi
   const registers = [registry];
   new Gauge({
     name: 'rustory_tracker_build_info',
-    help: 'The running version.',
+    help: 'Always 1; the label is the running version.',
     labelNames: ['version'],
     registers,
   })
@@ -58,7 +58,7 @@ function registerPeerGauges(registry: Registry, livePeers: () => number | undefi
   registry.registerMetric(
     new Gauge({
       name: 'rustory_tracker_live_peers',
-      help: 'Registered peers within their time to live; NaN while the number is unknown.',
+      help: 'Registered peers within their time to live; NaN while the registry does not answer.',
       registers: [],
       collect() {
         this.set(livePeers() ?? Number.NaN);
@@ -73,7 +73,7 @@ function registerPeerGauges(registry: Registry, livePeers: () => number | undefi
 function createRequestMetric(registry: Registry): TrackerMetrics['request'] {
   const requests = new Histogram({
     name: 'rustory_tracker_http_request_duration_seconds',
-    help: 'Duration of requests by method, route pattern and status.',
+    help: 'Duration of requests, by method, route pattern and status.',
     labelNames: ['method', 'route', 'status'],
     buckets: REQUEST_BUCKETS,
     registers: [registry],
@@ -98,13 +98,13 @@ function createCounters(
   const registers = [registry];
   const registrations = new Counter({
     name: 'rustory_tracker_registrations_total',
-    help: 'Registrations that reached the registry, by outcome.',
+    help: 'Registrations, by outcome of the registry.',
     labelNames: ['outcome'],
     registers,
   });
   const refusals = new Counter({
     name: 'rustory_tracker_refusals_total',
-    help: 'Refused requests by problem code.',
+    help: 'Refused requests, by problem code.',
     labelNames: ['reason'],
     registers,
   });

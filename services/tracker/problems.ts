@@ -9,7 +9,7 @@ interface ProblemKind {
 }
 
 function unknownClient(mistake: string): string {
-  return `${mistake}: the client is not \`rr\`, or a newer version of it; log at \`debug\` to see the paths.`;
+  return `${mistake}. The client is probably not \`rr\`, or a newer version of it; \`LOG_LEVEL=debug\` logs the paths.`;
 }
 
 export const PROBLEMS = {
@@ -22,17 +22,17 @@ export const PROBLEMS = {
   invalid_peer_id: {
     status: 400,
     title: 'peer_id is not a libp2p peer id',
-    doc: unknownClient('A body has a peer id that is not one of libp2p'),
+    doc: unknownClient('A request has a peer id that is not a libp2p peer id'),
   },
   invalid_address: {
     status: 400,
     title: 'An address is not a multiaddr',
-    doc: unknownClient('A registration has an address that is not a multiaddr, or a too long one'),
+    doc: unknownClient('A registration has an address that is too long or not a multiaddr'),
   },
   foreign_address: {
     status: 400,
     title: 'An address belongs to another peer',
-    doc: unknownClient('A registration has an address that ends at another peer'),
+    doc: unknownClient('A registration has an address of another peer'),
   },
   too_many_addresses: {
     status: 400,
@@ -42,12 +42,12 @@ export const PROBLEMS = {
   unauthorized: {
     status: 401,
     title: 'A valid token is required',
-    doc: 'A device has no valid token: add it to `TRACKER_TOKENS_FILE`, or update the devices after a rotation.',
+    doc: 'A request has no valid token. Add the token to `TRACKER_TOKENS_FILE`, or update the devices after a rotation.',
   },
   forbidden: {
     status: 403,
     title: 'The token does not permit this',
-    doc: 'A token that is bound to a user or read-only was used for something else: change its line in `TRACKER_TOKENS_FILE`.',
+    doc: 'The token of a request is bound to another user or read-only. Change its line in `TRACKER_TOKENS_FILE`.',
   },
   not_found: {
     status: 404,
@@ -72,29 +72,29 @@ export const PROBLEMS = {
   too_many_peers: {
     status: 429,
     title: 'The maximum number of peers is registered',
-    doc: 'New devices are refused: raise `TRACKER_MAX_PEERS`.',
+    doc: 'The maximum number of peers is registered, and new devices are refused. Raise `TRACKER_MAX_PEERS`.',
   },
   too_many_requests: {
     status: 429,
     title: 'Too many requests',
     doc:
-      'A client repeats requests without a pause, or a limit is too low: `TRACKER_TOKEN_REQUESTS_PER_MINUTE`, ' +
+      'A client repeats requests without pauses, or a rate limit is too low: `TRACKER_TOKEN_REQUESTS_PER_MINUTE`, ' +
       '`TRACKER_PEER_REQUESTS_PER_MINUTE` or `TRACKER_ADDRESS_REQUESTS_PER_MINUTE`.',
   },
   internal: {
     status: 500,
     title: 'The tracker failed',
-    doc: 'A defect of the tracker; the log at `error` has the cause.',
+    doc: 'A bug in the tracker. The log has the cause, at level `error`.',
   },
   overloaded: {
     status: 503,
     title: 'The tracker is overloaded',
-    doc: 'More requests arrive than this replica can pass to Redis: give it more CPU, or add replicas.',
+    doc: 'More requests arrive than this replica can send to Redis. Give it more CPU time, or add replicas.',
   },
   registry_unavailable: {
     status: 503,
     title: 'The registry does not answer',
-    doc: 'Redis did not answer; the log and `/readyz` have the reason.',
+    doc: 'Redis did not answer. The log and `/readyz` have the reason.',
   },
 } as const satisfies Record<string, ProblemKind>;
 

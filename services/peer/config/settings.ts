@@ -52,15 +52,15 @@ export function createSettings({ home, user, config }: UserEnvironment) {
     }),
     trackers: list(parseTracker, MAX_TRACKERS, {
       fallback: undefined,
-      doc: 'URLs of trackers, comma-separated. All of them are used.',
+      doc: 'URLs of trackers, comma-separated. All trackers are used.',
     }),
     trackerToken: secret(parseToken, {
       fallback: undefined,
-      doc: 'Token for the trackers. It has no flag, because other users can read arguments.',
+      doc: 'Token for the trackers. It has no flag, because other users of the machine can read arguments.',
     }),
     relayAddr: list(parseRelay, MAX_RELAYS, {
       fallback: undefined,
-      doc: 'Relay multiaddrs that end in /p2p/PEER_ID, comma-separated, the preferred one first.',
+      doc: 'Multiaddrs of relays, comma-separated, the preferred relay first. Each ends in /p2p/PEER_ID.',
     }),
     swarmKeyPath: path(
       join(config, 'swarm.key'),
@@ -76,7 +76,7 @@ export function createSettings({ home, user, config }: UserEnvironment) {
     }),
     dialStrategy: oneOf(DIAL_STRATEGY_NAMES, {
       fallback: 'relay-first',
-      doc: `Addresses of a peer that are dialed, and their order: ${describeStrategies()}.`,
+      doc: `Which addresses of a peer are dialed, and in which order: ${describeStrategies()}.`,
     }),
     p2pRequestAttempts: integer(1, 20, {
       fallback: '3',
@@ -86,14 +86,14 @@ export function createSettings({ home, user, config }: UserEnvironment) {
       fallback: '5',
       doc: 'Idle timeout of the first attempt in seconds. It doubles with each attempt.',
     }),
-    p2pRequestTimeoutCapSec: integer(1, 3600, { fallback: '30', doc: 'Longest idle timeout in seconds.' }),
+    p2pRequestTimeoutCapSec: integer(1, 3600, { fallback: '30', doc: 'Maximum idle timeout in seconds.' }),
     p2pRequestBackoffBaseMs: integer(1, 60_000, {
       fallback: '200',
       doc: 'Pause after the first failed attempt in milliseconds. It doubles with each attempt.',
     }),
     p2pWatchStartJitterSec: integer(0, 3600, {
       fallback: '0',
-      doc: 'Longest random delay before the first round of a watch, in seconds.',
+      doc: 'Maximum random delay before the first round of a watch, in seconds.',
     }),
     recordIgnoreRegex: parsed(parseRegex, {
       fallback: undefined,

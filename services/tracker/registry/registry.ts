@@ -46,9 +46,9 @@ export interface Page {
 
 /** Outcomes of registrations that reached the registry, as metric labels; docs/metrics.md shows the sentences. */
 export const REGISTRATION_OUTCOMES = {
-  registered: { doc: 'The device is registered; a device registers twice a minute.' },
+  registered: { doc: 'The device was registered. Each device registers twice per minute.' },
   full: {
-    doc: 'The device is new and the maximum number of peers is registered: raise `TRACKER_MAX_PEERS`.',
+    doc: 'The device is new, and the maximum number of peers is registered. Raise `TRACKER_MAX_PEERS`.',
   },
   foreign: {
     doc:

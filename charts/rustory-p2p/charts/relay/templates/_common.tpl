@@ -1,15 +1,15 @@
 {{/* Copied from charts/tracker/templates/_common.tpl by `npm run docs`; do not edit. */}}
 
 {{/*
-Named templates of all charts. Named templates are global in a release, so the umbrella chart uses those of its
-subcharts and has none of its own. Each subchart can be installed alone and needs its own file: this one is the
-original, and `npm run docs` copies it to charts/relay.
+Named templates of all charts. Named templates are global in a release, so the umbrella chart uses the templates of
+its subcharts. Each subchart can be installed alone and needs its own file: this one is the original, and
+`npm run docs` copies it to charts/relay.
 */}}
 
 {{/*
 Name of a chart's objects: release and chart, or only the release when a chart is installed alone and the release
-name contains its name. Kubernetes appends hashes and ordinals to names of at most 63 characters, so names are cut
-to 50.
+name contains its name. Kubernetes appends hashes and ordinals to names, and limits names to 63 characters, so names
+are truncated to 50.
 */}}
 {{- define "rustory.fullname" -}}
 {{- if .Values.fullnameOverride -}}
@@ -27,8 +27,8 @@ to 50.
 {{- end -}}
 
 {{/*
-Checksum of values, for an annotation that replaces the pods when the values change. Annotations are visible to
-everyone who may list pods, so values with a password, which may be weak, are hashed with scrypt.
+Checksum of values, for a pod annotation: when the values change, Kubernetes replaces the pods. Users with permission
+to list pods can read annotations, so values with a password, which may be weak, are hashed with scrypt.
 */}}
 {{- define "rustory.checksum" -}}
 {{- $values := toJson .values -}}
@@ -103,11 +103,12 @@ annotations:
 {{- end -}}
 
 {{/*
-Value of a Secret in base64: the value in `given`, else the value in the cluster, else a generated one (`fresh`).
+Value of a Secret in base64: `given` if it is set, otherwise the value in the cluster, otherwise the generated `fresh`.
 Without a cluster each render would generate a different value, so the render fails and names the values to set.
 
 `lookup` of all Secrets of the namespace shows whether a cluster is connected: the list has a kind even when it is
-empty or the namespace does not exist yet. Helm stores releases in Secrets, so everyone who installs may list them.
+empty or the namespace does not exist yet. Helm stores releases in Secrets, so every user who can install a release has
+permission to list Secrets.
 */}}
 {{- define "rustory.persistentSecret" -}}
 {{- $namespace := .context.Release.Namespace -}}
@@ -171,7 +172,7 @@ affinity:
 {{- end }}
 {{- end -}}
 
-{{/* Constraints by topology key. The template adds the label selector, so values cannot set a wrong one. */}}
+{{/* Topology spread constraints. The template adds the label selector, so values cannot set a wrong one. */}}
 {{- define "rustory.topologySpread" -}}
 {{- $context := . -}}
 {{- range $key, $constraint := .Values.topologySpread }}
@@ -187,7 +188,7 @@ affinity:
 {{- define "rustory.configEnv" -}}
 {{- range $name, $value := .Values.config }}
 - name: {{ $name }}
-  # Helm reads numbers as floats and would print large ones with an exponent.
+  # Helm parses numbers as floats and would print large numbers with an exponent.
   value: {{ if kindIs "float64" $value }}{{ printf "%.0f" $value | quote }}{{ else }}{{ $value | quote }}{{ end }}
 {{- end }}
 {{- end -}}
@@ -210,8 +211,8 @@ affinity:
 {{- end -}}
 
 {{/*
-One alert from a file of files/alerts. `{{ $…` is a Prometheus template and is kept; Helm renders all other
-templates.
+One alert from a file of files/alerts. `{{ $…` is a template of Prometheus and is not rendered; Helm renders all
+other templates.
 */}}
 {{- define "rustory.alert" -}}
 {{- $text := .text | replace "{{ $" "@@PROMETHEUS@@" -}}

@@ -28,7 +28,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Addresses of one relay, one per line. {podIP} and {hostIP} stay, because they are unknown before the pod runs. */}}
+{{/* Addresses of one relay, one per line. {podIP} and {hostIP} are not replaced, because they are unknown before the pod runs. */}}
 {{- define "relay.addresses" -}}
 {{- $pod := printf "%s-%d" (include "rustory.fullname" .context) .ordinal -}}
 {{- include "relay.announce" .context | replace "{ordinal}" (toString .ordinal) | replace "{podName}" $pod -}}

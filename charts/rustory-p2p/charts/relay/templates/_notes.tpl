@@ -1,4 +1,4 @@
-{{/* Lines of a device's config.toml for the relays. `rr` supports one address, so the others are comments. */}}
+{{/* Lines of a device's config.toml for the relays. `rr` supports one relay address, so the other addresses are comments. */}}
 {{- define "relay.deviceConfig" -}}
 {{- $context := . -}}
 {{- range $ordinal := until (int .Values.replicaCount) -}}

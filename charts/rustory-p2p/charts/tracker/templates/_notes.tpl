@@ -26,8 +26,8 @@ The tracker URL above works only inside the cluster.
 {{- if ne .Values.service.type "ClusterIP" }} For devices outside the cluster, use the address of its Service:
 
   kubectl --namespace {{ .Release.Namespace }} get service {{ include "rustory.fullname" . }}
-{{- else if .Values.ingress.enabled }} The Ingress routes all host names without
-a rule of their own to the tracker: devices outside the cluster use http:// and the address of your Ingress controller.
+{{- else if .Values.ingress.enabled }} The Ingress routes all host names that
+have no other rule to the tracker: devices outside the cluster use http:// and the address of your Ingress controller.
 To use a host name, set {{ $prefix }}ingress.host.
 {{- else }} For devices outside the cluster, set {{ $prefix }}ingress.enabled and {{ $prefix }}ingress.host.
 {{- end }}
