@@ -83,7 +83,7 @@ export const variables = {
   }),
   TRACKER_DROP_PRIVATE_ADDRS: boolean({
     fallback: 'false',
-    doc: 'Drop private and loopback addresses from registrations. By default they are kept, because devices on the same LAN need them.',
+    doc: 'Whether private and loopback addresses are dropped from registrations. By default they are kept, because devices on the same LAN need them.',
     audience: 'rarely',
   }),
   TRACKER_TOKEN_REQUESTS_PER_MINUTE: integer(0, MAX_REQUESTS_PER_MINUTE, {
