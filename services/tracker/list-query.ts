@@ -19,7 +19,12 @@ const limit = z
     message: `is not a whole number from 1 to ${MAX_PAGE_PEERS}`,
   })
   .transform(Number)
-  .meta({ type: 'integer', minimum: 1, maximum: MAX_PAGE_PEERS, description: 'Maximum devices on a page.' });
+  .meta({
+    type: 'integer',
+    minimum: 1,
+    maximum: MAX_PAGE_PEERS,
+    description: 'Maximum number of devices on a page.',
+  });
 
 const cursor = z
   .string()
@@ -32,7 +37,7 @@ const cursor = z
   .meta({ type: 'string', description: '`next_cursor` of the previous page.' });
 
 export const listQuerySchema = z.object({
-  user_id: boundedString.optional().meta({ description: "Only this user's devices." }),
+  user_id: boundedString.optional().meta({ description: 'Returns only the devices of this user.' }),
   limit: limit.optional(),
   cursor: cursor.optional(),
 });

@@ -9,7 +9,7 @@ interface ProblemKind {
 }
 
 function unknownClient(mistake: string): string {
-  return `${mistake}. The client is probably not \`rr\`, or a newer version of it; \`LOG_LEVEL=debug\` logs the paths.`;
+  return `${mistake}. Probable cause: a client other than \`rr\`, or a newer version of \`rr\`; \`LOG_LEVEL=debug\` logs the paths.`;
 }
 
 export const PROBLEMS = {

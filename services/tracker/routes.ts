@@ -18,19 +18,19 @@ const problem = (description: string) => ({
   content: { 'application/problem+json': { schema: problemSchema } },
 });
 const retryable = (description: string) => ({
-  ...problem(`${description} \`Retry-After\` is the time after which to try again.`),
+  ...problem(`${description} \`Retry-After\` is the number of seconds to wait before the next attempt.`),
   headers: z.object({ 'Retry-After': z.string().meta({ description: 'Seconds.' }) }),
 });
 
 const refusals = {
-  401: problem('Tokens are configured, and the request has no valid one.'),
+  401: problem('Tokens are configured, and the request has no valid token.'),
   429: retryable('Too many requests, or the maximum number of peers is registered.'),
   503: retryable(
     'The registry does not answer (`registry_unavailable`), or the tracker is overloaded (`overloaded`).',
   ),
 };
 const bodyRefusals = {
-  400: problem('The request does not match this description; `detail` names the mistake.'),
+  400: problem('The request does not match this description; `detail` describes the problem.'),
   403: problem('The token does not permit this.'),
   413: problem(`The body is larger than ${MAX_BODY_BYTES} bytes.`),
   415: problem('The body is not application/json.'),
@@ -56,12 +56,12 @@ const register = {
   path: '/api/v1/peers/register',
   summary: 'Register a device or renew its registration',
   description:
-    'Replaces the whole record of the peer id. A record is listed for `ttl_sec` seconds; register again before that. ' +
+    'Replaces the whole record of the peer id. A record is listed for `ttl_sec` seconds; register again before it expires. ' +
     'Addresses to which no device can connect (`0.0.0.0`, `::`, port 0) are dropped.',
   security,
   request: { body: { required: true, content: json(registerRequestSchema) } },
   responses: {
-    200: { description: 'Registered.', content: json(registerAnswerSchema) },
+    200: { description: 'The device is registered.', content: json(registerAnswerSchema) },
     ...bodyRefusals,
     ...refusals,
   },
@@ -85,9 +85,9 @@ const list = {
   path: '/api/v1/peers',
   summary: 'List devices, newest registration first',
   description:
-    'Without `limit` and `cursor` the answer has every device. With one of them it is a page: it may have fewer ' +
-    'devices than `limit`, and `next_cursor` continues it. A device that registers again between two pages moves to ' +
-    'the first page.',
+    'Without `limit` and `cursor` the response contains all devices. With one of them it is a page, and `next_cursor` ' +
+    'is the cursor of the next page. A page may contain fewer devices than `limit`. A device that registers again ' +
+    'between two pages moves to the first page.',
   security,
   request: {
     query: listQuerySchema,
@@ -95,7 +95,7 @@ const list = {
       'If-None-Match': z
         .string()
         .optional()
-        .meta({ description: '`ETag` of a listing that the client has.' }),
+        .meta({ description: '`ETag` of the cached listing of the client.' }),
     }),
   },
   responses: {
@@ -104,12 +104,12 @@ const list = {
       headers: z.object({
         ETag: z.string().meta({
           description:
-            'Changes with the devices and what they registered, not with the times of registration.',
+            'Depends on the registered devices, their addresses and `meta`, but not on the times of registration.',
         }),
       }),
       content: json(listAnswerSchema),
     },
-    304: { description: 'The listing that the client has is current.' },
+    304: { description: 'The cached listing of the client is current.' },
     400: problem('A parameter does not match this description.'),
     403: problem('The token does not permit this.'),
     ...refusals,

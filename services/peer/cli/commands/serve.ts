@@ -11,8 +11,8 @@ export const serve: Command = {
   usage: 'serve',
   summary: 'let your other devices pull from this one',
   help: `Holds reservations on up to two relays, registers with the trackers and answers
-pulls until SIGINT (Ctrl-C) or SIGTERM. Reservations and registrations that are
-lost are made again. Logs are JSON lines on standard error.
+pulls until SIGINT (Ctrl-C) or SIGTERM. Requests lost reservations and
+registrations again. Logs are JSON lines on standard error.
 
   ${PROGRAM.name} serve
   ${PROGRAM.name} serve --listen none       # reachable through relays only`,

@@ -12,7 +12,7 @@ export const syncStatus: Command = {
   summary: 'show how far each device is synced',
   help: `Prints the number of entries in the database and, for each device, the cursor:
 the position in the history of that device up to which its entries are stored
-here. Makes no connection.
+here. Opens no connections.
 
   ${PROGRAM.name} sync-status --json | jq .peers`,
   options: { json: JSON_OPTION },
