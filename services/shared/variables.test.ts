@@ -50,6 +50,13 @@ describe('list', () => {
   test('rejects more items than its maximum', () => {
     expect(() => parse('1,2,3')).toThrow('3 items are given; the maximum is 2.');
   });
+
+  test('reports every item that cannot be read, once', () => {
+    const numbers = list(integer(1, 9, { fallback: '1', doc: '' }).parse, 9, { fallback: '', doc: '' });
+    expect(() => numbers.parse('1,a,2,b,a')).toThrow(
+      '"a" is not a whole number from 1 to 9. "b" is not a whole number from 1 to 9.',
+    );
+  });
 });
 
 describe('listenAddress', () => {

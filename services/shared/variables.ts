@@ -2,6 +2,7 @@
 // A service declares its variables in one table in its `config.ts`; the help, `docs/environment.md` and the chart's
 // schema are made from that table.
 import { isIP } from 'node:net';
+import { describeError } from './errors.ts';
 
 /** The audience of a variable, which is also its section in `docs/environment.md`. */
 export const AUDIENCES = {
@@ -124,11 +125,26 @@ export function list<T, F extends string | undefined>(
         .map((item) => item.trim())
         .filter((item) => item !== '');
       if (items.length > max) throw new Error(`${items.length} items are given; the maximum is ${max}.`);
-      return items.map(parse);
+      return parseEach(items, parse);
     },
     { type: 'string' },
     description,
   );
+}
+
+/** Reads every item. @throws Error with one sentence for each item that cannot be read */
+function parseEach<T>(items: readonly string[], parse: (given: string) => T): T[] {
+  const values: T[] = [];
+  const problems = new Set<string>();
+  for (const item of items) {
+    try {
+      values.push(parse(item));
+    } catch (error) {
+      problems.add(`${describeError(error)}.`);
+    }
+  }
+  if (problems.size > 0) throw new Error([...problems].join(' '));
+  return values;
 }
 
 /** Any text that `parse` accepts. */
