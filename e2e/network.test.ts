@@ -101,7 +101,7 @@ describe('npm start', () => {
     copyFileSync(SAMPLE, path);
     const { code, stderr } = await finished(start('start', program, { env: LOOPBACK, cwd: directory }));
     expect(code).toBe(1);
-    expect(stderr).toBe(`npm start: ${path}: larger than 1024 bytes.`);
+    expect(stderr).toBe(`npm start: ${path}: The file is larger than 1024 bytes.`);
   });
 });
 

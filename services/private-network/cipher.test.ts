@@ -33,7 +33,7 @@ describe.each([createSodiumCipher(), createNobleCipher()])('$name', (cipher) => 
   });
 });
 
-test('the implementations agree for all lengths and offsets around a block boundary', () => {
+test('all implementations produce the same bytes for all lengths and offsets around a block boundary', () => {
   for (let start = 0; start < 130; start += 13) {
     for (let length = 0; length < 200; length += 7) {
       const plain = randomBytes(start + length);

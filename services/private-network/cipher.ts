@@ -1,5 +1,5 @@
-// XSalsa20 as a continuous keystream, in two implementations: libsodium's, and one in JavaScript for programs that
-// cannot load a native addon, such as the peer as one bundled file.
+// XSalsa20 as a continuous keystream, with two implementations: libsodium, and JavaScript for programs that cannot load
+// a native addon, such as the peer bundled as one file.
 import { createRequire } from 'node:module';
 import { xsalsa20 } from '@noble/ciphers/salsa.js';
 import { describeError } from '../shared/errors.ts';
@@ -12,7 +12,7 @@ const BLOCK_BYTES = 64;
 
 /** The keystream of one direction of a connection. */
 export interface Keystream {
-  /** Writes `source` XOR keystream into `target` of the same length; both may be the same memory. */
+  /** Writes `source` XOR keystream into `target`, which has the same length. Both may be the same memory. */
   xor(target: Uint8Array, source: Uint8Array): void;
 }
 
@@ -20,12 +20,12 @@ export interface Keystream {
 export interface Cipher {
   /** For logs and metrics. */
   readonly name: 'sodium-native' | 'noble';
-  /** Why the faster implementation is not used, if it is not. */
+  /** The reason if the faster implementation is not used. */
   readonly reason?: string;
   keystream(key: Uint8Array, nonce: Uint8Array): Keystream;
 }
 
-/** The functions used of `sodium-native`, which has no types. */
+/** The functions of `sodium-native` that are used here. The package has no types. */
 interface Sodium {
   readonly crypto_stream_xor_STATEBYTES: number;
   crypto_stream_xor_init(state: Uint8Array, nonce: Uint8Array, key: Uint8Array): void;
@@ -59,8 +59,8 @@ export function createSodiumCipher(): Cipher {
 }
 
 /**
- * XSalsa20 in JavaScript. Its block counter has 32 bits, so one direction of a connection carries at most 256 GiB;
- * then `xor` throws and the connection ends.
+ * XSalsa20 in JavaScript. Its block counter has 32 bits, so one direction of a connection can carry 256 GiB. Above this
+ * limit `xor` throws and the connection ends.
  */
 export function createNobleCipher(): Cipher {
   return {
@@ -69,7 +69,7 @@ export function createNobleCipher(): Cipher {
       let position = 0;
       return {
         xor(target, source) {
-          // The library starts at whole blocks, so the used bytes of the current block are prepended as padding.
+          // The library starts at block boundaries, so the used bytes of the current block are prepended as padding.
           const used = position % BLOCK_BYTES;
           const padded = new Uint8Array(used + source.length);
           padded.set(source, used);

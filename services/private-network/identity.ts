@@ -15,7 +15,7 @@ import { describeError, errorCode } from '../shared/errors.ts';
 /** Maximum size of a key file, in bytes. An RSA-4096 key has about 2,400 bytes, an Ed25519 key 68. */
 const MAX_FILE_BYTES = 16 * 1024;
 
-/** Minimum length of a seed, in bytes; a shorter one could be guessed. */
+/** Minimum length of a seed, in bytes. Shorter seeds can be guessed and are rejected. */
 export const MIN_SEED_BYTES = 32;
 
 /** Maximum size of a seed file, in bytes. */
@@ -61,14 +61,14 @@ export async function readOrCreateIdentity(path: string): Promise<PrivateKey> {
 
 /**
  * The identity of replica `ordinal`: HKDF-SHA256 of the seed with the info `relay/<ordinal>`, as an Ed25519 seed
- * (RFC 5869). The identities of any number of replicas are known in advance, and none reveals another.
+ * (RFC 5869). The identities of all replicas can be computed in advance, and no identity reveals another one.
  */
 export async function identityFromSeed(seed: Uint8Array, ordinal: number): Promise<PrivateKey> {
   const derived = hkdfSync('sha256', seed, '', `relay/${ordinal}`, ED25519_SEED_BYTES);
   return generateKeyPairFromSeed('Ed25519', new Uint8Array(derived));
 }
 
-/** Reads a seed file, without the white space around the seed. @throws Error that names the path and the minimum */
+/** Reads a seed file and trims the seed. @throws Error that names the path and the minimum length */
 export function readSeed(path: string): Uint8Array {
   const seed = Buffer.from(readSmallFile(path, MAX_SEED_BYTES).toString('latin1').trim(), 'latin1');
   if (seed.length < MIN_SEED_BYTES)

@@ -55,11 +55,11 @@ describe('a swarm key file', () => {
       `${path}: not a swarm key: line 1 must be /key/swarm/psk/1.0.0/.`,
     );
     writeFileSync(path, TEXT.padEnd(2000));
-    expect(() => readSwarmKey(path)).toThrow(`${path}: larger than 1024 bytes.`);
+    expect(() => readSwarmKey(path)).toThrow(`${path}: The file is larger than 1024 bytes.`);
   });
 });
 
-test('a fingerprint equals the one that rr and the other libp2p implementations print', () => {
+test('a fingerprint equals that of rr and the other libp2p implementations', () => {
   const digits = '6189c5cf0b87fb800c1a9feeda73c6ab5e998db48fb9e6a978575c770ceef683';
   const key = parseSwarmKey(`/key/swarm/psk/1.0.0/\n/base16/\n${digits}`);
   // The test vector of go-libp2p and rust-libp2p.

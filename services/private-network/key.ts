@@ -1,5 +1,5 @@
-// The swarm key: 32 secret bytes that all devices of a private network share, in the text file with three lines that
-// all libp2p implementations read (PSKv1, https://github.com/libp2p/specs/blob/master/pnet/Private-Networks-PSK-V1.md).
+// The swarm key: 32 secret bytes that all devices of a private network share, in a text file of three lines that all
+// libp2p implementations read (PSKv1, https://github.com/libp2p/specs/blob/master/pnet/Private-Networks-PSK-V1.md).
 import { createHash, randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { salsa20 } from '@noble/ciphers/salsa.js';
@@ -9,10 +9,10 @@ import { readSmallFile } from '../shared/files.ts';
 /** Length of the key, in bytes. */
 export const SWARM_KEY_BYTES = 32;
 
-/** Maximum size of a swarm key file, in bytes. It has 95 bytes; editors add a few. */
+/** Maximum size of a swarm key file, in bytes. A file has 95 bytes; editors may add some. Larger files are rejected. */
 const MAX_FILE_BYTES = 1024;
 
-/** Length of the keystream that is hashed into the fingerprint, and of the fingerprint, in bytes. */
+/** Length of the keystream that is hashed for the fingerprint, and of the fingerprint, in bytes. */
 const FINGERPRINT_STREAM_BYTES = 64;
 const FINGERPRINT_BYTES = 16;
 
@@ -29,7 +29,7 @@ export interface SwarmKey {
 /**
  * Reads a swarm key file.
  *
- * @throws Error that names the path and the line that is wrong, never the content
+ * @throws Error that names the path and the invalid line, never the content
  */
 export function readSwarmKey(path: string): SwarmKey {
   const text = readSmallFile(path, MAX_FILE_BYTES).toString('utf8');
@@ -40,7 +40,7 @@ export function readSwarmKey(path: string): SwarmKey {
   }
 }
 
-/** Reads the text of a swarm key file. @throws Error that names the line that is wrong, without repeating it */
+/** Parses the text of a swarm key file. @throws Error that names the invalid line without repeating it */
 export function parseSwarmKey(text: string): SwarmKey {
   const [protocol, encoding, digits, ...rest] = text
     .replace(/^\uFEFF/, '')
@@ -58,7 +58,8 @@ export function parseSwarmKey(text: string): SwarmKey {
   return toSwarmKey(bytes);
 }
 
-// Buffer.from skips characters that it cannot decode, so a text is valid only when it encodes back to itself.
+// Buffer.from skips characters that it cannot decode, so a text is valid only if encoding the bytes yields the same
+// text.
 function decodeDigits(encoding: 'hex' | 'base64', digits: string): Uint8Array | undefined {
   const bytes = Buffer.from(digits, encoding);
   const given = encoding === 'hex' ? digits.toLowerCase() : digits;
@@ -87,7 +88,7 @@ export function createSwarmKeyFile(path: string): SwarmKey {
 }
 
 function toSwarmKey(bytes: Uint8Array): SwarmKey {
-  // As in go-libp2p and rust-libp2p, although not specified: SHAKE128 of the Salsa20 keystream.
+  // SHAKE128 of the Salsa20 keystream, as in go-libp2p and rust-libp2p. The specification does not define it.
   const stream = salsa20(bytes, Buffer.from('finprint'), new Uint8Array(FINGERPRINT_STREAM_BYTES));
   const shake = createHash('shake128', { outputLength: FINGERPRINT_BYTES });
   return { bytes, fingerprint: shake.update(stream).digest('hex') };

@@ -71,7 +71,7 @@ describe('@libp2p/utils', () => {
   });
 });
 
-test('a missing member is named with its package and the file that depends on it', () => {
+test('an error about a missing member names its package and the file that depends on it', () => {
   const object = { status: 'open' };
   expect(
     missingMembers({

@@ -10,7 +10,7 @@ import { toError } from '../shared/errors.ts';
 
 /**
  * Default maximum of received bytes that one stream buffers until they are read. A paused yamux stream still receives
- * its whole window, so the window never grows above this value; otherwise the stream would be aborted.
+ * its whole window, so this is also the maximum of the window; with a larger window the stream would be aborted.
  */
 export const MAX_STREAM_BUFFER_BYTES = 1024 * 1024;
 
@@ -19,8 +19,8 @@ const MPLEX_NEW_STREAMS_PER_SECOND = 256;
 
 /**
  * Messages per second to closed mplex streams above which the library closes the connection. When a circuit reaches
- * its byte limit, the thousands of messages in flight arrive at a stream that was reset. They cost nothing, and the
- * connection holds the reservation of the sender, so the limit is out of reach.
+ * its byte limit, the thousands of messages in flight arrive at a stream that was reset. They use no
+ * resources, and the connection holds the reservation of the sender, so the limit is too high to be reached.
  */
 const MPLEX_LATE_MESSAGES_PER_SECOND = 1_000_000;
 
@@ -30,7 +30,7 @@ const MPLEX_MAX_MESSAGE_BYTES = 1024 * 1024;
 /** Maximum bytes of incomplete mplex messages that one connection buffers. */
 const MPLEX_MAX_UNPROCESSED_BYTES = 4 * 1024 * 1024;
 
-/** Maximum inbound streams that wait until the connection is ready. A peer opens identify, ping and few circuits. */
+/** Maximum inbound streams that wait until the connection is ready. A peer opens identify, ping and a few circuits. */
 const MAX_EARLY_STREAMS = 32;
 
 /**
@@ -51,7 +51,9 @@ const MAX_UNSENT_BYTES = 64 * 1024 * 1024;
 
 /** Limits on buffered bytes. */
 export interface BufferLimits {
-  /** Maximum received bytes that one stream buffers until they are read. Default 1 MiB. Above it the stream is aborted. */
+  /**
+   * Maximum received bytes that one stream buffers until they are read. Default 1 MiB. Above it the stream is aborted.
+   */
   readonly maxStreamBufferBytes?: number;
   /**
    * Maximum unsent bytes of one connection, without the buffers of its streams. Default 64 MiB. Above it the connection
@@ -88,7 +90,7 @@ export function createMuxers(
     // The library applies this number to new streams too; they have their own limit below.
     disconnectThreshold: MPLEX_LATE_MESSAGES_PER_SECOND,
   };
-  // A variable, because the types lack options that mplex passes to its base class.
+  // A separate variable, because the types lack options that mplex passes to its base class.
   const createMplex = mplex(mplexOptions);
   return [
     () => wrapMuxer(createYamux(), limits, limitFrames, () => {}),
@@ -106,8 +108,8 @@ function wrapMuxer(
   return {
     protocol: factory.protocol,
     createStreamMuxer(connection) {
-      // Streams wait until the connection accepts more bytes, but answers to frames of the peer do not: without a
-      // limit, a peer that sends frames and reads no answers would fill the memory.
+      // Streams wait until the connection accepts more bytes, but responses to control frames do not. Without a limit,
+      // a peer that sends frames and reads no responses would fill the memory.
       Object.assign(connection, { maxWriteBufferLength: maxUnsentBytes });
       const muxer = factory.createStreamMuxer(connection) as AbstractStreamMuxer;
       const { onCreateStream, onRemoteStream } = muxer;
@@ -135,8 +137,8 @@ function wrapMuxer(
 }
 
 /**
- * Aborts the connection together with its muxer. The library leaves it open, although it can carry no stream: a device
- * would keep a reservation through which nobody can reach it, instead of connecting again.
+ * Aborts the connection together with its muxer. The library leaves the connection open, although it can carry no
+ * streams: a device would keep a reservation that does not work instead of reconnecting.
  */
 function closeWithMuxer(connection: MessageStream, muxer: AbstractStreamMuxer): void {
   const { abort } = muxer;
@@ -192,7 +194,7 @@ const holders = new WeakMap<MessageStream, Set<unknown>>();
 
 /**
  * Pauses reading from the connection of a stream until this and all other holders have released it. The other streams
- * of the connection wait too, so this is a measure for when memory is short.
+ * of the connection wait too, so use this only when memory is short.
  */
 export function holdReading(stream: Stream, holder: unknown): void {
   const connection = connections.get(stream);

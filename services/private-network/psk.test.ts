@@ -120,7 +120,8 @@ describe('a connection without the same swarm key', () => {
     ['an HTTP request', Buffer.from('GET / HTTP/1.1\r\nHost: relay.example\r\n\r\n'), 'wrong_key'],
     ['garbage', randomBytes(100_000), 'wrong_key'],
   ])('is closed and reported when the other side sends %s', async (_, bytes, expected) => {
-    // One random byte in 256 decrypts to the first byte of the greeting; then the end of the input is the failure.
+    // One random byte in 256 decrypts to the first byte of the greeting. Then the outcome is that of a closed
+    // connection.
     const outcomes: string[] = [];
     const { port, accepted } = await listen();
     const socket = connect(port, '127.0.0.1')
@@ -128,7 +129,7 @@ describe('a connection without the same swarm key', () => {
       .resume();
     await until(() => accepted.length === 1, 'the connection was accepted');
     const [raw] = accepted;
-    if (raw === undefined) throw new Error('not accepted');
+    if (raw === undefined) throw new Error('The connection was not accepted.');
     const attempt = ours(sodium, key, (outcome) => outcomes.push(outcome)).protect(raw);
     attempt.catch(() => {});
     socket.end(bytes);
@@ -142,7 +143,7 @@ describe('a connection without the same swarm key', () => {
     const socket = connect(port, '127.0.0.1').on('error', () => {});
     await until(() => accepted.length === 1, 'the connection was accepted');
     const [raw] = accepted;
-    if (raw === undefined) throw new Error('not accepted');
+    if (raw === undefined) throw new Error('The connection was not accepted.');
     const options = { signal: AbortSignal.timeout(20) };
     await expect(ours(sodium).protect(raw, options)).rejects.toThrow('The other side sent no nonce');
     socket.destroy();

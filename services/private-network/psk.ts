@@ -16,16 +16,16 @@ import { anySignal } from '../shared/signals.ts';
 import { type Cipher, type Keystream, NONCE_BYTES } from './cipher.ts';
 import type { SwarmKey } from './key.ts';
 
-/** Deadline for the nonce of the other side, in milliseconds: two slow round trips. */
+/** Deadline for the nonce of the other side, in milliseconds; sufficient for two slow round trips. */
 const NONCE_TIMEOUT_MS = 5_000;
 
-/** Maximum bytes received together with the nonce before ours is sent: four full socket reads. */
+/** Maximum bytes that are received with the nonce before our nonce is sent: four full socket reads. */
 const MAX_EARLY_BYTES = 256 * 1024;
 
 /** The first message of every libp2p connection; under another swarm key it decrypts to random bytes. */
 const GREETING = Buffer.from('\x13/multistream/1.0.0\n');
 
-/** Outcomes of the protection of a connection: values of metric labels, and their meanings in the documentation. */
+/** Outcomes of the protection of a connection. The keys are values of metric labels; the docs are their meanings. */
 export const PROTECTION_OUTCOMES = {
   ok: { doc: 'The other side has the same swarm key.' },
   wrong_key: { doc: 'The other side has another swarm key.' },
@@ -76,7 +76,7 @@ export interface ProtectorOptions {
   readonly onOutcome?: (outcome: ProtectionOutcome, connection: MultiaddrConnection) => void;
 }
 
-/** Creates libp2p's `connectionProtector` for a swarm key. */
+/** Creates the `connectionProtector` of libp2p for a swarm key. */
 export function createProtector(
   options: ProtectorOptions,
 ): (components: { logger: ComponentLogger }) => ConnectionProtector {
@@ -181,13 +181,13 @@ class ProtectedConnection extends AbstractMultiaddrConnection {
   }
 
   override send(data: Uint8Array | Uint8ArrayList): boolean {
-    // The connection may have failed before the first write; the base class would report only that it is closed.
+    // If the connection failed before the first write, the base class would report only that it is closed.
     if (this.#failure !== undefined) throw this.#failure;
     return super.send(data);
   }
 
   override sendData(data: Uint8ArrayList): SendResult {
-    // The caller may share its bytes (protocol names are constants), so they are never changed in place.
+    // The bytes may be shared with the caller (protocol names are constants), so they are not changed in place.
     // Encryption into one new buffer also joins the chunks for the socket.
     const sentBytes = data.byteLength;
     const encrypted = Buffer.allocUnsafe(sentBytes);

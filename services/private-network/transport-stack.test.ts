@@ -50,7 +50,7 @@ async function openStream(
   const sender = await dialed.newStream(PROTOCOL);
   const receiver = await received.promise;
   const [accepted] = b.getConnections();
-  if (accepted === undefined) throw new Error('not accepted');
+  if (accepted === undefined) throw new Error('The connection was not accepted.');
   return { sender, receiver, dialed, accepted };
 }
 
@@ -80,7 +80,7 @@ describe.each([
       const drained = new Promise<void>((resolve) => {
         sender.addEventListener('drain', () => resolve(), { once: true });
       });
-      // The reader starts to read when the sender has to wait for the first time.
+      // The reader starts when the sender has to wait for the first time.
       if (waits === 1) receiver.resume();
       await drained;
     }
@@ -115,7 +115,7 @@ test('an mplex connection is closed when its peer opens streams at too high a ra
 test.each([
   { muxer: 'yamux', index: 0 },
   { muxer: 'mplex', index: 1 },
-])('$muxer streams above the maximum of a connection are reset', async ({ index }) => {
+])('$muxer streams above the maximum of their connection are reset', async ({ index }) => {
   const generous = createMuxers(4 * limits.maxStreamsPerConnection).slice(index, index + 1);
   const [a, b] = await Promise.all([startNode(generous), startNode([yamux, mplex] as Muxers)]);
   const options = { maxInboundStreams: 64, maxOutboundStreams: 64 };

@@ -1,5 +1,5 @@
 // The transport stack of relay and peer: TCP, the swarm key, Noise, and yamux or mplex. It sets every limit of libp2p,
-// because the defaults (300 connections, 5 per second from one address) fit neither program.
+// because the defaults (300 connections, 5 per second from one address) are unsuitable for both programs.
 import type { PrivateKey } from '@libp2p/interface';
 import { noise } from '@libp2p/noise';
 import { tcp } from '@libp2p/tcp';
@@ -16,7 +16,9 @@ const KEEPALIVE_DELAY_MS = 15_000;
 /** Idle timeout of a connection whose peer is alive, in milliseconds. */
 const IDLE_TIMEOUT_MS = 2 * 60 * 60 * 1000;
 
-/** Default deadline for the setup of a connection or a stream, in milliseconds: several round trips on a slow network. */
+/**
+ * Default deadline for the setup of a connection or a stream, in milliseconds: several round trips on a slow network.
+ */
 const HANDSHAKE_MS = 10_000;
 
 /** Deadline for a connection that is being closed to send its queued bytes, in milliseconds. */
@@ -28,25 +30,27 @@ const CONNECTIONS_PER_ADDRESS_PER_SECOND = 1_000_000;
 /** All addresses. libp2p does not count connections from addresses that are allowed explicitly. */
 const ALL_ADDRESSES = ['/ip4/0.0.0.0/ipcidr/0', '/ip6/::/ipcidr/0'];
 
-/** Maximum connections that wait to be accepted: one second of thousands of devices that reconnect at the same time. */
+/** Maximum connections that wait to be accepted, for thousands of devices that reconnect within one second. */
 const LISTEN_BACKLOG = 4096;
 
-/** Maximum addresses dialed for one peer. */
+/** Maximum addresses dialed for one peer. Further addresses are not tried. */
 const MAX_ADDRESSES_TO_DIAL = 32;
 
 /** Limits that differ between a relay and a peer. */
 export interface TransportLimits extends BufferLimits {
-  /** Maximum open connections. */
+  /** Maximum open connections. Further inbound ones are refused. */
   readonly maxConnections: number;
-  /** Maximum inbound connections with an unfinished handshake. */
+  /** Maximum inbound connections with an unfinished handshake. Further ones are refused. */
   readonly maxPendingInbound: number;
-  /** Whether the caller's connection gater limits inbound connections; then libp2p does not count them. Default false. */
+  /**
+   * Whether the caller's connection gater limits inbound connections; then libp2p does not count them. Default false.
+   */
   readonly isGated?: boolean;
   /** Deadline for the setup of a connection or a stream, in milliseconds. Default 10,000. */
   readonly handshakeMs?: number;
   /** Maximum streams of one connection in each direction. Further ones are reset. */
   readonly maxStreamsPerConnection: number;
-  /** Maximum concurrent dials; further ones wait. */
+  /** Maximum concurrent dials. Further ones wait. */
   readonly maxParallelDials: number;
 }
 
@@ -68,13 +72,13 @@ export function createTransportStack(options: TransportStackOptions) {
     connectionProtector: createProtector(options),
     connectionEncrypters: [noise()],
     streamMuxers: createMuxers(limits.maxStreamsPerConnection, limits),
-    // A ping waits behind the bulk data of its connection: a late answer would end a connection that is only busy.
+    // Bulk data on the same connection delays a ping, and a late response would close a connection that is only busy.
     connectionMonitor: { enabled: false },
     connectionManager: {
-      // The pruner must never find too many connections: it would close idle ones, which hold the reservations.
+      // The pruner must never find too many connections: it would close idle ones, which hold reservations.
       maxConnections: limits.maxConnections + limits.maxPendingInbound,
       maxIncomingPendingConnections: limits.maxPendingInbound,
-      // This also avoids that the library copies the list of all connections for each new one.
+      // This also prevents the library from copying the list of all connections for each new one.
       allow: limits.isGated === true ? ALL_ADDRESSES : [],
       inboundConnectionThreshold: CONNECTIONS_PER_ADDRESS_PER_SECOND,
       maxParallelDials: limits.maxParallelDials,
@@ -86,7 +90,7 @@ export function createTransportStack(options: TransportStackOptions) {
       inboundUpgradeTimeout: handshakeMs,
       outboundStreamProtocolNegotiationTimeout: handshakeMs,
       inboundStreamProtocolNegotiationTimeout: handshakeMs,
-      // The peer reconnects to its relays itself; attempts of the library would interfere.
+      // The peer reconnects to its relays itself. Attempts by the library would interfere.
       reconnectRetries: 0,
     },
     transports: [

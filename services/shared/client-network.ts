@@ -1,7 +1,9 @@
-// The key under which limits per client address count: an IPv4 address, or an IPv6 network.
+// The key of limits per client address: an IPv4 address, or an IPv6 network.
 import { isIP } from 'node:net';
 
-/** Leading 16-bit groups of an IPv6 address that identify one client: providers assign at least a /64 to each. */
+/**
+ * Leading 16-bit groups of an IPv6 address that identify one client, because providers assign at least a /64 to each.
+ */
 const IPV6_CLIENT_GROUPS = 4;
 
 /** Removes the prefix of an IPv4-mapped IPv6 address (`::ffff:192.0.2.1`); any other address stays as it is. */

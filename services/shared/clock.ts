@@ -1,7 +1,7 @@
-// The clocks that components are given. A name says the unit; a component never reads a clock that it was not given.
+// The clocks that are passed to components. Their names contain the unit. A component reads no other clock.
 
-/** Milliseconds from an arbitrary start; it only moves forward. For durations and deadlines. */
+/** Milliseconds since an arbitrary start. Monotonic; use it for durations and deadlines. */
 export const monotonicMs = (): number => performance.now();
 
-/** Whole seconds since 1970. For times that are stored, shown or sent. */
+/** Whole seconds since 1970. Use it for times that are stored, shown or sent. */
 export const unixSeconds = (): number => Math.floor(Date.now() / 1_000);

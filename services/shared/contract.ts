@@ -1,34 +1,34 @@
 // The tracker's wire contract. The tracker validates requests with these schemas and the OpenAPI document is generated
-// from them. Answers have two schemas each: what our tracker sends, and what a client accepts.
+// from them. Each response has two schemas: one for what this tracker sends, and one for what a client accepts.
 import { z } from 'zod';
 
 /** Maximum addresses of one registration. */
 export const MAX_ADDRS = 32;
-/** Longest address, in bytes of UTF-8. */
+/** Maximum length of an address, in bytes of UTF-8. */
 export const MAX_ADDR_BYTES = 512;
-/** Longest string in `meta`, `user_id` and textual peer id, in bytes of UTF-8. */
+/** Maximum length of a string in `meta`, of a `user_id` and of a textual peer id, in bytes of UTF-8. */
 export const MAX_STRING_BYTES = 256;
-/** Maximum fields in `meta`, including those of newer clients. */
+/** Maximum fields in `meta`, including unknown fields of newer clients. */
 export const MAX_META_FIELDS = 32;
-/** Largest request body, in bytes. */
+/** Maximum size of a request body, in bytes. */
 export const MAX_BODY_BYTES = 64 * 1024;
 
-/** Interval between two registrations of a client, in seconds: half of the shortest time to live. */
+/** Interval between two registrations of a client, in seconds: half of the minimum time to live. */
 export const HEARTBEAT_SECONDS = 30;
 
 /** Text that can be stored, logged and listed: well-formed, without NUL, at most `MAX_STRING_BYTES`. */
 export const boundedString = z
   .string()
   .refine((value) => Buffer.byteLength(value) <= MAX_STRING_BYTES, `is longer than ${MAX_STRING_BYTES} bytes`)
-  // A lone surrogate cannot be stored as UTF-8, and NUL ends strings for some readers.
+  // A lone surrogate cannot be encoded as UTF-8, and some programs treat NUL as the end of a string.
   .refine((value) => value.isWellFormed() && !value.includes('\0'), 'is not well-formed text');
 
 const metaString = boundedString.nullish();
 const metaScalar = z.union([boundedString, z.boolean(), z.number(), z.null()]);
 
 /**
- * How a device describes itself. serde writes `null` for an empty `Option`, so each field may be absent or `null`.
- * Scalars that only newer clients know are kept and returned.
+ * The description of a device. serde writes `null` for an empty `Option`, so each field may be absent or `null`.
+ * Unknown scalar fields of newer clients are kept and returned.
  */
 export const metaSchema = z
   .object({
@@ -57,7 +57,7 @@ export const registerRequestSchema = z
 
 export const unregisterRequestSchema = z.object({ peer_id: boundedString }).meta({ id: 'UnregisterRequest' });
 
-// The answers as our tracker sends them; the OpenAPI document describes these.
+// The responses that this tracker sends. The OpenAPI document describes them.
 
 export const registerAnswerSchema = z
   .object({ ok: z.literal(true), ttl_sec: z.int().positive() })
@@ -83,7 +83,7 @@ export const listAnswerSchema = z
   .object({ peers: z.array(peerSchema), next_cursor: z.string().nullish() })
   .meta({ id: 'PeerList' });
 
-/** An error as RFC 9457 describes it, with a `code` that stays the same while texts may change. */
+/** An error in the format of RFC 9457, with a stable `code`. Texts may change. */
 export const problemSchema = z
   .object({
     type: z.string(),
@@ -94,13 +94,16 @@ export const problemSchema = z
   })
   .meta({ id: 'Problem' });
 
-// The answers as a client accepts them: only the fields that it uses, because the tracker may be another
-// implementation, such as the one of `rr`, or a newer version. Unknown fields are ignored.
+// The responses that a client accepts: only the fields that it uses, because the tracker may be another implementation,
+// such as that of `rr`, or a newer version. Unknown fields are ignored.
 
-/** The answer to a registration or an unregistration. */
+/** The response to a registration or an unregistration. */
 export const acceptedAckSchema = z.object({ ok: z.literal(true) });
 
-/** A list whose entries are checked one by one with `acceptedPeerSchema`, so that one bad entry costs no other. */
+/**
+ * A list whose entries are validated one by one with `acceptedPeerSchema`, so that an invalid entry does not affect
+ * others.
+ */
 export const acceptedListSchema = z.object({ peers: z.array(z.unknown()) });
 
 export const acceptedPeerSchema = z.object({
@@ -116,7 +119,7 @@ export const acceptedPeerSchema = z.object({
   last_seen_unix: z.int(),
 });
 
-/** The parts of an RFC 9457 problem that an error message repeats. */
+/** The fields of an RFC 9457 problem that error messages contain. */
 export const acceptedProblemSchema = z.object({ title: z.string(), detail: z.string().optional() });
 
 export type Meta = z.infer<typeof metaSchema>;

@@ -76,7 +76,7 @@ describe('readEnvironment', () => {
     ]);
   });
 
-  test('keeps the values without a problem, so that checks across variables can go on', () => {
+  test('returns the valid values, so that checks across variables can use them', () => {
     const { values } = readEnvironment(variables, { T_OPEN: 'yes', T_MAX: '7' });
     expect(values.T_MAX).toBe(7);
     expect(values).not.toHaveProperty('T_OPEN');
@@ -114,7 +114,7 @@ describe('complete', () => {
 });
 
 describe('unknownVariableWarnings', () => {
-  test('names a misspelled variable, but not the variables that Kubernetes adds for services', () => {
+  test('warns of a misspelled variable, but not of the variables that Kubernetes adds for Services', () => {
     const environment = {
       T_LISTN: 'x',
       T_PORT: 'tcp://1',

@@ -1,21 +1,21 @@
-// Reads a service's environment by its table of variables, and collects every problem before it gives up.
+// Reads the environment of a service according to its table of variables, and collects all problems.
 import { ConfigError, describeError } from './errors.ts';
 import type { Values, Variable } from './variables.ts';
 
-/** Longest text accepted for one variable, in characters. */
+/** Maximum length of the text of one variable, in characters. A longer text is a problem. */
 const MAX_TEXT_LENGTH = 8192;
 
-/** A table that has been read, perhaps with problems. */
+/** The result of reading a table of variables. */
 export interface EnvironmentReading<V extends Record<string, Variable<unknown>>> {
-  /** The values that could be read; one with a problem is absent. */
+  /** The valid values. Variables with a problem are absent. */
   readonly values: Partial<Values<V>>;
-  /** One whole sentence for each problem. Checks across several variables add theirs. */
+  /** One whole sentence for each problem. Checks across several variables add theirs here. */
   readonly problems: string[];
-  /** All values. @throws ConfigError with all problems, if there is one. */
+  /** Returns all values. @throws ConfigError with all problems if there are any. */
   complete(): Values<V>;
 }
 
-/** Reads every variable of the table. An empty variable counts as absent, because charts write them. */
+/** Reads every variable of the table. An empty variable counts as absent, because charts write empty variables. */
 export function readEnvironment<V extends Record<string, Variable<unknown>>>(
   variables: V,
   environment: NodeJS.ProcessEnv,
@@ -49,8 +49,8 @@ export function parseBounded<T>(text: string, parse: (text: string) => T): T {
 }
 
 /**
- * One warning for each name in the environment that begins with the service's prefix and is in no table: most likely
- * a typing error. Kubernetes' service links (`RELAY_PORT_4001_TCP`, `TRACKER_SERVICE_HOST`) are left alone.
+ * One warning for each variable that begins with the prefix of the service and is not in its table, which is probably a
+ * typing error. The service links of Kubernetes (`RELAY_PORT_4001_TCP`, `TRACKER_SERVICE_HOST`) cause no warning.
  */
 export function unknownVariableWarnings(
   variables: Record<string, unknown>,

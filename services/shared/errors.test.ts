@@ -8,7 +8,7 @@ describe('describeError', () => {
     expect(describeError(error)).toBe('The node could not start: The port is in use');
   });
 
-  test('leaves out a cause that an earlier message contains', () => {
+  test('omits a cause that an earlier message contains', () => {
     const cause = new Error('EACCES');
     expect(describeError(new Error('cannot read: EACCES', { cause }))).toBe('cannot read: EACCES');
   });
@@ -31,7 +31,7 @@ describe('describeError', () => {
     ['an error of another realm', runInNewContext('new Error("far")'), 'far'],
   ])('describes %s', (_, thrown, expected) => expect(describeError(thrown)).toBe(expected));
 
-  test('shows no field but the message, because other fields may hold the input', () => {
+  test('shows only the message, because other fields may contain the input', () => {
     expect(describeError(Object.assign(new Error('bad input'), { input: 'secret' }))).toBe('bad input');
   });
 });

@@ -1,15 +1,15 @@
-// Errors that cross modules, and how an error becomes text. An expected refusal is a value (`result.ts`), not an error.
+// Errors that several modules use, and their descriptions. An expected refusal is a value (`result.ts`), not an error.
 
 /** Exit code for a configuration that cannot be used (`EX_CONFIG` of sysexits.h). */
 export const EXIT_CONFIG = 78;
 
-/** Exit code for everything else that ends a program. */
+/** Exit code for all other errors that end a program. */
 export const EXIT_FAILURE = 1;
 
-/** Maximum errors of one chain of causes that are described; the others are left out. */
+/** Maximum errors of a chain of causes in one description. Further causes are omitted. */
 const MAX_CHAIN = 5;
 
-/** A configuration that cannot be used. It carries every problem found, so that one restart can fix all of them. */
+/** A configuration that cannot be used. It contains all problems, so that the user can fix them together. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   readonly code = 'CONFIG_INVALID';
@@ -23,13 +23,13 @@ export class ConfigError extends Error {
 }
 
 /**
- * The message of anything that was thrown, followed by the messages of its causes (five in all), without the period
- * at the end. A cause whose message is already part of an earlier one is left out.
+ * The message of a thrown value, followed by the messages of its causes (five messages in total), without the period at
+ * the end. A cause whose message is part of an earlier message is omitted.
  */
 export function describeError(error: unknown): string {
   const messages: string[] = [];
   let next = error;
-  // Counted by causes and not by messages: an error can be its own cause.
+  // Counts causes and not messages, because an error can be its own cause.
   for (let depth = 0; next !== undefined && next !== null && depth < MAX_CHAIN; depth += 1) {
     const message = messageOf(next).replace(/\.$/, '');
     if (!messages.some((earlier) => earlier.includes(message))) messages.push(message);
@@ -38,8 +38,8 @@ export function describeError(error: unknown): string {
   return messages.join(': ');
 }
 
-// By shape and not by class: an error may come from another realm (a worker, a virtual machine of a test), and no
-// field but the message is shown, because others may hold the text that was parsed.
+// Tests the shape and not the class, because an error may come from another realm (a worker, the `vm` context of a
+// test). Shows only the message, because other fields may contain the text that was parsed.
 function messageOf(thrown: unknown): string {
   if (typeof thrown === 'string') return thrown;
   if (typeof thrown !== 'object' || thrown === null) return String(thrown);
@@ -52,12 +52,12 @@ function causeOf(thrown: unknown): unknown {
   return typeof thrown === 'object' && thrown !== null && 'cause' in thrown ? thrown.cause : undefined;
 }
 
-/** The thrown value as an Error: some libraries require one to pass on. */
+/** Converts a thrown value to an Error, for libraries that require one. */
 export function toError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(describeError(thrown), { cause: thrown });
 }
 
-/** The stable `code` of a thrown error, or its name where it has none: for logs and metric labels, never free text. */
+/** The `code` of a thrown error, or its name if it has no code. For logs and metric labels: never free text. */
 export function errorCode(error: unknown): string {
   if (typeof error !== 'object' || error === null) return 'UNKNOWN';
   if ('code' in error && typeof error.code === 'string') return error.code;

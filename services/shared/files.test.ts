@@ -17,7 +17,7 @@ describe('readSmallFile', () => {
 
   test('rejects a larger file with its path and without its content', () => {
     writeFileSync(path, 'secret');
-    expect(() => readSmallFile(path, 5)).toThrow(new Error(`${path}: larger than 5 bytes.`));
+    expect(() => readSmallFile(path, 5)).toThrow(new Error(`${path}: The file is larger than 5 bytes.`));
   });
 
   test('rejects a missing file, and a directory, with the path and the reason', () => {

@@ -1,9 +1,9 @@
-// Small files that a configuration names: keys, tokens, mounted Secrets.
+// Reads small files that a configuration refers to: keys, tokens, mounted Secrets.
 import { readFileSync } from 'node:fs';
 import { describeError } from './errors.ts';
 
 /**
- * Reads a file of at most `maxBytes` bytes.
+ * Reads a file whose maximum size is `maxBytes`.
  *
  * @throws Error that names the path and the reason, never the content.
  */
@@ -14,6 +14,6 @@ export function readSmallFile(path: string, maxBytes: number): Buffer {
   } catch (error) {
     throw new Error(`${path}: cannot be read: ${describeError(error)}.`, { cause: error });
   }
-  if (content.length > maxBytes) throw new Error(`${path}: larger than ${maxBytes} bytes.`);
+  if (content.length > maxBytes) throw new Error(`${path}: The file is larger than ${maxBytes} bytes.`);
   return content;
 }

@@ -37,7 +37,7 @@ async function serve(limits: Partial<HttpLimits> = {}, handler: Handler = () => 
   return { server, listening, port: server.address()?.port ?? 0 };
 }
 
-/** A client that sends bytes and keeps what it receives. */
+/** A client that sends bytes and collects the bytes that it receives. */
 function open(port: number, bytes: string): { text(): string; socket: Socket } {
   let received = '';
   const socket = connect(port, '127.0.0.1').on('error', () => {});
@@ -54,21 +54,21 @@ describe('an HTTP server', () => {
     expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe('hello');
   });
 
-  test('answers bytes that are not a request with 400, and closes the connection', async () => {
+  test('responds with 400 to bytes that are not a request, and closes the connection', async () => {
     const { port } = await serve();
     const client = open(port, 'hello\r\n\r\n');
     await until(() => client.socket.closed, 'the connection is closed');
     expect(client.text()).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
   });
 
-  test('answers a header that is too large with 431', async () => {
+  test('responds with 431 to a header that is too large', async () => {
     const { port } = await serve();
     const client = open(port, `GET / HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(4096)}\r\n\r\n`);
     await until(() => client.socket.closed, 'the connection is closed');
     expect(client.text()).toMatch(/^HTTP\/1\.1 431 /);
   });
 
-  test('answers a request that does not arrive in time with 408 and Retry-After', async () => {
+  test('responds with 408 and Retry-After to a request that does not arrive in time', async () => {
     const { port } = await serve({ requestTimeout: 50, headersTimeout: 50 });
     const client = open(port, 'GET / HTTP/1.1\r\n');
     await until(() => client.socket.closed, 'the connection is closed');
@@ -93,15 +93,15 @@ describe('an HTTP server', () => {
 });
 
 describe('a drain', () => {
-  test('ends when the connections have ended, and answers to new requests carry Connection: close', async () => {
-    const answer = Promise.withResolvers<Response>();
-    const { server, port } = await serve({}, () => answer.promise);
+  test('ends when the connections have ended, and responses to new requests have Connection: close', async () => {
+    const response = Promise.withResolvers<Response>();
+    const { server, port } = await serve({}, () => response.promise);
     const running = open(port, GET);
     await until(() => running.socket.bytesWritten > 0, 'the first request is sent');
     const drained = server.drain?.(new AbortController().signal);
     const client = open(port, GET);
     await until(() => client.socket.bytesWritten > 0, 'the second request is sent');
-    answer.resolve(new Response('late'));
+    response.resolve(new Response('late'));
     await until(() => client.socket.closed, 'the connection is closed');
     await drained;
     expect(client.text()).toMatch(/Connection: close/i);
@@ -109,16 +109,16 @@ describe('a drain', () => {
   });
 
   test('waits for a request that was accepted before', async () => {
-    const answer = Promise.withResolvers<Response>();
+    const response = Promise.withResolvers<Response>();
     const started = Promise.withResolvers<void>();
     const { server, port } = await serve({}, () => {
       started.resolve();
-      return answer.promise;
+      return response.promise;
     });
     const client = open(port, GET);
     await started.promise;
     const drained = server.drain?.(new AbortController().signal);
-    answer.resolve(new Response('late'));
+    response.resolve(new Response('late'));
     await drained;
     expect(client.text()).toContain('late');
   });
@@ -131,7 +131,7 @@ describe('a drain', () => {
     await until(() => idle.socket.closed, 'the idle connection is closed');
   });
 
-  test('ends when it is aborted, and stop ends the requests that are left', async () => {
+  test('ends when it is aborted, and stop ends the remaining requests', async () => {
     const { server, port } = await serve({}, () => new Promise(() => {}));
     const running = open(port, GET);
     await until(() => running.socket.bytesWritten > 0, 'the request is sent');

@@ -1,4 +1,4 @@
-// A Hono app on a socket, as a component with a drain and limits on what clients may use.
+// Serves a Hono app on a socket: a component with a drain and with limits on clients.
 import type { Server, ServerOptions } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { serve } from '@hono/node-server';
@@ -6,35 +6,36 @@ import { errorCode } from './errors.ts';
 import type { Component } from './lifecycle.ts';
 import type { ListenAddress } from './variables.ts';
 
-/** Time in which an idle kept-alive connection may still send a request after a drain began, in milliseconds. */
+/** Grace period in milliseconds: for this time after a drain begins, idle keep-alive connections can send requests. */
 const IDLE_GRACE_MS = 1_000;
 
-/** Interval at which a drain counts the connections that are left, in milliseconds. */
+/** Interval at which a drain counts the remaining connections, in milliseconds. */
 const DRAIN_POLL_MS = 50;
 
-/** Time that running requests get after `stop`, in milliseconds; a drain before it has a deadline of its own. */
+/** Maximum time for running requests after `stop`, in milliseconds. A drain before it has its own deadline. */
 const STOP_GRACE_MS = 1_000;
 
-/** Limits on what clients may use. Times are in milliseconds, sizes in bytes. */
+/** Limits on clients. Times are in milliseconds, sizes in bytes. */
 export interface HttpLimits extends Pick<
   ServerOptions,
   'requestTimeout' | 'headersTimeout' | 'keepAliveTimeout' | 'maxHeaderSize' | 'connectionsCheckingInterval'
 > {
-  /** Maximum open connections; further ones are closed at once. */
+  /** Maximum open connections. Further ones are closed immediately. */
   readonly maxConnections: number;
-  /** A connection on which no byte moves for this time is closed, also one whose reader stopped reading. */
+  /**
+   * Idle timeout in milliseconds. A connection that transfers no byte for this time is closed, also during a response.
+   */
   readonly idleTimeout?: number;
 }
 
-/** A component that knows the address it listens on: with port 0 only after `start`. */
+/** A component that knows its listen address; with port 0 only after `start`. */
 export interface HttpServer extends Component {
   address(): ListenAddress | undefined;
 }
 
 /**
- * Serves an app. During a drain answers carry `Connection: close`, and idle connections are closed after a grace
- * period, so that clients behind a load balancer leave without losing a request. `start` rejects when the address
- * cannot be bound.
+ * Serves an app. During a drain responses have `Connection: close`, and idle connections are closed after a grace
+ * period, so that clients behind a load balancer lose no request. `start` rejects when the address cannot be bound.
  *
  * @param onListening called with `host:port` once bound
  */
@@ -97,7 +98,7 @@ export function createHttpServer(
   };
 }
 
-/** Answers bytes that are not a request, and requests that did not arrive in time; then the connection is closed. */
+/** Responds to invalid requests and to requests that did not arrive in time, then closes the connection. */
 function rejectBroken(error: Error, socket: Duplex): void {
   const code = errorCode(error);
   const [status, extraHeaders] =

@@ -50,7 +50,7 @@ describe('a lifecycle', () => {
     expect(events).toEqual(['start a', 'stop b', 'stop a']);
   });
 
-  test('passes on a problem of the configuration that shows only at start', async () => {
+  test('rethrows a ConfigError that is detected at start', async () => {
     const { component } = recorder();
     const error = new ConfigError(['T_URL: no route.']);
     const { start } = lifecycle([component('a', { start: () => Promise.reject(error) })]);
@@ -97,7 +97,7 @@ describe('a lifecycle', () => {
     expect(events).toEqual(['start a', 'stop a']);
   });
 
-  test('stops the other components when one fails to stop, and counts the failures', async () => {
+  test('stops the other components when one fails to stop, and returns the number of failures', async () => {
     const { events, component } = recorder();
     const failing = component('b', { stop: () => Promise.reject(new Error('no')) });
     const hanging = component('c', { stop: never });

@@ -1,4 +1,5 @@
-// Starts the components of a service in order, and on a signal stops them: unready, drain, stop in reverse order.
+// Starts the components of a service in order. On a signal it makes the service unready, drains the components and
+// stops them in reverse order.
 import { ConfigError, describeError, EXIT_FAILURE } from './errors.ts';
 import type { Logger } from './log.ts';
 import { aborted, withinDeadline } from './signals.ts';
@@ -7,15 +8,15 @@ import { aborted, withinDeadline } from './signals.ts';
 export interface Component {
   readonly name: string;
   start(): Promise<void>;
-  /** Refuses new work, and resolves when running work has ended or the signal aborts the drain. */
+  /** Refuses new work. Resolves when running work has ended, or when the signal aborts the drain. */
   drain?(signal: AbortSignal): Promise<void>;
-  /** Stops at once; also called when `start` of this or a later component failed. */
+  /** Stops immediately. Also called when `start` of this or a later component failed. */
   stop(): Promise<void>;
 }
 
-/** Whether the service takes work, and the reasons if it does not. */
+/** The readiness of the service: whether it accepts work, and the reasons if it does not. */
 export interface Health {
-  /** Adds a check; it returns the reason for being unready, or `undefined`. */
+  /** Adds a check. `check` returns the reason for being unready, or `undefined`. */
   addCheck(name: string, check: () => string | undefined): void;
   setServing(isServing: boolean): void;
   /** Reasons for being unready, by check; empty when ready. */
@@ -43,9 +44,9 @@ export function createHealth(): Health {
 export interface LifecycleOptions {
   readonly log: Logger;
   readonly health: Health;
-  /** Longest time for running work to end after a stop was requested, in milliseconds. */
+  /** Drain deadline: maximum time for running work to end after a stop was requested, in milliseconds. */
   readonly drainMs: number;
-  /** Longest time for one component to start, or to stop after the drain, in milliseconds. */
+  /** Deadline for one component to start, or to stop after the drain, in milliseconds. */
   readonly deadlineMs: number;
 }
 
@@ -54,7 +55,7 @@ export interface Lifecycle {
   start(): Promise<void>;
   /** Unready, drain, stop in reverse order. Resolves to the number of components that failed to stop. */
   stop(): Promise<number>;
-  /** Ends the drain at once: running work is cut off. */
+  /** Ends the drain immediately. Running work is aborted. */
   abortDrain(): void;
 }
 
@@ -97,7 +98,7 @@ export function createLifecycle(components: readonly Component[], options: Lifec
       health.setServing(false);
       const signal = AbortSignal.any([drainAbort.signal, AbortSignal.timeout(drainMs)]);
       const drains = started.map(async (component) => component.drain?.(signal));
-      // A drain that outlives its signal is not awaited: the stop that follows ends its work.
+      // A drain that continues after its signal aborts is not awaited, because the following stop ends its work.
       await Promise.race([Promise.allSettled(drains), aborted(signal)]);
       return stopStarted();
     },
@@ -106,8 +107,8 @@ export function createLifecycle(components: readonly Component[], options: Lifec
 }
 
 /**
- * Runs a service until SIGTERM or SIGINT, then stops it and ends the process with the exit code. A second signal
- * aborts the drain; a third one, or a stop that takes longer than drain and deadline together, ends the process.
+ * Runs a service until SIGTERM or SIGINT, then stops it and exits. A second signal aborts the drain. A third signal, or
+ * a stop that takes longer than the drain deadline and the stop deadline together, ends the process immediately.
  */
 export async function runService(
   lifecycle: Lifecycle,

@@ -1,4 +1,4 @@
-// JSON logs, one object per line: fields instead of sentences, and never a token or a key.
+// JSON logs, one object per line: fields instead of sentences, and no tokens or keys.
 import { type Logger, pino, stdTimeFunctions } from 'pino';
 
 export type { Logger } from 'pino';

@@ -1,16 +1,18 @@
-// The memory limit of the process: as a metric, and compared at start with what the configured limits may use.
+// The memory limit of the process: exported as a metric, and compared at start with the needs of the configured limits.
 import { totalmem } from 'node:os';
 import { Gauge, type Registry } from 'prom-client';
 import type { Logger } from './log.ts';
 
-/** The limit of the control group in bytes, or `undefined` when only the memory of the machine is the limit. */
+/**
+ * The limit of the control group in bytes; `undefined` when the process has no limit below the memory of the machine.
+ */
 export function memoryLimitBytes(): number | undefined {
-  // A control group without a limit of its own reports a number that no machine has.
+  // A control group without a limit reports a number that is larger than the memory of any machine.
   const limit = process.constrainedMemory();
   return limit > 0 && limit < totalmem() ? limit : undefined;
 }
 
-/** Adds `process_memory_limit_bytes`, if there is a limit. */
+/** Registers `process_memory_limit_bytes` if the process has a limit. */
 export function collectMemoryLimit(registry: Registry, limitBytes: number | undefined): void {
   if (limitBytes === undefined) return;
   new Gauge({
@@ -21,10 +23,11 @@ export function collectMemoryLimit(registry: Registry, limitBytes: number | unde
 }
 
 /**
- * Logs how much memory the configured limits may use together, and warns when that is more than the process may have.
+ * Logs how much memory the configured limits permit in total, and warns when this is more than the limit of the
+ * process.
  *
- * @param needs bytes at most, by what uses them
- * @param limitBytes `undefined` when the process has no limit of its own
+ * @param needs maximum bytes by consumer
+ * @param limitBytes `undefined` when the process has no limit
  */
 export function logMemoryNeeds(
   log: Logger,

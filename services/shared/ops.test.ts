@@ -14,22 +14,22 @@ describe('the ops port', () => {
 
   afterEach(() => health.setServing(false));
 
-  test('answers /livez while the service is unready', async () => {
+  test('serves /livez while the service is unready', async () => {
     expect((await app.request('/livez')).status).toBe(200);
   });
 
-  test('answers /readyz with 503 and the reasons while the service is unready', async () => {
+  test('responds to /readyz with 503 and the reasons while the service is unready', async () => {
     const response = await app.request('/readyz');
     expect(response.status).toBe(503);
     expect(await response.text()).toBe('lifecycle: starting or stopping\n');
   });
 
-  test('answers /readyz with 200 while the service is ready', async () => {
+  test('responds to /readyz with 200 while the service is ready', async () => {
     health.setServing(true);
     expect((await app.request('/readyz')).status).toBe(200);
   });
 
-  test('answers /metrics in the text format of Prometheus', async () => {
+  test('serves /metrics in the text format of Prometheus', async () => {
     const response = await app.request('/metrics');
     expect(response.headers.get('content-type')).toContain('text/plain; version=0.0.4');
     expect(await response.text()).toContain('things_total 3');

@@ -1,4 +1,4 @@
-// The ops port of every service: liveness, readiness and metrics. It is private and never reachable through an Ingress.
+// The ops port of every service: liveness, readiness and metrics. It is private and not exposed through an Ingress.
 import { Hono } from 'hono';
 import type { Registry } from 'prom-client';
 import { createHttpServer, type HttpLimits, type HttpServer } from './http-server.ts';
@@ -6,7 +6,7 @@ import type { Health } from './lifecycle.ts';
 import type { Logger } from './log.ts';
 import type { ListenAddress } from './variables.ts';
 
-/** Limits on the ops port: a kubelet and a few scrapers need a handful of connections. */
+/** Limits on the ops port. A kubelet and a few scrapers need only some connections. */
 const OPS_LIMITS: HttpLimits = {
   requestTimeout: 5_000,
   headersTimeout: 5_000,
@@ -15,7 +15,9 @@ const OPS_LIMITS: HttpLimits = {
   maxConnections: 64,
 };
 
-/** `/livez` (the process answers), `/readyz` (the service takes work; 503 with the reasons otherwise), `/metrics`. */
+/**
+ * `/livez` (the process responds), `/readyz` (the service accepts work; otherwise 503 with the reasons), `/metrics`.
+ */
 export function createOpsApp(health: Health, metrics: Registry): Hono {
   const app = new Hono();
   app.get('/livez', (c) => c.text('ok\n'));
@@ -31,7 +33,7 @@ export function createOpsApp(health: Health, metrics: Registry): Hono {
 }
 
 /**
- * The ops port as a component. Start it first and stop it last, so that probes always get an answer.
+ * The ops port as a component. Start it first and stop it last, so that probes always get a response.
  * Logs `ops listening` with the bound address.
  */
 export function createOpsServer(

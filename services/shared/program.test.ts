@@ -30,7 +30,7 @@ describe('the command line of a service', () => {
     expect(text).toContain('  T_MAX\n      Maximum things.\n');
   });
 
-  test('rejects any other argument and names the ones it knows', () => {
+  test('rejects any other argument and lists the known ones', () => {
     expect(answer('--port', '1')).toEqual({
       text: 'thing: unknown argument "--port". Use --help or --version, or no argument to start.\n',
       exitCode: 78,

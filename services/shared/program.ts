@@ -6,18 +6,18 @@ import { quote, type Variable } from './variables.ts';
 /** The version of this build. */
 export const VERSION: string = manifest.version;
 
-/** A service, as its help describes it. */
+/** The description of a service in its help. */
 export interface Program {
   /** Such as `rustory-relay`. */
   readonly name: string;
-  /** What it does; follows the name in `--help`. */
+  /** The purpose of the service; follows the name in `--help`. */
   readonly purpose: string;
   readonly variables: Record<string, Variable<unknown>>;
 }
 
 /**
- * The answer to a service's command line: text and exit code, or `undefined` when there are no arguments and the
- * service is to start. Services are configured by their environment alone.
+ * Handles the command line of a service: returns the text to print and the exit code, or `undefined` when there are no
+ * arguments and the service should start. Services are configured only by their environment.
  */
 export function answerArguments(
   program: Program,
@@ -31,7 +31,7 @@ export function answerArguments(
   return { text, exitCode: EXIT_CONFIG };
 }
 
-/** Prints the answer to the command line and ends the process, when there is one. */
+/** Exits after printing the answer if the command line has arguments; otherwise returns. */
 export function exitIfAnswered(program: Program, args: readonly string[]): void {
   const answer = answerArguments(program, args);
   if (answer === undefined) return;
@@ -40,8 +40,8 @@ export function exitIfAnswered(program: Program, args: readonly string[]): void 
 }
 
 /**
- * Prints the error that ends a program and exits: with code 78 when the configuration cannot be used, otherwise 1.
- * The lines are plain text instead of JSON, because the user who started the program reads them.
+ * Prints the error that ends a program and exits with code 78 for a configuration that cannot be used, otherwise with
+ * 1. The output is plain text instead of JSON, because it is for the user who started the program.
  */
 export function exitWithError(name: string, error: unknown): never {
   if (error instanceof ConfigError) {

@@ -1,5 +1,5 @@
-// How the services express an outcome that may be an expected refusal: as a value, because policy that says no and
-// input that is invalid are part of normal work. Exceptions are for faults.
+// The result of an operation that may be refused. Refusals are values, because refusals by a policy and invalid input
+// are part of normal operation. Exceptions are for faults.
 
 /** An expected refusal. `reason` comes from a declared list, so that it can be a metric label and a log field. */
 export interface Refused<Reason extends string> {
@@ -8,14 +8,13 @@ export interface Refused<Reason extends string> {
 }
 
 /**
- * Work that succeeded with `Value`, or that was refused for a `Reason`. A refusal that carries more than its reason
- * adds fields through `Details`.
+ * Success with `Value`, or a refusal with a `Reason`. `Details` are further fields of a refusal.
  */
 export type Result<Value extends object, Reason extends string, Details extends object = object> =
   | ({ readonly ok: true } & Value)
   | (Refused<Reason> & Details);
 
-/** A refusal for this reason. */
+/** Creates a refusal. */
 export function refused<Reason extends string>(reason: Reason): Refused<Reason> {
   return { ok: false, reason };
 }

@@ -9,7 +9,7 @@ describe('aborted', () => {
     await expect(wait).resolves.toBeUndefined();
   });
 
-  test('resolves for a signal that has aborted already', async () => {
+  test('resolves for a signal that is already aborted', async () => {
     await expect(aborted(AbortSignal.abort())).resolves.toBeUndefined();
   });
 });
@@ -45,13 +45,13 @@ describe('withinDeadline', () => {
     );
   });
 
-  test('rejects with the message when the work is late', async () => {
+  test('rejects with the message when the deadline passes', async () => {
     await expect(withinDeadline(1, new Promise(() => {}), 'The work did not end.')).rejects.toThrow(
       'The work did not end.',
     );
   });
 
-  test('leaves no timer behind', async () => {
+  test('leaves no timer running', async () => {
     const before = countTimers();
     await withinDeadline(60_000, Promise.resolve(), 'The work did not end.');
     expect(countTimers()).toBe(before);

@@ -1,6 +1,6 @@
-// Abort signals and deadlines: every wait in the services ends by one of these.
+// Abort signals and deadlines. Every wait in the services is bounded by one of these.
 
-/** Resolves when the signal aborts; at once when it already has. */
+/** Resolves when the signal aborts, or immediately if it is aborted. */
 export async function aborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
   await new Promise<void>((resolve) => {
@@ -14,9 +14,9 @@ export function anySignal(...signals: ReadonlyArray<AbortSignal | undefined>): A
 }
 
 /**
- * Waits for work, at most `timeoutMs` milliseconds. The work itself goes on: this bounds only the wait.
+ * Waits at most `timeoutMs` milliseconds for work. Only the wait is bounded: the work is not canceled.
  *
- * @throws Error with the message, a whole sentence, when the work is late; otherwise what the work throws
+ * @throws Error with `message`, a whole sentence, after the deadline; otherwise the error of the work
  */
 export async function withinDeadline<T>(timeoutMs: number, work: Promise<T>, message: string): Promise<T> {
   const late = Promise.withResolvers<never>();

@@ -79,7 +79,7 @@ test('a secret is marked, and no other kind of variable is', () => {
   expect(text({ fallback: undefined, doc: 'Text.' }).isSecret).toBeUndefined();
 });
 
-test('a variable belongs to the section "tune" unless it says otherwise', () => {
+test('a variable belongs to the section "tune" by default', () => {
   expect(logLevel.audience).toBe('tune');
   expect(text({ fallback: undefined, doc: 'Text.', audience: 'set' }).audience).toBe('set');
 });

@@ -1,10 +1,10 @@
-// The kinds of environment variables: how the text of each is read, and what values a chart may give it.
-// A service declares its variables in one table in its `config.ts`; the help, `docs/environment.md` and the chart's
-// schema are made from that table.
+// The types of environment variables: the parser of each type, and the schema of its values for the charts. A service
+// declares its variables in one table in its `config.ts`. The help, `docs/environment.md` and the schema of the chart
+// are generated from that table.
 import { isIP } from 'node:net';
 import { describeError } from './errors.ts';
 
-/** The audience of a variable, which is also its section in `docs/environment.md`. */
+/** The audiences of variables. Each is a section of `docs/environment.md`. */
 export const AUDIENCES = {
   set: 'Variables that depend on the installation.',
   tune: 'Variables to change when an alert, a metric or the log mentions them.',
@@ -12,7 +12,7 @@ export const AUDIENCES = {
 } as const;
 export type Audience = keyof typeof AUDIENCES;
 
-/** The part of JSON Schema that describes the values of a variable. */
+/** The JSON Schema of the values of a variable. */
 export type ValueSchema =
   | { readonly type: 'integer'; readonly minimum: number; readonly maximum: number }
   | { readonly type: 'boolean' }
@@ -20,24 +20,24 @@ export type ValueSchema =
 
 /** One environment variable. */
 export interface Variable<T> {
-  /** Reads the text. @throws Error whose message is a whole sentence; the reader puts the name of the variable before it. */
+  /** Reads the text. @throws Error with a whole sentence, which the caller prefixes with the name of the variable. */
   readonly parse: (given: string) => T;
-  /** Text used when the variable is absent or empty; `undefined` makes the variable optional. */
+  /** Default text, used when the variable is absent or empty. `undefined`: the variable is optional. */
   readonly fallback: string | undefined;
-  /** One or two sentences: what it is, its unit, what happens beyond it. */
+  /** One or two sentences: the meaning, the unit, and what happens above a limit. */
   readonly doc: string;
   readonly audience: Audience;
   readonly schema: ValueSchema;
-  /** True when the text is a secret: no output repeats it, and it is no command line flag. */
+  /** Whether the text is a secret. A secret is never printed and has no command line flag. Default false. */
   readonly isSecret?: boolean;
 }
 
-/** The values that a table of variables reads to. */
+/** The values of a table of variables. */
 export type Values<V extends Record<string, Variable<unknown>>> = {
   readonly [K in keyof V]: V[K] extends Variable<infer T> ? T : never;
 };
 
-/** What every variable needs besides its kind. */
+/** Options of all types of variables. */
 export interface Description<F extends string | undefined> {
   readonly fallback: F;
   readonly doc: string;
@@ -45,16 +45,16 @@ export interface Description<F extends string | undefined> {
   readonly audience?: Audience;
 }
 
-/** A host and port to listen on; with port 0 the operating system chooses. */
+/** A host and port to listen on. With port 0 the operating system chooses a free port. */
 export interface ListenAddress {
   readonly host: string;
   readonly port: number;
 }
 
-/** Longest value that an error repeats, in characters. */
+/** Maximum characters of a value in an error. The rest is omitted. */
 const MAX_QUOTED_LENGTH = 100;
 
-/** A given value as an error repeats it. */
+/** Quotes a given value for an error. */
 export function quote(given: string): string {
   return JSON.stringify(given.slice(0, MAX_QUOTED_LENGTH));
 }
@@ -69,7 +69,7 @@ function variable<T, F extends string | undefined>(
   return { parse, schema, fallback, doc, audience };
 }
 
-/** A whole number from `min` to `max`, both included. */
+/** A whole number from `min` to `max`, inclusive. */
 export function integer<F extends string | undefined>(min: number, max: number, description: Description<F>) {
   return variable(
     (given) => {
@@ -96,7 +96,7 @@ export function boolean<F extends 'true' | 'false' | undefined>(description: Des
   );
 }
 
-/** One of a few words. */
+/** One of several words. */
 export function oneOf<W extends string, F extends W | undefined>(
   words: readonly W[],
   description: Description<F>,
@@ -112,7 +112,7 @@ export function oneOf<W extends string, F extends W | undefined>(
   );
 }
 
-/** A comma-separated list of at most `max` items, each read by `parse`; empty items are skipped. */
+/** A comma-separated list of at most `max` items, each parsed by `parse`. Empty items are skipped. */
 export function list<T, F extends string | undefined>(
   parse: (given: string) => T,
   max: number,
@@ -160,7 +160,7 @@ export function text<F extends string | undefined>(description: Description<F>) 
   return parsed((value) => value, description);
 }
 
-/** A text that holds a secret, such as a URL with a password. The messages of `parse` must not repeat it. */
+/** A text that contains a secret, such as a URL with a password. The errors of `parse` must not contain the text. */
 export function secret<T, F extends string | undefined>(
   parse: (given: string) => T,
   description: Description<F>,
