@@ -1,6 +1,6 @@
 // The tracker's app with a memory registry, for tests of its API.
 import { expect } from '@jest/globals';
-import { listAnswerSchema, problemSchema } from '../services/shared/contract.ts';
+import { listResponseSchema, problemSchema } from '../services/shared/contract.ts';
 import { createLogger } from '../services/shared/log.ts';
 import type { AppDeps } from '../services/tracker/app-context.ts';
 import { createApp } from '../services/tracker/app.ts';
@@ -70,16 +70,16 @@ export function createTestApp(overrides: Partial<AppDeps> = {}, grants?: Record<
 
 /** The peers of a listing, parsed as clients parse it. */
 export async function listed(app: TestApp, query = ''): Promise<unknown[]> {
-  const answer = await app.get(`${LIST}${query}`);
-  expect(answer.status).toBe(200);
-  return listAnswerSchema.parse(await answer.json()).peers;
+  const response = await app.get(`${LIST}${query}`);
+  expect(response.status).toBe(200);
+  return listResponseSchema.parse(await response.json()).peers;
 }
 
 /** The status and the code of a refusal, which is a problem document. */
-export async function refusalOf(answer: Response): Promise<[number, string]> {
-  expect(answer.headers.get('content-type')).toBe('application/problem+json');
-  expect(answer.headers.get('cache-control')).toBe('no-store');
-  const problem = problemSchema.parse(await answer.json());
-  expect(problem.status).toBe(answer.status);
-  return [answer.status, problem.code];
+export async function refusalOf(response: Response): Promise<[number, string]> {
+  expect(response.headers.get('content-type')).toBe('application/problem+json');
+  expect(response.headers.get('cache-control')).toBe('no-store');
+  const problem = problemSchema.parse(await response.json());
+  expect(problem.status).toBe(response.status);
+  return [response.status, problem.code];
 }

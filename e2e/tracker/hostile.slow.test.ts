@@ -1,7 +1,7 @@
 import { Agent, request } from 'node:http';
 import { multiaddr } from '@multiformats/multiaddr';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { listAnswerSchema } from '../../services/shared/contract.ts';
+import { listResponseSchema } from '../../services/shared/contract.ts';
 import { peerIds } from '../../testing/peer-ids.ts';
 import { startTracker, type TrackerProcess } from '../../testing/tracker-process.ts';
 
@@ -202,7 +202,7 @@ function hostileRequest(): HostileRequest {
   return { method, path: pick(PATHS), headers: [...pick(HEADERS)], body };
 }
 
-/** The status of the answer, or 0 when the server closed the connection instead. */
+/** Sends a request and returns the status of the response, or 0 when the server closed the connection instead. */
 async function send(agent: Agent, { method, path, headers, body }: HostileRequest): Promise<number> {
   const { hostname, port } = new URL(tracker.url);
   const named = headers.some((name, index) => index % 2 === 0 && name === 'Host')
@@ -217,9 +217,9 @@ async function send(agent: Agent, { method, path, headers, body }: HostileReques
       path,
       headers: [...named, 'Content-Length', String(Buffer.byteLength(body))],
     };
-    const outgoing = request(options, (answer) => {
-      answer.on('error', () => resolve(0));
-      answer.resume().on('end', () => resolve(answer.statusCode ?? 0));
+    const outgoing = request(options, (response) => {
+      response.on('error', () => resolve(0));
+      response.resume().on('end', () => resolve(response.statusCode ?? 0));
     });
     outgoing.on('upgrade', (_answer, socket) => {
       socket.destroy();
@@ -265,7 +265,7 @@ test(
     for (const status of [200, 400, 404, 405, 415, 429]) expect([...statuses.keys()]).toContain(status);
 
     const text = await (await fetch(`${tracker.url}/api/v1/peers`)).text();
-    const { peers } = listAnswerSchema.parse(JSON.parse(text));
+    const { peers } = listResponseSchema.parse(JSON.parse(text));
     expect(peers.length).toBeGreaterThan(0);
     expect(peers.length).toBeLessThanOrEqual(40);
     expect(text.isWellFormed()).toBe(true);
@@ -275,8 +275,8 @@ test(
     }
     for (const userId of new Set(peers.map(({ meta }) => meta?.user_id))) {
       if (typeof userId !== 'string') continue;
-      const answer = await fetch(`${tracker.url}/api/v1/peers?user_id=${encodeURIComponent(userId)}`);
-      const own = listAnswerSchema.parse(await answer.json()).peers;
+      const response = await fetch(`${tracker.url}/api/v1/peers?user_id=${encodeURIComponent(userId)}`);
+      const own = listResponseSchema.parse(await response.json()).peers;
       expect(own).toHaveLength(peers.filter(({ meta }) => meta?.user_id === userId).length);
     }
     expect((await fetch(`${tracker.url}/`)).status).toBe(200);

@@ -49,9 +49,9 @@ describe('a tracker process', () => {
       const headers = { 'Content-Type': 'application/json' };
       await fetch(`${url}/api/v1/peers/register`, { method: 'POST', headers, body });
     }
-    const answer = await fetch(`${url}/api/v1/peers?user_id=alice`);
-    expect(answer.headers.get('transfer-encoding')).toBe('chunked');
-    const { peers } = (await answer.json()) as { peers: { peer_id: string }[] };
+    const response = await fetch(`${url}/api/v1/peers?user_id=alice`);
+    expect(response.headers.get('transfer-encoding')).toBe('chunked');
+    const { peers } = (await response.json()) as { peers: { peer_id: string }[] };
     expect(peers.map(({ peer_id }) => peer_id)).toEqual(ids.toReversed());
     expect((await fetch(`${url}/api/v1/peers`, { method: 'HEAD' })).status).toBe(200);
   });

@@ -72,7 +72,7 @@ async function startRoundRobin(ports: readonly number[]): Promise<number> {
 }
 
 interface Load {
-  /** Requests that got a final answer. */
+  /** Requests that got a final response. */
   readonly answered: () => number;
   readonly lost: () => number;
   readonly serverErrors: () => number;
@@ -134,9 +134,9 @@ async function call(port: number, agent: Agent, body: string | undefined): Promi
   return new Promise((resolve) => {
     const path = body === undefined ? '/api/v1/peers?user_id=alice&limit=10' : '/api/v1/peers/register';
     const options = { port, agent, path, method: body === undefined ? 'GET' : 'POST' };
-    const outgoing = request({ ...options, headers: { 'Content-Type': 'application/json' } }, (answer) => {
-      answer.on('error', () => resolve(undefined));
-      answer.resume().on('end', () => resolve(answer.statusCode));
+    const outgoing = request({ ...options, headers: { 'Content-Type': 'application/json' } }, (response) => {
+      response.on('error', () => resolve(undefined));
+      response.resume().on('end', () => resolve(response.statusCode));
     });
     outgoing.on('error', () => resolve(undefined));
     outgoing.end(body);

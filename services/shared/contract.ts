@@ -59,11 +59,11 @@ export const unregisterRequestSchema = z.object({ peer_id: boundedString }).meta
 
 // The responses that this tracker sends. The OpenAPI document describes them.
 
-export const registerAnswerSchema = z
+export const registerResponseSchema = z
   .object({ ok: z.literal(true), ttl_sec: z.int().positive() })
   .meta({ id: 'RegisterAnswer' });
 
-export const unregisterAnswerSchema = z
+export const unregisterResponseSchema = z
   .object({ ok: z.literal(true), removed: z.boolean() })
   .meta({ id: 'UnregisterAnswer' });
 
@@ -79,7 +79,7 @@ export const peerSchema = z
   .meta({ id: 'Peer' });
 
 /** `next_cursor` is present only when pages were requested; it is `null` on the last page. */
-export const listAnswerSchema = z
+export const listResponseSchema = z
   .object({ peers: z.array(peerSchema), next_cursor: z.string().nullish() })
   .meta({ id: 'PeerList' });
 

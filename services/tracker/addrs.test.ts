@@ -36,7 +36,7 @@ describe('checkAddrs', () => {
     expect(checkAddrs([], me, false)).toEqual({ ok: true, kept: [], dropped: 0 });
   });
 
-  test('trims addresses, and skips empty ones without counting them', () => {
+  test('trims addresses, and skips empty texts without counting them', () => {
     expect(checkAddrs([' /ip4/203.0.113.7/tcp/1\n', '', '  '], me, false)).toEqual({
       ok: true,
       kept: ['/ip4/203.0.113.7/tcp/1'],

@@ -1,4 +1,4 @@
-// Which addresses of a registration are kept. Pure rules without clock and network.
+// Checks the addresses of a registration. Pure functions.
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import { type Component, multiaddr } from '@multiformats/multiaddr';
 import { MAX_ADDR_BYTES, MAX_ADDRS } from '../shared/contract.ts';
@@ -6,7 +6,7 @@ import type { Result } from '../shared/result.ts';
 import { canonicalPeerId } from './peerid.ts';
 import type { ProblemCode } from './problems.ts';
 
-/** The addresses that are kept and the number of dropped ones, or why the registration is refused. */
+/** The kept addresses and the number of dropped ones, or the reason to refuse the registration. */
 export type CheckedAddrs = Result<
   { readonly kept: readonly string[]; readonly dropped: number },
   AddrsRefusal,
@@ -15,7 +15,7 @@ export type CheckedAddrs = Result<
 
 type AddrsRefusal = Extract<ProblemCode, 'too_many_addresses' | 'invalid_address' | 'foreign_address'>;
 
-/** Addresses that cannot be reached from another network: RFC 1918, 6598, 3927, 4193, 4291. */
+/** Networks whose addresses are unreachable from other networks: RFC 1918, 6598, 3927, 4193, 4291. */
 const privateNetworks = new BlockList();
 for (const [network, prefix] of [
   ['10.0.0.0', 8],
@@ -38,12 +38,12 @@ const UNSPECIFIED = new Set(['0.0.0.0', '::', '::ffff:0:0', '::ffff:0.0.0.0']);
 
 /**
  * Checks the addresses of one registration. Surrounding space is trimmed and empty texts are skipped. An address to
- * which no device can connect (unspecified host, port 0) is dropped and counted. Any other mistake refuses the whole
- * registration and names the index, because the device has a wrong view of itself.
+ * which no device can connect (unspecified host, port 0) is dropped and counted. With any other invalid
+ * address the whole registration is refused with its index, because the device does not know its own addresses.
  *
  * @param peerId canonical id of the peer that registers
- * @param dropPrivate drop private and loopback addresses too; by default they are kept, because devices on one LAN
- *   need them
+ * @param dropPrivate whether to drop private and loopback addresses too; by default they are kept, because devices in
+ *   the same LAN need them
  */
 export function checkAddrs(given: readonly string[], peerId: string, dropPrivate: boolean): CheckedAddrs {
   if (given.length > MAX_ADDRS)

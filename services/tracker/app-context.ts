@@ -1,4 +1,4 @@
-// What the handlers of the API share: their dependencies, the type of a request, and how a request is refused.
+// The dependencies of the API handlers, the type of their requests, and the responses that refuse a request.
 import type { Logger } from '../shared/log.ts';
 import type { Auth } from './auth.ts';
 import type { TrackerMetrics } from './metrics.ts';
@@ -18,9 +18,9 @@ export interface AppDeps {
   readonly dropPrivateAddrs: boolean;
   readonly rateLimits: RateLimits;
   readonly clientAddress: ClientAddress;
-  /** Only the ages on the status page depend on it. */
+  /** Clock for the ages on the status page. */
   readonly nowUnixMs: () => number;
-  /** From 0 to 1; spreads the clients that are asked to try again. */
+  /** Random number from 0 to 1, which spreads the retries of clients. */
   readonly random: () => number;
 }
 
@@ -30,10 +30,10 @@ export type AppEnv = {
   Bindings: { incoming?: { socket: { remoteAddress?: string } } };
 };
 
-/** Creates the answers that refuse a request, and counts them by code. */
+/** Creates the responses that refuse a request, and counts them by code. */
 export interface Refusals {
   refuse(code: ProblemCode, detail?: string, headers?: Record<string, string>): Response;
-  /** Counts a request towards a rate limit. The answer is `undefined` when the request is within the limit. */
+  /** Counts a request towards a rate limit. Resolves to `undefined` when the request is within the limit. */
   refuseExcess(kind: RateLimited, key: string | undefined): Promise<Response | undefined>;
 }
 
@@ -54,13 +54,13 @@ export function createRefusals({ metrics, rateLimits, random }: AppDeps): Refusa
   };
 }
 
-/** Shortest `Retry-After` while Redis does not answer, in seconds: a failover takes a few seconds. */
+/** Minimum `Retry-After` while Redis does not respond, in seconds. A failover takes a few seconds. */
 const RETRY_UNAVAILABLE_SECONDS = 1;
 
-/** Shortest `Retry-After` while the tracker is overloaded, in seconds: calls waited this long in its queue. */
+/** Minimum `Retry-After` while the tracker is overloaded, in seconds: the time that calls waited in the queue. */
 const RETRY_OVERLOADED_SECONDS = 5;
 
-/** The problem and the shortest `Retry-After` for an error of the registry; `undefined` for any other error. */
+/** The problem code and the minimum `Retry-After` for an error of the registry; `undefined` for any other error. */
 export function registryProblem(
   error: unknown,
 ): { readonly code: ProblemCode; readonly retrySeconds: number } | undefined {

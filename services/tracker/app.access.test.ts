@@ -38,9 +38,9 @@ describe('a token', () => {
     'is required for every call: %s is refused',
     async (_, headers) => {
       for (const path of ['/api/v1/ping', LIST, '/api/v1/nothing']) {
-        const answer = await app.get(path, headers);
-        expect(answer.headers.get('www-authenticate')).toBe('Bearer');
-        expect(await refusalOf(answer)).toEqual([401, 'unauthorized']);
+        const response = await app.get(path, headers);
+        expect(response.headers.get('www-authenticate')).toBe('Bearer');
+        expect(await refusalOf(response)).toEqual([401, 'unauthorized']);
       }
       expect((await register('alice', headers)).status).toBe(401);
     },
@@ -63,13 +63,13 @@ describe('a token', () => {
   test('that is bound to a user registers and lists only devices of that user', async () => {
     expect((await register('alice', bearer('alices'))).status).toBe(200);
     expect((await app.get(`${LIST}?user_id=alice`, bearer('alices'))).status).toBe(200);
-    for (const answer of [
+    for (const response of [
       await register('bob', bearer('alices')),
       await register(null, bearer('alices')),
       await app.get(`${LIST}?user_id=bob`, bearer('alices')),
       await app.get(LIST, bearer('alices')),
     ])
-      expect(await refusalOf(answer)).toEqual([403, 'forbidden']);
+      expect(await refusalOf(response)).toEqual([403, 'forbidden']);
   });
 
   test('that is bound to a user neither replaces nor removes a device of another user', async () => {
@@ -78,8 +78,8 @@ describe('a token', () => {
       403,
       'forbidden',
     ]);
-    const answer = await app.post(UNREGISTER, { peer_id: OTHER_PEER }, bearer('alices'));
-    expect(await answer.json()).toEqual({ ok: true, removed: false });
+    const response = await app.post(UNREGISTER, { peer_id: OTHER_PEER }, bearer('alices'));
+    expect(await response.json()).toEqual({ ok: true, removed: false });
     const bobs = await app.get(`${LIST}?user_id=bob`, bearer('open'));
     expect(await bobs.json()).toMatchObject({ peers: [{ peer_id: OTHER_PEER }] });
   });
@@ -107,9 +107,9 @@ describe('a rate limit', () => {
     for (const path of [REGISTER, REGISTER, UNREGISTER])
       expect((await app.post(path, good)).status).toBe(200);
     for (const path of [REGISTER, UNREGISTER]) {
-      const answer = await app.post(path, good);
-      expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0);
-      expect(await refusalOf(answer)).toEqual([429, 'too_many_requests']);
+      const response = await app.post(path, good);
+      expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(0);
+      expect(await refusalOf(response)).toEqual([429, 'too_many_requests']);
     }
     expect((await app.post(REGISTER, { peer_id: OTHER_PEER, addrs: [] })).status).toBe(200);
   });

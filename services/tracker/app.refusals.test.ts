@@ -66,8 +66,8 @@ describe('the API', () => {
 
   test('names the field and the mistake in the detail of a refusal', async () => {
     const app = createTestApp();
-    const answer = await app.post(REGISTER, { ...good, meta: { hostname: long } });
-    expect(await answer.json()).toMatchObject({ detail: 'meta.hostname: is longer than 256 bytes' });
+    const response = await app.post(REGISTER, { ...good, meta: { hostname: long } });
+    expect(await response.json()).toMatchObject({ detail: 'meta.hostname: is longer than 256 bytes' });
     const second = await app.post(REGISTER, { ...good, addrs: [ADDR, 'nowhere'] });
     expect(await second.json()).toMatchObject({ detail: 'addrs[1] is not a multiaddr' });
   });
@@ -88,10 +88,10 @@ describe('the API', () => {
   });
 
   test('refuses the content type of a form, as a browser or "curl -d" sends it', async () => {
-    const answer = await createTestApp().post(REGISTER, good, {
+    const response = await createTestApp().post(REGISTER, good, {
       'Content-Type': 'application/x-www-form-urlencoded',
     });
-    expect(await refusalOf(answer)).toEqual([415, 'unsupported_media_type']);
+    expect(await refusalOf(response)).toEqual([415, 'unsupported_media_type']);
   });
 
   test.each([
@@ -107,22 +107,22 @@ describe('the API', () => {
     const app = createTestApp();
     expect(await refusalOf(await app.get('/api/v2/peers'))).toEqual([404, 'not_found']);
     expect(await refusalOf(await app.get(REGISTER))).toEqual([405, 'method_not_allowed']);
-    const answer = await app.post(LIST, {});
-    expect(answer.headers.get('allow')).toBe('GET, HEAD');
+    const response = await app.post(LIST, {});
+    expect(response.headers.get('allow')).toBe('GET, HEAD');
   });
 
   test('refuses a new peer above the maximum, with Retry-After', async () => {
     const registry = testRegistry(1);
     const app = createTestApp({ registry });
     await app.post(REGISTER, good);
-    const answer = await app.post(REGISTER, { peer_id: OTHER_PEER, addrs: [] });
-    expect(answer.headers.get('retry-after')).toBe('45');
-    expect(await refusalOf(answer)).toEqual([429, 'too_many_peers']);
+    const response = await app.post(REGISTER, { peer_id: OTHER_PEER, addrs: [] });
+    expect(response.headers.get('retry-after')).toBe('45');
+    expect(await refusalOf(response)).toEqual([429, 'too_many_peers']);
     expect((await app.post(REGISTER, good)).status).toBe(200);
     expect(await app.metrics()).toContain('rustory_tracker_refusals_total{reason="too_many_peers"} 1');
   });
 
-  test('refuses every request while the registry does not answer, with Retry-After', async () => {
+  test('refuses every request while the registry does not respond, with Retry-After', async () => {
     const registry = {
       ...testRegistry(1),
       register: unavailable,
@@ -130,41 +130,41 @@ describe('the API', () => {
       list: unavailable,
     };
     const app = createTestApp({ registry });
-    for (const answer of [
+    for (const response of [
       await app.get(LIST),
       await app.post(REGISTER, good),
       await app.post(UNREGISTER, good),
     ]) {
-      expect(answer.headers.get('retry-after')).toBe('2');
-      const text = await answer.clone().text();
+      expect(response.headers.get('retry-after')).toBe('2');
+      const text = await response.clone().text();
       expect(text).not.toContain('10.0.0.1');
-      expect(await refusalOf(answer)).toEqual([503, 'registry_unavailable']);
+      expect(await refusalOf(response)).toEqual([503, 'registry_unavailable']);
     }
   });
 
-  test('refuses every request while it is overloaded, with a code of its own', async () => {
+  test('refuses every request while it is overloaded, with a separate code', async () => {
     const registry = { ...testRegistry(), register: overloaded, unregister: overloaded, list: overloaded };
     const app = createTestApp({ registry });
-    for (const answer of [
+    for (const response of [
       await app.get(LIST),
       await app.post(REGISTER, good),
       await app.post(UNREGISTER, good),
     ]) {
-      expect(answer.headers.get('retry-after')).toBe('8');
-      expect(await refusalOf(answer)).toEqual([503, 'overloaded']);
+      expect(response.headers.get('retry-after')).toBe('8');
+      expect(await refusalOf(response)).toEqual([503, 'overloaded']);
     }
     const metrics = await app.metrics();
     expect(metrics).toContain('rustory_tracker_refusals_total{reason="overloaded"} 3');
     expect(metrics).toContain('rustory_tracker_refusals_total{reason="registry_unavailable"} 0');
   });
 
-  test('answers 500 after a defect, without the cause', async () => {
+  test('responds with 500 after an internal error, without the cause', async () => {
     const registry = {
       ...testRegistry(1),
       list: () => Promise.reject(new Error('secret')),
     };
-    const answer = await createTestApp({ registry }).get(LIST);
-    expect(await answer.clone().text()).not.toContain('secret');
-    expect(await refusalOf(answer)).toEqual([500, 'internal']);
+    const response = await createTestApp({ registry }).get(LIST);
+    expect(await response.clone().text()).not.toContain('secret');
+    expect(await refusalOf(response)).toEqual([500, 'internal']);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { listAnswerSchema } from '../shared/contract.ts';
+import { listResponseSchema } from '../shared/contract.ts';
 import {
   ADDR,
   createTestApp,
@@ -14,11 +14,11 @@ import {
 } from '../../testing/tracker-app.ts';
 
 describe('a request of a released client', () => {
-  test('ping is answered with ok', async () => {
-    const answer = await createTestApp().get('/api/v1/ping');
-    expect(answer.status).toBe(200);
-    expect(answer.headers.get('content-type')).toMatch(/^text\/plain/);
-    expect(await answer.text()).toBe('ok\n');
+  test('ping gets the response ok', async () => {
+    const response = await createTestApp().get('/api/v1/ping');
+    expect(response.status).toBe(200);
+    expect(response.headers.get('content-type')).toMatch(/^text\/plain/);
+    expect(await response.text()).toBe('ok\n');
   });
 
   const full = {
@@ -47,8 +47,8 @@ describe('a request of a released client', () => {
     ['no meta', undefined, null],
   ])('a registration with %s is listed unchanged', async (_, meta, expected) => {
     const app = createTestApp();
-    const answer = await app.post(REGISTER, { peer_id: PEER, addrs: [ADDR], meta });
-    expect(await answer.json()).toEqual({ ok: true, ttl_sec: 60 });
+    const response = await app.post(REGISTER, { peer_id: PEER, addrs: [ADDR], meta });
+    expect(await response.json()).toEqual({ ok: true, ttl_sec: 60 });
     expect(await listed(app)).toEqual([
       {
         peer_id: PEER,
@@ -84,8 +84,8 @@ describe('a request of a released client', () => {
     async (path) => {
       const app = createTestApp();
       expect((await app.post(`${path}/register`, { peer_id: PEER, addrs: [] })).status).toBe(200);
-      const answer = await app.get(`http://tracker${path}?user_id=`);
-      expect(answer.status).toBe(200);
+      const response = await app.get(`http://tracker${path}?user_id=`);
+      expect(response.status).toBe(200);
     },
   );
 
@@ -121,7 +121,7 @@ describe('a request of a released client', () => {
     expect(await app.metrics()).toContain('rustory_tracker_addresses_dropped_total 2');
   });
 
-  test('private addresses are dropped when that is configured', async () => {
+  test('private addresses are dropped when dropPrivateAddrs is set', async () => {
     const app = createTestApp({ dropPrivateAddrs: true });
     await app.post(REGISTER, { peer_id: PEER, addrs: [ADDR, '/ip4/203.0.113.7/tcp/1'] });
     expect(await listed(app)).toMatchObject([{ addrs: ['/ip4/203.0.113.7/tcp/1'] }]);
@@ -131,7 +131,7 @@ describe('a request of a released client', () => {
 describe('a listing', () => {
   const meta = { user_id: 'alice' };
 
-  test('keeps its ETag over heartbeats, and changes it with its content', async () => {
+  test('has the same ETag after heartbeats, and another ETag when its content changes', async () => {
     const app = createTestApp();
     const tag = async (): Promise<string> => (await app.get(LIST)).headers.get('etag') ?? '';
     await app.post(REGISTER, { peer_id: PEER, addrs: [ADDR], meta });
@@ -146,16 +146,16 @@ describe('a listing', () => {
     expect(await tag()).not.toBe(second);
   });
 
-  test('that the client has is answered with 304 and no body', async () => {
+  test('that the client has already gets 304 and no body', async () => {
     const app = createTestApp();
     await app.post(REGISTER, { peer_id: PEER, addrs: [ADDR], meta });
     const tag = (await app.get(LIST)).headers.get('etag') ?? '';
     for (const known of [tag, tag.slice(2), `"other", ${tag}`, '*']) {
-      const answer = await app.get(LIST, { 'If-None-Match': known });
-      expect(answer.status).toBe(304);
-      expect(answer.headers.get('etag')).toBe(tag);
-      expect(answer.headers.get('cache-control')).toBe('no-store');
-      expect(await answer.text()).toBe('');
+      const response = await app.get(LIST, { 'If-None-Match': known });
+      expect(response.status).toBe(304);
+      expect(response.headers.get('etag')).toBe(tag);
+      expect(response.headers.get('cache-control')).toBe('no-store');
+      expect(await response.text()).toBe('');
     }
     expect((await app.get(LIST, { 'If-None-Match': '"other"' })).status).toBe(200);
   });
@@ -176,7 +176,7 @@ describe('a listing', () => {
     const app = createTestApp();
     await app.post(REGISTER, { peer_id: PEER, addrs: [], meta });
     await app.post(REGISTER, { peer_id: OTHER_PEER, addrs: [], meta });
-    const first = listAnswerSchema.parse(await (await app.get(`${LIST}?limit=1&user_id=alice`)).json());
+    const first = listResponseSchema.parse(await (await app.get(`${LIST}?limit=1&user_id=alice`)).json());
     expect(first.peers).toMatchObject([{ peer_id: OTHER_PEER }]);
     const second = await (await app.get(`${LIST}?limit=1&user_id=alice&cursor=${first.next_cursor}`)).json();
     expect(second).toMatchObject({ peers: [{ peer_id: PEER }], next_cursor: null });
@@ -202,7 +202,7 @@ describe('a listing', () => {
 });
 
 describe('metrics', () => {
-  test('count requests by route pattern, and never by text of clients', async () => {
+  test('count requests by route pattern, and never by text from clients', async () => {
     const app = createTestApp();
     await app.get('/api/v1/ping');
     await app.get(`/api/v1/peers/${PEER}`);
@@ -227,10 +227,10 @@ describe('metrics', () => {
 describe('a stale listing', () => {
   test('is marked with its age, and keeps its ETag', async () => {
     const stale = { ...testRegistry(), list: async () => ({ peers: [], staleForSeconds: 12.3 }) };
-    const answer = await createTestApp({ registry: stale }).get(LIST);
-    expect(answer.status).toBe(200);
-    expect(answer.headers.get('x-rustory-stale')).toBe('13');
-    expect(answer.headers.get('warning')).toContain('110');
-    expect(answer.headers.get('etag')).toBe((await createTestApp().get(LIST)).headers.get('etag'));
+    const response = await createTestApp({ registry: stale }).get(LIST);
+    expect(response.status).toBe(200);
+    expect(response.headers.get('x-rustory-stale')).toBe('13');
+    expect(response.headers.get('warning')).toContain('110');
+    expect(response.headers.get('etag')).toBe((await createTestApp().get(LIST)).headers.get('etag'));
   });
 });

@@ -1,5 +1,5 @@
-// The tracker's HTTP API as a value: a function from request to response, without a socket. It decides the order of
-// the checks before a handler and the answer to errors; the registry decides what is registered.
+// The HTTP API of the tracker: a function from request to response, without a socket. It defines the checks before a
+// handler and their order, and the responses to errors.
 import { OpenAPIHono } from '@hono/zod-openapi';
 import type { MiddlewareHandler } from 'hono';
 import { routePath } from 'hono/route';
@@ -39,7 +39,7 @@ export function createApp(deps: AppDeps): App {
   return app;
 }
 
-/** The OpenAPI document, made from the routes; `npm run docs` writes it to docs/openapi.json. */
+/** Generates the OpenAPI document from the routes. `npm run docs` writes it to docs/openapi.json. */
 export function createOpenApiDocument() {
   const app = new OpenAPIHono();
   for (const route of Object.values(routes)) app.openAPIRegistry.registerPath(route);
@@ -48,7 +48,7 @@ export function createOpenApiDocument() {
   return app.getOpenAPI31Document({ openapi: '3.1.0', info: { ...documentInfo, version: VERSION } });
 }
 
-/** Measures every request, and logs it at debug. */
+/** Measures every request and logs it at debug. */
 function observe({ metrics, log }: AppDeps): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
     const beganMs = monotonicMs();

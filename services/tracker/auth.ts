@@ -1,19 +1,20 @@
-// Reads the token of a request and checks what its grant permits. Answers never reveal which character of a token was wrong.
+// Authenticates requests by their token, and checks the permissions of its grant. Responses and their timing reveal
+// nothing about valid tokens.
 import type { Grant, Tokens } from './tokens.ts';
 
 /** The grant of every request when no tokens are configured. */
 const UNRESTRICTED: Grant = { id: undefined, userId: undefined, readOnly: false };
 
 export interface Auth {
-  /** The grant of a request, or `undefined` when it has no valid token; reads only the headers it needs. */
+  /** The grant of a request, or `undefined` when it has no valid token. Reads only the headers that it requires. */
   identify(header: (name: string) => string | undefined): Grant | undefined;
 }
 
-/** @param tokens `undefined` permits everything to everyone */
+/** @param tokens `undefined`: every request is permitted */
 export function createAuth(tokens: Pick<Tokens, 'find'> | undefined): Auth {
   if (tokens === undefined) return { identify: () => UNRESTRICTED };
   return {
-    // One valid header is enough: a proxy may use `Authorization` for itself.
+    // One valid header is sufficient, because a proxy may use `Authorization` for its own login.
     identify(header) {
       const authorization = header('authorization');
       const rustoryToken = header('x-rustory-token');
@@ -34,7 +35,7 @@ export function permitsUser(grant: Grant, userId: string | null | undefined): bo
   return grant.userId === undefined || grant.userId === userId;
 }
 
-/** The token of `Bearer TOKEN`, or of `Basic` with the token as password, which browsers ask for. */
+/** The token of `Bearer TOKEN`, or of `Basic` with the token as the password, which browsers send. */
 function tokenOf(authorization: string): string {
   const [, scheme = '', value = ''] = /^(bearer|basic) +(.*)$/i.exec(authorization) ?? [];
   if (scheme.toLowerCase() !== 'basic') return value.trim();

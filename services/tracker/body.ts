@@ -1,16 +1,16 @@
-// Reads the body of a request: text of limited size first, then JSON against a schema. Refusals are values.
+// Reads the body of a request: first as text of limited size, then as JSON that matches a schema.
 import type { z } from 'zod';
 import { MAX_BODY_BYTES } from '../shared/contract.ts';
 import type { Result } from '../shared/result.ts';
 import type { ProblemCode } from './problems.ts';
 
-/** What was read from a request, or the problem that refuses it. */
+/** The value that was read from a request, or the problem code of the refusal. */
 export type Parsed<Value extends object> = Result<Value, ProblemCode, { readonly detail?: string }>;
 
-/** Content types of a body that is read as JSON; released clients send the first. */
+/** Accepted content types of a JSON body. Released clients send the first one. */
 const JSON_TYPE = /^application\/([\w.-]+\+)?json\s*(;|$)/i;
 
-/** Reads the text of a JSON body of at most `MAX_BODY_BYTES` bytes; more is never held in memory. */
+/** Reads the text of a JSON body. A body above `MAX_BODY_BYTES` is refused and never completely held in memory. */
 export async function readBody(request: Request): Promise<Parsed<{ readonly text: string }>> {
   const type = request.headers.get('content-type');
   if (type !== null && !JSON_TYPE.test(type))
@@ -34,7 +34,7 @@ export async function readBody(request: Request): Promise<Parsed<{ readonly text
   return { ok: true, text: Buffer.concat(chunks).toString('utf8') };
 }
 
-/** Parses a JSON text against a schema. The detail of a refusal names the field of the first mistake. */
+/** Parses a JSON text and validates it against a schema. The detail of a refusal names the first invalid field. */
 export function parseJson<T extends z.ZodType>(
   text: string,
   schema: T,
@@ -49,9 +49,9 @@ export function parseJson<T extends z.ZodType>(
 }
 
 /**
- * Checks a value against a schema. The detail of a refusal names the field of the first mistake.
+ * Validates a value against a schema. The detail of a refusal names the first invalid field.
  *
- * @param name how the detail calls the whole value
+ * @param name name of the whole value in the detail
  */
 export function parseValue<T extends z.ZodType>(
   value: unknown,

@@ -30,13 +30,13 @@ function problemsOf(environment: NodeJS.ProcessEnv): readonly string[] {
   return [];
 }
 
-/** The variables that the problems are about. */
+/** The names of the variables that have a problem. */
 function variablesOf(problems: readonly string[]): string[] {
   return problems.map((problem) => problem.slice(0, problem.indexOf(': ')));
 }
 
 describe('readTrackerConfig', () => {
-  test('has a default for everything but access without tokens', () => {
+  test('has a default for every variable, but requires tokens or a permission', () => {
     expect(readTrackerConfig({ TRACKER_ALLOW_UNAUTHENTICATED: 'true' })).toMatchObject({
       listen: { host: '0.0.0.0', port: 8850 },
       opsListen: { host: '0.0.0.0', port: 9090 },
@@ -49,14 +49,14 @@ describe('readTrackerConfig', () => {
   });
 
   test.each(['127.0.0.1:1', '127.9.9.9:1', '[::1]:1', 'localhost:1'])(
-    'permits access without tokens on the loopback address %s',
+    'does not require tokens on the loopback address %s',
     (listen) => {
       expect(problemsOf({ TRACKER_LISTEN: listen })).toEqual([]);
     },
   );
 
   test.each([undefined, '0.0.0.0:1', '[::]:1', '192.168.0.1:1', '127.example.org:1'])(
-    'requires tokens or a permission on the address %s',
+    'requires tokens or TRACKER_ALLOW_UNAUTHENTICATED on the address %s',
     (listen) => {
       const problems = problemsOf({ TRACKER_LISTEN: listen });
       expect(problems).toHaveLength(1);
@@ -153,7 +153,7 @@ describe('the problems of a configuration', () => {
       ['TRACKER_TTL_SECONDS', 'TRACKER_REDIS_PASSWORD_FILE'],
     ],
     [
-      'a password besides the one of the URL',
+      'a password in addition to that of the URL',
       { TRACKER_REDIS_URL_FILE: urlWithPassword, TRACKER_REDIS_PASSWORD_FILE: password },
       ['TRACKER_REDIS_PASSWORD_FILE'],
     ],

@@ -21,13 +21,13 @@ import { type Network, parseNetwork } from './proxies.ts';
 import { readTokens, type TokenTable } from './tokens.ts';
 import { parseRedisUrl, type RedisAddress } from './registry/redis-url.ts';
 
-/** Largest file with a URL or a password, in bytes. */
+/** Maximum size of a file with a URL or a password, in bytes. */
 const MAX_SECRET_BYTES = 4_096;
 
 /** Maximum trusted proxies or networks of proxies. */
 const MAX_PROXIES = 64;
 
-/** Highest rate limit, in requests per minute. */
+/** Maximum of the rate limits, in requests per minute. */
 const MAX_REQUESTS_PER_MINUTE = 1_000_000_000;
 
 /** Every variable of the tracker. */
@@ -136,7 +136,7 @@ export interface TrackerConfig {
   readonly limits: TrackerLimits;
   readonly drainMs: number;
   readonly logLevel: string;
-  /** Whole sentences about what has no effect; for the log. */
+  /** Whole sentences about settings without effect and other risks, for the log. */
   readonly warnings: readonly string[];
 }
 
@@ -166,7 +166,7 @@ export function readTrackerConfig(environment: NodeJS.ProcessEnv): TrackerConfig
 function readLimits(values: TrackerValues) {
   return {
     peers: values.TRACKER_MAX_PEERS,
-    /** `undefined` means no limit, in this and the next two. */
+    /** Rate limits of this and the next two: `undefined` means no limit. */
     tokenRequestsPerMinute: values.TRACKER_TOKEN_REQUESTS_PER_MINUTE || undefined,
     peerRequestsPerMinute: values.TRACKER_PEER_REQUESTS_PER_MINUTE || undefined,
     addressRequestsPerMinute: values.TRACKER_ADDRESS_REQUESTS_PER_MINUTE || undefined,
@@ -213,7 +213,7 @@ function checkAccess(
   problems: string[],
 ): void {
   const listen = values.TRACKER_LISTEN;
-  // A value that could not be read is reported already.
+  // A value that could not be read is already reported.
   const isAllowed = values.TRACKER_ALLOW_UNAUTHENTICATED ?? true;
   if (listen === undefined || isLoopback(listen.host) || isAllowed) return;
   if (values.TRACKER_TOKENS_FILE !== undefined || environment['TRACKER_TOKENS_FILE']?.trim()) return;

@@ -1,4 +1,5 @@
-// The handlers of the API, one for each route: read the request, check permissions, call the registry, answer.
+// The handlers of the API, one for each route. Each reads the request, checks permissions, calls the registry and
+// responds.
 import type { Handler } from 'hono';
 import { unregisterRequestSchema } from '../shared/contract.ts';
 import type { AppDeps, AppEnv, Refusals } from './app-context.ts';
@@ -13,7 +14,7 @@ import type { RouteName } from './routes.ts';
 
 type AppHandler = Handler<AppEnv>;
 
-/** Sent with a refusal that left a body unread: the next bytes on the connection would be the rest of it. */
+/** Sent with a refusal when the body was not read, because the rest of the body would be read as the next request. */
 const CLOSE = { Connection: 'close' };
 
 const TEXT_HEADERS = { 'Content-Type': 'text/plain; charset=utf-8', 'Cache-Control': 'no-store' };
@@ -31,7 +32,7 @@ export function createHandlers(deps: AppDeps, refusals: Refusals): Record<RouteN
 function createRegisterHandler(deps: AppDeps, { refuse, refuseExcess }: Refusals): AppHandler {
   const { registry, metrics, ttlSeconds, random } = deps;
   const readRegistration = createRegistrationReader(deps.dropPrivateAddrs);
-  const answer = JSON.stringify({ ok: true, ttl_sec: ttlSeconds });
+  const responseBody = JSON.stringify({ ok: true, ttl_sec: ttlSeconds });
   return async (c) => {
     const body = await readBody(c.req.raw);
     if (!body.ok) return refuse(body.reason, body.detail, CLOSE);
@@ -45,7 +46,7 @@ function createRegisterHandler(deps: AppDeps, { refuse, refuseExcess }: Refusals
     const result = await registry.register(registration, grant.userId);
     metrics.registration(result.ok ? 'registered' : result.reason);
     if (droppedAddrs > 0) metrics.addressesDropped(droppedAddrs);
-    if (result.ok) return new Response(answer, { headers: JSON_HEADERS });
+    if (result.ok) return new Response(responseBody, { headers: JSON_HEADERS });
     if (result.reason === 'foreign') return refuse('forbidden');
     return refuse('too_many_peers', undefined, retryAfter(ttlSeconds / 2, random));
   };

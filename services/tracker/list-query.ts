@@ -1,16 +1,16 @@
-// The query of a listing, declared once: requests are validated against this schema, and the OpenAPI document has it.
+// The query of a listing. Requests are validated against this schema, and the OpenAPI document contains it.
 import { z } from 'zod';
 import { boundedString } from '../shared/contract.ts';
 import { type Parsed, parseValue } from './body.ts';
 import type { ListQuery, Position } from './registry/registry.ts';
 
-/** Maximum peers on one page. */
+/** Maximum peers on one page. A higher `limit` is refused. */
 export const MAX_PAGE_PEERS = 1_000;
 
 /** Peers on a page when a cursor is given without a limit. */
 const DEFAULT_PAGE_PEERS = 100;
 
-/** Maximum length of a cursor, in characters; the cursors of this API are shorter. */
+/** Maximum length of a cursor, in characters. The cursors of this API are shorter; longer texts are refused. */
 const MAX_CURSOR_LENGTH = 256;
 
 const limit = z

@@ -1,9 +1,9 @@
-// Writes a listing: the JSON that clients parse, in pieces when it is long, its ETag and its headers.
+// Formats a listing: its JSON, which is streamed in chunks when it is long, its ETag and its headers.
 import { hash } from 'node:crypto';
 import { encodeCursor } from './list-query.ts';
 import type { ListedPeer, Page } from './registry/registry.ts';
 
-/** Peers written in one piece. Longer listings are streamed, so that a slow reader does not hold a whole copy. */
+/** Peers in one chunk. Longer listings are streamed, so that a slow reader does not keep a whole copy in memory. */
 const PIECE_PEERS = 500;
 
 /** Length of an ETag, in characters: 132 bits of a hash. */
@@ -12,7 +12,7 @@ const TAG_LENGTH = 22;
 /**
  * The body of a listing.
  *
- * @param isPaged whether to write `next_cursor`: released clients do not know it and request no pages
+ * @param isPaged whether to write `next_cursor`; released clients do not support it and request no pages
  */
 export function listingBody({ peers, next }: Page, isPaged: boolean): string | ReadableStream<Uint8Array> {
   const end = isPaged
@@ -35,7 +35,7 @@ export function listingBody({ peers, next }: Page, isPaged: boolean): string | R
   });
 }
 
-/** The registered object with the time of its last registration. */
+/** The registered JSON object with the time of the last registration added. */
 function peerJson({ json, seenUnixMicros }: ListedPeer): string {
   const seenUnixMs = Math.floor(seenUnixMicros / 1_000);
   const text = new Date(seenUnixMs).toISOString();
@@ -43,7 +43,7 @@ function peerJson({ json, seenUnixMicros }: ListedPeer): string {
 }
 
 /**
- * A weak ETag of the devices and what they registered, without the times: a heartbeat alone does not change it.
+ * A weak ETag of the devices and their registrations without the times, so that a heartbeat alone does not change it.
  * Peers are sorted by id, because the order of a listing changes with every registration.
  */
 export function listingTag(peers: readonly ListedPeer[]): string {

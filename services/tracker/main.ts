@@ -1,4 +1,4 @@
-// Starts the tracker: reads the configuration, creates the components, runs them until a signal.
+// Starts the tracker: reads the configuration, creates the components, and runs them until a signal.
 import { createHttpServer } from '../shared/http-server.ts';
 import { createHealth, createLifecycle, runService } from '../shared/lifecycle.ts';
 import { createLogger } from '../shared/log.ts';

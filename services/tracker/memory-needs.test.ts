@@ -6,7 +6,7 @@ import { parseRedisUrl } from './registry/redis-url.ts';
 const inMemory = testConfig();
 const inRedis = { ...inMemory, redis: parseRedisUrl('redis://localhost') };
 
-test('peers need memory when they are registered in this process', () => {
+test('peers need memory with the memory registry', () => {
   expect(memoryNeeds(inMemory)).toMatchObject({ keptListings: 0, waitingCalls: 0 });
   const { peers = 0 } = memoryNeeds(inMemory);
   const limits = { ...inMemory.limits, peers: 2 * inMemory.limits.peers };

@@ -1,14 +1,14 @@
-// How much memory the tracker's limits may use, by what uses it.
+// The memory that the configured limits of the tracker permit, by consumer.
 import type { TrackerConfig } from './config.ts';
 import { HTTP_LIMITS } from './http-limits.ts';
 import { MAX_CACHED_BODIES } from './registration.ts';
 import { CALL_LIMITS } from './registry/redis-registry.ts';
 import { MAX_KEPT_PEERS } from './registry/stale-listings.ts';
 
-/** Bytes of the process before it has any work. */
+/** Bytes of the idle process. */
 const PROCESS_BYTES = 64 * 1024 * 1024;
 
-/** Bytes of a registered device with its JSON and index entries; a body of the maximum size uses 33 times as much. */
+/** Bytes of a registered device with its JSON and index entries. A body of the maximum size uses 33 times as much. */
 const PEER_BYTES = 1024;
 
 /** Bytes of a cached body with its parsed registration. */
@@ -17,7 +17,7 @@ const CACHED_BODY_BYTES = 1024;
 /** Bytes of an open connection with its HTTP parser. */
 const CONNECTION_BYTES = 10 * 1024;
 
-/** The needs for devices of typical size, in bytes. */
+/** Needs for devices of typical size, in bytes. */
 export function memoryNeeds({ redis, staleSeconds, limits }: TrackerConfig): Record<string, number> {
   const isInMemory = redis === undefined;
   return {

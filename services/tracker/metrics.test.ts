@@ -37,7 +37,7 @@ describe('the metrics of the tracker', () => {
       expect(text).toContain(`rustory_tracker_refusals_total{reason="${code}"} 0`);
   });
 
-  test('count methods that clients invent under one label', async () => {
+  test('count unknown methods under one label', async () => {
     const metrics = createTrackerMetrics(memory, () => 0);
     for (let n = 0; n < 100; n += 1) metrics.request(`METHOD${n}`, '/*', 404, 0.001);
     expect(await metrics.registry.metrics()).toContain('_count{method="OTHER",route="/*",status="404"} 100');

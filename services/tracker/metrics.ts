@@ -6,10 +6,10 @@ import type { TrackerConfig } from './config.ts';
 import { PROBLEM_CODES, type ProblemCode } from './problems.ts';
 import { REGISTRATION_OUTCOMES, type RegistrationOutcome } from './registry/registry.ts';
 
-/** Methods with a label of their own; clients may send any word, which is counted as `OTHER`. */
+/** Methods with their own label value. All other methods are counted as `OTHER`, because clients can send any word. */
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'OPTIONS']);
 
-/** From a request that needs no store to one that waited in the queue as long as it may, in seconds. */
+/** Buckets in seconds: from a request without the store to one that waited in the queue for the maximum time. */
 const REQUEST_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 const REDIS_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25];
 
@@ -24,7 +24,7 @@ export interface TrackerMetrics {
 }
 
 /**
- * Registers the metrics; those of Redis only when it is configured.
+ * Registers the metrics. Those of Redis are registered only when Redis is configured.
  *
  * @param livePeers evaluated at scrape time; `undefined` while unknown
  */
@@ -40,7 +40,7 @@ export function createTrackerMetrics(
     registry,
     request: createRequestMetric(registry),
     ...createCounters(registry),
-    // Without Redis the metrics exist in no registry.
+    // Without Redis the metrics are created but not registered.
     redisProbe: createProbeMetrics(redis === undefined ? [] : [registry]),
   };
 }
@@ -80,7 +80,7 @@ function createRequestMetric(registry: Registry): TrackerMetrics['request'] {
   });
   const series = new Map<string, ReturnType<typeof requests.labels>>();
   return (method, route, status, seconds) => {
-    // Looking up a series by its labels costs more than observing it; there are a few dozen series.
+    // Caches the series, because looking up a series by its labels costs more than observing it.
     const known = METHODS.has(method) ? method : 'OTHER';
     const key = `${known} ${route} ${status}`;
     let observed = series.get(key);

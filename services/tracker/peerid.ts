@@ -1,20 +1,20 @@
-// Peer ids of libp2p in their canonical form. The tracker does not use libp2p, so it reads them with the
-// multiformats library alone (https://github.com/libp2p/specs/blob/master/peer-ids/peer-ids.md).
+// Peer ids of libp2p in their canonical form. The tracker does not depend on libp2p and parses them with the
+// multiformats library (https://github.com/libp2p/specs/blob/master/peer-ids/peer-ids.md).
 import { base58btc } from 'multiformats/bases/base58';
 import { CID } from 'multiformats/cid';
 import * as Digest from 'multiformats/hashes/digest';
 
-/** Longest textual peer id, in characters: an Ed25519 id as base16 CID has 83, RSA and secp256k1 ids are shorter. */
+/** Maximum length of a textual peer id, in characters. An Ed25519 id as a base16 CID has 83, other ids are shorter. */
 const MAX_PEER_ID_LENGTH = 128;
 
 /** Multicodec of a public key in a CIDv1 peer id. */
 const LIBP2P_KEY = 0x72;
 
-/** Multihash of an RSA key: its SHA-256. */
+/** Multihash of an RSA key: its SHA-256 hash. */
 const SHA2_256 = 0x12;
 const SHA2_256_BYTES = 32;
 
-/** Multihash of a key that is short enough to be its own hash: at most 42 bytes of protobuf. */
+/** Identity multihash, which contains the key itself: for keys of at most 42 bytes of protobuf. */
 const IDENTITY = 0x00;
 const MAX_INLINE_KEY_BYTES = 42;
 
@@ -27,10 +27,10 @@ const KEY_DATA_FIELD = 0x12;
  * a CIDv1 (`bafz…`) included. `undefined` when the text is not a peer id.
  */
 export function canonicalPeerId(text: string): string | undefined {
-  // Letters outside ASCII are rejected here: the base58 decoder accepts them as arbitrary digits.
+  // Characters outside ASCII are rejected here, because the base58 decoder accepts them as arbitrary digits.
   if (text.length > MAX_PEER_ID_LENGTH || !/^[0-9A-Za-z]+$/.test(text)) return undefined;
   try {
-    // `1` and `Q` are not multibase prefixes: they start bare base58 multihashes, which have one spelling.
+    // `1` and `Q` start base58 multihashes without a multibase prefix. These have only one encoding.
     if (text.startsWith('1') || text.startsWith('Q'))
       return isPeerIdHash(Digest.decode(base58btc.decode(`z${text}`))) ? text : undefined;
     const { version, code, multihash } = CID.parse(text);

@@ -1,10 +1,11 @@
-// Every refusal the tracker answers with: its stable code, status and title (RFC 9457). Texts may change, codes not.
+// All refusals of the tracker, each with its stable code, its status and its title (RFC 9457). Only the texts may
+// change.
 import { MAX_ADDRS, MAX_BODY_BYTES, type Problem } from '../shared/contract.ts';
 
 interface ProblemKind {
   readonly status: number;
   readonly title: string;
-  /** What a rising number of them means and what to change; docs/metrics.md shows it. */
+  /** The meaning of a rising number and what to change; shown in docs/metrics.md. */
   readonly doc: string;
 }
 
@@ -102,10 +103,10 @@ export type ProblemCode = keyof typeof PROBLEMS;
 
 export const PROBLEM_CODES = Object.keys(PROBLEMS) as readonly ProblemCode[];
 
-/** Maximum length of a detail, in characters: details may quote what the client sent. */
+/** Maximum length of a detail, in characters. The rest is cut off, because details may quote what the client sent. */
 const MAX_DETAIL_LENGTH = 300;
 
-/** The answer that refuses a request; `headers` are added to it, such as `Retry-After`. */
+/** The response that refuses a request. `headers` are added to it, such as `Retry-After`. */
 export function problemResponse(
   code: ProblemCode,
   detail?: string,
@@ -121,8 +122,8 @@ export function problemResponse(
 }
 
 /**
- * The `Retry-After` header of a refusal: from `minSeconds` to twice that, at random, so that clients that were
- * refused together do not return together.
+ * The `Retry-After` header of a refusal: a random time from `minSeconds` to twice that, so that clients that
+ * were refused at the same time do not retry at the same time.
  */
 export function retryAfter(minSeconds: number, random: () => number): Record<string, string> {
   return { 'Retry-After': String(Math.ceil(minSeconds + random() * minSeconds)) };

@@ -1,4 +1,4 @@
-// Determines the address of a client behind proxies. Only headers of trusted proxies are used.
+// Determines the address of a client behind proxies. Uses only headers from trusted proxies.
 import { BlockList, isIP } from 'node:net';
 import { clientNetwork, unmapped } from '../shared/client-network.ts';
 import { quote } from '../shared/variables.ts';
@@ -9,13 +9,15 @@ export interface Network {
   readonly prefix: number;
 }
 
-/** Returns the client's address for the address of the connection and the headers, or `undefined` when it is unknown. */
+/**
+ * Determines the address of a client from the address of the connection and the headers; `undefined` if it is unknown.
+ */
 export type ClientAddress = (
   remoteAddress: string,
   header: (name: string) => string | undefined,
 ) => string | undefined;
 
-/** Maximum addresses of one header that are examined, from its end. */
+/** Maximum addresses of one header that are checked, from its end. */
 const MAX_HOPS = 16;
 
 /** @throws Error that is a whole sentence */
@@ -30,7 +32,7 @@ export function parseNetwork(text: string): Network {
 }
 
 /**
- * Without trusted proxies the address of a client is unknown: all clients of an undeclared proxy would share one.
+ * Without trusted proxies the address of a client is unknown, because all clients behind an unknown proxy share one.
  * With them, the client is the last address of the chain that is not a trusted proxy.
  */
 export function createClientAddress(trusted: readonly Network[]): ClientAddress {

@@ -8,7 +8,7 @@ describe('rate limits', () => {
     addressRequestsPerMinute: undefined,
   });
 
-  test('refuse requests above the limit, with the seconds after which to try again', async () => {
+  test('refuse requests above the limit, with the time until a retry in seconds', async () => {
     expect(await limits.consume('token', 'a')).toEqual({ ok: true });
     expect(await limits.consume('token', 'a')).toEqual({ ok: true });
     const admission = await limits.consume('token', 'a');
@@ -24,7 +24,7 @@ describe('rate limits', () => {
     expect(await limits.consume('peer', 'p1')).toMatchObject({ ok: false });
   });
 
-  test('admit every request when there is no limit', async () => {
+  test('admit every request without a limit', async () => {
     for (let n = 0; n < 1_000; n += 1) expect(await limits.consume('address', 'a')).toEqual({ ok: true });
   });
 });

@@ -1,4 +1,4 @@
-// Rate limits per token, peer and client address, counted in this process in a fixed number of slots.
+// Rate limits per token, peer and client address. The counts are kept in this process, in a fixed number of slots.
 import { randomInt } from 'node:crypto';
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import type { Result } from '../shared/result.ts';
@@ -20,8 +20,8 @@ export interface RateLimits {
 const WINDOW_SECONDS = 60;
 
 /**
- * Number of slots that keys are hashed into, so that a client that invents a peer id for every request does not fill
- * the memory. Two keys rarely share a slot.
+ * Number of slots that keys are hashed to. It is fixed, so that a client that invents a peer id for every request
+ * cannot fill the memory. Two keys rarely share a slot.
  */
 const SLOTS = 65_536;
 
@@ -31,7 +31,7 @@ export function createRateLimits(config: RateLimitsConfig): RateLimits {
     peer: createLimiter(config.peerRequestsPerMinute),
     address: createLimiter(config.addressRequestsPerMinute),
   };
-  // Clients cannot compute which keys share a slot.
+  // A random seed, so that clients cannot compute which keys share a slot.
   const seed = randomInt(2 ** 32);
   return {
     async consume(kind, key) {

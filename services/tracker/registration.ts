@@ -1,4 +1,4 @@
-// Reads the body of a registration into the record that the registry stores. Pure rules, and a cache of their results.
+// Converts the body of a registration to the record that the registry stores, with a cache.
 import { registerRequestSchema } from '../shared/contract.ts';
 import { checkAddrs } from './addrs.ts';
 import { type Parsed, parseJson } from './body.ts';
@@ -11,15 +11,18 @@ export interface ParsedRegistration {
   readonly droppedAddrs: number;
 }
 
-/** Maximum bodies in the cache; above it the cache is emptied. */
+/** Maximum bodies in the cache. Above this limit the cache is emptied. */
 export const MAX_CACHED_BODIES = 20_000;
 
-/** Maximum length of a body in the cache, in characters. Bodies are some hundred characters long in practice. */
+/**
+ * Maximum length of a cached body, in characters. Longer bodies are not cached. Most bodies have some hundred
+ * characters.
+ */
 const MAX_CACHED_LENGTH = 2_048;
 
 /**
- * Creates a reader of registrations. Devices send the same body every 30 seconds, and validating it costs several
- * times as much as storing it, so the results of valid bodies are cached by the whole text.
+ * Creates a reader of registrations. Devices send the same body every 30 seconds, and validating a body costs
+ * several times as much as storing it, so the results of valid bodies are cached by their text.
  */
 export function createRegistrationReader(
   dropPrivateAddrs: boolean,

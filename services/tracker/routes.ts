@@ -2,12 +2,12 @@
 // OpenAPI document is made from the same objects.
 import { z } from 'zod';
 import {
-  listAnswerSchema,
+  listResponseSchema,
   MAX_BODY_BYTES,
   problemSchema,
-  registerAnswerSchema,
+  registerResponseSchema,
   registerRequestSchema,
-  unregisterAnswerSchema,
+  unregisterResponseSchema,
   unregisterRequestSchema,
 } from '../shared/contract.ts';
 import { listQuerySchema } from './list-query.ts';
@@ -61,7 +61,7 @@ const register = {
   security,
   request: { body: { required: true, content: json(registerRequestSchema) } },
   responses: {
-    200: { description: 'The device is registered.', content: json(registerAnswerSchema) },
+    200: { description: 'The device is registered.', content: json(registerResponseSchema) },
     ...bodyRefusals,
     ...refusals,
   },
@@ -74,7 +74,7 @@ const unregister = {
   security,
   request: { body: { required: true, content: json(unregisterRequestSchema) } },
   responses: {
-    200: { description: 'Whether the device was registered.', content: json(unregisterAnswerSchema) },
+    200: { description: 'Whether the device was registered.', content: json(unregisterResponseSchema) },
     ...bodyRefusals,
     ...refusals,
   },
@@ -107,7 +107,7 @@ const list = {
             'Depends on the registered devices, their addresses and `meta`, but not on the times of registration.',
         }),
       }),
-      content: json(listAnswerSchema),
+      content: json(listResponseSchema),
     },
     304: { description: 'The cached listing of the client is current.' },
     400: problem('A parameter does not match this description.'),

@@ -11,9 +11,9 @@ describe('the status page', () => {
       meta: { user_id: 'alice', hostname: 'laptop', version: '0.9.1' },
     });
     await app.post(REGISTER, { peer_id: OTHER_PEER, addrs: [], meta: null });
-    const answer = await app.get('/');
-    expect(answer.headers.get('content-type')).toBe('text/html; charset=utf-8');
-    const html = await answer.text();
+    const response = await app.get('/');
+    expect(response.headers.get('content-type')).toBe('text/html; charset=utf-8');
+    const html = await response.text();
     for (const text of [
       'alice',
       'laptop',
@@ -93,10 +93,10 @@ describe('the status page', () => {
         throw error;
       },
     };
-    const answer = await createTestApp({ registry }).get('/');
-    expect(answer.status).toBe(503);
-    expect(answer.headers.get('retry-after')).toBe(retryAfter);
-    expect(await answer.text()).toContain(text);
+    const response = await createTestApp({ registry }).get('/');
+    expect(response.status).toBe(503);
+    expect(response.headers.get('retry-after')).toBe(retryAfter);
+    expect(await response.text()).toContain(text);
   });
 
   test('shows the age of a stale listing', async () => {

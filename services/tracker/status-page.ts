@@ -1,4 +1,4 @@
-// The status page: the registered devices as plain HTML without scripts. Every text from a device is escaped.
+// The status page: the registered devices as plain HTML without scripts. All texts from devices are escaped.
 import { createHash } from 'node:crypto';
 import { HEARTBEAT_SECONDS, type Peer } from '../shared/contract.ts';
 import { type ProblemCode, PROBLEMS } from './problems.ts';
@@ -24,7 +24,7 @@ ul { margin: 0; padding: 0; list-style: none }
 .note { background: var(--back); border-left: 3px solid #bf8700; padding: .5rem .8rem }
 `;
 
-/** Headers of the page: nothing is loaded, executed, framed or cached. */
+/** Headers that forbid the browser to load other resources, run scripts, show the page in a frame, or cache it. */
 export const PAGE_HEADERS: Readonly<Record<string, string>> = {
   'Content-Type': 'text/html; charset=utf-8',
   'Cache-Control': 'no-store',
@@ -33,10 +33,10 @@ export const PAGE_HEADERS: Readonly<Record<string, string>> = {
   'Referrer-Policy': 'no-referrer',
 };
 
-/** Seconds after which the page is loaded again. */
+/** Interval at which the page reloads, in seconds. */
 const REFRESH_SECONDS = HEARTBEAT_SECONDS;
 
-/** Maximum devices on the page. */
+/** Maximum devices on the page. Further ones are omitted, with a note. */
 const MAX_SHOWN_DEVICES = 1_000;
 
 /** The registered devices, by user. */
@@ -70,7 +70,7 @@ export function statusPage({ peers, staleForSeconds }: Page, nowUnixMs: number):
   );
 }
 
-/** The page while the registry cannot be read. */
+/** The page that is shown while the registry is unavailable. */
 export function unavailablePage(code: ProblemCode): string {
   return page(
     'rustory tracker',
@@ -106,13 +106,13 @@ function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }
 
-/** A duration in its largest whole unit. */
+/** Formats a duration in its largest whole unit. */
 function age(seconds: number): string {
   if (seconds < 60) return `${Math.floor(seconds)} s`;
   return seconds < 3_600 ? `${Math.floor(seconds / 60)} min` : `${Math.floor(seconds / 3_600)} h`;
 }
 
-/** Text of a device, isolated so that its writing direction does not affect the text around it. */
+/** Escapes a text from a device and isolates its writing direction from the surrounding text. */
 function bdi(text: string): string {
   return `<bdi>${escape(text)}</bdi>`;
 }

@@ -35,7 +35,7 @@ function problems(path: string): readonly string[] {
 }
 
 describe('a file of tokens', () => {
-  test('has one token per line, with what each permits', () => {
+  test('has one token per line, each with its permissions', () => {
     const tokens = readTokens(
       file('# rotation 2026-11\nfirst-token\r\n\n  second-token  user=alice\nthird read-only user=a%20b\n'),
     );
@@ -63,14 +63,14 @@ describe('a file of tokens', () => {
   });
 
   test.each([
-    ['is empty', () => file('\n# nothing\n'), 'there is no token in it'],
+    ['is empty', () => file('\n# nothing\n'), 'The file contains no tokens'],
     ['is missing', () => join(directory, 'missing'), 'no such file'],
     ['is too large', () => file('x'.repeat(2_000_000)), 'larger than'],
   ])('that %s is rejected', (_, path, reason) => {
     expect(problems(path()).join()).toContain(reason);
   });
 
-  test('is read again when it changes, and keeps its last tokens while it cannot be used', async () => {
+  test('is read again when it changes, and its previous tokens stay valid while it cannot be used', async () => {
     const path = file('old-token\n');
     const lines: string[] = [];
     const tokens = createTokens(
@@ -86,13 +86,13 @@ describe('a file of tokens', () => {
     await until(() => lines.some((line) => line.includes('tokens not read again')), 'the mistake is logged');
     expect(tokens.find('new-token')).toBeDefined();
     writeFileSync(path, '');
-    await until(() => tokens.find('new-token') === undefined, 'the emptied file permits nothing');
+    await until(() => tokens.find('new-token') === undefined, 'the empty file permits no token');
     expect(lines.join()).not.toContain('new-token');
     await tokens.stop();
   });
 });
 
-test('short tokens are a warning, without the token', () => {
+test('short tokens cause a warning that does not repeat them', () => {
   const { warnings } = readTokens(file('short\na-token-of-enough-characters\n'));
   expect(warnings).toEqual([expect.stringMatching(/^TRACKER_TOKENS_FILE: 1 .*\.$/)]);
   expect(warnings.join()).not.toContain('short ');

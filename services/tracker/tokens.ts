@@ -1,5 +1,5 @@
-// The tokens of the API: read from a file or a directory of files (as Kubernetes mounts a Secret), and read again
-// while the tracker runs, so that a rotation needs no restart.
+// The tokens of the API: read from a file or a directory of files (such as a mounted Secret of Kubernetes), and read
+// again while the tracker runs, so that a rotation requires no restart.
 import { hash, randomBytes } from 'node:crypto';
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,32 +8,35 @@ import { ConfigError, describeError } from '../shared/errors.ts';
 import type { Component } from '../shared/lifecycle.ts';
 import type { Logger } from '../shared/log.ts';
 
-/** What a token permits. */
+/** The permissions of a token. */
 export interface Grant {
-  /** Identifies the token for its rate limit and reveals nothing about it; absent when no tokens are configured. */
+  /**
+   * Key of the token for its rate limit, which reveals nothing about the token; `undefined` when no tokens are
+   * configured.
+   */
   readonly id: string | undefined;
-  /** The only user it may register and list; any user when absent. */
+  /** The only user whose devices it may register and list; `undefined`: any user. */
   readonly userId: string | undefined;
-  /** Whether it may only list, and neither register nor unregister. */
+  /** Whether it permits only listing, and neither registering nor unregistering. */
   readonly readOnly: boolean;
 }
 
-/** The tokens of one reading of the files. It keeps digests, not tokens. */
+/** The tokens at the time of one read of the files, as digests. */
 export interface TokenTable {
   readonly path: string;
   readonly size: number;
-  /** Differs when the content of the files does. */
+  /** Hash of the content of the files, to detect changes. */
   readonly contentHash: string;
   /** Whole sentences about tokens that should be changed. */
   readonly warnings: readonly string[];
-  /** The grant of a token. The time it takes reveals nothing about other tokens. */
+  /** Finds the grant of a token. The duration of the lookup reveals nothing about other tokens. */
   find(token: string): Grant | undefined;
   /** Reads the files again. @throws ConfigError */
   reread(): TokenTable;
 }
 
 export interface Tokens extends Component {
-  /** The grant of a token by the latest reading. */
+  /** Finds the grant of a token, according to the last successful read. */
   find(token: string): Grant | undefined;
 }
 
@@ -43,10 +46,12 @@ const MAX_FILE_BYTES = 1024 * 1024;
 const MAX_TOKENS = 10_000;
 const MAX_TOKEN_LENGTH = 512;
 
-/** Length below which a token can be guessed, in characters; shorter ones are accepted with a warning. */
+/** Minimum length of a safe token, in characters. Shorter tokens can be guessed and cause a warning. */
 const SHORT_TOKEN_LENGTH = 16;
 
-/** Interval at which the files are read again, in milliseconds. A kubelet updates a mounted Secret about once a minute. */
+/**
+ * Interval at which the files are read again, in milliseconds. A kubelet updates a mounted Secret about once a minute.
+ */
 const RELOAD_INTERVAL_MS = 1_000;
 
 const VARIABLE = 'TRACKER_TOKENS_FILE';
@@ -59,10 +64,10 @@ const VARIABLE = 'TRACKER_TOKENS_FILE';
  * @throws ConfigError with one problem for each line that cannot be used; none repeats a token.
  */
 export function readTokens(path: string): TokenTable {
-  // Digests with a secret key of this process: the time of a lookup reveals nothing about a token.
+  // The digests depend on a random key of this process, so that the duration of a lookup reveals nothing about a token.
   const key = randomBytes(32).toString('base64');
   const table = readTable(path, (token) => hash('sha256', key + token, 'base64'));
-  if (table.size === 0) throw new ConfigError([`${VARIABLE}: ${path}: there is no token in it.`]);
+  if (table.size === 0) throw new ConfigError([`${VARIABLE}: ${path}: The file contains no tokens.`]);
   return table;
 }
 
@@ -82,7 +87,7 @@ export function createTokens(
       if (next.contentHash === table.contentHash) return;
       table = next;
       for (const warning of next.warnings) log.warn({ warning }, 'configuration');
-      // An empty file is valid here: it refuses every request, and permits nothing.
+      // An empty file is valid during a reread: then every request is refused.
       log[next.size === 0 ? 'error' : 'info']({ path, tokens: next.size }, 'tokens read again');
     } catch (error) {
       log.error({ path, error: describeError(error) }, 'tokens not read again; the last ones stay valid');
@@ -119,7 +124,7 @@ function readTable(path: string, digest: (token: string) => string): TokenTable 
     }
   }
   if (grants.size > MAX_TOKENS)
-    problems.push(`${VARIABLE}: there are ${grants.size} tokens; the maximum is ${MAX_TOKENS}.`);
+    problems.push(`${VARIABLE}: The files contain ${grants.size} tokens; the maximum is ${MAX_TOKENS}.`);
   if (problems.length > 0) throw new ConfigError(problems);
   const warning = `${VARIABLE}: ${shortTokens} tokens have fewer than ${SHORT_TOKEN_LENGTH} characters and can be guessed; use longer ones.`;
   return {
@@ -137,7 +142,7 @@ function readAll(path: string): string {
     if (!isDirectory(path)) return readSmallFile(path, MAX_FILE_BYTES).toString('utf8');
     const names = readdirSync(path).filter((name) => !name.startsWith('.'));
     if (names.length > MAX_FILES)
-      throw new Error(`${path}: there are ${names.length} files in it; the maximum is ${MAX_FILES}.`);
+      throw new Error(`${path}: The directory contains ${names.length} files; the maximum is ${MAX_FILES}.`);
     return names
       .toSorted()
       .filter((name) => statSync(join(path, name)).isFile())
@@ -152,7 +157,7 @@ function isDirectory(path: string): boolean {
   try {
     return statSync(path).isDirectory();
   } catch {
-    // Reading it as a file fails too, with an error that names the path.
+    // Reading it as a file will fail too, with an error that names the path.
     return false;
   }
 }
@@ -170,7 +175,7 @@ function parseAttributes(attributes: readonly string[]): Omit<Grant, 'id'> {
     if (attribute === 'read-only') readOnly = true;
     else if (attribute.startsWith('user=') && attribute.length > 'user='.length)
       userId = decodeUserId(attribute.slice('user='.length));
-    else throw new Error('The token is followed by something other than user=ID or read-only.');
+    else throw new Error('The text after the token is not user=ID or read-only.');
   }
   return { userId, readOnly };
 }

@@ -4,7 +4,7 @@ import { RegistryOverloadedError } from './registry.ts';
 
 const LIMITS = { running: 2, waiting: 3, waitingBytes: 100, waitMs: 5_000 };
 
-/** A queue on a clock that the test moves, and calls that the test ends. */
+/** A queue with a clock that the test sets, and calls that the test completes. */
 function setUp() {
   let ms = 0;
   const queue = createCallQueue(LIMITS, () => ms);
@@ -23,7 +23,7 @@ function setUp() {
 }
 
 describe('the queue of calls', () => {
-  test('runs a limited number of calls and starts the others in their order', async () => {
+  test('runs a limited number of calls and starts the others in order of arrival', async () => {
     const { call, end, started } = setUp();
     const calls = [1, 2, 3, 4].map((number) => call(number));
     expect(started).toEqual([1, 2]);
@@ -62,7 +62,7 @@ describe('the queue of calls', () => {
     expect(await later).toBe(4);
   });
 
-  test('refuses a call that waited too long, and never runs it', async () => {
+  test('refuses a call that waited too long, and does not run it', async () => {
     const { call, end, started, advance } = setUp();
     const calls = [call(1), call(2)];
     const late = call(3);
@@ -74,7 +74,7 @@ describe('the queue of calls', () => {
     expect(started).toEqual([1, 2]);
   });
 
-  test('passes the error of a call on, and starts the next one', async () => {
+  test('rejects with the error of a call, and starts the next one', async () => {
     const queue = createCallQueue({ ...LIMITS, running: 1 }, () => 0);
     const failing = queue.run(0, () => Promise.reject(new Error('fault')));
     const next = queue.run(0, async () => 'next');

@@ -1,5 +1,5 @@
-// The queue before the store: a limited number of calls run, a limited number wait for their start. It keeps the
-// tracker's own delay apart from the delay of the store.
+// The queue of calls to the store, with limits on running and waiting calls. It separates the delay of the tracker from
+// the delay of the store.
 import { RegistryOverloadedError } from './registry.ts';
 
 export interface CallQueueLimits {
@@ -9,16 +9,16 @@ export interface CallQueueLimits {
   readonly waiting: number;
   /** Maximum bytes of all waiting calls; calls above this limit are refused. */
   readonly waitingBytes: number;
-  /** Longest wait in milliseconds; then the call is refused. */
+  /** Maximum time in the queue in milliseconds. Then the call is refused. */
   readonly waitMs: number;
 }
 
 export interface CallQueue {
   /**
-   * Runs the call once fewer than the maximum number of calls run.
+   * Runs the call as soon as fewer than the maximum number of calls are running.
    *
-   * @param bytes what the call holds in memory while it waits
-   * @throws RegistryOverloadedError when the queue is full or the wait too long; the call then never runs
+   * @param bytes memory that the call uses while it waits
+   * @throws RegistryOverloadedError when the queue is full or the wait is too long; then the call does not run
    */
   run<T>(bytes: number, call: () => Promise<T>): Promise<T>;
 }
@@ -37,7 +37,7 @@ const SWEEP_MS = 100;
 export function createCallQueue(limits: CallQueueLimits, nowMs: () => number): CallQueue {
   let running = 0;
   let waitingBytes = 0;
-  // First in, first out. Calls before `head` have left; shifting an array of thousands for each would be slow.
+  // First in, first out. Calls before `head` were removed, because shifting a long array for each call would be slow.
   let waiting: WaitingCall[] = [];
   let head = 0;
   let sweepTimer: NodeJS.Timeout | undefined;
@@ -74,10 +74,10 @@ export function createCallQueue(limits: CallQueueLimits, nowMs: () => number): C
     if (waiting.length > head) sweepTimer = setTimeout(sweep, SWEEP_MS);
   }
 
-  function waitForStart(bytes: number): Promise<void> {
+  function waitInQueue(bytes: number): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const refuse = (): void =>
-      reject(new RegistryOverloadedError(`The call waited ${limits.waitMs} ms for its start.`));
+      reject(new RegistryOverloadedError(`The call waited in the queue for ${limits.waitMs} ms.`));
     waiting.push({ bytes, deadlineMs: nowMs() + limits.waitMs, start: resolve, refuse });
     waitingBytes += bytes;
     sweepTimer ??= setTimeout(sweep, SWEEP_MS);
@@ -89,7 +89,7 @@ export function createCallQueue(limits: CallQueueLimits, nowMs: () => number): C
       if (running < limits.running) running += 1;
       else if (waiting.length - head >= limits.waiting || waitingBytes + bytes > limits.waitingBytes)
         throw new RegistryOverloadedError('The queue of calls to the store is full.');
-      else await waitForStart(bytes);
+      else await waitInQueue(bytes);
       try {
         return await call();
       } finally {

@@ -1,4 +1,4 @@
-// Creates the registry that the configuration selects: in this process, or in Redis with stale listings.
+// Creates the configured registry: in the memory of this process, or in Redis with stale listings.
 import { monotonicMs } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { TrackerConfig } from '../config.ts';

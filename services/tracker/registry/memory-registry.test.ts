@@ -13,7 +13,7 @@ describe('the clock of the memory registry', () => {
   const registry = createMemoryRegistry({ ttlSeconds: 60, maxPeers: 10, nowUnixMs: () => unixMs });
   const listed = async (): Promise<string[]> => (await registry.list({})).peers.map(({ peerId }) => peerId);
 
-  test('lists a peer until exactly the end of its time to live', async () => {
+  test('lists a peer exactly until the end of its time to live', async () => {
     await registry.register(device('p1'));
     unixMs += 59_999;
     expect(await listed()).toEqual(['p1']);

@@ -1,4 +1,4 @@
-// The registry in the memory of one process. It owns two maps with the same records.
+// The registry in the memory of one process: two maps with the same records, one of all peers and one by user.
 import { refused } from '../../shared/result.ts';
 import type { ListedPeer, ListQuery, Page, Registration, Registry } from './registry.ts';
 
@@ -11,7 +11,7 @@ export interface MemoryRegistryOptions {
 type MemoryRecord = Registration & ListedPeer;
 
 /**
- * The maps keep records in the order of their last registration: the first is the next to expire, and the reverse
+ * The maps contain the records in the order of their last registration: the first record expires next, and the reverse
  * order is newest first. Expired records are removed before every call.
  */
 export function createMemoryRegistry({ ttlSeconds, maxPeers, nowUnixMs }: MemoryRegistryOptions): Registry {
@@ -19,8 +19,8 @@ export function createMemoryRegistry({ ttlSeconds, maxPeers, nowUnixMs }: Memory
   const all = new Map<string, MemoryRecord>();
   const users = new Map<string, Map<string, MemoryRecord>>();
   let latestUnixMicros = 0;
-  // No record expires before this time, so most calls do not look for the oldest one: reading a Map from its start
-  // also visits the slots of entries that were deleted.
+  // No record expires before this time, so most calls need not read the oldest record: reading a Map from its start
+  // also visits the slots of deleted entries.
   let nextExpiryUnixMicros = 0;
 
   function remove(record: MemoryRecord): void {
@@ -59,7 +59,7 @@ export function createMemoryRegistry({ ttlSeconds, maxPeers, nowUnixMs }: Memory
       if (old === undefined && all.size >= maxPeers) return refused('full');
       if (old !== undefined && owner !== undefined && old.userId !== owner) return refused('foreign');
       if (old !== undefined) remove(old);
-      // Every record has a time of its own, so that a position is one record; also when the clock is set back.
+      // Every record has a unique time, also when the clock is set back, so that a position identifies one record.
       latestUnixMicros = Math.max(latestUnixMicros + 1, Math.floor(nowUnixMs() * 1_000));
       add({ ...registration, seenUnixMicros: latestUnixMicros });
       return { ok: true };
@@ -91,7 +91,7 @@ function page(newestFirst: readonly ListedPeer[], { limit = Infinity, after }: L
   return start + limit < newestFirst.length && last !== undefined ? { peers, next: last } : { peers };
 }
 
-/** Index of the first peer seen before the time, by bisection. */
+/** Binary search for the index of the first peer that was last seen before the time. */
 function firstOlder(newestFirst: readonly ListedPeer[], unixMicros: number): number {
   let low = 0;
   let high = newestFirst.length;

@@ -1,19 +1,19 @@
-// The client of Redis: ioredis with every limit and retry decided here, for one server, Sentinels or a Cluster.
+// The Redis client: ioredis with all its limits and retries, for one server, Sentinels or a Cluster.
 import { Cluster, Redis } from 'ioredis';
 import { SCRIPTS } from './redis-scripts.ts';
-import { createSilenceWatch } from './redis-silence.ts';
+import { createRedisWatchdog } from './redis-watchdog.ts';
 import type { RedisAddress } from './redis-url.ts';
 
-/** Longest wait for a connection, in milliseconds. */
+/** Deadline for connecting, in milliseconds. */
 export const CONNECT_TIMEOUT_MS = 1_000;
 
-/** Longest wait for the end of a connection that is closed, in milliseconds; then it is destroyed. */
+/** Deadline for closing a connection, in milliseconds. Then it is destroyed. */
 const DISCONNECT_TIMEOUT_MS = 250;
 
-/** Pause before connecting again, in milliseconds. */
+/** Delay before reconnecting, in milliseconds. */
 const RECONNECT_MS = 100;
 
-/** Redirections a Cluster command follows; a resharding needs two. */
+/** Maximum redirections of a Cluster command. A resharding requires two. */
 const MAX_REDIRECTIONS = 4;
 
 interface ScriptCommands {
@@ -27,17 +27,20 @@ interface ScriptCommands {
 
 export type RedisClient = (Redis | Cluster) & ScriptCommands;
 
-/** A client that connects when `connect` is called. Its commands fail at once without a connection, or when Redis is silent. */
+/**
+ * Creates a client that connects when `connect` is called. Its commands fail immediately without a connection, and soon
+ * when Redis is unresponsive.
+ */
 export function createRedisClient(address: RedisAddress): RedisClient {
-  const silence = createSilenceWatch();
+  const watchdog = createRedisWatchdog();
   if (address.kind === 'cluster') {
     const cluster = createCluster(address);
-    // Only a new connection finds the node that took over; the client makes one when it is redirected there.
-    cluster.on('+node', (node: Redis) => silence.add(node, () => node.disconnect()));
+    // The connection to an unresponsive node is closed, because only a new connection reaches the node that took over.
+    cluster.on('+node', (node: Redis) => watchdog.add(node, () => node.disconnect()));
     return cluster;
   }
   const redis = createRedis(address);
-  silence.add(redis);
+  watchdog.add(redis);
   return redis;
 }
 
@@ -48,10 +51,10 @@ function commonOptions({ tls, username, password }: RedisAddress) {
     ...(tls ? { tls: {} } : {}),
     connectTimeout: CONNECT_TIMEOUT_MS,
     disconnectTimeout: DISCONNECT_TIMEOUT_MS,
-    // A command whose connection broke fails at once and is not repeated later.
+    // A command whose connection was lost fails immediately and is not repeated later.
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
-    // After a failover the old master refuses writes: connect again, to the new one.
+    // After a failover the old master refuses writes, and a reconnect finds the new one.
     reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
   };
 }
@@ -78,11 +81,12 @@ function createRedis(address: RedisAddress): Redis & ScriptCommands {
     sentinels: [...nodes],
     sentinelRetryStrategy: () => RECONNECT_MS,
     sentinelCommandTimeout: CONNECT_TIMEOUT_MS,
-    // Sentinels that require a login have the same one; those that require none accept any.
+    // Sentinels that require a login use that of Redis. Sentinels that require no login accept any.
     ...(username === undefined ? {} : { sentinelUsername: username }),
     ...(password === undefined ? {} : { sentinelPassword: password }),
     ...(tls ? { enableTLSForSentinelMode: true, sentinelTLS: {} } : {}),
-    // When the Sentinels announce a new master, the client leaves the old one without waiting for its end.
+    // When the Sentinels announce a new master, the client disconnects from the old one without waiting for its
+    // failure.
     failoverDetector: true,
   }) as Redis & ScriptCommands;
 }
@@ -92,7 +96,7 @@ function createCluster(address: RedisAddress): Cluster & ScriptCommands {
     ...CLIENT_OPTIONS,
     redisOptions: commonOptions(address),
     // The default resolves host names and connects to IP addresses, which certificates do not contain.
-    ...(address.tls ? { dnsLookup: (host, answer) => answer(null, host) } : {}),
+    ...(address.tls ? { dnsLookup: (host, callback) => callback(null, host) } : {}),
     maxRedirections: MAX_REDIRECTIONS,
     clusterRetryStrategy: () => RECONNECT_MS,
     slotsRefreshTimeout: CONNECT_TIMEOUT_MS,

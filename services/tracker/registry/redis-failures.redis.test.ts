@@ -29,15 +29,15 @@ async function openRegistry(url: string): Promise<Registry> {
 
 interface RedisProxy {
   readonly url: string;
-  /** What the registry sent, in the order of arrival. */
+  /** The data that the registry sent, in the order of arrival. */
   readonly sent: readonly string[];
-  /** Forwards nothing from now on, without closing a connection. */
+  /** Drops all data from now on, without closing a connection. */
   cut(): void;
-  /** Forwards the answers of Redis in small pieces with pauses from now on. */
+  /** Forwards the replies of Redis in small chunks with delays from now on. */
   slowDown(): void;
 }
 
-/** A piece of a slow answer, in bytes, and the pause before it, in milliseconds. */
+/** Size of a chunk of a slow reply in bytes, and the delay before it in milliseconds. */
 const PIECE_BYTES = 256;
 const PIECE_PAUSE_MS = 50;
 
@@ -83,7 +83,7 @@ async function startProxy(port: number): Promise<RedisProxy> {
 }
 
 describe('a registry', () => {
-  test('refuses calls at once with the reason after Redis crashed, and recovers when Redis is back', async () => {
+  test('refuses calls immediately with the reason after Redis crashed, and recovers when Redis is restarted', async () => {
     const redis = await startRedisOn();
     const registry = await openRegistry(redis.url);
     await registry.register(device('p1'));
@@ -97,7 +97,7 @@ describe('a registry', () => {
     expect((await registry.list({ userId: 'alice' })).peers).toHaveLength(1);
   });
 
-  test('connects again when the connection looks open but carries nothing', async () => {
+  test('reconnects when the connection seems open but transfers no data', async () => {
     const proxy = await startProxy((await startRedisOn()).port);
     const registry = await openRegistry(proxy.url);
     expect(registry.problem()).toBeUndefined();
@@ -105,15 +105,15 @@ describe('a registry', () => {
     await until(() => registry.problem()?.includes('no answer from') === true, 'the registry reports it');
     const handshakes = (): number => proxy.sent.filter((text) => /hello|info/i.test(text)).length;
     const before = handshakes();
-    await until(() => handshakes() > before, 'it connects again');
+    await until(() => handshakes() > before, 'it reconnects');
   });
 
-  test('accepts an answer that takes longer than the deadline while its bytes keep arriving', async () => {
+  test('accepts a reply that takes longer than the deadline while its bytes keep arriving', async () => {
     const proxy = await startProxy((await startRedisOn()).port);
     const registry = await openRegistry(proxy.url);
     await Promise.all(Array.from({ length: 100 }, (_, n) => registry.register(device(`p${n}`))));
     proxy.slowDown();
-    // The records have about 7 KB, which are 28 pieces and 1.4 seconds.
+    // The records have about 7 KB, which are 28 chunks and 1.4 seconds.
     expect((await registry.list({ userId: 'alice' })).peers).toHaveLength(100);
     expect(registry.problem()).toBeUndefined();
   });
@@ -127,7 +127,7 @@ describe('a registry', () => {
     await until(() => registry.problem() === undefined, 'the registry recovers');
   });
 
-  test('reports that Redis refuses its password, without the password', async () => {
+  test('reports that Redis refuses the password, without repeating the password', async () => {
     const redis = await startRedisOn();
     await redis.command('CONFIG', 'SET', 'requirepass', 'right');
     const registry = await openRegistry(`redis://:wrong-password@127.0.0.1:${redis.port}`);

@@ -1,19 +1,19 @@
-// Asks Redis regularly whether it answers, so that requests fail at once while it does not.
+// Probes Redis at an interval, so that requests fail immediately while Redis does not respond.
 import { setTimeout as pause } from 'node:timers/promises';
 import { monotonicMs } from '../../shared/clock.ts';
 import { describeError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/log.ts';
 
-/** Pause between probes, in milliseconds; also the longest time until the tracker notices that Redis is back. */
+/** Pause between probes, in milliseconds; also the maximum time until the tracker detects that Redis has recovered. */
 const PROBE_INTERVAL_MS = 250;
 
-/** Failed probes in a row after which the client connects again. */
+/** Consecutive failed probes after which the client reconnects. */
 const MAX_FAILED_PROBES = 2;
 
 export interface ProbeOptions {
-  /** Asks Redis; rejects when there is no answer. */
+  /** Sends a command to Redis; rejects when there is no reply. */
   readonly ask: () => Promise<void>;
-  /** Closes the connection and makes a new one. */
+  /** Closes the connection and opens a new one. */
   readonly reconnect: () => void;
   readonly log: Logger;
   /** Receives the duration of each probe in seconds, or `undefined` when it failed. */
@@ -21,10 +21,10 @@ export interface ProbeOptions {
 }
 
 export interface Probe {
-  /** Resolves after the first probe; probes follow until it is stopped. */
+  /** Resolves after the first probe. Probes continue until `stop`. */
   start(): Promise<void>;
   stop(): Promise<void>;
-  /** Why the last probe failed; `undefined` when it succeeded. */
+  /** The reason why the last probe failed; `undefined` when it succeeded. */
   problem(): string | undefined;
 }
 
@@ -46,13 +46,13 @@ export function createProbe({ ask, reconnect, log, onProbe }: ProbeOptions): Pro
       failedProbes += 1;
     }
     onProbe?.(found === undefined ? (monotonicMs() - beganMs) / 1_000 : undefined);
-    // Only a change is logged: the reason may alternate from probe to probe.
+    // Only a change between success and failure is logged, because the reason may differ from probe to probe.
     const answers = found === undefined;
     if (answers !== lastAnswered) log[answers ? 'info' : 'warn']({ answers, problem: found }, 'redis');
     lastAnswered = answers;
     problem = found;
     if (failedProbes < MAX_FAILED_PROBES) return;
-    // A frozen server or a cut network leaves a connection that looks open. A new one also finds a new master.
+    // With a frozen server or a broken network the connection seems open. A new connection also finds a new master.
     failedProbes = 0;
     reconnect();
   }

@@ -1,4 +1,4 @@
-// How the registry in Redis encodes a record and decodes an index: pure text, no Redis.
+// Encodes records and decodes indexes for the registry in Redis. Pure functions.
 import type { ListQuery, Position } from './registry.ts';
 
 /** `owner NUL json`. No user id and no JSON has a NUL, and `=` distinguishes an empty user id from an absent one. */
@@ -15,7 +15,7 @@ export function decodeRecord(record: string): { userId: string | null; json: str
   return { userId: end === 0 ? null : record.slice(1, end), json: record.slice(end + 1) };
 }
 
-/** Decodes `[id, score, id, score, …]`, without the entries up to the position to continue after. */
+/** Decodes `[id, score, id, score, …]`. Omits the entries up to and including the position `after`. */
 export function decodeEntries(flat: readonly string[], after: ListQuery['after']): Position[] {
   const entries: Position[] = [];
   for (let index = 0; index + 1 < flat.length; index += 2) {

@@ -42,7 +42,7 @@ suiteOfRegistry('the registry in a Cluster', async (options) => {
   return open(cluster.url, options);
 });
 
-/** The reading commands that Redis received while the work ran. */
+/** The read commands that Redis received during the work. */
 async function readsOf(work: () => Promise<unknown>): Promise<string[]> {
   await redis.command('CONFIG', 'SET', 'slowlog-log-slower-than', 0, 'slowlog-max-len', 10_000);
   await redis.command('SLOWLOG', 'RESET');
@@ -55,11 +55,11 @@ async function readsOf(work: () => Promise<unknown>): Promise<string[]> {
 }
 
 describe('in one Redis', () => {
-  test('a listing of one user reads only what it returns, with 100,000 peers as with 100', async () => {
+  test('a listing of one user reads only what it returns, even with 100,000 peers of other users', async () => {
     const { registry } = await openEmpty({ maxPeers: 200_000 });
     for (let n = 0; n < 10; n += 1) await registry.register(device(`alice${n}`));
     const few = await readsOf(() => registry.list({ userId: 'alice' }));
-    // Redis itself adds a hundred thousand peers of other users, because this test is about reading.
+    // A script in Redis adds a hundred thousand peers of other users, because this test is only about reading.
     await redis.command(
       'EVAL',
       "for n = 1, 100000 do redis.call('ZADD', 'rustory:all', 4e15, 'p' .. n) end",

@@ -35,7 +35,9 @@ export interface RedisRegistryOptions {
   readonly callLimits?: CallQueueLimits;
 }
 
-/** Limits on the calls of one process. 1,024 registrations keep Redis busy for some 20 ms; more would only wait there. */
+/**
+ * Limits on the calls of one process. 1,024 registrations keep Redis busy for about 20 ms; more would only wait there.
+ */
 export const CALL_LIMITS: CallQueueLimits = {
   running: 1_024,
   waiting: 20_000,
@@ -43,38 +45,44 @@ export const CALL_LIMITS: CallQueueLimits = {
   waitMs: 5_000,
 };
 
-/** Longest time of one round trip in milliseconds, for answers that keep coming but are too slow. */
+/** Deadline of one round trip in milliseconds, for replies that keep arriving but are too slow. */
 const ROUND_TRIP_MS = 5_000;
 
-/** Records read by one MGET, and index entries repaired by one script: short enough not to delay other clients. */
+/** Maximum records of one MGET and index entries of one repair script, so that other clients are not delayed. */
 const CHUNK = 1_000;
 
-/** Index entries read beyond a page: those of one microsecond are ordered by name, and some of them may be skipped. */
+/**
+ * Index entries read in addition to a page: entries of the same microsecond are ordered by name, and some are skipped.
+ */
 const TIE_SLACK = 16;
 
-/** The peers of one user are limited only by the maximum of all peers. */
+/**
+ * Maximum index entries of a listing without a limit. The peers of a user are limited only by the maximum of all peers.
+ */
 const UNLIMITED = Number.MAX_SAFE_INTEGER;
 
 const ALL = 'rustory:all';
 const userKey = (userId: string): string => `rustory:user:${userId}`;
 const peerKey = (peerId: string): string => `rustory:peer:${peerId}`;
 
-/** What the calls of the registry share. */
+/** The state that all calls of the registry share. */
 interface Store {
   readonly client: RedisClient;
   readonly options: RedisRegistryOptions;
   readonly ttlMicros: number;
-  readonly answered: RoundTrip;
+  readonly roundTrip: RoundTrip;
 }
 
-/** Waits for the answers to commands that were sent together. @throws RegistryUnavailableError, RegistryOverloadedError */
+/**
+ * Waits for the replies to commands that were sent together. @throws RegistryUnavailableError, RegistryOverloadedError
+ */
 type RoundTrip = <T extends readonly unknown[] | []>(
   commands: T,
 ) => Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }>;
 
 export function createRedisRegistry(address: RedisAddress, options: RedisRegistryOptions): Registry {
   const client = createRedisClient(address);
-  // A command that has no connection fails without the reason; only this event has it.
+  // A command without a connection fails without a reason. Only this event has the reason.
   let connectionError: unknown;
   client.on('error', (error) => {
     connectionError = error;
@@ -83,13 +91,13 @@ export function createRedisRegistry(address: RedisAddress, options: RedisRegistr
     client,
     options,
     ttlMicros: options.ttlSeconds * 1_000_000,
-    answered: createRoundTrip(() => connectionError),
+    roundTrip: createRoundTrip(() => connectionError),
   };
   let live: number | undefined;
   const probe = createProbe({
     ...options,
     async ask() {
-      [live] = await store.answered([client.countLive(ALL, store.ttlMicros)]);
+      [live] = await store.roundTrip([client.countLive(ALL, store.ttlMicros)]);
       connectionError = undefined;
     },
     reconnect: () => client.disconnect(true),
@@ -101,7 +109,7 @@ export function createRedisRegistry(address: RedisAddress, options: RedisRegistr
     if (problem !== undefined) throw new RegistryUnavailableError(problem);
   }
 
-  /** Queues a call and runs it. While the last probe failed it fails at once, also after it waited. */
+  /** Queues a call and runs it. If the last probe failed, the call fails immediately, before and after its wait. */
   function call<T>(bytes: number, work: () => Promise<T>): Promise<T> {
     throwIfUnavailable();
     return queue.run(bytes, async () => {
@@ -112,7 +120,7 @@ export function createRedisRegistry(address: RedisAddress, options: RedisRegistr
 
   return {
     name: 'redis registry',
-    /** Resolves after the first probe, also when Redis did not answer: the registry recovers when it does. */
+    /** Resolves after the first probe, even if the probe failed: the registry recovers when Redis responds. */
     async start() {
       const connected = client.connect().catch(() => {});
       await Promise.race([connected, pause(CONNECT_TIMEOUT_MS, undefined, { ref: false })]);
@@ -135,7 +143,7 @@ function createRoundTrip(connectionError: () => unknown): RoundTrip {
   return async (commands) => {
     const late = Promise.withResolvers<never>();
     const timer = setTimeout(
-      () => late.reject(new RegistryOverloadedError(`The answers took longer than ${ROUND_TRIP_MS} ms.`)),
+      () => late.reject(new RegistryOverloadedError(`The replies took longer than ${ROUND_TRIP_MS} ms.`)),
       ROUND_TRIP_MS,
     );
     try {
@@ -150,13 +158,13 @@ function createRoundTrip(connectionError: () => unknown): RoundTrip {
 }
 
 async function register(
-  { client, options, ttlMicros, answered }: Store,
+  { client, options, ttlMicros, roundTrip }: Store,
   { peerId, userId, json }: Registration,
   owner: string | undefined,
 ): Promise<RegisterResult> {
   const record = encodeRecord(userId, json);
   const ttlMs = options.ttlSeconds * 1_000;
-  const [written, enrolled] = await answered([
+  const [written, enrolled] = await roundTrip([
     owner === undefined
       ? client.set(peerKey(peerId), record, 'PX', ttlMs)
       : client.replace(peerKey(peerId), record, ttlMs, encodeOwner(owner)),
@@ -165,8 +173,8 @@ async function register(
   ]);
   if (written === 0) return refused('foreign');
   if (enrolled === 1) return { ok: true };
-  // One round trip matters more than the order: the record of a refused peer is withdrawn afterwards.
-  await answered([
+  // The order does not matter, so one round trip is used. The record of a refused peer is withdrawn afterwards.
+  await roundTrip([
     client.withdraw(peerKey(peerId), record),
     userId === null ? 0 : client.zrem(userKey(userId), peerId),
   ]);
@@ -174,25 +182,25 @@ async function register(
 }
 
 async function unregister(
-  { client, answered }: Store,
+  { client, roundTrip }: Store,
   peerId: string,
   owner: string | undefined,
 ): Promise<boolean> {
-  const [taken] = await answered([
+  const [taken] = await roundTrip([
     client.take(peerKey(peerId), owner === undefined ? '' : encodeOwner(owner)),
   ]);
   if (taken === null) return false;
   const { userId } = decodeRecord(taken);
-  await answered([client.zrem(ALL, peerId), userId === null ? 0 : client.zrem(userKey(userId), peerId)]);
+  await roundTrip([client.zrem(ALL, peerId), userId === null ? 0 : client.zrem(userKey(userId), peerId)]);
   return true;
 }
 
 async function list(store: Store, { userId, limit, after }: ListQuery): Promise<Page> {
-  const { client, answered } = store;
+  const { client, roundTrip } = store;
   const key = userId === undefined ? ALL : userKey(userId);
   const newest = after === undefined ? '+inf' : after.seenUnixMicros;
   const maxEntries = limit === undefined ? -1 : limit + 1 + TIE_SLACK;
-  const [flat] = await answered([
+  const [flat] = await roundTrip([
     client.zrange(key, newest, '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, maxEntries, 'WITHSCORES'),
   ]);
   const entries = decodeEntries(flat, after);
@@ -215,15 +223,15 @@ async function list(store: Store, { userId, limit, after }: ListQuery): Promise<
   return shown.length < entries.length && last !== undefined ? { peers, next: last } : { peers };
 }
 
-async function readRecords({ client, answered }: Store, keys: string[]): Promise<(string | null)[]> {
+async function readRecords({ client, roundTrip }: Store, keys: string[]): Promise<(string | null)[]> {
   if (keys.length === 0) return [];
-  // A Cluster accepts keys of different slots only one by one; the client sends them together to each node.
-  if (client.isCluster) return answered(keys.map((key) => client.get(key)));
-  const chunks = await answered(inChunks(keys, CHUNK).map((chunk) => client.mget(chunk)));
+  // In a Cluster, keys of different slots require one command each. The client pipelines the commands of each node.
+  if (client.isCluster) return roundTrip(keys.map((key) => client.get(key)));
+  const chunks = await roundTrip(inChunks(keys, CHUNK).map((chunk) => client.mget(chunk)));
   return chunks.flat();
 }
 
-/** Removes index entries whose record is gone, unless the peer registered again in the meantime. Nothing waits for it. */
+/** Removes index entries whose record is gone, unless the peer registered again in the meantime. It is not awaited. */
 function repair({ client, options }: Store, key: string, vanished: string[]): void {
   for (const chunk of inChunks(vanished, 2 * CHUNK))
     client.repair(key, ...chunk).catch((error: unknown) => {

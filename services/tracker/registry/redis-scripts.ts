@@ -1,10 +1,10 @@
-// The Lua scripts of the registry. Each touches one key, uses the clock of Redis where time matters, and removes a
-// limited number of old entries, so that none delays other clients.
+// The Lua scripts of the registry. Each script accesses one key, uses the clock of Redis for times, and removes a
+// limited number of old entries, so that it does not delay other clients.
 
-/** Maximum old index entries that one call removes. */
+/** Maximum old index entries that one call removes. Further ones are removed by later calls. */
 const SWEEP = 100;
 
-/** Age below which an index entry is not repaired, in microseconds: its record may be on its way to another node. */
+/** Age in microseconds below which an index entry is not repaired, because its record may still arrive at its node. */
 const REPAIR_GRACE_MICROS = 1_000_000;
 
 // Lua prints numbers with 14 digits by default, and microseconds since 1970 have 16.
@@ -14,7 +14,9 @@ local nowUnixMicros = time[1] * 1000000 + time[2]
 local function text(number) return string.format('%.0f', number) end
 `;
 
-/** KEYS: index; ARGV: peer id, time to live in µs, maximum live entries. 1 when added or renewed, 0 when new and full. */
+/**
+ * KEYS: index; ARGV: peer id, time to live in µs, maximum live entries. 1 when added or renewed, 0 when new and full.
+ */
 const ENROLL = `${CLOCK}
 local expired = nowUnixMicros - ARGV[2]
 local seen = redis.call('ZSCORE', KEYS[1], ARGV[1])

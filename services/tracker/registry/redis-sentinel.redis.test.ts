@@ -10,7 +10,7 @@ import { type Registry, RegistryUnavailableError } from './registry.ts';
 
 const PASSWORD = 'a-password';
 
-/** The failover happens before this test of the suite. */
+/** Index of the test of the suite before which the failover happens. */
 const FAILOVER_TEST = 12;
 
 let shared: SentinelSetup;
@@ -61,7 +61,7 @@ describe('with Sentinels', () => {
     expect((await replica.list({ userId: 'alice' })).peers).toHaveLength(1);
   });
 
-  test('a frozen master fails calls until the replica took over, and then they succeed', async () => {
+  test('calls fail while the master is frozen, and succeed after the failover to the replica', async () => {
     const registry = await open(frozen);
     const old = frozen.master();
     expect(await registry.register(device('p1'))).toEqual({ ok: true });

@@ -1,4 +1,5 @@
-// Parses the URL of Redis: one server, Sentinels or a Cluster. Errors never repeat the text, which may have a password.
+// Parses the URL of Redis: one server, Sentinels or a Cluster. Errors never repeat the text, because it may contain a
+// password.
 
 export interface RedisNode {
   readonly host: string;
@@ -14,7 +15,7 @@ export interface RedisAddress {
   readonly username: string | undefined;
   readonly password: string | undefined;
   readonly database: number;
-  /** Name under which the Sentinels know the master; empty unless the kind is `sentinel`. */
+  /** Name of the master in the configuration of the Sentinels; empty unless the kind is `sentinel`. */
   readonly masterName: string;
 }
 
@@ -22,7 +23,7 @@ const FORMS =
   'The URL is not redis://host:6379, redis+sentinel://host:26379,host:26379/master-name or ' +
   'redis+cluster://host:6379,host:6379; use rediss… for TLS, and user:password@ before the hosts for a login.';
 
-/** Maximum nodes of a URL: a client needs only some to find the others. */
+/** Maximum nodes of a URL. A client needs only some of the nodes to find the others. */
 const MAX_NODES = 16;
 
 const DEFAULT_PORT = 6379;
@@ -43,7 +44,7 @@ export function parseRedisUrl(text: string): RedisAddress {
   const masterName = kind === 'sentinel' ? (segments.shift() ?? '') : '';
   if (kind === 'sentinel' && masterName === '')
     throw new Error(
-      'The URL has no name of a master after the Sentinels; write it as in redis+sentinel://host:26379/mymaster.',
+      'The URL has no master name after the Sentinels; add it as in redis+sentinel://host:26379/mymaster.',
     );
   const [database = '0', surplus] = segments;
   if (!/^\d{1,4}$/.test(database) || Number(database) > MAX_DATABASE || surplus !== undefined)

@@ -1,4 +1,4 @@
-// Tests of the contract in registry.ts. The test file of every implementation runs this suite.
+// Tests of the guarantees in registry.ts. The test file of every implementation runs this suite.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { until } from '../../../testing/wait.ts';
 import type { ListQuery, Page, Registration, Registry } from './registry.ts';
@@ -6,7 +6,7 @@ import type { ListQuery, Page, Registration, Registry } from './registry.ts';
 const FULL = { ok: false, reason: 'full' };
 const FOREIGN = { ok: false, reason: 'foreign' };
 
-/** Two replicas of one registry, or the same object twice when it cannot have replicas. */
+/** Two replicas of one registry, or the same object twice for a registry without replicas. */
 export interface Replicas {
   readonly registry: Registry;
   readonly replica: Registry;
@@ -110,7 +110,7 @@ export function suiteOfRegistry(name: string, open: (options: SuiteOptions) => P
       expect(await ids(subject.registry, { userId: 'alice' })).toEqual(['p1']);
     });
 
-    test('protects the live record of another user from an owner', async () => {
+    test('does not let an owner replace or remove the live record of another user', async () => {
       await subject.registry.register(device('p1', 'alice', 'original'));
       expect(await subject.registry.register(device('p1', 'bob'), 'bob')).toEqual(FOREIGN);
       expect(await subject.registry.unregister('p1', 'bob')).toBe(false);
@@ -135,13 +135,13 @@ export function suiteOfRegistry(name: string, open: (options: SuiteOptions) => P
       await until(() => registry.live() === 0, 'no peer is counted');
     });
 
-    test('registers no more than the maximum, however many peers arrive together', async () => {
+    test('registers no more than the maximum number of peers when many peers register at the same time', async () => {
       const { registry, replica } = await use({ maxPeers: 50 });
-      const answers = await Promise.all(
+      const results = await Promise.all(
         Array.from({ length: 200 }, (_, n) => (n % 2 === 0 ? registry : replica).register(device(`p${n}`))),
       );
-      expect(answers.filter(({ ok }) => ok)).toHaveLength(50);
-      expect(answers.filter((answer) => !answer.ok && answer.reason === 'full')).toHaveLength(150);
+      expect(results.filter(({ ok }) => ok)).toHaveLength(50);
+      expect(results.filter((result) => !result.ok && result.reason === 'full')).toHaveLength(150);
       expect(await ids(registry)).toHaveLength(50);
       expect(await ids(replica, { userId: 'alice' })).toHaveLength(50);
     });

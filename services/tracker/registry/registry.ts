@@ -1,14 +1,14 @@
-// The contract of a registry of peers, whatever stores it. `registry.suite.ts` tests every implementation against it.
+// The interface of a registry of peers. `registry.suite.ts` tests every implementation.
 import type { Component } from '../../shared/lifecycle.ts';
 import type { Result } from '../../shared/result.ts';
 
-/** What a device registered, validated and ready to be listed. */
+/** A validated registration of a device. */
 export interface Registration {
   /** Canonical peer id. */
   readonly peerId: string;
   /** The user the device belongs to; `null` for a device that is only in the listing of all devices. */
   readonly userId: string | null;
-  /** The JSON object `{"peer_id":…,"addrs":…,"meta":…}`; at most 64 KiB, because it came in one body. */
+  /** The JSON object `{"peer_id":…,"addrs":…,"meta":…}`; at most 64 KiB, the maximum size of a request body. */
   readonly json: string;
 }
 
@@ -20,7 +20,7 @@ export interface ListedPeer {
   readonly seenUnixMicros: number;
 }
 
-/** A position in a listing; what follows it is older. */
+/** A position in a listing. The entries after it are older. */
 export interface Position {
   readonly seenUnixMicros: number;
   readonly peerId: string;
@@ -29,7 +29,7 @@ export interface Position {
 export interface ListQuery {
   /** Only this user's peers; all peers when absent. */
   readonly userId?: string | undefined;
-  /** Maximum peers to return; all when absent. A page may have fewer and still have a `next`. */
+  /** Maximum peers to return. Default: all. A page with fewer peers can also have a `next`. */
   readonly limit?: number | undefined;
   /** Continue after this position. */
   readonly after?: Position | undefined;
@@ -40,7 +40,7 @@ export interface Page {
   readonly peers: readonly ListedPeer[];
   /** Position at which the next page continues; absent at the end. */
   readonly next?: Position | undefined;
-  /** Age of the page, when the store did not answer and an earlier page is shown. */
+  /** Age in seconds of an earlier page, which is returned when the store does not respond. */
   readonly staleForSeconds?: number;
 }
 
@@ -67,9 +67,9 @@ export type RegisterResult = Result<object, Exclude<RegistrationOutcome, 'regist
  *   no longer contains it.
  * - After `register` or `unregister` resolved, every later listing on every replica shows the change.
  * - No listing shows a record after its time to live, measured by the clock of the registry.
- * - There are never more live peers than the configured maximum, whatever arrives at the same time.
- * - The cost of a listing grows with what it returns, not with what is registered.
- * - Every call ends. It rejects with `RegistryUnavailableError` when the store does not answer; then it is unknown
+ * - There are never more live peers than the configured maximum, also with concurrent registrations.
+ * - The cost of a listing depends on the number of returned peers, not of registered ones.
+ * - Every call ends. It rejects with `RegistryUnavailableError` when the store does not respond; then it is unknown
  *   whether a registration was written. It rejects with `RegistryOverloadedError` when the call waited too long in
  *   this process; the store may be fine.
  */
@@ -85,19 +85,19 @@ export interface Registry extends Component {
    */
   unregister(peerId: string, owner?: string): Promise<boolean>;
   list(query: ListQuery): Promise<Page>;
-  /** Live peers when last counted, a few seconds ago at most; `undefined` before the first count. */
+  /** Number of live peers, counted every few seconds; `undefined` before the first count. */
   live(): number | undefined;
-  /** Why the registry cannot be used at this time; `undefined` when it can. */
+  /** The reason why the registry is unavailable; `undefined` when it is available. */
   problem(): string | undefined;
 }
 
-/** The store of the registry does not answer. The caller may try again after a moment. */
+/** The store of the registry does not respond. The caller may retry after a few seconds. */
 export class RegistryUnavailableError extends Error {
   override readonly name = 'RegistryUnavailableError';
   readonly code = 'REGISTRY_UNAVAILABLE';
 }
 
-/** More calls arrived than this process could send to the store in time. The caller may try again after some seconds. */
+/** More calls arrived than this process could send to the store in time. The caller may retry after a few seconds. */
 export class RegistryOverloadedError extends Error {
   override readonly name = 'RegistryOverloadedError';
   readonly code = 'REGISTRY_OVERLOADED';

@@ -14,14 +14,14 @@ suiteOfRegistry('a registry with stale listings', async (options) => {
 function createSwitchable(): { registry: Registry; setAvailable(isAvailable: boolean): void } {
   const memory = createMemoryRegistry({ ttlSeconds: 60, maxPeers: 100_000, nowUnixMs: Date.now });
   let isAvailable = true;
-  const answer = <T>(work: () => Promise<T>): Promise<T> =>
+  const whenAvailable = <T>(work: () => Promise<T>): Promise<T> =>
     isAvailable ? work() : Promise.reject(new RegistryUnavailableError('unavailable'));
   return {
     setAvailable: (value) => void (isAvailable = value),
     registry: {
       ...memory,
-      register: (...given) => answer(() => memory.register(...given)),
-      list: (query) => answer(() => memory.list(query)),
+      register: (...given) => whenAvailable(() => memory.register(...given)),
+      list: (query) => whenAvailable(() => memory.list(query)),
     },
   };
 }
@@ -58,7 +58,7 @@ describe('while the registry is unavailable', () => {
     expect((await subject.list({ userId: 'alice' })).staleForSeconds).toBeUndefined();
   });
 
-  test('a limited number of peers is kept, and the listings that were kept first are dropped', async () => {
+  test('a limited number of peers is cached, and the oldest listings are evicted', async () => {
     for (let n = 0; n < 20_000; n += 1) await subject.register(device(`p${n}`, `user${n % 2}`));
     for (const userId of ['user0', 'user1', 'alice', undefined, 'user1']) await subject.list({ userId });
     setAvailable(false);

@@ -1,15 +1,15 @@
-// Keeps the last listings and returns them for a while when the registry does not answer, so that devices do not
-// notice a failover of its store. Registrations are never answered from here.
+// Caches the last listings and returns them for a limited time when the registry does not respond, so that a failover
+// of its store does not affect devices. Registrations are not cached.
 import { type ListQuery, type Page, type Registry, RegistryUnavailableError } from './registry.ts';
 
 export interface StaleOptions {
-  /** Maximum age of a listing that is returned again; 0 returns none. */
+  /** Maximum age of a stale listing in seconds. 0: no stale listings are returned. */
   readonly staleSeconds: number;
   /** Monotonic clock. */
   readonly nowMs: () => number;
 }
 
-/** Maximum peers in all kept listings together; above it the listings that were kept first are dropped. */
+/** Maximum peers in all cached listings together. Above this limit the oldest listings are evicted. */
 export const MAX_KEPT_PEERS = 50_000;
 
 interface KeptListing {
@@ -17,7 +17,7 @@ interface KeptListing {
   readonly keptMs: number;
 }
 
-/** The same registry with stale listings. Only whole listings are kept, not pages. */
+/** Adds stale listings to a registry. Only whole listings are cached, not pages. */
 export function withStaleListings(registry: Registry, { staleSeconds, nowMs }: StaleOptions): Registry {
   const kept = new Map<string | undefined, KeptListing>();
   let keptPeers = 0;
@@ -57,7 +57,7 @@ export function withStaleListings(registry: Registry, { staleSeconds, nowMs }: S
   };
 }
 
-/** The number of peers that a kept listing counts as; an empty one uses memory too. */
+/** The number of peers that a cached listing counts as. An empty listing counts as one, because it uses memory too. */
 function weight(page: Page | undefined): number {
   return page === undefined ? 0 : page.peers.length + 1;
 }

@@ -1,6 +1,6 @@
-// The deadline is about the silence of Redis. A process that is short of CPU, or that has a long queue, must not
-// conclude that Redis is down.
-import { setImmediate as nextTurn } from 'node:timers/promises';
+// The watchdog must detect an unresponsive Redis, and must not conclude that Redis is down when this process is short
+// of CPU or has a long queue.
+import { setImmediate as nextIteration } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
 import { type RedisProcess, startRedis } from '../../../testing/redis.ts';
@@ -12,7 +12,7 @@ import { parseRedisUrl } from './redis-url.ts';
 import { device } from './registry.suite.ts';
 import { type Registry, RegistryOverloadedError, RegistryUnavailableError } from './registry.ts';
 
-/** Devices that come back at once. */
+/** Devices that reconnect at the same time. */
 const DEVICES = 10_000;
 
 /** A process that is short of CPU runs for some milliseconds, then not for several hundred. */
@@ -63,8 +63,8 @@ describe('while this process is short of CPU', () => {
   test('a command in flight succeeds although the event loop was blocked for longer than the deadline', async () => {
     const { registry, failedProbes } = await open(redis.url);
     const calls = Array.from({ length: 50 }, (_, n) => registry.register(device(`blocked-${n}`)));
-    // Commands are written in a later turn of the event loop.
-    for (let turn = 0; turn < 3; turn += 1) await nextTurn();
+    // Commands are written in a later iteration of the event loop.
+    for (let turn = 0; turn < 3; turn += 1) await nextIteration();
     stall(800);
     for (const result of await Promise.all(calls)) expect(result).toEqual({ ok: true });
     expect(failedProbes()).toBe(0);
@@ -78,7 +78,7 @@ describe('while this process is short of CPU', () => {
     expect(failedProbes()).toBe(0);
   });
 
-  test('10,000 devices that come back at once are never told that Redis is down', async () => {
+  test('10,000 devices that reconnect at the same time get no error that Redis is unavailable', async () => {
     const { registry, failedProbes } = await open(redis.url);
     const problems = new Set<string | undefined>();
     startStalls();
@@ -88,7 +88,7 @@ describe('while this process is short of CPU', () => {
           expect(await registry.register(device(id))).toEqual({ ok: true });
           return;
         } catch (error) {
-          // A device that waited for too long comes back; any other error fails the test.
+          // A device retries when it waited for too long. Any other error fails the test.
           if (!(error instanceof RegistryOverloadedError)) throw error;
         } finally {
           problems.add(registry.problem());
@@ -103,7 +103,7 @@ describe('while this process is short of CPU', () => {
 });
 
 describe('a Redis that is frozen', () => {
-  test('fails every command that it does not answer, and those after it at once', async () => {
+  test('fails every command without a reply, and later commands immediately', async () => {
     const { registry, failedProbes } = await open(redis.url);
     redis.process.kill('SIGSTOP');
     onCleanup(() => redis.process.kill('SIGCONT'));
@@ -150,11 +150,11 @@ describe('a Cluster with one frozen node', () => {
     frozen.process.kill('SIGSTOP');
     onCleanup(() => frozen.process.kill('SIGCONT'));
     const expected = ids.map((id) => (affected.has(id) ? 'unavailable' : 'registered'));
-    // The second and third time the client meets a connection that is silent, closed or new.
+    // The second and third time, the connection of the client is unresponsive, closed or new.
     for (let attempt = 0; attempt < 3; attempt += 1) expect(await register()).toEqual(expected);
     expect(registry.problem()).toBeUndefined();
 
     frozen.process.kill('SIGCONT');
-    await until(async () => !(await register()).includes('unavailable'), 'all nodes answer');
+    await until(async () => !(await register()).includes('unavailable'), 'all nodes respond');
   });
 });

@@ -3,13 +3,13 @@ import { Command, Redis } from 'ioredis';
 import manifest from '../../../package.json' with { type: 'json' };
 import { missingMembers } from '../../../testing/private-members.ts';
 
-const FILE = 'services/tracker/registry/redis-silence.ts';
+const FILE = 'services/tracker/registry/redis-watchdog.ts';
 
 test('ioredis is pinned to one version', () => {
   expect(manifest.dependencies.ioredis).toMatch(/^\d/);
 });
 
-test('ioredis has the members that redis-silence.ts replaces and reads', () => {
+test('ioredis has the members that redis-watchdog.ts replaces and reads', () => {
   const redis = new Redis({ lazyConnect: true });
   const members = { packageName: 'ioredis', file: FILE };
   expect([
