@@ -1,5 +1,5 @@
 // Bundles each service into one file: `npm run build` writes dist/tracker.js, dist/relay.js and dist/peer.js, and
-// copies the native addon of one platform, so that dist/ contains everything that an image needs.
+// copies the native addon of one platform, so that dist/ contains all files of an image.
 // `node scripts/build.ts linux/arm64` builds for another platform, in the notation of image builds.
 import { copyFile, mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { build } from 'esbuild';
@@ -24,7 +24,10 @@ function prebuiltFolder(platform: string): string {
   return `node_modules/sodium-native/prebuilds/${system}-${NPM_ARCHITECTURES[architecture] ?? architecture}`;
 }
 
-/** Copies the addon to where `require('sodium-native')` finds it. The functions that we call need no JavaScript wrapper. */
+/**
+ * Copies the addon to where `require('sodium-native')` finds it. The functions that are used require no JavaScript
+ * wrapper.
+ */
 async function copyAddon(platform: string): Promise<void> {
   await mkdir('dist/node_modules');
   await copyFile(`${prebuiltFolder(platform)}/sodium-native.node`, 'dist/node_modules/sodium-native.node');
@@ -40,7 +43,7 @@ await build({
   format: 'esm',
   target: 'node22',
   banner: { js: BANNER },
-  // A native addon cannot be bundled. It is copied next to the bundles; without it they use the fallback cipher.
+  // A native addon cannot be bundled. It is copied next to the bundles; Without it they use the fallback cipher.
   external: ['sodium-native'],
   minifySyntax: true,
   legalComments: 'eof',

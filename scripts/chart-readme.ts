@@ -1,4 +1,4 @@
-// The table of values in the README of a chart, made from the comments in values.yaml that begin with `# --`.
+// The table of values in the README of a chart, generated from the comments in values.yaml that start with `# --`.
 import { isMap, isNode, isScalar, parseDocument, type YAMLMap } from 'yaml';
 
 /** One row of the table. */
@@ -15,7 +15,7 @@ const END = '<!-- End of the generated table. -->';
 /**
  * Reads all values with a comment, in order, and the paths of all values without one.
  *
- * A map with a comment is one value. The values in it that have comments of their own follow.
+ * A map with a comment is one value. The values in it that have their own comments follow.
  *
  * @throws Error when the text is not a map with text keys
  */
@@ -24,7 +24,7 @@ export function readValues(text: string): { documented: Documented[]; undocument
   const undocumented: string[] = [];
   const walk = (map: YAMLMap, prefix: string, isCovered: boolean): void => {
     for (const [position, { key, value }] of map.items.entries()) {
-      if (!isScalar(key)) throw new Error(`values.yaml: ${prefix} has a key that is not text.`);
+      if (!isScalar(key)) throw new Error(`values.yaml: "${prefix}" has a key that is not text.`);
       const path = `${prefix}${String(key.value)}`;
       // The comment before the first key of a map belongs to the map.
       const doc = docOf(key.commentBefore ?? (position === 0 ? map.commentBefore : undefined));
@@ -36,17 +36,17 @@ export function readValues(text: string): { documented: Documented[]; undocument
     }
   };
   const document = parseDocument(text);
-  if (!isMap(document.contents)) throw new Error('values.yaml: not a map.');
+  if (!isMap(document.contents)) throw new Error('values.yaml: The document is not a map.');
   walk(document.contents, '', false);
   return { documented, undocumented };
 }
 
-/** The README with its table generated again. @throws Error when the README has no markers for the table */
+/** Replaces the table in a README. @throws Error when the README has no markers for the table */
 export function withTable(readme: string, values: string): string {
   const [before, rest] = readme.split(BEGIN);
   const [, after] = (rest ?? '').split(END);
   if (before === undefined || after === undefined)
-    throw new Error(`The README of a chart needs the lines ${BEGIN} and ${END}.`);
+    throw new Error(`The README of a chart must contain the lines ${BEGIN} and ${END}.`);
   const rows = readValues(values).documented.map(
     ({ path, value, doc }) =>
       `| \`${path}\` | \`${JSON.stringify(value)}\` | ${doc.replaceAll('|', '\\|')} |`,

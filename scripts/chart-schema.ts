@@ -2,13 +2,16 @@
 // variable, a wrong type and a value out of bounds before anything is installed.
 import type { Variable } from '../services/shared/variables.ts';
 
-/** JSON Schema as it is written. */
+/** A JSON Schema. */
 type Schema = Readonly<Record<string, unknown>>;
 
-/** Longest text accepted for one variable, in characters; the services have the same limit. */
+/** Maximum length of the text of one variable, in characters; the same limit as in the services. */
 const MAX_TEXT_LENGTH = 8192;
 
-/** Variables that contradict what the charts set: one key file for all replicas, addresses that only this pod reaches. */
+/**
+ * Variables that contradict what the charts set: one key file for all replicas, and addresses that only this pod can
+ * reach.
+ */
 const EXCLUDED = new Set(['RELAY_LOCAL', 'RELAY_IDENTITY_KEY_FILE', 'RELAY_IDENTITY_ORDINAL']);
 
 /** Ports that probes and Services of the charts depend on; the rest of the address is free. */
@@ -46,7 +49,7 @@ export function withConfigSchema(
   return JSON.stringify(schema, undefined, 2);
 }
 
-/** Values may be typed or text, because `--set-string` and many values files write text. */
+/** Accepts typed values and texts, because `--set-string` and many values files write texts. */
 function valueSchema({ schema }: Variable<unknown>, pattern: string | undefined): Schema {
   if (schema.type === 'boolean') return { enum: [true, false, 'true', 'false'] };
   if (schema.type === 'integer') {
@@ -58,8 +61,8 @@ function valueSchema({ schema }: Variable<unknown>, pattern: string | undefined)
 }
 
 /**
- * A regular expression for the decimal numbers from `min` to `max`, both included, without leading zeros. With the
- * largest safe integer as maximum, all numbers of that length match; the service rejects those above it.
+ * A regular expression for the decimal numbers from `min` to `max`, inclusive, without leading zeros. If the
+ * maximum is the largest safe integer, all numbers of this length match, and the service rejects larger ones.
  */
 export function decimalPattern(min: number, max: number): string {
   const alternatives: string[] = [];

@@ -1,7 +1,7 @@
-// How long the demo, `npm start` and the tests wait for something that normally takes moments.
+// The deadline for conditions that normally hold after moments, in the demo, in `npm start` and in the tests.
 
 /**
- * Deadline of one wait, in milliseconds. A deadline only ends what never happens: it is far above what a busy machine
- * needs, and no wait takes longer because of it.
+ * Deadline of one wait, in milliseconds. It is much longer than a busy machine requires, because it only ends waits for
+ * conditions that never hold.
  */
 export const WAIT_TIMEOUT_MS = 60_000;

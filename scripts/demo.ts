@@ -27,13 +27,13 @@ function step(text: string): void {
   process.stdout.write(`${seconds} s  ${text}\n`);
 }
 
-/** The history to sync: the one of this user, which does not leave this machine, or the sample. */
+/** The history to sync: that of this user, which does not leave this machine, or the sample. */
 function findHistory(): string {
   const own = ['.bash_history', '.zsh_history'].map((name) => join(homedir(), name));
   return own.find((path) => existsSync(path) && statSync(path).size > 0) ?? SAMPLE;
 }
 
-/** Shows the progress of a peer, which is on standard error together with its log. */
+/** Shows the progress of a peer, which it writes to standard error together with its log. */
 function showProgress(line: string, stream: string): void {
   if (stream === 'stderr' && !line.startsWith('{')) process.stdout.write(`          ${line}\n`);
 }

@@ -1,4 +1,5 @@
-// Tables of outcomes and reasons in docs/metrics.md. Each stands between `<!-- generated: NAME -->` and `<!-- end -->`.
+// Generates the tables of outcomes and reasons in docs/metrics.md, each between `<!-- generated: NAME -->` and `<!--
+// end -->`.
 import * as relay from '../services/relay/outcomes.ts';
 import { PROBLEMS } from '../services/tracker/problems.ts';
 import { REGISTRATION_OUTCOMES } from '../services/tracker/registry/registry.ts';
@@ -21,7 +22,7 @@ export const OUTCOMES: Readonly<Record<string, Outcomes>> = {
 const BLOCK = /<!-- generated: (?<name>[\w-]+) -->[^]*?<!-- end -->/g;
 
 /**
- * The page with all its tables generated again.
+ * Replaces all tables of the page.
  *
  * @param lists the outcomes of each table, by its name
  * @throws Error when the page has a table without outcomes, or outcomes have no table
@@ -31,13 +32,13 @@ export function withOutcomes(page: string, lists: Readonly<Record<string, Outcom
   const text = page.replaceAll(BLOCK, (_, name: string) => {
     const outcomes = lists[name];
     if (outcomes === undefined)
-      throw new Error(`docs/metrics.md: there are no outcomes with the name "${name}".`);
+      throw new Error(`docs/metrics.md: There are no outcomes with the name "${name}".`);
     missing.delete(name);
     return `<!-- generated: ${name} -->\n\n${table(outcomes)}\n\n<!-- end -->`;
   });
   if (missing.size > 0)
     throw new Error(
-      `docs/metrics.md: add <!-- generated: NAME --> and <!-- end --> for ${[...missing].join(', ')}.`,
+      `docs/metrics.md: Add <!-- generated: NAME --> and <!-- end --> for ${[...missing].join(', ')}.`,
     );
   return text;
 }

@@ -1,4 +1,4 @@
-// Writes the files that are generated from the code: `npm run docs`. With --check it reports the stale ones instead,
+// Writes the files that are generated from the code: `npm run docs`. With --check it reports stale files instead,
 // and exits with code 1 if there are any.
 import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import { format, type FormatConfig } from 'oxfmt';
@@ -33,7 +33,7 @@ function chartSchema(chart: string, variables: Record<string, Variable<unknown>>
   return withConfigSchema(read(`${chart}/values.schema.json`), templates, variables);
 }
 
-/** Named templates that both subcharts need, because each can be installed alone. The original is the tracker's. */
+/** Named templates of both subcharts, because each can be installed alone. The original is in the tracker chart. */
 function commonTemplates(): string {
   const note = `{{/* Copied from charts/tracker/templates/_common.tpl by \`npm run docs\`; do not edit. */}}`;
   return `${note}\n\n${read(`${TRACKER}/templates/_common.tpl`)}`;

@@ -7,7 +7,7 @@ import { WAIT_TIMEOUT_MS } from './deadlines.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 
-/** Maximum lines of output kept per process and stream; older lines are dropped. */
+/** Maximum lines of output that are kept per process and stream. Older lines are dropped. */
 const MAX_LINES = 5_000;
 
 /** The exit code that a shell reports for a program that does not exist. */
@@ -17,12 +17,12 @@ const NOT_FOUND_EXIT_CODE = 127;
 export type LogLine = Record<string, unknown> & { readonly msg: string };
 
 export interface RunOptions {
-  /** The environment, besides the PATH of the caller. Nothing else of the caller's environment is passed on. */
+  /** The environment in addition to the PATH of the caller. No other variables of the caller are inherited. */
   readonly env?: Record<string, string>;
   readonly args?: readonly string[];
   /** The working directory. Default: the root of this repository. */
   readonly cwd?: string;
-  /** A command that runs the command that follows it, such as `ip netns exec NAME`. */
+  /** A prefix of the command that runs the program in another context, such as `ip netns exec NAME`. */
   readonly under?: readonly string[];
   /** Whether the program has a standard input, for `write`. Default false. */
   readonly hasInput?: boolean;
@@ -39,9 +39,11 @@ export interface Running {
   stderr(): string;
   /** The log lines with this message so far. */
   logged(msg: string): LogLine[];
-  /** Resolves to the first log line with this message, past or future. @throws when the process ends or the time expires */
+  /**
+   * Resolves to the first log line with this message, past or future. @throws when the process ends or the time expires
+   */
   waitFor(msg: string, matches?: (line: LogLine) => boolean, timeoutMs?: number): Promise<LogLine>;
-  /** Sends SIGTERM, and SIGKILL when the process is still there at the deadline. */
+  /** Sends SIGTERM, and SIGKILL when the process has not ended at the deadline. */
   stop(): Promise<number | NodeJS.Signals>;
   kill(signal: NodeJS.Signals): void;
   /** Writes one line to the standard input; requires `hasInput`. */
@@ -55,14 +57,14 @@ export function startService(name: ServiceName, options: RunOptions = {}): Runni
   return startProgram(name, join(ROOT, `services/${name}/main.ts`), options);
 }
 
-/** Starts a program with the same Node. */
+/** Starts a program with the Node.js binary of this process. */
 export function startProgram(name: string, entry: string, options: RunOptions = {}): Running {
   return startCommand(name, [process.execPath, entry], options);
 }
 
 /**
- * Starts a program by its path and first arguments. It gets a process group of its own, so that a Ctrl-C in the terminal
- * reaches only its parent.
+ * Starts a program by its path and first arguments. It has its own process group, so that a Ctrl-C in the terminal only
+ * reaches its parent.
  */
 export function startCommand(
   name: string,

@@ -1,5 +1,5 @@
-// `npm start`: runs a tracker and a relay on this machine with keys in ./.rustory, and prints what a device needs to
-// join. Every TRACKER_… and RELAY_… variable of the environment is passed on.
+// `npm start`: runs a tracker and a relay on this machine with keys in ./.rustory, and prints the configuration
+// of a device. All TRACKER_… and RELAY_… variables of the environment are passed to the services.
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -14,13 +14,13 @@ const DEVICE_CONFIG = join(FOLDER, 'config.toml');
 /** Signals within this time count as one, in milliseconds: a terminal and npm both forward one Ctrl-C. */
 const SAME_SIGNAL_MS = 500;
 
-/** What a device needs to join. */
+/** The addresses in the configuration of a device. */
 interface NetworkAddresses {
   readonly trackerUrl: string;
   readonly relayAddress: string;
 }
 
-/** The address under which other machines reach this one; loopback when there is none. */
+/** The address of this machine for other machines; loopback when it has no other address. */
 function findHost(): { host: string; isLocal: boolean } {
   const addresses = Object.values(networkInterfaces()).flatMap((found) => found ?? []);
   const external = addresses.find(({ family, internal }) => family === 'IPv4' && !internal);
@@ -36,7 +36,7 @@ function prepareKeys(): string {
   return (existsSync(SWARM_KEY) ? readSwarmKey(SWARM_KEY) : createSwarmKeyFile(SWARM_KEY)).fingerprint;
 }
 
-/** The variables of our own environment that are passed to a service. */
+/** The variables of this process that are passed to a service. */
 function inherited(prefix: string): Record<string, string> {
   const own = Object.entries(process.env).filter(([name]) => name.startsWith(prefix) || name === 'LOG_LEVEL');
   return Object.fromEntries(own.map(([name, value]) => [name, value ?? '']));
@@ -67,7 +67,9 @@ function startRelay(isLocal: boolean): Running {
   });
 }
 
-/** The log line with the address of a service. Its own log says why it did not start. */
+/**
+ * Waits for the log line with the address of a service. @throws Error when it does not start; the reason is in its log
+ */
 async function waitForStart(service: Running): Promise<LogLine> {
   try {
     return await service.waitFor('listening');
@@ -119,7 +121,7 @@ ${isOpen ? note : ''}  Press Ctrl-C to stop both.
 `);
 }
 
-/** Forwards signals to the services. The second Ctrl-C aborts their drains. */
+/** Forwards signals to the services. A second Ctrl-C aborts their drains. */
 function forwardSignals(services: readonly Running[]): { stop(): void; isStopping(): boolean } {
   let latestMs = Number.NEGATIVE_INFINITY;
   function stop(): void {

@@ -25,10 +25,10 @@ export function authenticate(key: SwarmKey, bytes: Buffer): Buffer {
   return Buffer.concat([nonce, encrypted]);
 }
 
-/** Kinds of garbage without the right first message; they come first. */
+/** Number of kinds of garbage without the correct first message. They have the lowest numbers. */
 export const UNAUTHENTICATED_KINDS = 5;
 
-/** Kinds of garbage from a peer that has the swarm key. */
+/** Number of kinds of garbage from a peer that has the swarm key. */
 export const AUTHENTICATED_KINDS = 3;
 
 /** Garbage before the nonce, after it, and after authentication; `kind` selects one, modulo the number of kinds. */
@@ -41,7 +41,7 @@ export function garbage(key: SwarmKey, kind: number): Buffer {
     () => request,
     () => Buffer.concat([tls, randomBytes(600)]),
     () => authenticate(key, randomBytes(randomInt(1, 10_000))),
-    // The first message is right, so the rest reaches multistream and Noise.
+    // The first message is correct, so the rest reaches multistream and Noise.
     () => authenticate(key, Buffer.concat([GREETING, randomBytes(randomInt(1, 10_000))])),
     () =>
       authenticate(

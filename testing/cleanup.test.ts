@@ -12,9 +12,9 @@ test('the steps run in reverse order, one after the other', async () => {
   expect(order).toEqual(['second', 'first']);
 });
 
-test('a step that fails does not keep the others from running, and its error is thrown', async () => {
+test('the failure of a step does not prevent the other steps, and its error is thrown', async () => {
   const order: string[] = [];
-  const failure = new Error('the port is in use');
+  const failure = new Error('The port is in use.');
   onCleanup(() => order.push('first'));
   onCleanup(() => {
     throw failure;

@@ -1,17 +1,17 @@
-// The clean-up stack of the tests: what a test starts is registered here and is stopped when the test is over.
+// The clean-up stack of the tests: steps that stop what a test started run after the test.
 
 type CleanUpStep = () => unknown;
 
 const steps: CleanUpStep[] = [];
 
-/** Registers what stops or removes something that the test started. */
+/** Registers a step that stops or removes something after the test. */
 export function onCleanup(step: CleanUpStep): void {
   steps.push(step);
 }
 
 /**
- * Runs all registered steps, the latest first, and waits for each: `afterEach(cleanUp)`. A step that fails does not
- * keep the others from running.
+ * Runs all registered steps, the latest first, and waits for each: `afterEach(cleanUp)`. The failure of a step
+ * does not prevent the other steps.
  *
  * @throws the error of the step that failed, or an AggregateError when several did
  */

@@ -1,4 +1,4 @@
-// Runs commands of the peer in the process of the test, in a home directory of their own.
+// Runs commands of the peer in the process of the test, with a temporary home directory.
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { runCli } from '../services/peer/cli/cli.ts';
@@ -34,7 +34,7 @@ export function createTestHome(): TestHome {
   };
 }
 
-/** An output that keeps what is written. */
+/** An output that collects the written text. */
 export function createTestOutput(isTTY: boolean, columns = COLUMNS): Output & { text(): string } {
   let text = '';
   const stream = new Writable({

@@ -1,4 +1,4 @@
-// A memory limit for one process, as a container has it: a control group of the kernel. Linux only, as root.
+// A memory limit for one process, like that of a container, with a control group of the kernel. Linux only, as root.
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -7,13 +7,13 @@ const VERSION_1 = { root: V1, limit: 'memory.limit_in_bytes', peak: 'memory.max_
 const VERSION_2 = { root: '/sys/fs/cgroup', limit: 'memory.max', peak: 'memory.peak' };
 
 export interface Container {
-  /** The command that runs another command inside; empty when there is no limit. */
+  /** The command prefix that runs a program in the control group; empty without a limit. */
   readonly under: readonly string[];
-  /** The environment of Node.js inside, as in the image. */
+  /** The environment of Node.js in the container, as in the image. */
   readonly env: Readonly<Record<string, string>>;
-  /** The peak usage as text. It includes kernel memory for sockets, as the limit does. */
+  /** The peak usage as text. Like the limit, it includes kernel memory for sockets. */
   peak(): string;
-  /** To be called after the command has ended. */
+  /** Call it after the command has ended. */
   remove(): void;
 }
 

@@ -1,4 +1,4 @@
-// docs/metrics.md names every metric and every outcome, and the generators of `npm run docs` do what their files say.
+// Tests that docs/metrics.md documents every metric and every outcome, and tests the generators of `npm run docs`.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
@@ -44,7 +44,7 @@ describe('docs/metrics.md', () => {
 describe('the tables of outcomes', () => {
   const outcomes = { list: { ok: { doc: 'It worked.' }, rate: { doc: 'Too many | too fast.' } } };
 
-  test('replace what is between their markers', () => {
+  test('replace the text between their markers', () => {
     const page = withOutcomes('a\n<!-- generated: list -->\nold\n<!-- end -->\nb', outcomes);
     expect(page).toContain('| `ok` | It worked. |');
     expect(page).toContain(String.raw`| \`rate\` | Too many \| too fast. |`.replaceAll('\\`', '`'));
@@ -99,7 +99,7 @@ describe('the schema of config', () => {
     });
   });
 
-  test('leaves the rest of the schema as it is', () => {
+  test('does not change the rest of the schema', () => {
     expect(schema).toMatchObject({ title: 't', properties: { other: {} } });
   });
 

@@ -1,4 +1,4 @@
-// The import rules of ARCHITECTURE.md, read from the import lines of all files, tests included.
+// Tests the import rules of ARCHITECTURE.md with the import lines of all files, including tests.
 import { basename } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { AREAS, type Import, importsOf, isTest, readSource, sourceFiles } from './source.ts';
@@ -15,7 +15,7 @@ const AREA_RULES = {
   bench: ['bench', 'testing', 'scripts', 'services'],
 } as const satisfies Record<(typeof AREAS)[number], readonly string[]>;
 
-/** The modules of `services` that a module may import, besides itself. */
+/** The modules of `services` that a module may import in addition to itself. */
 const SERVICE_RULES: Readonly<Record<string, readonly string[]>> = {
   shared: [],
   'private-network': ['shared'],
@@ -25,8 +25,8 @@ const SERVICE_RULES: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * The modules of `services/peer` that a module may import, besides itself; `main.ts` is the entry. Tests of the core
- * (all but `cli`) may join its modules.
+ * The modules of `services/peer` that a module may import in addition to itself; `main.ts` is the entry point. Tests of
+ * the core (all modules except `cli`) may import all its modules.
  */
 const PEER_RULES: Readonly<Record<string, readonly string[]>> = {
   network: [],
@@ -55,7 +55,7 @@ function moduleIn(directory: string, file: string): string | undefined {
   return file.startsWith(`${directory}/`) ? file.slice(directory.length + 1).split('/')[0] : undefined;
 }
 
-/** Inside one directory, its modules import only what the rules allow. */
+/** Returns the imports between the modules of a directory that the rules do not allow. */
 function checkModules(
   directory: string,
   rules: Readonly<Record<string, readonly string[]>>,
@@ -124,7 +124,7 @@ describe('the import rules', () => {
 describe('every file of services', () => {
   const services = sourceFiles(['services']);
 
-  test('reads process.env only in config.ts, or in main.ts, which hands it to config.ts', () => {
+  test('reads process.env only in config.ts, or in main.ts, which passes it to config.ts', () => {
     const readers = services.filter((file) => !isTest(file) && /\bprocess\.env\b/.test(readSource(file)));
     expect(readers.filter((file) => !['main.ts', 'config.ts'].includes(basename(file)))).toEqual([]);
   });

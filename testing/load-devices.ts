@@ -1,4 +1,4 @@
-// Devices for load: real libp2p nodes, many in one process, with the messages of the stock client.
+// Devices for load tests: many real libp2p nodes in one process, with the messages of the stock client.
 import { randomBytes } from 'node:crypto';
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2';
 import { generateKeyPair } from '@libp2p/crypto/keys';
@@ -34,7 +34,7 @@ export interface RelayAddress {
   readonly address: string | Multiaddr;
 }
 
-/** A device. With `relay` it has a reservation there. */
+/** Starts a device. With `relay` it has a reservation on the relay. */
 export async function startDevice(key: SwarmKey, relay?: RelayAddress): Promise<Libp2p> {
   const stack = createTransportStack({
     identity: await generateKeyPair('Ed25519'),
@@ -52,7 +52,7 @@ export async function startDevice(key: SwarmKey, relay?: RelayAddress): Promise<
   return node;
 }
 
-/** Requests a reservation and returns the status of the answer. */
+/** Requests a reservation and returns the status of the response. */
 export async function reserve(device: Libp2p, relay: RelayAddress): Promise<string | undefined> {
   const signal = deadlineSignal();
   const stream = await device.dialProtocol(multiaddr(relay.address), HOP, { signal });
@@ -84,7 +84,7 @@ export async function openBareCircuit(relay: RelayAddress, from: Libp2p, to: Lib
   const peer = { id: to.peerId.toMultihash().bytes, addrs: [] };
   await messages.write({ type: HopMessage.Type.CONNECT, peer }, { signal });
   const { status } = await messages.read({ signal });
-  if (status !== Status.OK) throw new Error(`The relay answered CONNECT with ${status}.`);
+  if (status !== Status.OK) throw new Error(`The relay responded to CONNECT with ${status}.`);
   return messages.unwrap().unwrap();
 }
 

@@ -1,12 +1,13 @@
-// A network that can be cut: a network namespace, connected to this machine by a veth pair. Linux only, as root.
+// A network that can be interrupted: a network namespace that a veth pair connects to this machine. Linux only, as
+// root.
 import { spawnSync } from 'node:child_process';
 
 export interface Namespace {
-  /** The command that runs another command inside. */
+  /** The command prefix that runs a program in the namespace. */
   readonly under: readonly string[];
   /** The address of this machine as the namespace sees it. */
   readonly host: string;
-  /** From now on packets are dropped in both directions, without an error on either side. */
+  /** Drops all packets in both directions from now on, without an error on either side. */
   cut(): void;
   remove(): void;
 }
@@ -36,9 +37,9 @@ export function createNamespace(subnet: number): Namespace {
   return {
     under: ['ip', 'netns', 'exec', name],
     host,
-    // A veth pair drops packets when its far end is down. The near end stays up, so that the route remains.
+    // A veth pair drops packets when the inside end is down. The outside end stays up, so that the route remains.
     cut: () => ip('-n', name, 'link', 'set', inside, 'down'),
-    // This removes the veth pair, too.
+    // This also removes the veth pair.
     remove: () => ip('netns', 'delete', name),
   };
 }

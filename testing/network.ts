@@ -23,7 +23,7 @@ export interface TestNetwork {
   device(name: string, env?: Record<string, string>): Device;
 }
 
-/** One device: its files and the commands that it runs. */
+/** A device: its files and its commands. */
 export interface Device {
   readonly name: string;
   readonly databasePath: string;

@@ -70,8 +70,8 @@ export interface TestRelayOptions {
   /** Maximum bytes per circuit and direction. Default: unlimited. */
   readonly circuitBytes?: number;
   readonly swarmKey?: SwarmKey;
-  /** False for a node without the relay protocol. */
-  readonly hop?: boolean;
+  /** Whether the node supports the relay protocol. Default true. */
+  readonly hasHop?: boolean;
 }
 
 export interface TestRelay {
@@ -107,7 +107,7 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
     services: {
       identify: identify(),
       ping: ping(),
-      ...(options.hop === false
+      ...(options.hasHop === false
         ? {}
         : {
             relay: circuitRelayServer({
@@ -145,7 +145,7 @@ export async function startDevice(
   return { node, store: createStore(database), peerId: node.libp2p.peerId.toString() };
 }
 
-/** A logger that keeps its lines. */
+/** A logger that collects its lines. */
 export function createTestLog(): {
   log: Logger;
   lines: Array<{ message: string } & Record<string, unknown>>;
@@ -157,7 +157,7 @@ export function createTestLog(): {
   return { log: log as unknown as Logger, lines };
 }
 
-/** Timings of the probe and of the reservations that are short enough for a test. */
+/** Timings of the probe and of the reservations, short for tests. */
 export const SHORT_PROBE_TIMINGS: ProbeTimings = {
   ...PROBE_TIMINGS,
   networkIntervalMs: 10,
@@ -173,7 +173,7 @@ export interface ServingDeviceOptions {
   readonly relayTimings?: RelayTimings;
 }
 
-/** A device that answers pulls and holds a reservation on each of the relays. */
+/** A device that serves pulls and holds a reservation on each of the relays. */
 export async function startServingDevice(relays: readonly string[], options: ServingDeviceOptions = {}) {
   const device = await startDevice(options.listen);
   const { log, lines } = createTestLog();
@@ -217,7 +217,7 @@ export function createTestPullDeps({ node, store }: TestDevice, relays: readonly
 
 export type PullHandler = (stream: Stream, request: { cursor: number; limit: number }) => Promise<void>;
 
-/** A device that answers pulls of version 1.0.0 in this way, and the limits that were requested from it. */
+/** A device with this handler for pulls of version 1.0.0, and the limits that were requested from it. */
 export async function startPullServer(handle: PullHandler): Promise<{ target: Target; limits: number[] }> {
   const { node, peerId } = await startDevice(['/ip4/127.0.0.1/tcp/0']);
   const limits: number[] = [];

@@ -1,4 +1,4 @@
-// What a process uses, as the operating system reports it: from /proc on Linux, from `ps` elsewhere.
+// Memory and CPU usage of a process: from /proc on Linux, from `ps` on other systems.
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
@@ -19,7 +19,7 @@ export function residentMiB({ pid }: Process): number {
 /** CPU time in seconds, of user and system together. @throws Error when the process has ended */
 export function cpuSeconds({ pid }: Process): number {
   if (process.platform !== 'linux')
-    // Such as 1:02:03.45.
+    // For example 1:02:03.45.
     return ps(pid, 'time')
       .split(/[:-]/)
       .reduce((seconds, field) => seconds * 60 + Number(field), 0);

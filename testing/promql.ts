@@ -6,7 +6,7 @@ type Node = NonNullable<ReturnType<typeof parser.parse>['topNode']['firstChild']
 
 /** Labels that Prometheus adds to all series of a target. */
 const TARGET_LABELS = new Set(['job', 'namespace', 'pod', 'instance']);
-/** Series that Prometheus itself creates. */
+/** Series that Prometheus creates. */
 const SERIES_OF_PROMETHEUS = new Set(['up']);
 
 interface Selector {

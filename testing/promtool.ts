@@ -1,4 +1,4 @@
-// promtool of Prometheus, for the tests of the alerts. When it is not installed, it is extracted once from the Debian
+// promtool of Prometheus, for the tests of the alerts. If it is not installed, it is extracted once from the Debian
 // package to a cache directory: installing the package would start a server.
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -19,7 +19,7 @@ export async function ensurePromtool(): Promise<string> {
   const unfinished = mkdtempSync(join(FOLDER, 'promtool.'));
   const options = { cwd: unfinished, timeoutMs: DOWNLOAD_TIMEOUT_MS };
   try {
-    // A new machine may have no package lists.
+    // The package lists may be missing on a new machine.
     if ((await attempt('apt-get', ['download', 'prometheus'], options)).code !== 0) {
       await attempt('apt-get', ['update'], options);
       await run('apt-get', ['download', 'prometheus'], options);

@@ -1,4 +1,4 @@
-// Raw TCP connections of libp2p, and pairs of them with protectors, for tests of the swarm key.
+// Raw TCP connections of libp2p, and pairs of connections with protectors, for tests of the swarm key.
 import { createHash } from 'node:crypto';
 import type { Connection, ConnectionProtector, MultiaddrConnection, Upgrader } from '@libp2p/interface';
 import { defaultLogger } from '@libp2p/logger';

@@ -1,5 +1,5 @@
-// A TCP proxy in front of a relay, for tests of bad networks: it records and delays what it forwards, and can stop
-// forwarding without closing any connection.
+// A TCP proxy in front of a relay, for tests of bad networks: it records and delays the forwarded data, and can stop
+// forwarding without closing connections.
 import { connect, createServer, type Socket } from 'node:net';
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
 import { onCleanup } from './cleanup.ts';
@@ -10,7 +10,7 @@ export interface Proxy {
   readonly address: Multiaddr;
   /** All bytes that clients have sent so far. */
   sent(): Buffer;
-  /** From now on nothing is forwarded in either direction, and no connection is closed. */
+  /** Stops forwarding in both directions without closing connections. */
   cut(): void;
 }
 
@@ -52,7 +52,7 @@ export async function startProxy(relay: RelayAddress, delayMs = 0): Promise<Prox
   };
 }
 
-// A network keeps what is in flight, so with a delay the proxy does not wait for the receiver.
+// Data in flight is in the network, so a proxy with a delay does not wait for the receiver.
 function forward(from: Socket, to: Socket, delayMs: number): void {
   if (delayMs === 0) from.pipe(to);
   else

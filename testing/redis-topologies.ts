@@ -1,4 +1,4 @@
-// Redis with Sentinels and Redis Cluster for tests, made of real processes.
+// Redis with Sentinels and Redis Cluster for tests, as real processes.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,14 +11,14 @@ export interface SentinelSetup {
   failOver(): Promise<void>;
   /** Resolves when every Sentinel announces the replica as the master, and it is one. */
   replicaTookOver(): Promise<void>;
-  /** The process that is the master at this time. */
+  /** The process that is currently the master. */
   master(): RedisProcess;
   stop(): Promise<void>;
 }
 
 const MASTER_NAME = 'rustory';
 
-/** Silence after which the Sentinels consider the master down, in milliseconds. */
+/** Time in milliseconds after which the Sentinels consider an unresponsive master down. */
 const DOWN_AFTER_MS = 1_000;
 
 export interface SentinelLogin {
@@ -34,7 +34,7 @@ export async function startSentinelSetup(login?: SentinelLogin): Promise<Sentine
   const first = await startRedis(masterAuth, undefined, password);
   const replicaOf = ['--replicaof', '127.0.0.1', String(first.port)];
   const second = await startRedis([...masterAuth, ...replicaOf], undefined, password);
-  // Otherwise a failover loses what was written before it.
+  // Otherwise a failover would lose earlier writes.
   await until(
     async () => String(await second.command('INFO', 'replication')).includes('master_link_status:up'),
     'the replica is in sync',
@@ -44,10 +44,10 @@ export async function startSentinelSetup(login?: SentinelLogin): Promise<Sentine
   let master = first;
   async function replicaTookOver(): Promise<void> {
     await until(async () => {
-      const answers = await Promise.all(
+      const masters = await Promise.all(
         sentinels.map((sentinel) => sentinel.command('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', MASTER_NAME)),
       );
-      return answers.every((address) => Number((address as string[])[1]) === second.port);
+      return masters.every((address) => Number((address as string[])[1]) === second.port);
     }, 'the Sentinels agree on the new master');
     await until(async () => String(await second.command('ROLE')).startsWith('master'), 'it is master');
     master = second;
@@ -120,7 +120,7 @@ const SLOTS = [0, 5_461, 10_923, 16_384];
 /**
  * Starts three masters that share the slots.
  *
- * @param nodeTimeoutMs silence after which the nodes consider one of them failed, in milliseconds
+ * @param nodeTimeoutMs time in milliseconds after which the nodes consider an unresponsive node failed
  */
 export async function startCluster(nodeTimeoutMs = 2_000): Promise<ClusterSetup> {
   const args = ['--cluster-enabled', 'yes', '--cluster-node-timeout', String(nodeTimeoutMs)];

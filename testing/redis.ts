@@ -14,14 +14,17 @@ export interface RedisProcess {
   readonly process: ChildProcess;
   /** Runs one command on a new connection. */
   command(name: string, ...args: (string | number)[]): Promise<unknown>;
-  /** Kills the process, as a crash does, and removes its files; may be called more than once. */
+  /** Kills the process like a crash, and removes its files. Can be called more than once. */
   stop(): Promise<void>;
 }
 
-/** Characters of the output of a process that are kept for errors. */
+/** Maximum characters of the output of a process that errors contain. */
 const MAX_OUTPUT_LENGTH = 2_000;
 
-/** Starts `redis-server` and resolves when it answers. With a port it starts again at the same address. */
+/**
+ * Starts `redis-server` and resolves when it responds. With `port` it uses this port, for a restart at the same
+ * address.
+ */
 export async function startRedis(
   args: readonly string[] = [],
   port?: number,
@@ -49,8 +52,8 @@ export async function startProcess(
   const isRunning = (): boolean =>
     spawnError === undefined && child.exitCode === null && child.signalCode === null;
   const command = createCommand(port, password);
-  const answers = async (): Promise<boolean> => (await command('PING').catch(() => '')) === 'PONG';
-  await until(async () => !isRunning() || (await answers()), `${program} answers`);
+  const isResponsive = async (): Promise<boolean> => (await command('PING').catch(() => '')) === 'PONG';
+  await until(async () => !isRunning() || (await isResponsive()), `${program} responds`);
   if (!isRunning())
     throw new Error(
       `${program} did not start; install it with "apt-get install redis-server redis-sentinel redis-tools" ` +
@@ -89,8 +92,8 @@ function createCommand(port: number, password: string | undefined): RedisProcess
 const BUS_OFFSET = 10_000;
 
 /**
- * A port that is free at this moment, with a free port for the Cluster bus. Both are below the range from which
- * systems choose ports of outgoing connections (32768 and above).
+ * Finds a port that is currently free, with a free port for the Cluster bus. Both are below the range of the ports of
+ * outgoing connections (32768 and above).
  */
 export async function freePort(): Promise<number> {
   for (let attempt = 0; attempt < 100; attempt += 1) {

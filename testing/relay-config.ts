@@ -1,4 +1,4 @@
-// The configuration of relays in tests: the real defaults on a free loopback port, in which a test changes single fields.
+// The configuration of relays in tests: the real defaults on a free loopback port, of which a test can override fields.
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,7 +9,7 @@ import { type RelayConfig, type RelayLimits, readRelayConfig } from '../services
 
 const defaults = await readDefaults();
 
-/** The swarm key of all relays and peers in a test, unless it gives them another one. */
+/** The default swarm key of all relays and peers in a test. */
 export const { swarmKey } = defaults;
 
 /** The fields and limits that a test changes. */

@@ -1,5 +1,5 @@
-// Test support for the relay: a relay as operators run it, devices with the stock client, and exchanges of raw hop
-// messages with the codec of the stock implementation.
+// Test support for the relay: a complete relay, devices with the stock client, and exchanges of raw hop messages with
+// the codec of the stock implementation.
 import { createHash, randomBytes } from 'node:crypto';
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2';
 import { generateKeyPair } from '@libp2p/crypto/keys';
@@ -34,7 +34,7 @@ const STACK_LIMITS = {
 };
 export const muxers = createMuxers(STACK_LIMITS.maxStreamsPerConnection);
 
-/** A relay as operators run it, on a free port, with access to its metrics. */
+/** A complete relay on a free port, with access to its metrics. */
 export async function startRelay(overrides: RelayOverrides = {}) {
   const config = await relayConfig(overrides);
   const metrics = createRelayMetrics(config.limits, cipher.name);
@@ -59,7 +59,7 @@ export async function startRelay(overrides: RelayOverrides = {}) {
 
 export type Relay = Awaited<ReturnType<typeof startRelay>>;
 
-/** A device with the stock client of circuit-relay-v2. With `relay` it has a reservation there. */
+/** A device with the stock client of circuit-relay-v2. With `relay` it has a reservation on the relay. */
 export async function startPeer(
   relay?: RelayAddress,
   options: {
@@ -109,7 +109,7 @@ export async function startPeer(
   return node;
 }
 
-/** The node's address through the relay where it has a reservation. */
+/** The circuit address of the node, through the relay on which it has a reservation. */
 export function circuitAddress(node: Libp2p): Multiaddr | undefined {
   return node.getMultiaddrs().find((address) => address.toString().includes('/p2p-circuit/'));
 }

@@ -11,7 +11,7 @@ import { startRedis } from './redis.ts';
 /** Label values by metric and label. */
 export type Metrics = ReadonlyMap<string, ReadonlyMap<string, ReadonlySet<string>>>;
 
-/** The metric of garbage collections exists after the first one. A small young generation makes it happen early. */
+/** The metric of garbage collections exists after the first one. A small young generation causes one early. */
 const EARLY_GARBAGE_COLLECTION = { NODE_OPTIONS: '--max-semi-space-size=1' };
 
 let metrics: Promise<Metrics> | undefined;

@@ -1,4 +1,4 @@
-// The tracker's app with a memory registry, for tests of its API.
+// The app of the tracker with a memory registry, for tests of its API.
 import { expect } from '@jest/globals';
 import { listResponseSchema, problemSchema } from '../services/shared/contract.ts';
 import { createLogger } from '../services/shared/log.ts';
@@ -37,7 +37,7 @@ export function testRegistry(maxPeers = 1_000): Registry {
   return createMemoryRegistry({ ttlSeconds: testConfig().ttlSeconds, maxPeers, nowUnixMs: Date.now });
 }
 
-/** @param grants grants by token; without them every request is permitted */
+/** @param grants grants by token; `undefined`: every request is permitted */
 export function createTestApp(overrides: Partial<AppDeps> = {}, grants?: Record<string, Grant>): TestApp {
   const config = testConfig();
   const registry = testRegistry();

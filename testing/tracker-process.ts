@@ -1,4 +1,4 @@
-// The tracker as a process, with the addresses that it logs.
+// Runs the tracker as a process and reads its addresses from its log.
 import { finished, type Running, startService } from '../scripts/processes.ts';
 
 export interface TrackerProcess extends Running {

@@ -1,4 +1,4 @@
-// A TCP tunnel that can go dead as a network does: data is dropped, and neither end is told.
+// A TCP tunnel that can fail like a network: data is dropped, and neither end gets an error.
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { onCleanup } from './cleanup.ts';

@@ -9,6 +9,6 @@ test('a wait ends as soon as the condition holds', async () => {
 
 test('a wait whose condition does not hold in time throws an error that names it', async () => {
   await expect(until(() => false, 'the relay is full', 20)).rejects.toThrow(
-    'waited 20 ms until the relay is full: condition not met',
+    'The condition did not hold within 20 ms: the relay is full.',
   );
 });

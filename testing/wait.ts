@@ -15,7 +15,7 @@ export async function until(
   const deadlineMs = performance.now() + timeoutMs;
   while (!(await condition())) {
     if (performance.now() > deadlineMs)
-      throw new Error(`waited ${timeoutMs} ms until ${description}: condition not met`);
+      throw new Error(`The condition did not hold within ${timeoutMs} ms: ${description}.`);
     await new Promise((resolve) => {
       setTimeout(resolve, CHECK_INTERVAL_MS);
     });

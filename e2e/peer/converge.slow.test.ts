@@ -35,9 +35,9 @@ async function startSlowProxy(url: string, delayMs: number): Promise<string> {
       const { method = 'GET', headers } = request;
       const body = method === 'POST' ? { body: await text(request) } : {};
       const type = { 'Content-Type': headers['content-type'] ?? '' };
-      const answer = await fetch(`${url}${request.url ?? ''}`, { method, headers: type, ...body });
-      const content = await answer.text();
-      setTimeout(() => response.writeHead(answer.status).end(content), delayMs);
+      const upstream = await fetch(`${url}${request.url ?? ''}`, { method, headers: type, ...body });
+      const content = await upstream.text();
+      setTimeout(() => response.writeHead(upstream.status).end(content), delayMs);
     };
     pass().catch(() => response.destroy());
   });
@@ -102,7 +102,7 @@ describe('a device whose tracker', () => {
   );
 
   test(
-    'has just started and lists nobody syncs with the peers of its peer book',
+    'has just started and lists no peers syncs with the peers of its peer book',
     async () => {
       const network = await startNetwork();
       const server = await startServing(network);
@@ -136,13 +136,13 @@ describe('a device whose tracker', () => {
   );
 
   test(
-    'does not answer and has no peer book says what to do and exits with 3',
+    'does not respond and has no peer book gives advice and exits with 3',
     async () => {
       const network = await startNetwork();
       await network.tracker.stop();
       const { code, stderr } = await network.device('laptop').run('sync');
       expect(code).toBe(3);
-      expect(stderr).toContain('no tracker answered');
+      expect(stderr).toContain('no tracker responded');
       expect(stderr).toContain('rustory-peer doctor');
     },
     TEST_TIMEOUT_MS,

@@ -4,12 +4,12 @@ import { exitWithError } from '../shared/program.ts';
 import { runCli } from './cli/cli.ts';
 import { PROGRAM } from './config/config.ts';
 
-/** Longest time that open handles may delay the exit of a finished command, in milliseconds. */
+/** Maximum time that open handles can delay the exit of a finished command, in milliseconds. */
 const EXIT_DELAY_MS = 2_000;
 
 const { env: environment, stdout, stderr } = process;
 
-// Node 22 warns at each start that its SQLite and zstd are experimental, which the user cannot change.
+// Node.js 22 warns at each start that its SQLite and zstd modules are experimental. The user cannot change this.
 const printWarning = process.listeners('warning');
 process.removeAllListeners('warning').on('warning', (warning) => {
   if (warning.name !== 'ExperimentalWarning') for (const print of printWarning) print(warning);

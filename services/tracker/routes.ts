@@ -1,5 +1,5 @@
-// The API as data: the routes with their methods, schemas and answers. `handlers.ts` has a handler for each, and the
-// OpenAPI document is made from the same objects.
+// The API as data: the routes with their methods, schemas and responses. `handlers.ts` has a handler for each route,
+// and the OpenAPI document is generated from the same objects.
 import { z } from 'zod';
 import {
   listResponseSchema,

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { delimiter, join } from 'node:path';
 import { ROOT } from '../groups.ts';
 
-export interface CommandOptions {
+export interface RunCommandOptions {
   /** Added to the environment of the caller. */
   readonly env?: Readonly<Record<string, string>>;
   /** After this time, in milliseconds, the program and all its descendants are killed. */
@@ -21,7 +21,7 @@ const running = new Set<ChildProcess>();
 export async function runCommand(
   program: string,
   args: readonly string[],
-  { env, timeoutMs, onOutput }: CommandOptions,
+  { env, timeoutMs, onOutput }: RunCommandOptions,
 ): Promise<number | undefined> {
   const path = [join(ROOT, 'node_modules/.bin'), process.env['PATH']].join(delimiter);
   const output = onOutput === undefined ? 'inherit' : 'pipe';

@@ -1,4 +1,4 @@
-// Reads the arguments of one command: its own options, and every setting as a flag.
+// Parses the arguments of one command: its own options, and all settings as flags.
 import { parseArgs } from 'node:util';
 import { quote } from '../../shared/variables.ts';
 import { PROGRAM, type Setting } from '../config/config.ts';
@@ -8,7 +8,7 @@ import { CommandError } from './exit-codes.ts';
 
 export interface CommandArguments {
   readonly options: OptionValues;
-  /** The texts of settings that were given as flags. */
+  /** The texts of the settings that were given as flags. */
   readonly flags: Partial<Record<SettingName, string>>;
   /** The path given with `--config`. */
   readonly path: string | undefined;
@@ -28,7 +28,7 @@ export function readArguments(
     args: [...args],
     options: types,
     allowPositionals: true,
-    // Node's own messages for invalid arguments are not those of this program.
+    // Not strict, so that the errors are those of this program and not those of Node.js.
     strict: false,
     tokens: true,
   });
@@ -66,11 +66,11 @@ interface OptionToken {
   /** The option as it was given, such as `--peers`. */
   readonly rawName: string;
   readonly value?: string | undefined;
-  /** Whether the value was given behind `=`. */
+  /** Whether the value was given after `=`. */
   readonly inlineValue?: boolean | undefined;
 }
 
-/** A whole sentence about an option that cannot be used. */
+/** Finds the problem of an option, as a whole sentence. */
 function findProblem(
   { name, rawName, value, inlineValue }: OptionToken,
   types: OptionTypes,

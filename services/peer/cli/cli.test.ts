@@ -43,7 +43,7 @@ describe('help', () => {
     expect((await run(['--help'])).stdout).not.toContain('grid-test');
   });
 
-  test('is named by the error about an invalid command line', async () => {
+  test('is mentioned by the error about an invalid command line', async () => {
     expect(await run([])).toMatchObject({
       code: 2,
       stderr: 'rustory-peer: The command is missing.\n  See rustory-peer --help.\n',
@@ -85,7 +85,7 @@ test.each([
 });
 
 describe('init', () => {
-  test('creates a configuration that works and keys, readable by the owner only', async () => {
+  test('creates a valid configuration, and keys that only the owner can read', async () => {
     const { code, stdout } = await run(
       ['init', '--trackers', 'http://tracker.lan:8850', '--user-id', 'ada'],
       {
@@ -109,7 +109,7 @@ describe('init', () => {
     expect(doctor.settings).toContainEqual({ key: 'tracker_token', value: '[set]', origin: 'file' });
   });
 
-  test('changes nothing when a configuration exists, and with --force replaces it but no key', async () => {
+  test('changes nothing when a configuration exists, and with --force replaces it but not the keys', async () => {
     await run(['init', '--user-id', 'ada', '--trackers', 'http://tracker.lan:8850']);
     appendFileSync(inConfig('config.toml'), 'async_upload = true\n\n[future]\nof_rr = [1, "two"]\n');
     const keys = ['swarm.key', 'identity.key'].map((name) => readFileSync(inConfig(name), 'hex'));
@@ -151,7 +151,7 @@ describe('sync', () => {
     expect(existsSync(inConfig('swarm.key'))).toBe(false);
   });
 
-  test('without trackers says what to set', async () => {
+  test('without trackers names the setting', async () => {
     await run(['init']);
     expect(await run(['sync'])).toMatchObject({
       code: 3,
@@ -187,7 +187,7 @@ describe('sync', () => {
 });
 
 test.each(['serve', 'daemon'])(
-  '%s without a relay and a listen address says what to set',
+  '%s without a relay and a listen address names the settings',
   async (command) => {
     await run(['init']);
     expect(await run([command, '--listen', 'none'])).toMatchObject({
@@ -197,7 +197,7 @@ test.each(['serve', 'daemon'])(
   },
 );
 
-test('colors and progress are used on a terminal only, and no colors with NO_COLOR', async () => {
+test('colors and progress are used only on a terminal, and NO_COLOR disables colors', async () => {
   const file = join(device.home, '.bash_history');
   writeFileSync(file, Array.from({ length: 10_000 }, (_, line) => `echo ${line}\n`).join(''));
   const terminal = await run(['import', file], {}, true);

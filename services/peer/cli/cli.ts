@@ -1,5 +1,5 @@
-// The command line of `rustory-peer`: finds the command, reads its arguments and the configuration, runs it, and turns
-// what it throws into a message and an exit code.
+// The command line of `rustory-peer`: finds the command, parses its arguments, reads the configuration, runs the
+// command, and converts errors to a message and an exit code.
 import { monotonicMs } from '../../shared/clock.ts';
 import { describeError, ConfigError } from '../../shared/errors.ts';
 import { createLogger } from '../../shared/log.ts';
@@ -45,7 +45,7 @@ export interface CliOptions {
   readonly stderr: Output;
 }
 
-/** Runs the command that the arguments name and resolves to the exit code. */
+/** Runs the command in the arguments and resolves to the exit code. */
 export async function runCli(args: readonly string[], options: CliOptions): Promise<number> {
   const { environment, stdout, stderr } = options;
   const screen = createScreen({
@@ -86,7 +86,7 @@ function findCommand(given: string | undefined): Command | undefined {
   return COMMANDS.find(({ name, alias }) => given !== undefined && (name === given || alias === given));
 }
 
-/** The page that the arguments ask for, if they ask for help or the version. */
+/** The text to print if the arguments request help or the version. */
 function findHelp(
   name: string | undefined,
   rest: readonly string[],
@@ -120,7 +120,7 @@ async function runCommand(
   const stopping = new AbortController();
   let stoppedBy: keyof typeof SIGNAL_EXIT_CODES | undefined;
   const onSignal = (signal: keyof typeof SIGNAL_EXIT_CODES): void => {
-    // A second signal ends the process at once.
+    // A second signal ends the process immediately.
     if (stoppedBy !== undefined) process.exit(SIGNAL_EXIT_CODES[signal]);
     stoppedBy = signal;
     stopping.abort(new Error(`Stopped by ${signal}.`));
@@ -138,7 +138,7 @@ async function runCommand(
   }
 }
 
-/** Shows what is wrong and what to do, and returns the exit code. */
+/** Prints the error and its advice, and returns the exit code. */
 function showError(error: unknown, screen: Screen): number {
   const exit = exitOf(error);
   const { code } = EXIT_CODES[exit];
@@ -148,7 +148,7 @@ function showError(error: unknown, screen: Screen): number {
     for (const problem of error.problems) screen.note(`  - ${problem}`);
     return code;
   }
-  // The message of an error with an exit of its own is complete; other errors are described by their causes too.
+  // The message of an error with its own exit code is complete. Other errors are described together with their causes.
   const text = error instanceof Error && exit !== 'failure' ? error.message : `${describeError(error)}.`;
   screen.note(`${PROGRAM.name}: ${text}`);
   const advice = adviceOf(error);

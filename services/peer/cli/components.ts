@@ -1,4 +1,4 @@
-// The components of the commands that run until a signal, and how these commands run.
+// The components of the commands that run until a signal.
 import { hostname } from 'node:os';
 import { monotonicMs, unixSeconds } from '../../shared/clock.ts';
 import { createHealth, createLifecycle, type Component, runService } from '../../shared/lifecycle.ts';
@@ -12,10 +12,10 @@ import { createReservations } from '../network/reservation.ts';
 import { servePulls } from '../sync/serve.ts';
 import { createTrackers, type History } from './context.ts';
 
-/** Longest time for one component to start or to stop, in milliseconds. */
+/** Deadline for one component to start or to stop, in milliseconds. */
 const DEADLINE_MS = 10_000;
 
-/** Drain deadline, in milliseconds. It is short because a pull that is cut off continues from its cursor. */
+/** Drain deadline, in milliseconds. It is short, because an interrupted pull continues from its cursor. */
 const DRAIN_MS = 1_000;
 
 /** Runs the components until SIGTERM or SIGINT, then ends the process. */
@@ -24,7 +24,7 @@ export async function runComponents(components: readonly Component[], log: Logge
   await runService(createLifecycle(components, options), options);
 }
 
-/** The database, which is closed last, and the node. */
+/** The database and the node. The database is closed last. */
 export function createBaseComponents({ database }: History, node: PeerNode, log: Logger): Component[] {
   const { libp2p, cipher } = node;
   return [
@@ -43,7 +43,7 @@ export function createBaseComponents({ database }: History, node: PeerNode, log:
   ];
 }
 
-/** The components with which other devices can sync with this one: answers, reservations, registration. */
+/** The components that let other devices sync with this one: the pull server, reservations, and registration. */
 export function createServingComponents(
   config: PeerConfig,
   { store }: History,
@@ -84,7 +84,7 @@ export function createServingComponents(
   ];
 }
 
-/** The addresses that the node listens on. Loopback addresses are included only when the device has no other address. */
+/** The listen addresses of the node. Loopback addresses are included only when the device has no other address. */
 function directAddresses({ libp2p }: PeerNode, hasNoCircuit: boolean): string[] {
   const all = libp2p.getMultiaddrs().map((address) => address.toString());
   const direct = all.filter((address) => !address.includes('/p2p-circuit'));

@@ -1,5 +1,5 @@
-// Opens what commands need from the configuration: the database, the keys, the node, the trackers. Each command opens
-// only what it uses, and closes what it opened.
+// Opens the resources in the configuration: the database, the keys, the node, the trackers. Each command opens only
+// what it uses, and closes what it opened.
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -43,7 +43,7 @@ export function loadSwarmKey({ swarmKeyPath }: PeerConfig): SwarmKey {
   }
 }
 
-/** The identity of this device, created at its first use. @throws ConfigError */
+/** The identity of this device, which is created at its first use. @throws ConfigError */
 export async function loadIdentity({ identityPath }: PeerConfig): Promise<PrivateKey> {
   try {
     mkdirSync(dirname(identityPath), { recursive: true, mode: 0o700 });
@@ -57,7 +57,9 @@ export function createTrackers({ trackers, trackerToken }: PeerConfig): TrackerC
   return trackers.map((url) => createTrackerClient({ url, token: trackerToken }));
 }
 
-/** The node of this device, not started. Without `listen` it accepts neither connections nor circuits. */
+/**
+ * Creates the node of this device without starting it. Without `listen` it accepts neither connections nor circuits.
+ */
 export async function createNode(config: PeerConfig, listen?: readonly string[]): Promise<PeerNode> {
   const swarmKey = loadSwarmKey(config);
   return createPeerNode({ identity: await loadIdentity(config), swarmKey, listen, version: VERSION });

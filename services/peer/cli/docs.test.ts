@@ -1,4 +1,4 @@
-// Compares docs/peer.md with the tables that the program is made from.
+// Compares docs/peer.md with the tables in the code.
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-// The checks of `doctor`. Each looks at one thing that a sync depends on and returns what it found.
+// The checks of `doctor`. Each checks one thing that a sync depends on and returns its findings.
 import { existsSync, statSync } from 'node:fs';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { monotonicMs } from '../../shared/clock.ts';
@@ -12,20 +12,20 @@ import { createTrackers, loadSwarmKey, openHistory } from './context.ts';
 import { adviceOf } from './exit-codes.ts';
 import { formatAmount } from './screen.ts';
 
-/** Longest time for one relay to answer, in milliseconds. */
+/** Deadline for one relay, in milliseconds. */
 const RELAY_TIMEOUT_MS = 6_000;
 
-/** The circuit-relay-v2 protocol that a relay answers on. */
+/** The circuit-relay-v2 protocol that every relay supports. */
 const HOP_PROTOCOL = '/libp2p/circuit/relay/0.2.0/hop';
 
 /** The result of one check. */
 export interface Finding {
-  /** What was looked at; also a value in the JSON of `doctor`. */
+  /** The checked thing; also a value in the JSON of `doctor`. */
   readonly subject: string;
   readonly state: 'ok' | 'warning' | 'failed';
-  /** What was found: a name, or a whole sentence. */
+  /** The result: a name, or a whole sentence. */
   readonly detail: string;
-  /** What to do, as a whole sentence. */
+  /** The advice, as a whole sentence. */
   readonly advice?: string;
 }
 
@@ -70,7 +70,7 @@ export function checkIdentity({ identityPath: path }: PeerConfig): Finding {
   }
 }
 
-/** Opens the database, which creates a missing one, counts its entries and has SQLite look for damage. */
+/** Opens the database (a missing one is created), counts its entries and runs the integrity check of SQLite. */
 export function checkDatabase(config: PeerConfig): Finding {
   try {
     const { database, store } = openHistory(config);
@@ -171,7 +171,9 @@ function adviceFor(stage: Stage, fingerprint: string): string {
   return 'Check that the relay is running and that the address and its peer id are right.';
 }
 
-/** A key that other users can read is a warning and not a failure: a mounted Secret may have no other mode. */
+/**
+ * A key that other users can read is a warning and not a failure, because the mode of a mounted Secret may be fixed.
+ */
 function checkMode(subject: string, path: string, name: string): Finding {
   const othersMode = statSync(path).mode & 0o077;
   if (othersMode === 0) return { subject, state: 'ok', detail: `${name}, ${path}` };

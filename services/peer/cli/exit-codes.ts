@@ -1,4 +1,4 @@
-// The exit codes of `rustory-peer`, which scripts depend on, and which error ends in which of them.
+// The exit codes of `rustory-peer`, which scripts depend on, and the mapping of errors to exit codes.
 import { errorCode, EXIT_CONFIG, EXIT_FAILURE } from '../../shared/errors.ts';
 
 /** Every exit code with its meaning; `rustory-peer --help` and `docs/peer.md` have this table. */
@@ -14,18 +14,18 @@ export const EXIT_CODES = {
 
 export type ExitName = keyof typeof EXIT_CODES;
 
-/** Exit codes of a command that a signal ended: 128 and the number of the signal. A service exits with 0 instead. */
+/** Exit codes of a command that a signal ended: 128 plus the number of the signal. A service exits with 0 instead. */
 export const SIGNAL_EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
 
-/** The exits of errors that do not come from a command, by the `code` of the error; all others are failures. */
+/** Exits by the `code` of errors from other modules. Errors with other codes are failures. */
 const EXITS_BY_ERROR_CODE: Readonly<Record<string, ExitName>> = {
   CONFIG_INVALID: 'config',
   DATABASE_UNUSABLE: 'database',
-  // The reader of the output closed the pipe, as `head` does.
+  // The reader of the output closed the pipe, as `head` does: not an error.
   EPIPE: 'ok',
 };
 
-/** Ends a command. The message describes what is wrong, the advice describes what to do; both are whole sentences. */
+/** Ends a command. The message describes the problem and the advice the solution, both in whole sentences. */
 export class CommandError extends Error {
   override readonly name = 'CommandError';
   readonly code = 'COMMAND_FAILED';
@@ -39,12 +39,12 @@ export class CommandError extends Error {
   }
 }
 
-/** The exit that a thrown error ends the program with. */
+/** The exit of the program after a thrown error. */
 export function exitOf(error: unknown): ExitName {
   return error instanceof CommandError ? error.exit : (EXITS_BY_ERROR_CODE[errorCode(error)] ?? 'failure');
 }
 
-/** What to do about an error; `undefined` when the error has no advice. */
+/** The advice of an error; `undefined` when it has none. */
 export function adviceOf(error: unknown): string | undefined {
   if (typeof error !== 'object' || error === null || !('advice' in error)) return undefined;
   return typeof error.advice === 'string' ? error.advice : undefined;

@@ -1,4 +1,5 @@
-// The pages of `--help`. They fit 80 columns and are made from the tables by which the command line is read.
+// The pages of `--help`, at most 80 columns wide. They are generated from the tables that the command line is parsed
+// with.
 import { PROGRAM, type Setting } from '../config/config.ts';
 import type { Command } from './commands/command.ts';
 import { EXIT_CODES } from './exit-codes.ts';

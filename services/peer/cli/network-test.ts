@@ -1,4 +1,4 @@
-// Tests a network with two temporary devices: one reserves on a relay and registers, the other finds it through the
+// Tests a network with two temporary devices. One reserves on a relay and registers; the other one finds it through the
 // trackers and pulls its history through that relay. `rustory-peer network-test` and `helm test` run this.
 import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -21,28 +21,28 @@ import { servePulls } from '../sync/serve.ts';
 import { syncRound } from '../sync/sync-round.ts';
 import { createNode, createPullDeps, createTrackers, openHistory } from './context.ts';
 
-/** Entries that are synced through each relay, some hundred kilobytes in total. */
+/** Entries that are synced through each relay: some hundred kilobytes in total. */
 const ENTRIES = 1_000;
 const COMMAND_BYTES = 150;
 
 /** Entries per request, so that a sync has several responses. */
 const PAGE_ENTRIES = 400;
 
-/** Longest time for the first connection to a relay, in milliseconds. */
+/** Deadline for the first connection to a relay, in milliseconds. */
 const CONNECT_TIMEOUT_MS = 10_000;
 
 export interface NetworkTestOptions {
   readonly log: Logger;
   readonly signal: AbortSignal;
-  /** Called with each thing that works. */
+  /** Called after each successful step with its description. */
   readonly onStep: (step: string) => void;
 }
 
 /**
  * Tests all trackers of the configuration with one relay.
  *
- * @param relay its multiaddr; without a peer id, the peer that answers and has the swarm key is used.
- * @throws Error that describes what does not work.
+ * @param relay its multiaddr; without a peer id, the peer at the address is used if it has the swarm key.
+ * @throws Error that describes the failed step.
  */
 export async function testRelay(
   config: PeerConfig,
@@ -90,7 +90,7 @@ async function testBetween(
 }
 
 /**
- * A device with its own files and user, and the network of the configuration. The user is a new one, so that no real
+ * The configuration of a device with its own files in the configured network. Its user is a new one, so that no real
  * device pulls the entries of the test.
  */
 function deviceConfig(config: PeerConfig, userId: string, directory: string, name: string): PeerConfig {
@@ -111,7 +111,7 @@ function makeEntries({ deviceId, userId }: PeerConfig): Entry[] {
     device_id: deviceId,
     user_id: userId,
     ts: unixSeconds(),
-    // Random, so that compression does not make it small.
+    // Random, so that compression has little effect.
     cmd: `echo ${randomBytes(COMMAND_BYTES).toString('base64')}`,
     cwd: '/',
     exit_code: 0,
@@ -142,13 +142,14 @@ async function reserve(
     relay = `${given}/p2p/${connection.remotePeer.toString()}`;
   }
   const result = await requestReservation(node, relay, signal);
-  if (!result.ok) throw new Error(`${relay}: no reservation: ${result.reason}: ${result.attempt.reason}.`);
+  if (!result.ok)
+    throw new Error(`${relay}: The reservation failed: ${result.reason}: ${result.attempt.reason}.`);
   const announced = result.reservation.addrs.map((bytes) => multiaddr(bytes).toString());
   onStep(`reserved on ${relay}, which announces ${announced.join(', ')}`);
   return { relay, addresses: circuitAddresses(relay, result.reservation, node.libp2p.peerId.toString()) };
 }
 
-/** Registers with every tracker, does the work while all of them list the device, and unregisters. */
+/** Registers with every tracker, runs the work while all of them list the device, and unregisters. */
 async function whileRegistered(
   config: PeerConfig,
   peerId: string,
@@ -165,7 +166,7 @@ async function whileRegistered(
     for (const tracker of trackers) {
       await tracker.register({ peerId, addresses, meta }, signal);
       if (!isDeepStrictEqual(await listedAddresses(tracker), addresses))
-        throw new Error(`${tracker.url}: the tracker accepted a registration and does not list it.`);
+        throw new Error(`${tracker.url}: The tracker accepted a registration and does not list it.`);
       onStep(`registered with ${tracker.url}, which lists it`);
     }
     await work();
@@ -174,7 +175,7 @@ async function whileRegistered(
   }
   for (const tracker of trackers) {
     if ((await listedAddresses(tracker)) !== undefined)
-      throw new Error(`${tracker.url}: the tracker still lists a device that was unregistered.`);
+      throw new Error(`${tracker.url}: The tracker still lists a device that was unregistered.`);
     onStep(`unregistered from ${tracker.url}`);
   }
 }
@@ -204,12 +205,12 @@ async function pullThrough(
       { limit: PAGE_ENTRIES, targets: [{ peerId, addresses: [] }], signal },
     );
     const [report] = reports;
-    if (report === undefined) throw new Error(`${relay}: the serving device was not found.`);
-    if (report.error !== undefined) throw new Error(`${relay}: the sync failed: ${report.error}`);
+    if (report === undefined) throw new Error(`${relay}: The trackers do not list the serving device.`);
+    if (report.error !== undefined) throw new Error(`${relay}: The sync failed: ${report.error}`);
     if (report.address?.startsWith(`${relay}/p2p-circuit/`) !== true)
-      throw new Error(`${relay}: the sync used another address: ${report.address}.`);
+      throw new Error(`${relay}: The sync used a different address: ${report.address}.`);
     if (!isDeepStrictEqual(readAll(store), readAll(expected)))
-      throw new Error(`${relay}: the synced entries differ from those that were served.`);
+      throw new Error(`${relay}: The synced entries differ from the served entries.`);
     onStep(`synced ${report.entries} entries through ${relay} in ${report.durationMs} ms`);
   } finally {
     await node.libp2p.stop();

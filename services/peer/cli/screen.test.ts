@@ -33,7 +33,7 @@ describe('progress', () => {
     expect(stderr.text()).toBe('\r\u001B[2K1,000 entries\r\u001B[2K12,000 entries, muc\r\u001B[2Kdone\n');
   });
 
-  test('is a plain line every two seconds elsewhere, and none for short work', () => {
+  test('is a plain line every two seconds without a terminal, and absent for short work', () => {
     const { screen, stderr, time } = createTestScreen(false);
     for (const entries of [1, 2, 3, 4, 5]) {
       time.nowMs += 900;

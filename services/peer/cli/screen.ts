@@ -1,15 +1,15 @@
-// The output of a command: results on standard output, everything else on standard error. Progress is one line that is
-// rewritten on a terminal, and plain lines otherwise.
+// The output of a command: results on standard output, everything else on standard error. On a terminal the progress is
+// one line that is rewritten, otherwise it is plain lines.
 import { once } from 'node:events';
 import type { WriteStream } from 'node:tty';
 
-/** Pause between plain lines of progress, in milliseconds. */
+/** Interval between plain lines of progress, in milliseconds. */
 const PLAIN_PROGRESS_MS = 2_000;
 
-/** Pause between two drawings of the progress line, in milliseconds. */
+/** Minimum interval between two updates of the progress line, in milliseconds. */
 const DRAWN_PROGRESS_MS = 100;
 
-/** Columns when the terminal does not report them. */
+/** Default number of columns, for a terminal that does not report it. */
 const DEFAULT_COLUMNS = 80;
 
 const ERASE_LINE = '\r\u001B[2K';
@@ -40,13 +40,13 @@ export interface ScreenOptions {
   readonly stderr: Output;
   /** Whether colors are used on a terminal. */
   readonly useColor: boolean;
-  /** Milliseconds from an arbitrary start; they only grow. */
+  /** Monotonic clock, in milliseconds. */
   readonly nowMs: () => number;
 }
 
 export function createScreen({ stdout, stderr, useColor, nowMs }: ScreenOptions): Screen {
   const isDrawn = stderr.isTTY === true;
-  // Work that ends before the first plain line is due shows no progress.
+  // The first plain line is delayed, so that short work prints no progress.
   let shownMs = isDrawn ? -Infinity : nowMs();
   let shown = '';
 
@@ -81,8 +81,8 @@ export function createScreen({ stdout, stderr, useColor, nowMs }: ScreenOptions)
 }
 
 /**
- * A text whose control characters, except tabs and line feeds, are replaced: text from other devices and trackers must
- * not move the cursor, change colors or set the title of the terminal.
+ * Replaces the control characters of a text, except tabs and line feeds: text from other devices and trackers must not
+ * move the cursor, change colors or set the title of the terminal.
  */
 export function printable(text: string): string {
   // eslint-disable-next-line no-control-regex
@@ -117,7 +117,7 @@ export function formatAge(seconds: number): string {
     [60, 'min'],
     [1, 's'],
   ];
-  // A unit is used from two of it on, because 90 minutes is more precise than one hour.
+  // A unit is used only for two or more, because "90 min" is more precise than "1 h".
   const [size, unit] = units.find(([each]) => seconds >= 2 * each) ?? [1, 's'];
   return `${Math.max(0, Math.floor(seconds / size))} ${unit}`;
 }
@@ -127,7 +127,7 @@ export function formatAmount(count: number, one: string, many: string): string {
   return `${formatCount(count)} ${count === 1 ? one : many}`;
 }
 
-/** A text with its peer ids cut to the last eight characters, because all peer ids begin alike. */
+/** Shortens the peer ids in a text to their last eight characters, because all peer ids have the same prefix. */
 export function shortenPeerIds(text: string): string {
   return text.replaceAll(
     /\b(?:12D3KooW|16Uiu2HA|Qm)[1-9A-HJ-NP-Za-km-z]{30,}(?=([1-9A-HJ-NP-Za-km-z]{8})\b)/g,
@@ -135,7 +135,7 @@ export function shortenPeerIds(text: string): string {
   );
 }
 
-/** A text as lines of at most `columns`, broken at spaces. `first` precedes the first line, `indent` the others. */
+/** Wraps a text at spaces to lines of at most `columns`. `first` precedes the first line, `indent` all others. */
 export function wrap(text: string, columns: number, first: string, indent: string): string[] {
   const lines: string[] = [];
   let line = first;
@@ -152,7 +152,7 @@ export function wrap(text: string, columns: number, first: string, indent: strin
   return [...lines, line];
 }
 
-/** Rows below headings, in columns two spaces apart. The last column is not padded. */
+/** Formats rows below headings, in columns that are two spaces apart. The last column is not padded. */
 export function formatTable(headings: readonly string[], rows: ReadonlyArray<readonly string[]>): string[] {
   const widths = headings.map((heading, column) =>
     Math.max(heading.length, ...rows.map((row) => row[column]?.length ?? 0)),

@@ -1,4 +1,4 @@
-// Prints rounds of syncing: a table and the reasons of failures, or JSON.
+// Prints the results of sync rounds: a table and the reasons of failures, or JSON.
 import { formatAttempts } from '../network/dial-report.ts';
 import type { PullProgress, PullReport } from '../sync/pull.ts';
 import { type Round, sum } from '../sync/sync-round.ts';
@@ -61,7 +61,7 @@ export async function showRound(
 /** Prints one line for each failed attempt: the address, the stage and the reason. */
 function showFailures(reports: readonly PullReport[], screen: Screen): void {
   for (const { peerId, attempts, error } of reports) {
-    // Failed attempts before a sync that worked are not shown.
+    // Failed attempts before a successful sync are not shown.
     if (error === undefined) continue;
     screen.note(shortenPeerIds(`${peerId}: ${error}.`));
     for (const attempt of formatAttempts(attempts))

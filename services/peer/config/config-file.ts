@@ -1,4 +1,4 @@
-// Reads config.toml, which this peer shares with `rr`.
+// Reads config.toml, which `rr` uses too.
 import { parse, TomlError } from 'smol-toml';
 import { describeError, errorCode } from '../../shared/errors.ts';
 import { readSmallFile } from '../../shared/files.ts';
@@ -14,7 +14,7 @@ export interface ConfigFile {
   readonly exists: boolean;
 }
 
-/** Reads the file. A missing file is empty; a problem is added, with line and column and without the content. */
+/** Reads the file. A missing file counts as empty. A problem is added with its line and column, without the content. */
 export function readConfigFile(path: string, problems: string[]): ConfigFile {
   try {
     return { path, table: parse(readSmallFile(path, MAX_FILE_BYTES).toString('utf8')), exists: true };
@@ -28,12 +28,12 @@ export function readConfigFile(path: string, problems: string[]): ConfigFile {
 
 function describeProblem(path: string, error: unknown): string {
   if (!(error instanceof TomlError)) return describeError(error);
-  // Only the first line: the library adds the lines around the problem, which may hold the token.
+  // Only the first line, because the library adds the lines around the problem, which may contain the token.
   const [reason = ''] = error.message.split('\n', 1);
   return `${path}:${error.line}:${error.column}: ${reason}`;
 }
 
-/** A value as the text that a variable would have, because every source is read by the same parser. */
+/** Converts a value to the text that a variable would have, because all sources use the same parsers. */
 export function toSettingText(value: unknown): string {
   const items: unknown[] = Array.isArray(value) ? value : [value];
   const texts = items.map((item) => {

@@ -31,7 +31,7 @@ function problemsOf(sources: ConfigSources = {}): readonly string[] {
     if (error instanceof ConfigError) return error.problems;
     throw error;
   }
-  throw new Error('the configuration was accepted');
+  throw new Error('The configuration was accepted.');
 }
 
 describe('the configuration', () => {
@@ -151,7 +151,7 @@ describe('the configuration', () => {
     [String.raw`a\\\-b`, 'a\\-b', true],
     [String.raw`a\\\-b`, 'a-b', false],
     [String.raw`^ls\.\*$`, 'ls.*', true],
-  ])('reads the pattern %s as rr does', (pattern, command, expected) => {
+  ])('interprets the pattern %s like rr', (pattern, command, expected) => {
     writeFileSync(file, `record_ignore_regex = '${pattern}'\n`);
     expect(read().ignoredCommands?.test(command)).toBe(expected);
   });
@@ -218,7 +218,7 @@ describe('the configuration', () => {
     ]);
   });
 
-  test('expects the keys beside the file that --config or RUSTORY_CONFIG names', () => {
+  test('expects the keys in the directory of the file in --config or RUSTORY_CONFIG', () => {
     const other = join(home, 'other', 'peer.toml');
     expect(read({ path: other }).swarmKeyPath).toBe(join(home, 'other', 'swarm.key'));
     expect(read({ environment: { RUSTORY_CONFIG: '~/other/peer.toml' } }).file.path).toBe(other);

@@ -91,16 +91,16 @@ export interface PeerConfig {
   readonly file: PeerConfigFile;
   /** Every setting in the order of the table. */
   readonly settings: readonly SettingReading[];
-  /** Whole sentences about what has no effect. */
+  /** Whole sentences about settings without effect. */
   readonly warnings: readonly string[];
 }
 
 /** The configuration file in use. */
 export interface PeerConfigFile {
   readonly path: string;
-  /** False when there is no such file, which is not a problem. */
+  /** Whether the file exists. A missing file is not a problem. */
   readonly exists: boolean;
-  /** Keys that are not settings of this peer: those of `rr`, and typing errors. */
+  /** Keys that are not settings of this peer: keys of `rr`, and typing errors. */
   readonly otherKeys: Readonly<Record<string, unknown>>;
 }
 
@@ -134,7 +134,7 @@ export function readPeerConfig({ flags = {}, path, environment = process.env }: 
   const filePath = expandHome(path ?? defaultPath, home);
   const problems: string[] = [];
   const file = readConfigFile(filePath, problems);
-  // Keys without a path of their own are beside the file in use.
+  // By default, the keys are in the directory of the configuration file.
   const table = createSettings({ ...userEnvironment, config: dirname(filePath) });
   const settings = toSettings(table).map((setting) =>
     readSetting(setting, table[setting.name], { flags, environment, file, problems }),
@@ -178,7 +178,7 @@ interface SettingSources {
   readonly problems: string[];
 }
 
-/** Reads a setting from its first source that has a value. A problem is added under the name of that source. */
+/** Reads a setting from the first source that has a value. A problem is added with the name in that source. */
 function readSetting(
   setting: Setting,
   { parse }: Variable<unknown>,
@@ -232,7 +232,9 @@ function toDomain(values: Settings) {
   };
 }
 
-/** The user, and the directory of the configuration: the one of XDG only when it exists, because `rr` uses ~/.config. */
+/**
+ * The user and the configuration directory. The XDG directory is used only if it exists, because `rr` uses ~/.config.
+ */
 function userEnvironmentOf(environment: NodeJS.ProcessEnv): UserEnvironment {
   const home = environment['HOME'] || homedir();
   const xdg = environment['XDG_CONFIG_HOME'] ?? '';
@@ -241,7 +243,7 @@ function userEnvironmentOf(environment: NodeJS.ProcessEnv): UserEnvironment {
   return { home, user: environment['USER'] || loginName(), config };
 }
 
-/** The user of a container may have no name. */
+/** The login name. The user of a container may have none. */
 function loginName(): string {
   try {
     return userInfo().username;

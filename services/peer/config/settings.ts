@@ -1,5 +1,5 @@
-// The table of the peer's settings: how the text of each is read, its default and its documentation. The key in
-// config.toml, the environment variable and the flag of a setting are derived from its name here.
+// The table of the peer's settings: the parser, the default and the documentation of each. The key in config.toml, the
+// environment variable and the flag of a setting are derived from its name.
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type Component, multiaddr } from '@multiformats/multiaddr';
@@ -23,10 +23,10 @@ const MAX_LISTEN_ADDRESSES = 8;
 /** Maximum length of a user id or device id, in bytes; the limit of the tracker. */
 const MAX_NAME_BYTES = 256;
 
-/** The word for an empty list of listen addresses. */
+/** The value for an empty list of listen addresses. */
 const NO_ADDRESS = 'none';
 
-/** Punctuation that may be escaped in a pattern of `rr` and not in one of JavaScript. */
+/** Punctuation that can be escaped in a Rust pattern but not in a JavaScript pattern. */
 const ESCAPED_IN_RUST = /[ !"#%&',:;=@_`~-]/;
 
 /** The user and the directories that defaults and `~` depend on. */
@@ -124,7 +124,7 @@ function parseName(text: string): string {
   return text;
 }
 
-// No message repeats the text: a URL may hold a password.
+// No message repeats the text, because a URL may contain a password.
 function parseTracker(text: string): string {
   if (!URL.canParse(text)) throw new Error('An item is not a URL such as http://tracker.lan:8850.');
   const { protocol, username, password, search, hash, href } = new URL(text);
@@ -175,8 +175,8 @@ function componentsOf(text: string): Component[] | undefined {
 }
 
 /**
- * Reads a pattern of `rr`, which is one of Rust: flags are at the front, as in `(?i)token`, and all punctuation may be
- * escaped, as in `api\-key`. JavaScript accepts only some of those escapes.
+ * Parses a pattern in the Rust syntax of `rr`: flags are at the front, as in `(?i)token`, and all punctuation can be
+ * escaped, as in `api\-key`. JavaScript accepts only some of these escapes.
  */
 function parseRegex(text: string): RegExp {
   const [, flags = '', body = ''] = /^(?:\(\?([ims]+)\))?(.*)$/s.exec(text) ?? [];

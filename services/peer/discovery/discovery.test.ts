@@ -32,7 +32,7 @@ const peer = (
   lastSeenUnixSeconds,
 });
 
-/** A tracker that answers every listing in the same way. */
+/** A tracker with this function for its listings. */
 function trackerThat(list: () => Promise<PeerList>): TrackerClient {
   return { url: 'http://tracker.lan', register: async () => {}, unregister: async () => {}, list };
 }
@@ -40,7 +40,7 @@ function trackerThat(list: () => Promise<PeerList>): TrackerClient {
 const trackerWith = (...peers: KnownPeer[]): TrackerClient =>
   trackerThat(async () => ({ peers, skipped: 0 }));
 const failing = trackerThat(async () => {
-  throw new TrackerError('The tracker http://tracker.lan did not answer within 5000 ms.');
+  throw new TrackerError('The tracker http://tracker.lan did not respond within 5000 ms.');
 });
 
 const find = async (...trackers: TrackerClient[]) =>
@@ -49,7 +49,7 @@ const find = async (...trackers: TrackerClient[]) =>
 const peerIds = (peers: readonly KnownPeer[]): string[] => peers.map(({ peerId }) => peerId);
 
 describe('discovery', () => {
-  test('merges the lists of all trackers, keeps the newest records and leaves this device out', async () => {
+  test('merges the lists of all trackers, keeps the newest records and omits this device', async () => {
     const one = trackerWith(peer('a', 10, '/old'), peer('me', 99));
     const two = trackerWith(peer('a', 20, '/new'), peer('b', 5));
     const { peers, source } = await find(one, two);
@@ -60,7 +60,7 @@ describe('discovery', () => {
   test('reports a tracker that fails and returns what the others list', async () => {
     const { peers, problems } = await find(failing, trackerWith(peer('a', 10)));
     expect(peerIds(peers)).toEqual(['a']);
-    expect(problems).toEqual(['The tracker http://tracker.lan did not answer within 5000 ms.']);
+    expect(problems).toEqual(['The tracker http://tracker.lan did not respond within 5000 ms.']);
   });
 
   test('reports how many peers of a list were skipped, which is not a failure of the tracker', async () => {
@@ -73,7 +73,7 @@ describe('discovery', () => {
     ]);
   });
 
-  test('returns the peer book when no tracker answers', async () => {
+  test('returns the peer book when no tracker responds', async () => {
     await find(trackerWith(peer('a', NOW_UNIX_SECONDS - 1_000)));
     const { peers, source } = await find(failing);
     expect(source).toBe('peer book');
@@ -92,14 +92,14 @@ describe('discovery', () => {
     expect((await find(failing)).peers).toEqual([]);
   });
 
-  test('waits for a tracker that answers after another has failed', async () => {
-    const answer = Promise.withResolvers<PeerList>();
+  test('waits for a slow tracker after another one has failed', async () => {
+    const slow = Promise.withResolvers<PeerList>();
     const finding = find(
-      trackerThat(async () => answer.promise),
+      trackerThat(async () => slow.promise),
       failing,
     );
     await new Promise(setImmediate);
-    answer.resolve({ peers: [peer('a', 10)], skipped: 0 });
+    slow.resolve({ peers: [peer('a', 10)], skipped: 0 });
     expect((await finding).peers).toHaveLength(1);
   });
 });

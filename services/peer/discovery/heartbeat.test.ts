@@ -20,13 +20,13 @@ interface TestTracker {
 
 async function startTracker(): Promise<TestTracker> {
   const requests: string[] = [];
-  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async function respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { addrs } = JSON.parse(await text(request)) as { addrs?: string[] };
     requests.push(`${request.url?.split('/').at(-1)} ${addrs?.join(' ') ?? ''}`.trim());
     response.writeHead(tracker.status, { 'Content-Type': 'application/json' });
     response.end(JSON.stringify({ ok: true, ttl_sec: 60, removed: true }));
   }
-  const server = createServer((request, response) => void answer(request, response));
+  const server = createServer((request, response) => void respond(request, response));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   onCleanup(() => {

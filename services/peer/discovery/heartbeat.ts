@@ -1,27 +1,27 @@
-// Registers this device with the trackers: at once when its addresses change, and again before the registration
+// Registers this device with the trackers: immediately when its addresses change, and again before the registration
 // expires.
 import { HEARTBEAT_SECONDS, MAX_ADDRS, type Meta } from '../../shared/contract.ts';
 import { describeError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { TrackerClient } from './tracker-client.ts';
 
-/** Random share of the interval by which a heartbeat comes early, so that many devices do not register at once. */
+/** Maximum share of the interval by which a heartbeat is early, at random, so that devices do not register together. */
 const JITTER = 0.2;
 
 /** Interval between heartbeats in milliseconds. */
 const DEFAULT_INTERVAL_MS = HEARTBEAT_SECONDS * 1000;
 
-/** Longest pause after a heartbeat in which a tracker failed, in milliseconds. */
+/** Maximum pause after a heartbeat in which a tracker failed, in milliseconds. */
 const MAX_RETRY_MS = 5_000;
 
-/** Deadline of the unregistration at a stop, in milliseconds. */
+/** Deadline of the unregistration on stop, in milliseconds. */
 const UNREGISTER_TIMEOUT_MS = 2_000;
 
 export interface Heartbeat {
-  /** Registers at once, because the addresses changed. */
+  /** Call it when the addresses have changed. Registers immediately. */
   changed(): void;
   start(): void;
-  /** Unregisters from every tracker that answers within the deadline. */
+  /** Unregisters from every tracker that responds within the deadline. */
   stop(): Promise<void>;
 }
 
@@ -53,7 +53,7 @@ export function createHeartbeat(deps: HeartbeatDeps): Heartbeat {
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> | undefined;
   let isOutdated = false;
-  /** The previous outcome as JSON; empty before the first. Only a change is logged above debug. */
+  /** The previous outcome as JSON; empty before the first one. Only changes are logged above debug. */
   let previous = '';
 
   async function beat(): Promise<void> {
@@ -69,7 +69,7 @@ export function createHeartbeat(deps: HeartbeatDeps): Heartbeat {
 
   function run(): void {
     clearTimeout(timer);
-    // One heartbeat at a time: of two concurrent registrations the older could arrive last.
+    // One heartbeat at a time, because the older of two concurrent registrations could arrive last.
     if (running !== undefined) {
       isOutdated = true;
       return;
@@ -102,7 +102,7 @@ export function createHeartbeat(deps: HeartbeatDeps): Heartbeat {
   };
 }
 
-/** Registers with every tracker. Without an address it unregisters, because nobody could connect. */
+/** Registers with every tracker. Without an address it unregisters, because no peer could connect. */
 async function announce(
   { trackers, peerId, meta, addresses }: HeartbeatDeps,
   signal: AbortSignal,

@@ -1,4 +1,4 @@
-// The last known addresses of other devices, kept in the database for the time when no tracker lists any peer.
+// The last known addresses of other devices, stored in the database and used when no tracker lists a peer.
 import { MAX_ADDRS } from '../../shared/contract.ts';
 import type { Database } from '../history/database.ts';
 
@@ -15,7 +15,7 @@ export interface KnownPeer {
 export interface PeerBook {
   /** Saves peers that a tracker listed. Of two records of one peer the newer one is kept. */
   remember(peers: readonly KnownPeer[]): void;
-  /** At most `limit` peers of a user that were seen at or after that time, the latest first. */
+  /** Returns at most `limit` peers of a user that were seen at or after this time, latest first. */
   recall(userId: string, sinceUnixSeconds: number, limit: number): KnownPeer[];
 }
 
@@ -62,7 +62,7 @@ export function createPeerBook(database: Database): PeerBook {
   };
 }
 
-/** Another program may have written anything here. A peer whose addresses cannot be read has none. */
+/** Another program may have written invalid JSON. Then the peer has no addresses. */
 function readAddresses(json: unknown): string[] {
   try {
     const value: unknown = JSON.parse(String(json));

@@ -101,8 +101,8 @@ describe('a listing', () => {
 describe('a registration', () => {
   test.each([{ ok: true, ttl_sec: 60 }, { ok: true }, { ok: true, ttl_sec: null, note: 'x' }])(
     'accepts the response %j',
-    async (answer) => {
-      const tracker = await startTracker(json(answer));
+    async (body) => {
+      const tracker = await startTracker(json(body));
       const announcement = { peerId: 'a', addresses: [], meta: {} };
       await expect(tracker.register(announcement)).resolves.toBeUndefined();
     },
@@ -110,7 +110,7 @@ describe('a registration', () => {
 });
 
 describe('a request to a tracker', () => {
-  test('that is refused reports the status, the reason and what to do about the token', async () => {
+  test('that is refused reports the status, the reason and advice about the token', async () => {
     const tracker = await startTracker(
       json({ type: 'about:blank', title: 'Unauthorized', status: 401, code: 'UNAUTHORIZED' }, 401),
     );
@@ -123,7 +123,7 @@ describe('a request to a tracker', () => {
 
   test('fails at the deadline', async () => {
     const tracker = await startTracker(() => {}, 50);
-    await expect(tracker.list('ada')).rejects.toThrow('did not answer within 50 ms.');
+    await expect(tracker.list('ada')).rejects.toThrow('did not respond within 50 ms.');
   });
 
   test('fails when the tracker cannot be reached', async () => {

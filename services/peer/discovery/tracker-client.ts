@@ -1,5 +1,5 @@
-// The client of one tracker. Every request has a deadline and every response a maximum size. The token is sent in a
-// header and appears nowhere else.
+// The client of one tracker. Every request has a deadline and every response a maximum size. The token is sent only
+// in a header and never logged.
 import { describeError } from '../../shared/errors.ts';
 import {
   acceptedAckSchema,
@@ -11,13 +11,13 @@ import {
 import { anySignal } from '../../shared/signals.ts';
 import type { KnownPeer } from './peer-book.ts';
 
-/** Deadline of one request in milliseconds: the longest that `rr` waits for a tracker. */
+/** Deadline of one request in milliseconds, the same as in `rr`. */
 const REQUEST_TIMEOUT_MS = 5_000;
 
-/** Maximum size of a response in bytes: some thousand peers with all their addresses. */
+/** Maximum size of a response in bytes: some thousand peers with all their addresses. A larger response is an error. */
 const MAX_RESPONSE_BYTES = 16 * 1024 * 1024;
 
-/** What this device registers. */
+/** The registration of this device. */
 export interface Announcement {
   readonly peerId: string;
   readonly addresses: readonly string[];
@@ -92,7 +92,7 @@ export function createTrackerClient({
     } catch (error) {
       if (error instanceof TrackerError) throw error;
       if (deadline.aborted)
-        throw new TrackerError(`The tracker ${url} did not answer within ${timeoutMs} ms.`);
+        throw new TrackerError(`The tracker ${url} did not respond within ${timeoutMs} ms.`);
       throw new TrackerError(`The tracker ${url} cannot be used: ${describeError(error)}.`, { cause: error });
     }
   }
@@ -101,7 +101,7 @@ export function createTrackerClient({
     const result = schema.safeParse(body);
     if (result.success) return result.data;
     throw new TrackerError(
-      `The response of ${url} is not one of a rustory tracker. Check the URL in trackers.`,
+      `The response of ${url} is not that of a rustory tracker. Check the URL in trackers.`,
     );
   }
 

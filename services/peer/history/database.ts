@@ -1,12 +1,12 @@
-// Opens the SQLite file, creates the tables of `rr` that are missing, and turns SQLite's error codes into errors with
-// advice. `rr` and this peer can have the same file open at the same time.
+// Opens the SQLite file, creates missing tables of `rr`, and converts the error codes of SQLite to errors with advice.
+// `rr` and this peer can have the same file open at the same time.
 import { accessSync, chmodSync, constants, existsSync, mkdirSync, statSync } from 'node:fs';
 import os from 'node:os';
 import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { describeError, errorCode } from '../../shared/errors.ts';
 
-/** Longest wait for another process that is writing, in milliseconds; `rr` waits as long. */
+/** Maximum wait for another process that is writing, in milliseconds; the same as in `rr`. */
 const BUSY_TIMEOUT_MS = 5_000;
 
 /** The tables and indexes of `rr`. Only missing ones are created, because a newer `rr` has more columns. */
@@ -38,7 +38,7 @@ CREATE TABLE IF NOT EXISTS peer_book (
 CREATE INDEX IF NOT EXISTS idx_peer_book_last_seen ON peer_book(last_seen);
 `;
 
-/** Codes of Node's SQLite module: a failed statement, and an integer that is not exact in JavaScript. */
+/** Error codes of the SQLite module of Node.js: a failed statement, and an integer that is not exact in JavaScript. */
 const SQLITE_ERROR_CODES: ReadonlySet<string> = new Set(['ERR_SQLITE_ERROR', 'ERR_OUT_OF_RANGE']);
 
 const SQLITE_READONLY = 8;
@@ -49,7 +49,7 @@ interface Failure {
   readonly advice: string;
 }
 
-/** Primary result codes of SQLite (https://sqlite.org/rescode.html) that a user can do something about. */
+/** Primary result codes of SQLite (https://sqlite.org/rescode.html) that a user can fix. */
 const FAILURES: Readonly<Record<number, Failure>> = {
   5: { reason: 'another process has locked it', advice: 'Try again when that process has finished.' },
   6: { reason: 'another connection has locked it', advice: 'Try again when that command has finished.' },
@@ -114,7 +114,7 @@ export function openDatabase(path: string): Database {
   };
   const sqlite = guard(() => {
     makeDirectory(path);
-    // Loaded here and not imported, because loading it prints a warning under Node 22, which `main` suppresses.
+    // Not imported statically, because loading it prints a warning in Node.js 22, which `main` suppresses.
     const opened = new (process.getBuiltinModule('node:sqlite').DatabaseSync)(path, {
       timeout: BUSY_TIMEOUT_MS,
     });
@@ -146,7 +146,7 @@ export function openDatabase(path: string): Database {
 }
 
 function prepare(sqlite: DatabaseSync): void {
-  // NORMAL: in WAL mode a killed process loses nothing; a power failure may undo the last transactions as a whole.
+  // NORMAL: in WAL mode a killed process loses nothing; a power failure may undo the last transactions completely.
   sqlite.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL');
   const [row] = sqlite
     .prepare(
@@ -161,7 +161,7 @@ function makeDirectory(path: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
 }
 
-/** Removes the permissions of other users, because history holds secrets. The owner's permissions stay as they are. */
+/** Removes the permissions of other users, because a history contains secrets. Those of the owner do not change. */
 function restrictMode(path: string): void {
   try {
     const { mode } = statSync(path);
@@ -171,13 +171,13 @@ function restrictMode(path: string): void {
   }
 }
 
-/** Whether the error is about the file or its content. Any other error is a fault of this program. */
+/** Whether the error concerns the file or its content. Any other error is a defect of this program. */
 function isDatabaseFailure(error: unknown): boolean {
   const code = errorCode(error);
   return SQLITE_ERROR_CODES.has(code) || Object.hasOwn(os.constants.errno, code);
 }
 
-/** The primary code of SQLite, or the one that describes the error of the file system better. */
+/** The primary code of SQLite, or a code that describes the error of the file system better. */
 function failureCode(path: string, cause: unknown): number {
   if (errorCode(cause) === 'EACCES') return SQLITE_CANTOPEN;
   const code = primaryCode(cause);
@@ -196,6 +196,6 @@ function isWritable(directory: string): boolean {
 
 function primaryCode(error: unknown): number {
   const code = typeof error === 'object' && error !== null && 'errcode' in error ? Number(error.errcode) : 0;
-  // Extended result codes carry the primary one in their low byte.
+  // Extended result codes contain the primary code in their low byte.
   return code & 0xff;
 }

@@ -95,7 +95,7 @@ export function fromWire(values: readonly unknown[]): Entry[] {
 }
 
 function readEntry(value: unknown): Entry {
-  if (typeof value !== 'object' || value === null) throw new Error('It is not an object.');
+  if (typeof value !== 'object' || value === null) throw new Error('The entry is not an object.');
   const fields = value as Record<string, unknown>;
   const entryId = readText(fields, 'entry_id', MAX_LABEL_BYTES);
   if (entryId === '') throw new Error('The field entry_id is empty.');
@@ -117,7 +117,7 @@ function readEntry(value: unknown): Entry {
 function readText(fields: Record<string, unknown>, name: string, maxBytes: number): string {
   const value = fields[name];
   if (typeof value !== 'string') throw new Error(`The field ${name} must be text.`);
-  // A UTF-16 code unit takes at most three bytes of UTF-8, so the size of a short text need not be counted.
+  // A UTF-16 code unit has at most three bytes in UTF-8, so the size of a short text need not be computed.
   if (value.length * 3 > maxBytes && Buffer.byteLength(value) > maxBytes)
     throw new Error(`The field ${name} is larger than ${maxBytes} bytes.`);
   if (!value.isWellFormed()) throw new Error(`The field ${name} is not well-formed Unicode.`);

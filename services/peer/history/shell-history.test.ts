@@ -72,7 +72,7 @@ describe('parseHistory', () => {
 });
 
 describe('toEntries', () => {
-  test('gives a command the same id in each import of the file, also when the file has grown', () => {
+  test('assigns the same id to a command in each import of the file, also when the file has grown', () => {
     const before = idsOf('ls\ncd\nls\n');
     expect(new Set(before).size).toBe(3);
     expect(
@@ -81,7 +81,7 @@ describe('toEntries', () => {
     expect(idsOf('ls\ncd\nls\nls\n').slice(0, 3)).toEqual(before);
   });
 
-  test('gives a command another id on another device, for another user and from another shell', () => {
+  test('assigns a different id to a command of another device, user or shell', () => {
     const ids = [
       ...idsOf('ls\n'),
       ...idsOf('ls\n', { deviceId: 'desktop' }),
@@ -92,7 +92,7 @@ describe('toEntries', () => {
     expect(ids[0]).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
   });
 
-  test('gives commands without a time times in the order of the file', () => {
+  test('assigns times in the order of the file to commands without a time', () => {
     const entries = [...toEntries(read('bash', 'a\nb\n#1600000000\nc\n'), from)];
     expect(entries.map(({ ts }) => ts)).toEqual([
       from.importUnixSeconds - 2,

@@ -1,5 +1,6 @@
 // Parses the history files of bash, zsh and fish, and converts their commands to entries. Pure functions. The id of an
-// entry depends only on the user, the device, the shell, the command with its time, and how often that was repeated.
+// entry depends only on the user, the device, the shell, the command with its time, and the number of equal commands
+// before it.
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
 import type { Entry } from './entry.ts';
@@ -33,11 +34,11 @@ export interface Provenance {
   readonly deviceId: string;
   readonly hostname: string;
   readonly version: string;
-  /** Time of the last command if it has none. The commands before it get times one second apart. */
+  /** Time of the last command if the file has no times. The commands before it get times that are one second apart. */
   readonly importUnixSeconds: number;
 }
 
-/** Directory of an imported command, which no history file has. `rr` uses the same word. */
+/** Directory of an imported command, because history files do not contain it. `rr` uses the same text. */
 const UNKNOWN_DIRECTORY = 'unknown';
 
 /** The shell in the name of a history file; `undefined` when there is none. */
@@ -54,9 +55,9 @@ export function parseHistory(shell: Shell, content: Buffer): HistoryCommand[] {
 }
 
 /**
- * Converts commands to entries. Importing the same file again, or a longer copy of it, gives the same ids for the same
- * commands; the same file on another device gives other ids. A generator, so that the entries of a large file are not
- * all in memory.
+ * Converts commands to entries. Importing the same file again, or a longer copy of it, yields the same ids for the same
+ * commands; on another device the same file yields different ids. A generator, so that the entries of a large file are
+ * not all in memory.
  */
 export function* toEntries(commands: readonly HistoryCommand[], from: Provenance): Generator<Entry> {
   const repetitions = new Map<string, number>();

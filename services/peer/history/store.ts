@@ -1,5 +1,5 @@
-// The entries of the history and the cursor of each peer. A cursor is stored in the same transaction as the batch
-// before it, so that a crash neither loses nor repeats entries.
+// The entries of the history and the cursor of each peer. A cursor is stored in the same transaction as its batch of
+// entries, so that a crash neither loses nor repeats entries.
 import type { Database } from './database.ts';
 import type { Entry } from './entry.ts';
 
@@ -17,7 +17,7 @@ const COLUMNS = [
   'version',
 ] as const satisfies ReadonlyArray<keyof Entry>;
 
-/** An entry with its `ingest_seq`, which numbers the entries of this database in the order of arrival. */
+/** An entry with its `ingest_seq`: its number in this database, in the order of arrival. */
 export interface StoredEntry {
   readonly seq: number;
   readonly entry: Entry;
@@ -46,7 +46,7 @@ export interface Store {
   readAfter(seq: number, limit: number, visit: (stored: StoredEntry) => boolean): void;
   /** The `ingest_seq` before the last `count` entries. */
   startOfLast(count: number): number;
-  /** Number of entries and of their devices, and the highest `ingest_seq`. */
+  /** The number of entries, the number of their devices, and the highest `ingest_seq`. */
   summary(): { readonly entries: number; readonly devices: number; readonly lastSeq: number };
   /** The cursor of a peer; 0 when there is none. */
   cursorOf(peerId: string): number;
@@ -104,7 +104,10 @@ export function createStore(database: Database): Store {
   };
 }
 
-/** A newer `rr` keeps the ids of deleted entries, so that a sync does not bring them back. */
+/**
+ * Whether the database has the ids of deleted entries. A newer `rr` stores them, so that a sync does not restore
+ * entries.
+ */
 function hasDeletions({ sqlite }: Database): boolean {
   return sqlite.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'entry_deletions'").get() !== undefined;
 }

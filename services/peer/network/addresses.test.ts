@@ -28,7 +28,7 @@ describe('toCandidates', () => {
     ['text that is not a multiaddr', ['http://10.0.0.5']],
     ['addresses of another peer', [`/ip4/10.0.0.5/tcp/1/p2p/${OTHER}`, `${RELAY}/p2p-circuit/p2p/${OTHER}`]],
     ['a circuit without the peer id of a relay', [`/ip4/10.0.0.5/tcp/1/p2p-circuit/p2p/${PEER}`]],
-  ])('leaves out %s', (_, addresses) => expect(order(addresses, 'relay-first')).toEqual([CIRCUIT]));
+  ])('omits %s', (_, addresses) => expect(order(addresses, 'relay-first')).toEqual([CIRCUIT]));
 
   test('appends a missing peer id', () => {
     expect(order(['/ip4/10.0.0.5/tcp/8845', `${OTHER_RELAY}/p2p-circuit`], 'direct-first', [])).toEqual([

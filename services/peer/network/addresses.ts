@@ -1,7 +1,10 @@
 // The addresses of a peer that are dialed, and their order. Pure functions.
 import { multiaddr } from '@multiformats/multiaddr';
 
-/** Maximum addresses that are tried in one attempt to connect to a peer; it may have registered 32. */
+/**
+ * Maximum addresses that are tried in one attempt to connect to a peer. Further ones are ignored. A peer can register
+ * 32.
+ */
 const MAX_CANDIDATES = 16;
 
 /** An address to try. */
@@ -18,7 +21,7 @@ interface DialStrategyRule {
   order(addresses: { circuits: readonly Candidate[]; direct: readonly Candidate[] }): Candidate[];
 }
 
-/** The orders in which the addresses of a peer are dialed. A new strategy is one more entry. */
+/** The orders in which the addresses of a peer are dialed. */
 export const DIAL_STRATEGIES = {
   'relay-first': {
     doc: 'circuits, then direct addresses',
@@ -35,8 +38,8 @@ export type DialStrategy = keyof typeof DIAL_STRATEGIES;
 export const DIAL_STRATEGY_NAMES = Object.keys(DIAL_STRATEGIES) as readonly DialStrategy[];
 
 /**
- * The addresses to try for a peer, best first. By default: circuits through our own relays, circuits that the peer
- * registered, its direct addresses. The strategy changes the order or removes direct addresses.
+ * The addresses to try for a peer, best first. By default: circuits through the relays of this device, circuits that
+ * the peer registered, its direct addresses. The strategy changes the order or removes direct addresses.
  */
 export function toCandidates(
   peerId: string,
@@ -68,7 +71,7 @@ export function isLoopback(address: string): boolean {
   return /^\/(ip4\/127\.|ip6\/(0*:)*0*1\/|dns[46]?\/localhost\/)/.test(address);
 }
 
-/** Reads a registered address, which is untrusted. One that is invalid or ends in another peer id is left out. */
+/** Parses a registered address, which is untrusted; `undefined` when it is invalid or ends in another peer id. */
 function parseCandidate(peerId: string, address: string): Candidate | undefined {
   try {
     multiaddr(address);

@@ -63,12 +63,12 @@ describe('explainFailure', () => {
   test('reports the deadline when it has passed', () => {
     expect(explain({ timeoutMs: 5_000, outcomes: ['no_nonce'] })).toMatchObject({
       stage: 'swarm key',
-      reason: 'no answer within 5000 ms',
+      reason: 'no response within 5000 ms',
     });
     expect(explain({ timeoutMs: 5_000, outcomes: ['wrong_key'] }).reason).toContain('different swarm key');
   });
 
-  test('does not read the reason out of the text of an error', () => {
+  test('does not derive the reason from the text of an error', () => {
     const error = new Error('the other side does not have the same swarm key');
     expect(explain({ error })).toMatchObject({ stage: 'tcp', reason: error.message });
   });
@@ -82,7 +82,7 @@ test('docs/peer.md lists the stages', () => {
   expect(page).toContain(STAGES.map((stage) => `\`${stage}\``).join(', '));
 });
 
-test('formatAttempts merges and counts equal attempts and leaves out the peer id', () => {
+test('formatAttempts merges and counts equal attempts and omits the peer id', () => {
   const attempt = explain({});
   expect(formatAttempts([attempt, attempt, { ...attempt, stage: 'noise' }])).toEqual([
     '/ip4/10.0.0.5/tcp/8845: tcp: connect ECONNREFUSED (2 times)',

@@ -1,10 +1,10 @@
 // Describes failed attempts to connect: the stage that failed, and the reason. The library reports the stages as
-// progress events and the reasons as nested errors of many kinds.
+// progress events and the reasons as nested errors of many types.
 import type { ProtectionOutcome } from '../../private-network/psk.ts';
 import { describeError } from '../../shared/errors.ts';
 import { findRelayRefusal } from './relay-status.ts';
 
-/** The stages of an attempt to connect and sync, in their order; `docs/peer.md` lists them. */
+/** The stages of an attempt to connect and sync, in order. `docs/peer.md` lists them. */
 export const STAGES = ['tcp', 'swarm key', 'noise', 'muxer', 'reservation', 'circuit', 'protocol'] as const;
 export type Stage = (typeof STAGES)[number];
 
@@ -22,7 +22,7 @@ export interface ProgressEvent {
   readonly detail?: unknown;
 }
 
-/** Events of `library-internals.ts`: the swarm key protection of a connection starts, and its outcome is known. */
+/** Events of `library-internals.ts`: the start of the swarm key protection of a connection, and its outcome. */
 export const PROTECTION_START = 'rustory:protection-start';
 export const PROTECTION_OUTCOME = 'rustory:protection-outcome';
 
@@ -44,7 +44,7 @@ const PROTECTION_FAILURES: Readonly<Record<Exclude<ProtectionOutcome, 'ok'>, str
   no_nonce: 'the other side sent no nonce; it may not use a swarm key',
 };
 
-/** How far an attempt to connect has come. */
+/** The progress of an attempt to connect. */
 export interface DialProgress {
   stage: Stage;
   /** Outcome of the swarm key protection of the latest connection; `undefined` while it is not known. */
@@ -82,18 +82,18 @@ export function explainFailure(
   if (refusal !== undefined) return { address, ...refusal };
   if (protection === 'wrong_key')
     return { address, stage: 'swarm key', reason: PROTECTION_FAILURES[protection] };
-  // At the deadline we close the connection ourselves, so the other outcomes say nothing about the peer.
-  if (timeoutMs !== undefined) return { address, stage, reason: `no answer within ${timeoutMs} ms` };
+  // At the deadline this device closes the connection, so other outcomes are no information about the peer.
+  if (timeoutMs !== undefined) return { address, stage, reason: `no response within ${timeoutMs} ms` };
   if (protection !== undefined && protection !== 'ok')
     return { address, stage: 'swarm key', reason: PROTECTION_FAILURES[protection] };
   return { address, stage, reason: text };
 }
 
-/** The attempts as lines. Equal lines are merged and counted. */
+/** Formats attempts as lines. Equal lines are merged and counted. */
 export function formatAttempts(attempts: readonly DialAttempt[]): string[] {
   const counts = new Map<string, number>();
   for (const { address, stage, reason } of attempts) {
-    // The peer id at the end is left out, because the lines follow a line with the peer id.
+    // The peer id at the end is omitted, because the lines follow a line with the peer id.
     const line = `${address.replace(/(?<=.)\/p2p\/[^/]+$/, '')}: ${stage}: ${reason}`;
     counts.set(line, (counts.get(line) ?? 0) + 1);
   }

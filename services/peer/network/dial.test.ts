@@ -50,7 +50,7 @@ describe('a dialer', () => {
     expect((await dialer.connect(targetOf(server), 5_000)).connection).not.toBe(first.connection);
   });
 
-  test('reports what to set when there is no address', async () => {
+  test('names the setting to change when there is no address', async () => {
     const { dialer } = createTestDialer(await startDevice(), []);
     const { peerId } = await startDevice();
     await expect(dialer.connect({ peerId, addresses: [] }, 5_000)).rejects.toThrow('set relay_addr');
@@ -88,12 +88,12 @@ describe('a dialer', () => {
     const client = await startDevice();
     const { peerId } = await startDevice();
     const { dialer } = createTestDialer(client, [DEAD_RELAY]);
-    const signal = AbortSignal.abort(new Error('canceled'));
+    const signal = AbortSignal.abort(new Error('The dial is canceled.'));
     await expect(dialer.connect({ peerId, addresses: [] }, 5_000, signal)).rejects.toThrow('canceled');
   });
 });
 
-/** A TCP server that handles connections in this way. */
+/** A TCP server with this handler for connections. */
 async function startSocket(onConnection: (socket: Socket) => void): Promise<string> {
   const server = createServer((socket) => {
     socket.on('error', () => {});
@@ -139,25 +139,25 @@ describe('a failed attempt reports its stage', () => {
       (socket) => void socket.on('data', () => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')),
     );
     expect(await failureAt(web)).toMatch(/^swarm key: /);
-    expect(await failureAt(await startSocket(() => {}))).toMatch(/^swarm key: no answer within 1000 ms/);
+    expect(await failureAt(await startSocket(() => {}))).toMatch(/^swarm key: no response within 1000 ms/);
   });
 
   test('swarm key: the other side has a different one', async () => {
     const { address } = await startTestRelay({ swarmKey: generateSwarmKey() });
-    // Either side may notice it first.
+    // Either side may detect it first.
     expect(await failureAt(address)).toMatch(
       /^swarm key: the other side (has a different|closed .*) swarm key/,
     );
   });
 
-  test('noise: another device answers at the address', async () => {
+  test('noise: another device has the address', async () => {
     const [other, expected] = [await startDevice(LOOPBACK), await startDevice()];
     const address =
       other.node.libp2p.getMultiaddrs().map(String)[0]?.replace(other.peerId, expected.peerId) ?? '';
     expect(await failureAt(address)).toMatch(/^noise: /);
   });
 
-  test('muxer: the other side supports none of ours', async () => {
+  test('muxer: the other side supports no muxer of this device', async () => {
     expect(await failureAt(await startWithoutMuxers())).toMatch(/^muxer: /);
   });
 
@@ -167,7 +167,7 @@ describe('a failed attempt reports its stage', () => {
   });
 
   test('circuit: the relay does not support the hop protocol', async () => {
-    const { address } = await startTestRelay({ hop: false });
+    const { address } = await startTestRelay({ hasHop: false });
     expect(await failureAt('', [address])).toMatch(/^circuit: .*hop/);
   });
 });

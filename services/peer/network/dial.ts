@@ -10,13 +10,13 @@ import { type Candidate, type DialStrategy, toCandidates } from './addresses.ts'
 import { createDialProgress, type DialAttempt, explainFailure, type Stage } from './dial-report.ts';
 import type { PeerLibp2p } from './node.ts';
 
-/** Time in milliseconds for which circuits through a relay that failed are tried last. */
+/** Time in milliseconds for which circuits through a failed relay are tried last. */
 const RELAY_BACKOFF_MS = 30_000;
 
-/** Maximum relays remembered as failed; above it all are forgotten, which costs one attempt each. */
+/** Maximum relays remembered as failed. Above this limit all are forgotten, which costs one attempt for each. */
 const MAX_FAILED_RELAYS = 256;
 
-/** Rest of a circuit's lifetime below which it is not reused, in seconds: time for one response. */
+/** Remaining lifetime below which a circuit is not reused, in seconds: sufficient for one response. */
 const MIN_CIRCUIT_SECONDS = 30;
 
 /** Deadline of the ping of a relay after a circuit through it timed out, in milliseconds. */
@@ -35,7 +35,7 @@ export interface Dialed {
   readonly failed: readonly DialAttempt[];
 }
 
-/** No address led to the peer. */
+/** All attempts to connect to the peer failed. */
 export class DialFailedError extends Error {
   override readonly name = 'DialFailedError';
   readonly code = 'DIAL_FAILED';
@@ -63,7 +63,7 @@ export interface Dialer {
 
 export interface DialerDeps {
   readonly libp2p: PeerLibp2p;
-  /** Our own relays in order of preference. */
+  /** The relays of this device in order of preference. */
   readonly relays: readonly string[];
   readonly strategy: DialStrategy;
   readonly nowMs: () => number;
@@ -72,7 +72,7 @@ export interface DialerDeps {
 type DialResult = Result<{ readonly connection: Connection }, Stage, { readonly attempt: DialAttempt }>;
 
 export function createDialer({ libp2p, relays, strategy, nowMs }: DialerDeps): Dialer {
-  /** When each relay failed, on the monotonic clock. */
+  /** Time at which each relay failed, on the monotonic clock in milliseconds. */
   const failedRelaysMs = new Map<string, number>();
 
   function isBackedOff({ relay }: Candidate): boolean {
@@ -80,13 +80,13 @@ export function createDialer({ libp2p, relays, strategy, nowMs }: DialerDeps): D
   }
 
   function rememberFailed(relay: string): void {
-    // Peers register circuits through any relay, so the number of relays has no other limit.
+    // Peers can register circuits through any relay, so the number of relays is otherwise unbounded.
     if (failedRelaysMs.size >= MAX_FAILED_RELAYS) failedRelaysMs.clear();
     failedRelaysMs.set(relay, nowMs());
   }
 
   function listCandidates(target: Target): Candidate[] {
-    // The sort is stable, so the order of the strategy is kept among equals.
+    // The sort is stable, so each group keeps the order of the strategy.
     return toCandidates(target.peerId, target.addresses, relays, strategy).toSorted(
       (a, b) => Number(isBackedOff(a)) - Number(isBackedOff(b)),
     );
@@ -108,7 +108,7 @@ export function createDialer({ libp2p, relays, strategy, nowMs }: DialerDeps): D
         isRelayOpen = true;
         progress.stage = 'circuit';
       }
-      // Forced, because the library would return a connection that is closing.
+      // Forced, because the library could return a connection that is closing.
       const connection = await libp2p.dial(multiaddr(address), { ...options, force: true });
       return { ok: true, connection };
     } catch (error) {
@@ -135,7 +135,7 @@ export function createDialer({ libp2p, relays, strategy, nowMs }: DialerDeps): D
   };
 }
 
-/** Returns the open connection to a relay, or makes one. */
+/** Returns the open connection to a relay, or opens one. */
 export async function openRelay(
   libp2p: PeerLibp2p,
   relay: string,
@@ -151,8 +151,8 @@ export async function openRelay(
 }
 
 /**
- * Aborts the connection to a relay that no longer answers (a laptop in another network), so that the next attempt
- * makes a new one. A connection with streams is kept, because their data may delay the response.
+ * Aborts the connection to an unresponsive relay (a laptop in another network), so that the next attempt opens a new
+ * one. A connection with streams is kept, because their data may delay the response.
  */
 async function abortDeadRelay(libp2p: PeerLibp2p, relay: string): Promise<void> {
   const peerId = relayPeerId(relay);

@@ -35,7 +35,7 @@ describe('the installed version of libp2p', () => {
   });
 
   test('has every private member that the peer uses', async () => {
-    // The members are checked when the node is created: the error names the one that an upgrade removed.
+    // The members are checked when the node is created. The error names a removed member.
     await expect(startNode([])).resolves.toBeDefined();
   });
 

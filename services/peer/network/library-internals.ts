@@ -1,5 +1,5 @@
-// The members of libp2p that we use although they are not part of its public API. Each is checked when a node is
-// created, so that an upgrade of the library that removes one fails with its name.
+// The members of libp2p that we use although they are not part of its public API. They are checked when a node is
+// created, so that the error after an upgrade of the library names a removed member.
 import type { MultiaddrConnection, PeerId } from '@libp2p/interface';
 import type { ProtectionOutcome } from '../../private-network/psk.ts';
 import { PROTECTION_OUTCOME, PROTECTION_START, type ProgressEvent } from './dial-report.ts';
@@ -8,7 +8,7 @@ import { PROTECTION_OUTCOME, PROTECTION_START, type ProgressEvent } from './dial
 export interface Reservation {
   /** The addresses of the relay, as it reports them, as bytes of multiaddrs. */
   readonly addrs: Uint8Array[];
-  /** End in Unix seconds. The library renews only a reservation that ends within ten minutes. */
+  /** Expiry in Unix seconds. The library renews only reservations that expire within ten minutes. */
   expire: bigint;
 }
 

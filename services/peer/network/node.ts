@@ -33,7 +33,7 @@ export interface PeerNode {
   readonly libp2p: PeerLibp2p;
   start(): Promise<void>;
   readonly reservations: ReservationStore;
-  /** The cipher of the private network, for the log; `reason` says why it is not the fastest one. */
+  /** The cipher of the private network, for the log. `reason` is the reason if it is not the fastest one. */
   readonly cipher: { readonly name: string; readonly reason?: string };
 }
 
@@ -83,8 +83,8 @@ export async function createPeerNode({
     libp2p,
     async start() {
       await libp2p.start();
-      // A relay offers a circuit to the newest connection of a peer id first. A `sync` must not get the circuits that
-      // are meant for the `serve` of the same device; without the protocol the relay tries the next connection.
+      // A relay offers a circuit to the newest connection of a peer id first. A `sync` must not get the circuits for
+      // the `serve` of the same device. Without the protocol the relay tries the next connection.
       if (listen === undefined) await libp2p.unhandle(STOP_PROTOCOL);
     },
     reservations: await reservations.promise,

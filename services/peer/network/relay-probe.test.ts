@@ -43,13 +43,13 @@ describe('a probe of a relay', () => {
     expect(messages()).toContain('relay does not answer');
   });
 
-  test('keeps a connection that answers', async () => {
+  test('keeps a connection to a responsive relay', async () => {
     const { connection, state, messages } = await startProbe({
       ...SHORT_PROBE_TIMINGS,
       idleTimeoutMs: 20_000,
     });
     state.network = 'train';
-    await until(() => messages().includes('network changed'), 'the change is noticed');
+    await until(() => messages().includes('network changed'), 'the change is detected');
     await until(() => connection.streams.length === 0, 'the ping has ended');
     expect(messages()).toEqual(['network changed']);
     expect(connection.status).toBe('open');

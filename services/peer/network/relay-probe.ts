@@ -1,5 +1,5 @@
-// Detects relays that stopped answering without closing the connection (a laptop in another network, a relay whose
-// machine lost power), and aborts the connections to them, so that they are made again.
+// Detects unresponsive relays (a laptop in another network, a relay whose machine lost power), and aborts the
+// connections to them, so that new ones are opened.
 import { networkInterfaces } from 'node:os';
 import type { Stream } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
@@ -34,7 +34,7 @@ export interface RelayProbe {
 
 export interface RelayProbeDeps {
   readonly libp2p: PeerLibp2p;
-  /** The relays to probe at this moment. */
+  /** Returns the relays to probe. */
   readonly relays: () => readonly string[];
   readonly log: Logger;
   /** The addresses of this machine as text. Default: those of the operating system. */
@@ -84,7 +84,7 @@ export function createRelayProbe({
     if (currentNetwork === knownNetwork) return;
     knownNetwork = currentNetwork;
     log.info('network changed');
-    // Streams get no extra time: after a change the connection is probably dead.
+    // Connections with streams get the short deadline too, because after a change the connection is probably dead.
     probeAll(timings.idleTimeoutMs);
   }
 

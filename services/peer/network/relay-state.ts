@@ -1,21 +1,21 @@
-// The state of one configured relay: whether its reservation is held, and when to request it next.
+// The state of one configured relay: whether a reservation is held, and the time of the next request.
 import { peerIdOf } from './addresses.ts';
 
 export interface RelayTimings {
   /** Pause after the first failed request in milliseconds. It doubles with each further one. */
   readonly backoffBaseMs: number;
-  /** Longest pause after a failed request in milliseconds. */
+  /** Maximum pause after a failed request in milliseconds. */
   readonly backoffCapMs: number;
-  /** Shortest time before a reservation is renewed, in milliseconds. */
+  /** Minimum time before a reservation is renewed, in milliseconds. */
   readonly renewMinMs: number;
   /**
-   * Longest time before a reservation is renewed, in milliseconds. The rest of its lifetime depends on the clock of
-   * this machine, which may be wrong.
+   * Maximum time before a reservation is renewed, in milliseconds. It is bounded, because the remaining lifetime is
+   * computed with the clock of this machine, which may be wrong.
    */
   readonly renewMaxMs: number;
   /**
-   * A reservation that is lost sooner, in milliseconds, counts as a failed request, so that a relay that grants and
-   * drops reservations is not asked without a pause.
+   * A reservation that is lost before this time, in milliseconds, counts as a failed request, so that there is a pause
+   * before the next request to a relay that grants and drops reservations.
    */
   readonly stableMs: number;
 }
@@ -33,11 +33,11 @@ export interface RelayState {
   readonly relay: string;
   readonly peerId: string;
   readonly isHeld: boolean;
-  /** When to request the reservation, or to renew it, on the monotonic clock in milliseconds. */
+  /** Time of the next request or renewal, on the monotonic clock in milliseconds. */
   readonly dueMs: number;
   /** The reason of the last failed request; empty after a success. */
   readonly reason: string;
-  /** The relay granted a reservation of that lifetime. It is renewed after half of it. */
+  /** The relay granted a reservation with this lifetime. It is renewed after half of its lifetime. */
   granted(lifetimeMs: number): void;
   /** The reservation was lost. Returns the pause before the next request in milliseconds. */
   lost(): number;
@@ -58,7 +58,7 @@ export function createRelayState(
   let failures = 0;
   let reason = '';
 
-  /** Exponential, with jitter so that devices do not ask at the same time. */
+  /** Exponential backoff, with jitter so that devices do not send requests at the same time. */
   function backOff(): number {
     const pauseMs =
       Math.min(timings.backoffBaseMs * 2 ** failures, timings.backoffCapMs) * (0.5 + random() / 2);

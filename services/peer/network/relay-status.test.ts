@@ -12,9 +12,9 @@ afterEach(cleanUp);
 
 const HOP_PROTOCOL = '/libp2p/circuit/relay/0.2.0/hop';
 
-/** A node that answers every hop request with this status, and a device that uses it as its relay. */
+/** A node that responds to every hop request with this status, and a device that uses it as its relay. */
 async function startWithRelay(status: Status) {
-  const relay = await startTestRelay({ hop: false });
+  const relay = await startTestRelay({ hasHop: false });
   await relay.libp2p.handle(HOP_PROTOCOL, async (stream) => {
     const messages = pbStream(stream).pb(HopMessage);
     await messages.read();
@@ -23,7 +23,7 @@ async function startWithRelay(status: Status) {
   return { address: relay.address, device: await startDevice() };
 }
 
-// The library is the real one, so that these tests fail when an upgrade changes the text of its errors.
+// Uses the real library, so that these tests fail when an upgrade changes the text of its errors.
 describe('a status in an error of the library', () => {
   test.each([
     [Status.NO_RESERVATION, 'reservation', 'holds no reservation'],

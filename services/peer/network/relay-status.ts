@@ -1,5 +1,5 @@
-// What the statuses of a circuit relay mean. The library reports a status only in the text of an error, so this is
-// the one place where the text of an error is read; `relay-status.test.ts` checks it against the library.
+// The meanings of the statuses of a circuit relay. The library reports a status only in the text of an error. Only this
+// file parses the text of an error; `relay-status.test.ts` checks it against the library.
 import type { Stage } from './dial-report.ts';
 
 export interface RelayRefusal {
@@ -25,7 +25,7 @@ const REFUSALS: Readonly<Record<string, RelayRefusal>> = {
   },
 };
 
-/** What the library writes: "failed to connect via relay with status X" and "reservation failed with status X". */
+/** The texts of the library: "failed to connect via relay with status X" and "reservation failed with status X". */
 const STATUS = /\bwith status ([A-Z_]+)/;
 
 /** The refusal in the text of an error of the library; `undefined` when there is none. */

@@ -1,4 +1,4 @@
-// Slow, because the lifetime of a reservation has a resolution of one second and must pass twice.
+// Slow, because two lifetimes of a reservation must pass, and a lifetime has a resolution of one second.
 import { afterEach, expect, test } from '@jest/globals';
 import { cleanUp } from '../../../testing/cleanup.ts';
 import {

@@ -19,8 +19,8 @@ import { createReservations, type Reservations } from './reservation.ts';
 
 afterEach(cleanUp);
 
-async function restart(relay: TestRelay, hop = true): Promise<TestRelay> {
-  return startTestRelay({ identity: relay.identity, port: relay.port, hop });
+async function restart(relay: TestRelay, hasHop = true): Promise<TestRelay> {
+  return startTestRelay({ identity: relay.identity, port: relay.port, hasHop });
 }
 
 const isHeld = (reservations: Reservations) => (): boolean => reservations.addresses().length > 0;
@@ -115,7 +115,7 @@ describe('reservations', () => {
   test('are requested with growing pauses from a relay that grants and drops them', async () => {
     const relay = await startTestRelay();
     relay.libp2p.addEventListener('connection:open', ({ detail: connection }) => {
-      setTimeout(() => connection.abort(new Error('dropped')), 100);
+      setTimeout(() => connection.abort(new Error('The connection is dropped by the test.')), 100);
     });
     const { lines } = await startReservations([relay.address]);
     const pauses = (): unknown[] =>

@@ -12,7 +12,9 @@ import type { PeerNode } from './node.ts';
 import { createRelayProbe, type ProbeTimings } from './relay-probe.ts';
 import { createRelayState, type RelayState, type RelayTimings } from './relay-state.ts';
 
-/** Reservations held at the same time: one relay may fail, and more would use capacity that others need. */
+/**
+ * Reservations held at the same time: two, because one relay may fail, and more would use capacity for other devices.
+ */
 const WANTED_RESERVATIONS = 2;
 
 /** Deadline of one request in milliseconds, the connection included. */
@@ -64,7 +66,7 @@ export function createReservations(deps: ReservationDeps): Reservations {
       return;
     }
     const { stage, reason } = result.attempt;
-    // A relay that is down for a day is worth one line and not ten thousand.
+    // Logs the same reason once, so that a relay that is down for a day causes one warning and not ten thousand.
     const level = reason === lastReason ? 'debug' : 'warn';
     log[level]({ relay, stage, reason, retryInMs: state.failed(reason) }, 'reservation failed');
   }
@@ -110,9 +112,9 @@ export function createReservations(deps: ReservationDeps): Reservations {
   };
 }
 
-/** The relay whose request is due first: of all that are held, and of the others while too few are held. */
+/** The relay whose request is due first: of relays with a reservation, and of all others while too few are held. */
 function firstDue(states: readonly RelayState[]): RelayState | undefined {
-  // By peer id, because one relay may be configured with several addresses.
+  // Counts peer ids, because one relay may be configured with several addresses.
   const held = new Set(states.filter(({ isHeld }) => isHeld).map(({ peerId }) => peerId));
   const hasEnough = held.size >= WANTED_RESERVATIONS;
   return states.filter(({ isHeld }) => isHeld || !hasEnough).toSorted((a, b) => a.dueMs - b.dueMs)[0];
@@ -152,7 +154,7 @@ export async function requestReservation(
   }
 }
 
-/** Resolves when the promise does, or after the pause if there is one. */
+/** Resolves when the promise resolves, or after the pause if it is given. */
 async function waitFor(promise: Promise<void>, pauseMs: number | undefined): Promise<void> {
   if (pauseMs === undefined) return promise;
   const pause = Promise.withResolvers<void>();

@@ -19,7 +19,7 @@ afterEach(cleanUp);
 const MAX_RESPONSE_BYTES = 64 * 1024;
 const TOO_LARGE = Buffer.alloc(MAX_RESPONSE_BYTES + 1, ' ');
 
-/** Pulls from a peer that answers in this way. */
+/** Pulls from a peer with this handler. */
 async function pullFrom(handle: PullHandler, { limit = 100, idleTimeoutMs = WAIT_TIMEOUT_MS } = {}) {
   const { target, limits } = await startPullServer(handle);
   const client = await startDevice();
@@ -85,7 +85,7 @@ describe('a pull', () => {
     const { report, limits } = await pullFrom(async (stream, request) => {
       if (request.cursor < 200) return page(stream, request);
       stream.send(Buffer.from('{"entries":['));
-      return stream.abort(new Error('gone'));
+      return stream.abort(new Error('The stream is aborted by the test.'));
     });
     expect(report).toMatchObject({ entries: 200, nextCursor: 200, error: expect.stringContaining('closed') });
     expect(limits).toEqual([100, 100, 100, 100, 50]);

@@ -21,10 +21,10 @@ import {
 /** Default maximum entries of one page: about 1 MB of JSON. */
 export const DEFAULT_LIMIT = 5_000;
 
-/** Maximum failed attempts that a report keeps, because a large history uses many circuits. The oldest are dropped. */
+/** Maximum failed attempts in a report, because a large history uses many circuits. The oldest ones are dropped. */
 const MAX_ATTEMPTS_KEPT = 64;
 
-/** Deadline of the orderly close of a connection in milliseconds; it is aborted then. */
+/** Deadline of the graceful close of a connection in milliseconds. Then it is aborted. */
 const CLOSE_TIMEOUT_MS = 1_000;
 
 export interface PullProgress {
@@ -32,7 +32,7 @@ export interface PullProgress {
   readonly bytes: number;
 }
 
-/** The result of a pull. Entries that were stored before an error stay. */
+/** The result of a pull. Entries that were stored before an error are kept. */
 export interface PullReport extends PullProgress {
   readonly peerId: string;
   /** The address of the connection; `undefined` when the peer could not be reached. */
@@ -53,7 +53,7 @@ export interface PullDeps {
   /** Maximum size of a response in bytes. Default 33,554,432, the maximum of the protocol. */
   readonly maxResponseBytes?: number;
   readonly nowMs: () => number;
-  /** Resolves after that many milliseconds; rejects when the signal aborts. */
+  /** Resolves after `milliseconds`; rejects when the signal aborts. */
   readonly sleep: (milliseconds: number, signal: AbortSignal | undefined) => Promise<void>;
 }
 
@@ -71,7 +71,7 @@ interface PullState {
   readonly attempts: DialAttempt[];
   cursor: number;
   limit: number;
-  /** Failures in a row since the last page. */
+  /** Consecutive failures since the last page. */
   failures: number;
   dialed: Dialed | undefined;
   address: string | undefined;
@@ -135,8 +135,8 @@ async function pullPage(state: PullState, deps: PullDeps): Promise<boolean> {
       const canShrink = error instanceof MessageTooLargeError && state.limit > 1;
       if (!canShrink) state.failures += 1;
       if ((isFinal(error) && !canShrink) || state.failures >= retry.attempts) throw error;
-      // A circuit normally ends by one cut. A second cut without a page between them may mean that the page is
-      // larger than what one circuit can carry.
+      // A circuit that reaches its limit causes one cut. A second cut before the next page may mean that the page is
+      // too large for one circuit.
       if (canShrink || state.failures > 1) state.limit = Math.max(1, Math.floor(state.limit / 2));
       if (!canShrink) await release(state);
       await sleep(backoffAfter(retry, state.failures), state.signal);
@@ -168,7 +168,7 @@ async function tryPage(state: PullState, deps: PullDeps): Promise<boolean> {
   return true;
 }
 
-/** The attempts that a failure describes. A failure on an open connection is one of the protocol. */
+/** The attempts of a failure. A failure on an open connection is an attempt at the stage "protocol". */
 function attemptsOf(error: unknown, address: string | undefined): readonly DialAttempt[] {
   if (error instanceof DialFailedError) return error.attempts;
   return address === undefined ? [] : [{ address, stage: 'protocol', reason: describeError(error) }];
@@ -194,7 +194,7 @@ async function request(
   return { response: await decodeResponse(stream.protocol, message, pullRequest), bytes: message.length };
 }
 
-/** Closes the connection, unless the peer is pulling over it. A circuit that is closed no longer counts at the relay. */
+/** Closes the connection, so that the circuit no longer counts at the relay, unless the peer is pulling over it. */
 async function release(state: PullState): Promise<void> {
   const connection = state.dialed?.connection;
   state.dialed = undefined;

@@ -1,4 +1,4 @@
-// When a request is repeated, with which idle timeout, and after which pause.
+// The retry policy: whether a request is repeated, its idle timeout, and the pause before it.
 import { errorCode } from '../../shared/errors.ts';
 import { DatabaseError } from '../history/database.ts';
 import { BadEntryError } from '../history/entry.ts';
@@ -10,18 +10,18 @@ export interface RetryPolicy {
   readonly attempts: number;
   /** Idle timeout of the first attempt in milliseconds. It doubles with each further attempt. */
   readonly timeoutBaseMs: number;
-  /** Longest idle timeout in milliseconds. */
+  /** Maximum idle timeout in milliseconds. */
   readonly timeoutCapMs: number;
   /** Pause after the first failure in milliseconds. It doubles with each further failure. */
   readonly backoffBaseMs: number;
 }
 
-/** Idle timeout of the next attempt in milliseconds, after that many failures in a row. */
+/** Idle timeout of the next attempt in milliseconds, after `failures` consecutive failures. */
 export function idleTimeoutAfter({ timeoutBaseMs, timeoutCapMs }: RetryPolicy, failures: number): number {
   return Math.min(timeoutBaseMs * 2 ** failures, timeoutCapMs);
 }
 
-/** Pause before the next attempt in milliseconds, after that many failures in a row. */
+/** Pause before the next attempt in milliseconds, after `failures` consecutive failures. */
 export function backoffAfter({ backoffBaseMs }: RetryPolicy, failures: number): number {
   return backoffBaseMs * 2 ** Math.max(0, failures - 1);
 }

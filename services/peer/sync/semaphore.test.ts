@@ -44,7 +44,7 @@ describe('a semaphore', () => {
     release(await semaphore.acquire('a', never));
   });
 
-  test('refuses a queued request at the timeout or at the abort, and frees its place', async () => {
+  test('refuses a queued request at the timeout or at the abort, and removes it from the queue', async () => {
     const semaphore = createSemaphore({ ...limits, maxPermits: 1, maxPermitsPerPeer: 1, queueTimeoutMs: 20 });
     const first = await semaphore.acquire('a', never);
     expect(await semaphore.acquire('b', never)).toEqual({ ok: false, reason: 'no permit in time' });

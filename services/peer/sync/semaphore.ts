@@ -1,20 +1,22 @@
-// A counting semaphore with a limit per peer and a bounded queue: work above the limit waits for a short time before
-// it is refused.
+// A counting semaphore with a limit per peer and a bounded queue. Requests above the limit wait for a short time and
+// are then refused.
 import { refused, type Result } from '../../shared/result.ts';
 import { anySignal } from '../../shared/signals.ts';
 
 export interface SemaphoreLimits {
   /** Maximum permits held at the same time. Further requests are queued. */
   readonly maxPermits: number;
-  /** Maximum permits of one peer, queued requests included, so that no peer fills the queue. Further ones are refused. */
+  /**
+   * Maximum permits of one peer, including queued requests, so that no peer fills the queue. Further ones are refused.
+   */
   readonly maxPermitsPerPeer: number;
   /** Maximum queued requests. Further ones are refused. */
   readonly maxQueued: number;
-  /** Longest time in the queue in milliseconds. A request that waits longer is refused. */
+  /** Maximum time in the queue in milliseconds. A request that waits longer is refused. */
   readonly queueTimeoutMs: number;
 }
 
-/** Why there is no permit; a field of the log. */
+/** Reasons to refuse a permit; values of a log field. */
 export const REFUSALS = ['too many pulls', 'too many pulls of this peer', 'no permit in time'] as const;
 export type PermitRefusal = (typeof REFUSALS)[number];
 
@@ -47,7 +49,7 @@ export function createSemaphore(limits: SemaphoreLimits): Semaphore {
     else next();
   }
 
-  /** Resolves to true when a permit was handed over, to false at the timeout or when the signal aborts. */
+  /** Resolves to true when a permit was granted, to false at the timeout or when the signal aborts. */
   async function waitInQueue(signal: AbortSignal): Promise<boolean> {
     const end = anySignal(signal, AbortSignal.timeout(queueTimeoutMs));
     return new Promise((resolve) => {

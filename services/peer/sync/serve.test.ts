@@ -41,7 +41,7 @@ async function startServer(idleTimeoutMs = WAIT_TIMEOUT_MS) {
 async function openStream(server: TestDevice, protocol = PLAIN): Promise<Stream> {
   const client = await startDevice();
   const [address] = server.node.libp2p.getMultiaddrs();
-  if (address === undefined) throw new Error('the server does not listen');
+  if (address === undefined) throw new Error('The server does not listen.');
   const connection = await client.node.libp2p.dial(address);
   return connection.newStream(protocol);
 }
@@ -133,7 +133,7 @@ describe('a serving device', () => {
     }
     await until(() => streams.filter((stream) => stream.status !== 'open').length === 4, 'four are refused');
     expect(server.lines.filter(({ message }) => message === 'pull refused')).toHaveLength(4);
-    for (const stream of streams) stream.abort(new Error('enough'));
+    for (const stream of streams) stream.abort(new Error('The test has ended.'));
     await until(
       async () =>
         requestPage(server).then(
@@ -144,7 +144,7 @@ describe('a serving device', () => {
     );
   });
 
-  test('supports no other protocol of rr', async () => {
+  test('supports only the pull protocols of rr', async () => {
     const server = await startServer();
     await expect(openStream(server, '/rustory/entries-push/1.0.0')).rejects.toThrow(
       expect.objectContaining({ name: 'UnsupportedProtocolError' }),

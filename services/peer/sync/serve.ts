@@ -22,7 +22,7 @@ const RESPONSE_TARGET_BYTES = 4 * 1024 * 1024;
 
 /**
  * Limits of concurrent pulls: 16 responses use at most 64 MiB. The queue timeout is shorter than the idle timeout of
- * a requester. A queued request holds what its stream has received, at most 1 MiB.
+ * a requester. The stream of a queued request buffers at most 1 MiB.
  */
 const PULL_LIMITS = { maxPermits: 16, maxPermitsPerPeer: 4, maxQueued: 64, queueTimeoutMs: 10_000 };
 
@@ -41,7 +41,7 @@ export interface ServeDeps {
   readonly idleTimeoutMs?: number;
 }
 
-/** Starts to serve pulls. The function that it resolves to stops, and aborts responses in progress. */
+/** Starts to serve pulls. Resolves to a function that stops serving and aborts responses in progress. */
 export async function servePulls(deps: ServeDeps): Promise<() => Promise<void>> {
   const { libp2p, store, log, nowMs, idleTimeoutMs = DEFAULT_IDLE_TIMEOUT_MS } = deps;
   const semaphore = createSemaphore(PULL_LIMITS);
@@ -73,7 +73,7 @@ export async function servePulls(deps: ServeDeps): Promise<() => Promise<void>> 
     const { entries, bytes } = await prepareResponse(store, stream.protocol, request);
     await writeAndClose(stream, bytes, { idleTimeoutMs, signal: stopping.signal });
     const fields = { peer, entries, bytes: bytes.length, durationMs: Math.round(nowMs() - startedMs) };
-    // Devices pull at each interval; an empty response is not worth a line.
+    // Devices pull at each interval, so empty responses are logged at debug.
     log[entries > 0 ? 'info' : 'debug'](fields, 'pull served');
   }
 
@@ -105,7 +105,7 @@ function readPage(store: Store, { cursor, limit }: PullRequest) {
   store.readAfter(cursor, limit, ({ seq, entry }) => {
     const json = JSON.stringify(toWire(entry));
     bytes += Buffer.byteLength(json) + 1;
-    // The first entry is sent whatever its size; otherwise the requester could never get the entries after it.
+    // The first entry is sent regardless of its size. Otherwise the requester could never get the entries after it.
     if (entries.length > 0 && bytes > RESPONSE_TARGET_BYTES) return false;
     entries.push(json);
     nextCursor = seq;

@@ -1,18 +1,18 @@
-// Whole messages over a libp2p stream: read to the end of the stream, or written and closed. Bounded in bytes and in
-// time. Works on the events of the stream, because the library's helpers buffer at most 4 MiB and wait for a drain
+// Reads and writes whole messages on a libp2p stream, each ended by a close of the writing side, with limits on size
+// and time. Uses the events of the stream, because the helpers of the library buffer at most 4 MiB and wait for a drain
 // only once.
 import type { Stream, StreamCloseEvent, StreamMessageEvent } from '@libp2p/interface';
 import { toError } from '../../shared/errors.ts';
 import { anySignal } from '../../shared/signals.ts';
 
-/** Bytes written to the stream at once. This is the most that it queues after it asked to wait for a drain. */
+/** Size of one write in bytes. The stream queues at most this much after it requested to wait for a drain. */
 const CHUNK_BYTES = 64 * 1024;
 
-/** Deadline of one message in milliseconds, so that a peer that sends or reads slowly cannot hold a stream for ever. */
+/** Deadline of one message in milliseconds, so that a slow peer cannot hold a stream forever. */
 export const MESSAGE_DEADLINE_MS = 10 * 60 * 1000;
 
 export interface StreamOptions {
-  /** Longest time in milliseconds in which the peer neither sends nor accepts data. The stream is aborted then. */
+  /** Idle timeout in milliseconds: the stream is aborted when the peer neither sends nor accepts data for this time. */
   readonly idleTimeoutMs: number;
   readonly signal?: AbortSignal | undefined;
 }
@@ -46,7 +46,7 @@ export class StreamTimeoutError extends Error {
  * reason of the signal. The stream is aborted then.
  */
 export async function readToEnd(stream: Stream, maxBytes: number, options: StreamOptions): Promise<Buffer> {
-  // One growing buffer: a list of chunks would use a hundred times the memory when each chunk is one byte.
+  // One growing buffer, because a list of one-byte chunks would use a hundred times the memory.
   let message = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, maxBytes));
   let length = 0;
   await transfer(stream, options, 'message', (finish, fail) => {
@@ -58,7 +58,7 @@ export async function readToEnd(stream: Stream, maxBytes: number, options: Strea
       message.set(data.subarray(), length);
       length = total;
     };
-    // A connection that closes ends its streams too; the message is complete only when the peer closed its side.
+    // A closed connection ends its streams too. The message is complete only if the peer closed its side.
     let isClosedByPeer = stream.remoteWriteStatus === 'closed' && stream.status === 'open';
     const onRemoteCloseWrite = (): void => void (isClosedByPeer = true);
     const onEnd = (): void => {

@@ -1,5 +1,5 @@
-// The pull protocol of `rr`: its two versions, their limits, and the encoding of requests and responses. Version 1.0.1 is
-// 1.0.0 with each message compressed by zstd.
+// The pull protocol of `rr`: its two versions, their limits, and the encoding of requests and responses. Version 1.0.1
+// is 1.0.0 with each message compressed by zstd.
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 import { describeError, errorCode } from '../../shared/errors.ts';
@@ -19,7 +19,10 @@ export const MAX_RESPONSE_BYTES = 32 * 1024 * 1024;
 /** Maximum size of a decompressed message, as a multiple of the maximum on the wire. */
 const DECOMPRESSED_FACTOR = 4;
 
-/** Maximum entries of one response; a larger `limit` is reduced to it, because reading more blocks the event loop. */
+/**
+ * Maximum entries of one response; a larger `limit` is reduced to this, because reading more entries would block the
+ * event loop.
+ */
 export const MAX_LIMIT = 10_000;
 
 /** The fastest level, as in `rr`: it already reduces shell history to a sixth. */
@@ -46,7 +49,7 @@ export interface PullResponse {
   readonly nextCursor: number | undefined;
 }
 
-/** A message that violates the protocol. The same request would fail again. */
+/** A message violates the protocol. The same request would fail again. */
 export class BadMessageError extends Error {
   override readonly name = 'BadMessageError';
   readonly code = 'BAD_MESSAGE';
@@ -69,7 +72,7 @@ export async function decodeRequest(protocol: string, message: Uint8Array): Prom
 }
 
 /**
- * Encodes a response. The entries are already JSON, because their size is needed while they are collected.
+ * Encodes a response. The entries are passed as JSON, because their size is required while they are collected.
  *
  * @throws MessageTooLargeError
  */

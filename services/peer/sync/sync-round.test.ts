@@ -18,7 +18,7 @@ import { until } from '../../../testing/wait.ts';
 
 afterEach(cleanUp);
 
-/** Devices with one entry each, which answer when four pulls are concurrent, and the number of concurrent pulls. */
+/** Devices with one entry each that respond once four pulls are concurrent, and the number of concurrent pulls. */
 async function startServers(count: number) {
   const pulls = { current: 0, max: 0 };
   const addresses: string[] = [];

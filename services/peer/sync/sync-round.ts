@@ -4,7 +4,7 @@ import { discover, type Discovery, type DiscoveryDeps, MAX_PEERS } from '../disc
 import type { Target } from '../network/dial.ts';
 import { pull, type PullDeps, type PullProgress, type PullReport } from './pull.ts';
 
-/** Maximum concurrent pulls; they share one network connection and one database. */
+/** Maximum concurrent pulls, because they share one network connection and one database. Further peers wait. */
 const CONCURRENT_PULLS = 4;
 
 export interface RoundDeps {
@@ -75,7 +75,7 @@ async function pullAll(
   };
   const workers = Array.from({ length: Math.min(CONCURRENT_PULLS, queue.length) }, async () =>
     work().catch((error: unknown) => {
-      // Nothing can be stored any more, so the other pulls end too.
+      // No pull can store entries, so the other pulls end too.
       failing.abort(error);
       throw error;
     }),

@@ -1,25 +1,25 @@
-// Repeats sync rounds until it is stopped, with a pause between two rounds that is shorter after a failure.
+// Repeats sync rounds until it is stopped. The pause between two rounds is shorter after a failure.
 import { describeError } from '../../shared/errors.ts';
 import type { Component } from '../../shared/lifecycle.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { Round } from './sync-round.ts';
 
-/** Longest pause after a round that failed, in milliseconds: a relay that restarts is back by then. */
+/** Maximum pause after a failed round, in milliseconds: a relay restarts within this time. */
 const RETRY_PAUSE_MS = 10_000;
 
 export interface WatchDeps {
-  /** Runs one round. It throws only for failures that the next round may not meet, such as a locked database. */
+  /** Runs one round. It throws only for temporary failures, such as a locked database. */
   readonly round: (signal: AbortSignal) => Promise<Round>;
   readonly onRound: (round: Round, durationMs: number) => Promise<void>;
   /** Pause between two rounds in milliseconds. */
   readonly intervalMs: number;
-  /** Longest random pause before the first round in milliseconds, so that many devices do not sync at once. */
+  /** Maximum random pause before the first round in milliseconds, so that many devices do not sync at the same time. */
   readonly startJitterMs: number;
   readonly log: Logger;
   readonly nowMs: () => number;
   /** Random number from 0 to 1. */
   readonly random: () => number;
-  /** Resolves after that many milliseconds; rejects when the signal aborts. */
+  /** Resolves after `milliseconds`; rejects when the signal aborts. */
   readonly sleep: (milliseconds: number, signal: AbortSignal) => Promise<void>;
 }
 
@@ -28,7 +28,7 @@ export function createWatch(deps: WatchDeps): Component {
   const stopping = new AbortController();
   let running: Promise<void> = Promise.resolve();
 
-  /** Resolves to whether all trackers answered and all peers were synced. */
+  /** Resolves to whether all trackers responded and all peers were synced. */
   async function runRound(): Promise<boolean> {
     const startedMs = nowMs();
     try {

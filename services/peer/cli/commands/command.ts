@@ -1,4 +1,4 @@
-// The shape of every command of `rustory-peer`, and the reading of its options.
+// The interface of the commands of `rustory-peer`, and the parsers of their options.
 import type { Logger } from '../../../shared/log.ts';
 import { quote } from '../../../shared/variables.ts';
 import type { PeerConfig } from '../../config/config.ts';
@@ -25,7 +25,7 @@ export interface CommandContext {
 
 export interface Command {
   readonly name: string;
-  /** A former name, which works as well. */
+  /** A former name, which still works. */
   readonly alias?: string;
   /** The first line of the help page, without the name of the program. */
   readonly usage: string;
@@ -41,10 +41,10 @@ export interface Command {
   run(context: CommandContext): Promise<ExitName>;
 }
 
-/** Options of several commands. */
+/** An option of several commands. */
 export const JSON_OPTION = { doc: 'JSON on standard output, one object per line' } as const;
 
-/** The whole number that an option gives. @throws CommandError when it is not in the range, both ends included */
+/** Parses an option as a whole number. @throws CommandError when it is not from `min` to `max`, inclusive */
 export function numberOption<F extends number | undefined>(
   options: OptionValues,
   name: string,
@@ -62,7 +62,7 @@ export function numberOption<F extends number | undefined>(
   return value;
 }
 
-/** The text that an option gives. White space counts as absent, because shell hooks pass variables that may be empty. */
+/** The text of an option. White space counts as absent, because shell hooks pass variables that may be empty. */
 export function textOption(options: OptionValues, name: string): string | undefined {
   const value = options[name];
   return typeof value === 'string' && value.trim() !== '' ? value : undefined;

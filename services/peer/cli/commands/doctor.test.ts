@@ -17,7 +17,7 @@ const run: TestHome['run'] = async (...args) => device.run(...args);
 const inConfig = (name: string): string => device.inConfig(name);
 
 describe('doctor', () => {
-  test('finds no problem in a network that works', async () => {
+  test('finds no problem in a working network', async () => {
     const { address } = await startTestRelay();
     await run(['init', '--relay-addr', address]);
     writeFileSync(inConfig('swarm.key'), formatSwarmKey(testSwarmKey));
@@ -33,7 +33,7 @@ describe('doctor', () => {
     ]);
   });
 
-  test('reports the swarm key when the relay has another one', async () => {
+  test('reports the swarm key when the relay has a different one', async () => {
     const { address } = await startTestRelay({ swarmKey: generateSwarmKey() });
     await run(['init', '--relay-addr', address]);
     const { code, stdout } = await run(['doctor']);
@@ -44,7 +44,7 @@ describe('doctor', () => {
   });
 
   test('reports a peer that is not a relay', async () => {
-    const { address } = await startTestRelay({ hop: false });
+    const { address } = await startTestRelay({ hasHop: false });
     await run(['init', '--relay-addr', address]);
     writeFileSync(inConfig('swarm.key'), formatSwarmKey(testSwarmKey));
     expect((await run(['doctor'])).stdout).toMatch(/but not to a\s+relay/);

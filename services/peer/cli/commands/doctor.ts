@@ -1,4 +1,4 @@
-// `doctor`: checks everything that a sync depends on, and shows each result before the next check begins.
+// `doctor`: checks everything that a sync depends on. Prints each result before the next check starts.
 import { PROGRAM, type PeerConfig, type SettingReading } from '../../config/config.ts';
 import { createNode, loadSwarmKey } from '../context.ts';
 import {
@@ -93,7 +93,7 @@ async function checkRelaysFromNode(config: PeerConfig): Promise<Finding[]> {
 async function showFinding({ subject, state, detail, advice }: Finding, screen: Screen): Promise<void> {
   const [mark, style] = MARKS[state];
   const indent = ' '.repeat(INDENT);
-  // A peer id and its address together are longer than a line; the peer id of this device is shown whole.
+  // A peer id and its address together are longer than a line, so peer ids are shortened, except that of this device.
   const shown = printable(subject === 'relay' ? shortenPeerIds(detail) : detail);
   const head = `${mark}  ${subject.padEnd(INDENT - mark.length - 4)}  `;
   const [first = '', ...rest] = wrap(shown, screen.columns, head, indent);

@@ -112,7 +112,7 @@ describe('the history', () => {
     expect(entry['hostname']).not.toBe('');
   });
 
-  test('in a database that cannot be used exits with 5 and says what to do', async () => {
+  test('in a database that cannot be used exits with 5 and gives advice', async () => {
     const path = join(device.home, 'letter.txt');
     writeFileSync(path, 'Dear Ada, '.repeat(500));
     expect(await run(['entries', '--db-path', path])).toMatchObject({

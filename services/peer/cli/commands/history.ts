@@ -1,4 +1,4 @@
-// `import`, `record` and `entries`: writes to and reads from the database of this device.
+// `import`, `record` and `entries`: write to the database of this device and read from it.
 import { randomUUID } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
@@ -190,7 +190,7 @@ function readHistoryFile(path: string): Buffer {
   try {
     const { size } = statSync(path);
     if (size <= MAX_HISTORY_BYTES) return readFileSync(path);
-    throw new Error(`it has ${formatBytes(size)}; the maximum is ${formatBytes(MAX_HISTORY_BYTES)}`);
+    throw new Error(`The file has ${formatBytes(size)}; the maximum is ${formatBytes(MAX_HISTORY_BYTES)}.`);
   } catch (error) {
     throw new CommandError('failure', `${path}: cannot be read: ${describeError(error)}.`, { cause: error });
   }

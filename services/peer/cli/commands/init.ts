@@ -1,5 +1,5 @@
-// `init`: creates what a device needs to join a network: config.toml, the swarm key and the identity. It never
-// replaces a key.
+// `init`: creates the files that a device requires to join a network: config.toml, the swarm key and the identity. It
+// never replaces a key.
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
@@ -12,7 +12,7 @@ import { loadIdentity, loadSwarmKey } from '../context.ts';
 import { CommandError } from '../exit-codes.ts';
 import type { Command } from './command.ts';
 
-/** Settings that a new file always sets, so that a changed login name or host name has no effect. */
+/** Settings that a new file always contains, so that a later change of the login name or host name has no effect. */
 const ALWAYS_WRITTEN: ReadonlySet<SettingName> = new Set<SettingName>([
   'dbPath',
   'userId',
@@ -39,7 +39,7 @@ To join a network, first copy its swarm key to the path that is printed.
   async run({ config, options, screen }) {
     const { file, swarmKeyPath, identityPath } = config;
     if (file.exists && options['force'] !== true)
-      throw new CommandError('failure', `${file.path} exists already; nothing was changed.`, {
+      throw new CommandError('failure', `${file.path} already exists; nothing was changed.`, {
         advice: 'Add --force to replace it. Keys are never replaced.',
       });
     write(file.path, () => writeFileSync(file.path, formatConfig(config), { mode: 0o600 }));
@@ -74,7 +74,7 @@ function write(path: string, work: () => void): void {
   }
 }
 
-/** Every setting with its documentation; a default is commented out. Keys that only `rr` has are kept. */
+/** Formats all settings with their documentation. Defaults are commented out. Keys that only `rr` has are kept. */
 function formatConfig({ settings, file: { otherKeys } }: PeerConfig): string {
   const head =
     '# Configuration of this device, for rustory-peer and rr. Flags and RUSTORY_* variables take precedence.';
@@ -101,7 +101,7 @@ function assign(key: string, value: unknown): string {
   return stringify({ [key]: plain instanceof RegExp ? toPattern(plain) : plain }).trim();
 }
 
-/** The pattern with its flags at the front, as `rr` reads it. */
+/** The pattern in the syntax of `rr`, with its flags at the front. */
 function toPattern({ source, flags }: RegExp): string {
   const kept = flags.replace('u', '');
   return kept === '' ? source : `(?${kept})${source}`;

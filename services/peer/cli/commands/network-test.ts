@@ -1,4 +1,4 @@
-// `network-test`: tests the trackers and relays of a network from the machine it runs on. `helm test` runs it.
+// `network-test`: tests the trackers and relays of a network from this machine. `helm test` runs it.
 import { readSmallFile } from '../../../shared/files.ts';
 import { ConfigError, describeError } from '../../../shared/errors.ts';
 import { type PeerConfig, PROGRAM } from '../../config/config.ts';
@@ -8,7 +8,7 @@ import { type Command, listOption, textOption } from './command.ts';
 /** Maximum size of a token file, in bytes. */
 const MAX_TOKEN_FILE_BYTES = 1024 * 1024;
 
-/** Maximum relays of one test. */
+/** Maximum relays of one test. More relays are an error. */
 const MAX_RELAYS = 64;
 
 export const networkTest: Command = {
@@ -70,7 +70,7 @@ function describeFailure(relay: string, error: unknown): string {
   return text.startsWith(relay) ? `${text}.` : `${relay}: ${text}.`;
 }
 
-/** The configuration with the first token of a file that is bound to no user, which a temporary user requires. */
+/** The configuration with the first unrestricted token of a file, which the temporary user requires. */
 function withToken(config: PeerConfig, path: string | undefined): PeerConfig {
   if (path === undefined) return config;
   let lines: string[];

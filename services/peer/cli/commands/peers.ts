@@ -1,4 +1,4 @@
-// `peers`: lists the other devices of the user, from the trackers or, when no tracker lists one, from the peer book.
+// `peers`: lists the other devices of the user from the trackers, or from the peer book when no tracker lists a device.
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { unixSeconds } from '../../../shared/clock.ts';
 import { PROGRAM } from '../../config/config.ts';

@@ -1,4 +1,4 @@
-// `serve` and `daemon`: the commands with which other devices can sync with this one.
+// `serve` and `daemon`: the commands that let other devices sync with this one.
 import { PROGRAM, type PeerConfig } from '../../config/config.ts';
 import { createBaseComponents, createServingComponents, runComponents } from '../components.ts';
 import { createNode, openHistory } from '../context.ts';

@@ -1,4 +1,4 @@
-// `sync-status` and `swarm-key`: what this device knows without a connection.
+// `sync-status` and `swarm-key`: print local state without a connection.
 import { unixSeconds } from '../../../shared/clock.ts';
 import { PROGRAM } from '../../config/config.ts';
 import { MAX_PEERS } from '../../discovery/discovery.ts';

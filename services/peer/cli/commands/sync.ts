@@ -1,4 +1,4 @@
-// `sync`: pulls from the other devices, once or until it is stopped. It neither reserves nor registers.
+// `sync`: pulls from the other devices, once or until it is stopped. It neither requests reservations nor registers.
 import { peerIdFromString } from '@libp2p/peer-id';
 import { monotonicMs, unixSeconds } from '../../../shared/clock.ts';
 import type { Component } from '../../../shared/lifecycle.ts';
@@ -24,7 +24,7 @@ import {
   type OptionValues,
 } from './command.ts';
 
-/** Pause between two rounds of a watch. A tracker removes a device after 60 seconds without a heartbeat. */
+/** Default pause between two rounds, in seconds. A tracker removes a device after 60 seconds without a heartbeat. */
 const DEFAULT_INTERVAL_SECONDS = 30;
 
 /** One day. */
@@ -85,7 +85,7 @@ bytes, duration_ms, next_cursor and, when it failed, error.
   },
 };
 
-/** An option that only a watch uses is an error without --watch. */
+/** @throws CommandError for an option that requires --watch, if --watch is absent */
 function checkWatchOptions(options: OptionValues): void {
   const given = ['interval-sec', 'start-jitter-sec'].find((name) => options[name] !== undefined);
   if (given !== undefined && options['watch'] !== true)
@@ -107,7 +107,7 @@ export function createSyncWatch(context: CommandContext, history: History, node:
     [0, MAX_JITTER_SECONDS],
     config.watchStartJitterSeconds,
   );
-  // One for all rounds, because it remembers which relays failed.
+  // Shared by all rounds, because it remembers which relays failed.
   const deps = createRoundDeps(config, history, node);
   return createWatch({
     round: async (signal) => syncRound(deps, { ...readSyncOptions(context), signal }),
@@ -159,7 +159,7 @@ function exitOfRound({ reports, problems }: Round, trackers: readonly string[]):
         advice: 'Set trackers in config.toml, or name a peer with --peers.',
       });
     const reason =
-      problems.length === 0 ? 'no other device of this user is registered' : 'no tracker answered';
+      problems.length === 0 ? 'no other device of this user is registered' : 'no tracker responded';
     throw new CommandError('unreachable', `No peer was found: ${reason}.`, {
       advice: `Run "${PROGRAM.name} serve" on another device, and "${PROGRAM.name} doctor" on this one.`,
     });
