@@ -10,7 +10,7 @@ import { residentMiB } from '../testing/process-usage.ts';
 
 const ENTRIES = 1_000_000;
 
-/** Deadline of the whole test, in milliseconds; on two quiet cores it takes 30 seconds. */
+/** Deadline of the whole test, in milliseconds. On two idle cores it takes 30 seconds. */
 const TEST_TIMEOUT_MS = 600_000;
 
 afterEach(cleanUp);

@@ -86,7 +86,7 @@ describe('npm start', () => {
       expect(statSync(join(directory, '.rustory', name)).mode & 0o777).toBe(0o600);
   });
 
-  test('names the service that did not start, and stops the other one', async () => {
+  test('names the service that did not start, and stops the other service', async () => {
     const env = { ...LOOPBACK, TRACKER_LISTEN: 'nowhere' };
     const started = await finished(start('start', program, { env, cwd: makeTestDirectory() }));
     expect(started.code).toBe(1);
@@ -154,13 +154,13 @@ test('a peer with another swarm key cannot sync, the relay counts it, and other 
   expect(parseLines<SyncResult>(stdout)).toMatchObject([{ entries: SAMPLE_ENTRIES, duplicates: 0 }]);
 });
 
-test('running peers find a relay again that was killed and restarted, and no entry is lost or duplicated', async () => {
+test('running peers reconnect to a relay that was killed and restarted, and no entry is lost or duplicated', async () => {
   const network = await startNetwork();
   const [a, b] = [network.device('a'), network.device('b')];
   await a.run('import', '--shell', 'bash', SAMPLE);
   await a.serve();
   const watching = b.start('sync', '--watch', '--interval-sec', '1', '--json');
-  // From the output of the peer: a database that it is just creating has no tables yet.
+  // Reads the output of the peer, because a database that is being created has no tables yet.
   const received = (): number =>
     parseLines<Partial<SyncResult>>(watching.stdout()).reduce((sum, { entries = 0 }) => sum + entries, 0);
   await until(() => received() === SAMPLE_ENTRIES, 'the first sync has ended');

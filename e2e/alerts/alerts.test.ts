@@ -1,4 +1,4 @@
-// The alerts of the charts: rules are tested with promtool, metrics against running services, and each has a runbook.
+// The alerts of the charts: tests the rules with promtool, their metrics against running services, and their runbooks.
 import { copyFileSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -12,7 +12,7 @@ import { metricsOf } from '../../testing/series.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const HEADINGS = ['## Meaning', '## Impact', '## Diagnosis', '## Mitigation'];
-/** Minimum characters of a section of a runbook: more than a placeholder. */
+/** Minimum characters of a section of a runbook, so that a placeholder is not sufficient. */
 const MIN_SECTION_LENGTH = 30;
 
 interface Rule {
@@ -65,7 +65,7 @@ async function promtool(...args: string[]): Promise<string> {
 /** @throws Error when there is no rule of that name. */
 function ruleOf(alert: string): Rule {
   const rule = rules.find((candidate) => candidate.alert === alert);
-  if (rule === undefined) throw new Error(`There is no rule ${alert}.`);
+  if (rule === undefined) throw new Error(`There is no rule with the name ${alert}.`);
   return rule;
 }
 
@@ -80,11 +80,11 @@ test('promtool accepts the rules', async () => {
 });
 
 describe.each(ALERTS)('%s', (alert) => {
-  test('fires and stays silent as its test expects', async () => {
+  test('fires and does not fire as its test expects', async () => {
     copyFileSync(join(import.meta.dirname, `${alert}.yaml`), join(directory, `${alert}.yaml`));
     expect(await promtool('test', 'rules', `${alert}.yaml`)).toBe('');
     const cases = readFileSync(join(directory, `${alert}.yaml`), 'utf8');
-    // A test needs both: with silence only, it would pass with a rule that never fires, and vice versa.
+    // A test must contain both: otherwise it would pass with a rule that never fires or that always fires.
     expect(cases).toMatch(/exp_alerts: \[\]/);
     expect(cases).toMatch(/exp_labels:/);
   });

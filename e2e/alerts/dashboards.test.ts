@@ -1,4 +1,4 @@
-// The dashboards of the charts: valid for Grafana, and all their queries have data of the services.
+// Tests that the dashboards of the charts are valid for Grafana, and that the services expose the data of all queries.
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { RELAY, TRACKER } from '../../testing/charts.ts';

@@ -1,4 +1,4 @@
-// The ci values files of the charts, and what each requires in the cluster before it is installed.
+// The ci values files of the charts, and the preparation of the cluster that each of them requires.
 import { globSync, readFileSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import { formatSwarmKey, generateSwarmKey } from '../../services/private-network/key.ts';

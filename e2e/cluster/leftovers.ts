@@ -1,4 +1,4 @@
-// Scenario `leftovers`: what remains after an uninstall, and whether a new install uses it.
+// Scenario `leftovers`: checks the objects that remain after an uninstall, and that a new install uses them.
 import type { Checks } from '../../testing/checks.ts';
 import { until } from '../../testing/wait.ts';
 import type { ClusterNetwork } from './network.ts';

@@ -1,5 +1,5 @@
-// A private network for devices outside the cluster, and the configuration of such devices, which only comes from the
-// notes that Helm prints and from the Secrets that the notes name.
+// A private network for devices outside the cluster, and the configuration of these devices, which is only read from
+// the notes that Helm prints and from the Secrets that the notes name.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -57,10 +57,10 @@ export async function checkServices(checks: Checks, sandbox: Sandbox, images: Se
     });
   }
   await checks.check('a device registers and is listed; a request without a token is refused', async () => {
-    const answer = JSON.parse(await tracker.evaluate(REGISTER_AND_LIST)) as Record<string, unknown>;
-    if (answer['registered'] !== 200 || answer['refused'] !== 401)
-      throw new Error(`The statuses are ${JSON.stringify(answer)}.`);
-    return `listed ${String(answer['listed'])}`;
+    const result = JSON.parse(await tracker.evaluate(REGISTER_AND_LIST)) as Record<string, unknown>;
+    if (result['registered'] !== 200 || result['refused'] !== 401)
+      throw new Error(`The statuses are ${JSON.stringify(result)}.`);
+    return `listed ${String(result['listed'])}`;
   });
   await checkSync(checks, sandbox, images, relay);
   for (const [name, container] of Object.entries({ tracker, relay })) {

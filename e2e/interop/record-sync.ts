@@ -29,7 +29,7 @@ export async function recordSync(cell: Cell, key: SwarmKey): Promise<SyncTranscr
     const version = protocol.split('/').at(-1) ?? '';
     transcript[version] = {
       request: await recordRequest(cell, key, protocol, version),
-      answer: await recordAnswer(cell, key, protocol),
+      answer: await recordResponse(cell, key, protocol),
     };
   }
   return transcript;
@@ -40,16 +40,16 @@ async function recordRequest(cell: Cell, key: SwarmKey, protocol: string, versio
   const device = await startDevice(key, relay);
   const requests: string[] = [];
   const rows = RECORDED_ENTRIES.map((entry) => JSON.stringify(toWire(entry)));
-  const answerPull = async (stream: Stream): Promise<void> => {
+  const respondToPull = async (stream: Stream): Promise<void> => {
     const request = await readToEnd(stream, MAX_RESPONSE_BYTES, STREAM_TIMEOUT);
-    const answer =
+    const response =
       requests.length === 0
         ? encodeResponse(protocol, rows, rows.length)
         : encodeResponse(protocol, [], undefined);
     requests.push(request.toString('hex'));
-    await writeAndClose(stream, await answer, STREAM_TIMEOUT);
+    await writeAndClose(stream, await response, STREAM_TIMEOUT);
   };
-  await device.handle(protocol, answerPull, { runOnLimitedConnection: true });
+  await device.handle(protocol, respondToPull, { runOnLimitedConnection: true });
   const args = ['pull', '--peer', device.peerId.toString(), '--version', version];
   const { code, stderr } = await cell.run(relay, args);
   await device.stop();
@@ -57,13 +57,13 @@ async function recordRequest(cell: Cell, key: SwarmKey, protocol: string, versio
   return requests[0] ?? '';
 }
 
-async function recordAnswer(cell: Cell, key: SwarmKey, protocol: string): Promise<string> {
+async function recordResponse(cell: Cell, key: SwarmKey, protocol: string): Promise<string> {
   const { relay } = cell.network;
   const serving = await cell.serve(relay, cell.entriesFile(RECORDED_ENTRIES));
   const device = await startDevice(key);
   const stream = await dialThrough(relay, device, serving.peerId, protocol);
   await writeAndClose(stream, await encodeRequest(protocol, REQUEST), STREAM_TIMEOUT);
-  const answer = await readToEnd(stream, MAX_RESPONSE_BYTES, STREAM_TIMEOUT);
+  const response = await readToEnd(stream, MAX_RESPONSE_BYTES, STREAM_TIMEOUT);
   await device.stop();
-  return answer.toString('hex');
+  return response.toString('hex');
 }

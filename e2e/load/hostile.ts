@@ -1,6 +1,6 @@
-// `node e2e/load/hostile.ts [CONNECTIONS [PER_SECOND]]`: floods of connections that send nothing, garbage, or one byte per
-// second, against a relay with its default limits. Prints the memory of the relay, and how long devices need to reserve
-// meanwhile.
+// `node e2e/load/hostile.ts [CONNECTIONS [PER_SECOND]]`: floods of connections that send nothing, garbage, or one byte
+// per second, against a relay with its default limits. Prints the memory of the relay, and how long devices need to
+// reserve meanwhile.
 import { mkdtempSync, rmSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -37,7 +37,7 @@ async function connectDevice(): Promise<number> {
   const startedMs = performance.now();
   const device = await startDevice(key);
   const status = await reserve(device, relay);
-  if (status !== 'OK') throw new Error(`The reservation was answered with ${status}.`);
+  if (status !== 'OK') throw new Error(`The relay responded to RESERVE with ${status}.`);
   const durationMs = performance.now() - startedMs;
   await device.stop();
   return durationMs;

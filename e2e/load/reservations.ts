@@ -1,5 +1,5 @@
-// `node e2e/load/reservations.ts [DEVICES [MINUTES [CHURN [LIMIT_MIB]]]]`: many idle reservations are held and then closed
-// together; after that CHURN devices connect, reserve and disconnect. Prints the memory of the relay.
+// `node e2e/load/reservations.ts [DEVICES [MINUTES [CHURN [LIMIT_MIB]]]]`: holds many idle reservations and closes them
+// at the same time; then CHURN devices connect, reserve and disconnect. Prints the memory of the relay.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -52,7 +52,7 @@ try {
   await repeat(devices, async () => {
     const node = await startDevice(key);
     const status = await reserve(node, relay);
-    if (status !== 'OK') throw new Error(`The reservation was answered with ${status}.`);
+    if (status !== 'OK') throw new Error(`The relay responded to RESERVE with ${status}.`);
     nodes.push(node);
   });
   say(`${await metric(relay, 'rustory_relay_reservations')} reservations: ${memory()}`);

@@ -1,5 +1,5 @@
 // `node e2e/load/stalled.ts [CIRCUITS [PER_DEVICE [LIMIT_MIB [BUFFER_MIB]]]]`: circuits whose receivers never read,
-// PER_DEVICE for each pair of devices, and a normal circuit beside them. With LIMIT_MIB the relay has the memory limit of
+// PER_DEVICE for each pair of devices, together with a normal circuit. With LIMIT_MIB the relay has the memory limit of
 // a container. Prints the memory of the relay and the throughput of the normal circuit.
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';

@@ -10,10 +10,10 @@ import { until } from '../../testing/wait.ts';
 
 afterEach(cleanUp);
 
-/** The peer id of no device. */
+/** A peer id that no device has. */
 const UNKNOWN_PEER = '12D3KooWRfdEznKxzJbPSkejpr8aRmRX6e8NGW1XWT5irbxBAzuV';
 
-/** A server that accepts connections and never answers. */
+/** A server that accepts connections and never responds. */
 async function startSilentServer(): Promise<{ port: number; connections(): number }> {
   let connections = 0;
   const server = createServer((socket) => {
@@ -50,7 +50,7 @@ describe('a sync', () => {
     ['SIGTERM', 143],
   ] as const)('that %s ends exits with %i', async (signal, code) => {
     const network = await startNetwork();
-    // A relay that never answers keeps the sync busy.
+    // A relay that never responds keeps the sync busy.
     const silent = await startSilentServer();
     const syncing = network
       .device('laptop')

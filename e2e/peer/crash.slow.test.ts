@@ -12,7 +12,7 @@ const KILLS = 20;
 const TEST_TIMEOUT_MS = 900_000;
 const WAIT_MS = 120_000;
 
-/** The content of the database, read by another process than the syncing one. */
+/** Reads the content of the database in a process other than the syncing one. */
 function inspect({ databasePath }: Device) {
   const database = new DatabaseSync(databasePath, { readOnly: true, timeout: 5_000 });
   try {
@@ -28,7 +28,7 @@ function inspect({ databasePath }: Device) {
   }
 }
 
-/** The cursor alone, which is read quickly while the other process writes. */
+/** Reads only the cursor, which is fast while the other process writes. */
 function cursorOf({ databasePath }: Device): number {
   const database = new DatabaseSync(databasePath, { readOnly: true, timeout: 5_000 });
   const row = database.prepare('SELECT max(last_cursor) AS cursor FROM peer_state').get();
@@ -49,7 +49,7 @@ describe('a device that is killed while it syncs', () => {
       for (let kill = 1; kill <= KILLS; kill += 1) {
         const syncing = target.start('sync', '--limit', '250');
         const before = cursorOf(target);
-        // Some are killed while they connect, most at a random page.
+        // Some processes are killed while they connect, most of them at a random page.
         const goal = kill % 5 === 0 ? before : before + Math.floor(Math.random() * (ENTRIES / KILLS));
         await until(() => cursorOf(target) >= goal, `the cursor is at ${goal}`, WAIT_MS);
         syncing.kill('SIGKILL');

@@ -26,13 +26,13 @@ const TIMEOUTS = { idleTimeoutMs: 60_000 };
 const TEST_TIMEOUT_MS = 300_000;
 const MEGABYTE = 1024 * 1024;
 
-/** Memory that a process may grow by during an attack: garbage that is not collected yet. */
+/** Maximum memory growth of a process during an attack, in bytes: garbage that is not collected yet. */
 const SLACK_BYTES = 96 * MEGABYTE;
 
 /** Maximum responses of all running pulls: sixteen of 4 MiB. */
 const RESPONSES_BYTES = 64 * MEGABYTE;
 
-/** A node of the network that the test controls. */
+/** A node in the private network that the test controls. */
 async function startAttacker({ directory }: TestNetwork): Promise<PeerLibp2p> {
   const [identity, swarmKey] = [await generateKeyPair('Ed25519'), readSwarmKey(join(directory, 'swarm.key'))];
   const node = await createPeerNode({ identity, swarmKey, listen: LOOPBACK, version: '0.0.0' });

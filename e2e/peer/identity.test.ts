@@ -4,7 +4,7 @@ import { makeEntries, startNetwork } from '../../testing/network.ts';
 
 afterEach(cleanUp);
 
-/** Pulls while the other process of the device has the newest connection to the relay. */
+/** Number of pulls while the other process of the device has the newest connection to the relay. */
 const PULLS = 5;
 
 describe('a device that serves in one process and syncs in another, with one identity', () => {

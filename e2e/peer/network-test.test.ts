@@ -16,7 +16,7 @@ async function startClosedNetwork(tokens: string): Promise<{ network: TestNetwor
 }
 
 describe('network-test', () => {
-  test('succeeds in a network that works, with the host and port of the relay alone', async () => {
+  test('succeeds in a working network, with only the host and port of the relay', async () => {
     const { network, relay } = await startClosedNetwork(`# A comment\na-token-of-one user=demo\n${TOKEN}\n`);
     const tokens = join(network.directory, 'tokens');
     const { code, stdout } = await network
@@ -32,7 +32,7 @@ describe('network-test', () => {
     expect(code).toBe(0);
   });
 
-  test('names the relay that does not work and exits with 4 when others do', async () => {
+  test('names the relay that does not work and exits with 4 when others work', async () => {
     const { network, relay } = await startClosedNetwork(`${TOKEN}\n`);
     const dead = '/ip4/127.0.0.1/tcp/1';
     const { code, stdout } = await network

@@ -29,7 +29,7 @@ async function listedRelays(device: Device, relays: readonly Relay[]): Promise<R
 
 describe('a device with two relays', () => {
   test(
-    'is listed with the relays it has a reservation on, also while one restarts',
+    'is listed with the relays on which it has a reservation, also while one restarts',
     async () => {
       const network = await startNetwork();
       const second = await startSecondRelay(network);

@@ -1,4 +1,5 @@
-// Hostile connections, with and without the swarm key, against a relay process. e2e/load has the same in large.
+// Hostile connections, with and without the swarm key, to a relay process. e2e/load has the same attacks at a larger
+// scale.
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import type { Socket } from 'node:net';
@@ -31,7 +32,7 @@ let key: SwarmKey;
 let relay: Relay;
 let target: Libp2p;
 let circuit: Stream;
-/** A device that has vanished without closing its connection; it keeps its reservation until it is found. */
+/** Whether a device has disappeared without closing its connection. It keeps its reservation until this is detected. */
 let hasUnreachableDevice = false;
 
 beforeAll(async () => {
@@ -41,7 +42,7 @@ beforeAll(async () => {
   const listen = ['127.0.0.1', ...(namespace === undefined ? [] : [namespace.host])];
   relay = await startRelay(folder, {
     env: {
-      // A small young generation leaves space for the old one, or the garbage collector uses most of the CPU.
+      // A small young generation leaves space for the old one. Otherwise the garbage collector uses most of the CPU.
       NODE_OPTIONS: `--max-old-space-size=${HEAP_MIB} --max-semi-space-size=2`,
       RELAY_LISTEN: listen.map((host) => `/ip4/${host}/tcp/0`).join(','),
       RELAY_MAX_PENDING_CONNECTIONS: String(MAX_PENDING),
@@ -63,7 +64,7 @@ beforeAll(async () => {
 
 afterAll(cleanUp);
 
-/** A device in the namespace that reserves, and whose network is then cut. */
+/** Starts a device in the namespace that reserves, and then interrupts its network. */
 async function startUnreachableDevice(namespace: Namespace): Promise<void> {
   const { addresses } = await relay.waitFor('listening');
   const address = (addresses as string[]).find((each) => each.includes(namespace.host)) ?? '';
@@ -185,9 +186,9 @@ test(`serves ${CHURN} devices that connect, reserve and disconnect with a heap o
   expect(residentMiB(relay)).toBeLessThan(256);
 });
 
-// Without namespaces no network can be cut while both sides keep their connection.
+// Without namespaces, a network cannot be interrupted while both sides keep their connection.
 if (HAS_NAMESPACES)
-  test('releases the reservation of a device whose network was cut', async () => {
+  test('releases the reservation of a device whose network was interrupted', async () => {
     await until(
       async () => (await metric(relay, 'rustory_relay_reservations')) === 1,
       'only the reservation of the reachable device is left',

@@ -95,7 +95,7 @@ describe('a relay process', () => {
     expect(stderr).toContain('RELAY_LOCAL=true');
   });
 
-  test('in its drain is unready, refuses reservations, lets a running circuit finish and exits with 0', async () => {
+  test('is unready during its drain, refuses reservations, lets a running circuit finish and exits with 0', async () => {
     const relay = await start({ RELAY_DRAIN_SECONDS: '60' });
     const { source, stream } = await open(relay);
     expect((await fetch(`http://${relay.ops}/readyz`)).status).toBe(200);

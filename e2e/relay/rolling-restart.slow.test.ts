@@ -19,7 +19,7 @@ import { metric } from '../../testing/load-devices.ts';
 
 const PEERS = 20;
 const ENTRIES = 1_000;
-/** So small that a sync needs many answers, and a restart interrupts some of them. */
+/** Entries per request: so few that a sync requires many responses, and a restart interrupts some of them. */
 const LIMIT = 50;
 
 afterEach(cleanUp);
@@ -30,7 +30,7 @@ async function start(folder: string, name: string, listen = '/ip4/127.0.0.1/tcp/
     env: {
       RELAY_IDENTITY_KEY_FILE: join(folder, `${name}.key`),
       RELAY_LISTEN: listen,
-      // Long enough for some circuits, too short for others.
+      // Sufficient for some circuits, and too short for others.
       RELAY_DRAIN_SECONDS: '1',
     },
   });
@@ -64,7 +64,7 @@ test(`two relays that restart one after the other during the syncs of ${PEERS} p
 
   for (const [index, name] of ['a', 'b'].entries()) {
     const relay = relays[index];
-    if (relay === undefined) throw new Error('the relay is missing');
+    if (relay === undefined) throw new Error('The relay is missing.');
     await until(async () => (await count(relay, 'circuits')) > 0, 'syncs are running');
     relay.kill('SIGTERM');
     expect(await relay.exited).toBe(0);

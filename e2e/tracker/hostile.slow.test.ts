@@ -5,7 +5,7 @@ import { listResponseSchema } from '../../services/shared/contract.ts';
 import { peerIds } from '../../testing/peer-ids.ts';
 import { startTracker, type TrackerProcess } from '../../testing/tracker-process.ts';
 
-/** Requests in total, and the first ones, after which memory is measured. */
+/** Total number of requests, and number of warm-up requests, after which memory is measured. */
 const REQUESTS = 10_000;
 const WARM_UP = 3_000;
 
@@ -261,7 +261,7 @@ test(
     const before = await residentBytes();
     await sendMany(REQUESTS - WARM_UP, statuses);
     expect(await residentBytes()).toBeLessThan(before + MAX_GROWTH);
-    // The requests reached all checks: some succeeded, and some were refused for each of these reasons.
+    // The requests have reached all checks: some succeeded, and some were refused for each of these reasons.
     for (const status of [200, 400, 404, 405, 415, 429]) expect([...statuses.keys()]).toContain(status);
 
     const text = await (await fetch(`${tracker.url}/api/v1/peers`)).text();

@@ -80,7 +80,7 @@ describe('a tracker process', () => {
     expect(tracker.output()).toContain('"msg":"stopped"');
   });
 
-  test('is unready while it drains, answers, and closes the connections of clients', async () => {
+  test('is unready while it drains, responds to requests, and closes the connections of clients', async () => {
     const tracker = await start();
     expect((await register(tracker.url)).headers.get('connection')).not.toBe('close');
     tracker.kill('SIGTERM');
@@ -97,7 +97,7 @@ describe('a tracker process', () => {
     expect(output).toContain('TRACKER_LISTEN: "nowhere" is not');
   });
 
-  test('does not start on all interfaces without tokens or a permission', async () => {
+  test('does not start on all interfaces without tokens or TRACKER_ALLOW_UNAUTHENTICATED', async () => {
     const { exitCode, output } = await runTracker({});
     expect(exitCode).toBe(78);
     expect(output).toContain('TRACKER_ALLOW_UNAUTHENTICATED=true');

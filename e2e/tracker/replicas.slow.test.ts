@@ -8,14 +8,14 @@ import { type RedisProcess, startRedis } from '../../testing/redis.ts';
 import { startTracker, type TrackerProcess } from '../../testing/tracker-process.ts';
 import { peerIds } from '../../testing/peer-ids.ts';
 
-/** Devices that send the load; a prime number, so that each of them both registers and lists. */
+/** Number of devices that send the load: a prime number, so that each of them both registers and lists. */
 const DEVICES = peerIds(199);
 
 /** The load: ten requests every ten milliseconds are a thousand per second. */
 const TICK_MS = 10;
 const REQUESTS_PER_TICK = 10;
 
-/** Attempts of one request, with a pause between them; enough for a restart. */
+/** Attempts of one request, and the pause between them; sufficient for a restart. */
 const ATTEMPTS = 400;
 const RETRY_PAUSE_MS = 50;
 
@@ -144,7 +144,7 @@ async function call(port: number, agent: Agent, body: string | undefined): Promi
 }
 
 describe('two trackers with one Redis', () => {
-  test('list at once what was registered at the other one', async () => {
+  test('list a registration at the other one immediately', async () => {
     const redis = await startOneRedis();
     const [first, second] = await Promise.all([start(redis), start(redis)]);
     for (const [index, peer_id] of DEVICES.slice(0, 20).entries()) {
@@ -197,7 +197,7 @@ describe('two trackers with one Redis', () => {
     expect((await register()).status).toBe(200);
     await fetch(`${url}/api/v1/peers?user_id=alice`);
     await redis.stop();
-    await until(async () => (await fetch(`${opsUrl}/readyz`)).status === 503, 'it is unready');
+    await until(async () => (await fetch(`${opsUrl}/readyz`)).status === 503, 'the tracker is unready');
     expect(await (await fetch(`${opsUrl}/readyz`)).text()).toContain('registry: redis did not answer');
     expect((await fetch(`${opsUrl}/livez`)).status).toBe(200);
     const refused = await register();
@@ -211,7 +211,7 @@ describe('two trackers with one Redis', () => {
 
     const back = await startRedis([], redis.port);
     onCleanup(() => back.stop());
-    await until(async () => (await register()).status === 200, 'it is back');
+    await until(async () => (await register()).status === 200, 'the tracker has recovered');
     const fresh = await fetch(`${url}/api/v1/peers?user_id=alice`);
     expect(fresh.headers.get('x-rustory-stale')).toBeNull();
     expect((await fetch(`${opsUrl}/readyz`)).status).toBe(200);

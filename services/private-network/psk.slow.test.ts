@@ -7,7 +7,7 @@ import { createSodiumCipher } from './cipher.ts';
 import { generateSwarmKey } from './key.ts';
 import { createProtector } from './psk.ts';
 
-/** Deadline of the test, in milliseconds; on two quiet cores it takes ten seconds. */
+/** Deadline of the test, in milliseconds. On two idle cores it takes ten seconds. */
 const TEST_TIMEOUT_MS = 300_000;
 
 const protector = createProtector({ key: generateSwarmKey(), cipher: createSodiumCipher() })({ logger });

@@ -36,20 +36,20 @@ func receiveBulk(stream network.Stream) error {
 
 // Sends bulk data and returns the hash that the other side computed. pause waits for a line of input halfway.
 func sendBulk(stream network.Stream, total int64, pause bool) (string, error) {
-	answer := make(chan error, 1)
+	done := make(chan error, 1)
 	var digits []byte
 	// Reading detects the end of the circuit during the pause.
 	go func() {
 		var err error
 		digits, err = io.ReadAll(io.LimitReader(stream, hashDigits))
-		answer <- err
+		done <- err
 	}()
 	hash := sha256.New()
 	left := total
 	for index := uint64(0); ; index++ {
 		if pause && left <= total/2 {
 			pause = false
-			if err := waitForInput(answer); err != nil {
+			if err := waitForInput(done); err != nil {
 				return "", err
 			}
 		}
@@ -67,12 +67,12 @@ func sendBulk(stream network.Stream, total int64, pause bool) (string, error) {
 		return "", err
 	}
 	printLine("sent", line{"bytes": total, "sha256": hex.EncodeToString(hash.Sum(nil))})
-	err := <-answer
+	err := <-done
 	return string(digits), err
 }
 
 // Waits for a line of standard input, or for the end of the stream.
-func waitForInput(answer <-chan error) error {
+func waitForInput(done <-chan error) error {
 	printLine("half", line{})
 	resume := make(chan struct{})
 	go func() {
@@ -82,7 +82,7 @@ func waitForInput(answer <-chan error) error {
 	select {
 	case <-resume:
 		return nil
-	case err := <-answer:
+	case err := <-done:
 		if err == nil {
 			err = io.ErrUnexpectedEOF
 		}

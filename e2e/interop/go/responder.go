@@ -41,7 +41,7 @@ func respond(ctx context.Context, o *options) error {
 		DisconnectedF: func(_ network.Network, conn network.Conn) { notifyLoss(conn, relay.ID, lost) },
 	})
 	for _, id := range pullProtocolsOf(o) {
-		handle(node, id, func(stream network.Stream) error { return answerPull(stream, entries) })
+		handle(node, id, func(stream network.Stream) error { return respondToPull(stream, entries) })
 	}
 	handle(node, bulkProtocol, receiveBulk)
 	for {

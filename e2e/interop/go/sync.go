@@ -101,7 +101,7 @@ func readEntries(o *options) ([]entry[wireTime], error) {
 }
 
 // Responds to one pull. The cursor of an entry is its position, counted from one.
-func answerPull(stream network.Stream, entries []entry[wireTime]) error {
+func respondToPull(stream network.Stream, entries []entry[wireTime]) error {
 	var request pullRequest
 	if err := readMessage(stream, maxRequestBytes, &request); err != nil {
 		return err

@@ -62,35 +62,35 @@ func register(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	var answer struct {
+	var result struct {
 		OK     bool   `json:"ok"`
 		TTLSec uint64 `json:"ttl_sec"`
 	}
-	if err := call(ctx, http.MethodPost, o.values["--tracker"]+"/api/v1/peers/register", body, &answer); err != nil {
+	if err := call(ctx, http.MethodPost, o.values["--tracker"]+"/api/v1/peers/register", body, &result); err != nil {
 		return err
 	}
-	printLine("registered", line{"peer_id": id.String(), "ok": answer.OK, "ttl_sec": answer.TTLSec})
+	printLine("registered", line{"peer_id": id.String(), "ok": result.OK, "ttl_sec": result.TTLSec})
 	return nil
 }
 
 func list(ctx context.Context, o *options) error {
-	var answer struct {
+	var result struct {
 		Peers []listed `json:"peers"`
 	}
 	address := o.values["--tracker"] + "/api/v1/peers?user_id=" + url.QueryEscape(o.values["--user"])
-	if err := call(ctx, http.MethodGet, address, nil, &answer); err != nil {
+	if err := call(ctx, http.MethodGet, address, nil, &result); err != nil {
 		return err
 	}
-	for _, found := range answer.Peers {
+	for _, found := range result.Peers {
 		if found.LastSeenUnix == nil {
 			return errors.New("a peer has no last_seen_unix")
 		}
 	}
-	printLine("listed", line{"peers": answer.Peers})
+	printLine("listed", line{"peers": result.Peers})
 	return nil
 }
 
-func call(ctx context.Context, method, address string, body []byte, answer any) error {
+func call(ctx context.Context, method, address string, body []byte, result any) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
@@ -108,5 +108,5 @@ func call(ctx context.Context, method, address string, body []byte, answer any) 
 	}
 	decoder := json.NewDecoder(io.LimitReader(response.Body, maxListBytes))
 	decoder.DisallowUnknownFields()
-	return decoder.Decode(answer)
+	return decoder.Decode(result)
 }

@@ -84,9 +84,9 @@ export async function sendBulk(stream: Stream, total: number, pause: boolean): P
   }
   await stream.close();
   print('sent', { bytes: total, sha256: hash.digest('hex') });
-  let answer = '';
-  await readAll(stream, (chunk) => (answer += Buffer.from(chunk).toString('latin1')));
-  return answer;
+  let response = '';
+  await readAll(stream, (chunk) => (response += Buffer.from(chunk).toString('latin1')));
+  return response;
 }
 
 /** Sends a ping. @throws Error if the response is not equal */
@@ -124,8 +124,8 @@ async function endOf(stream: Stream): Promise<never> {
 }
 
 /**
- * Reads until the other side closes its write side. Uses events, because the iterator of a stream never ends if the other
- * side closed its write side before the iteration began. @throws Error if the stream is reset
+ * Reads until the other side closes its write side. Uses events, because the iterator of a stream never ends if the
+ * other side closed its write side before the iteration began. @throws Error if the stream is reset
  */
 async function readAll(stream: Stream, onChunk: (chunk: Uint8Array) => void): Promise<void> {
   const read = Promise.withResolvers<void>();

@@ -60,14 +60,14 @@ async function pull(connection: Connection, options: Options): Promise<void> {
       runOnLimitedConnection: true,
     });
     await writeMessage(stream, { cursor, limit });
-    const answer = (await readMessage(stream, MAX_RESPONSE_BYTES)) as {
+    const response = (await readMessage(stream, MAX_RESPONSE_BYTES)) as {
       entries: Fields[];
       next_cursor: number | null;
     };
-    for (const entry of answer.entries) print('entry', { entry: fromWire(entry) });
-    count += answer.entries.length;
-    if (answer.next_cursor === null) return print('pulled', { entries: count, protocol: stream.protocol });
-    cursor = answer.next_cursor;
+    for (const entry of response.entries) print('entry', { entry: fromWire(entry) });
+    count += response.entries.length;
+    if (response.next_cursor === null) return print('pulled', { entries: count, protocol: stream.protocol });
+    cursor = response.next_cursor;
   }
 }
 

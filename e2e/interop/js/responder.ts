@@ -1,5 +1,5 @@
-// The commands `reserve` and `serve`: a device that is reachable through the relay. The stock transport does not request a
-// lost reservation again, so a new node with the same identity is created.
+// The commands `reserve` and `serve`: a device that is reachable through the relay. The stock transport does not
+// request a lost reservation again, so a new node with the same identity is created.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import type { Connection, PrivateKey, Stream } from '@libp2p/interface';
@@ -76,7 +76,7 @@ async function serve(node: Node, options: Options, entries: readonly Fields[]): 
   });
   await node.handle(
     pullProtocols(options.optional('version')),
-    guarded((stream) => answerPull(stream, entries)),
+    guarded((stream) => respondToPull(stream, entries)),
     limited,
   );
   await node.handle(BULK_PROTOCOL, guarded(receiveBulk), limited);
@@ -95,7 +95,7 @@ function guarded(handle: (stream: Stream) => Promise<void>): (stream: Stream) =>
 }
 
 /** Responds to one pull. The cursor of an entry is its position, counted from one. */
-async function answerPull(stream: Stream, all: readonly Fields[]): Promise<void> {
+async function respondToPull(stream: Stream, all: readonly Fields[]): Promise<void> {
   const { cursor, limit } = (await readMessage(stream, MAX_REQUEST_BYTES)) as {
     cursor: number;
     limit: number;

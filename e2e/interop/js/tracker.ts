@@ -43,18 +43,18 @@ export async function register(options: Options): Promise<void> {
       build_dirty: true,
     },
   });
-  const answer = await call(`${options.text('tracker')}/api/v1/peers/register`, {
+  const response = await call(`${options.text('tracker')}/api/v1/peers/register`, {
     method: 'POST',
     headers: { 'Content-Type': 'application/json' },
     body,
   });
-  print('registered', { peer_id: peerId, ...registered.parse(answer) });
+  print('registered', { peer_id: peerId, ...registered.parse(response) });
 }
 
 export async function list(options: Options): Promise<void> {
   const query = new URLSearchParams({ user_id: options.text('user') });
-  const answer = await call(`${options.text('tracker')}/api/v1/peers?${query.toString()}`, {});
-  print('listed', listed.parse(answer));
+  const response = await call(`${options.text('tracker')}/api/v1/peers?${query.toString()}`, {});
+  print('listed', listed.parse(response));
 }
 
 async function call(url: string, init: RequestInit): Promise<unknown> {
