@@ -27,6 +27,7 @@ describe('an announced address', () => {
   test.each([
     ['relay.example.org:4001', 'is not a multiaddr'],
     ['/ip4/300.0.0.1/tcp/4001', 'is not a multiaddr'],
+    ['/ip4/203.0.113.7/tcp/4001/p2p/relay', 'is not a multiaddr'],
     ['/ip4/203.0.113.7', 'is not a host and a TCP port'],
     ['/ip4/203.0.113.7/udp/4001', 'is not a host and a TCP port'],
     ['/ip4/203.0.113.7/tcp/0', 'has port 0'],

@@ -101,7 +101,8 @@ export function namesOtherPeer(address: Multiaddr, peerId: string): boolean {
 
 function parseMultiaddr(text: string): Multiaddr {
   try {
-    return multiaddr(text);
+    // Decoded again, because the library checks a peer id only when it encodes the address.
+    return multiaddr(multiaddr(text).bytes);
   } catch (error) {
     throw new Error(`${quote(text)} is not a multiaddr: ${describeError(error)}.`, { cause: error });
   }

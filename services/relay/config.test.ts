@@ -94,6 +94,20 @@ describe('the configuration of a relay', () => {
     ]);
   });
 
+  test('must listen on an address', async () => {
+    expect(await problems({ ...MINIMAL, RELAY_LISTEN: ',' })).toEqual([
+      expect.stringMatching(/^RELAY_LISTEN: there is no multiaddr in it/),
+    ]);
+  });
+
+  test('reports two identities together with the problem of one of them', async () => {
+    const missing = join(folder, 'missing');
+    expect(await problems({ ...MINIMAL, RELAY_IDENTITY_SEED_FILE: missing })).toEqual([
+      expect.stringMatching(/^RELAY_IDENTITY_SEED_FILE: .*missing/),
+      expect.stringContaining('set exactly one of them'),
+    ]);
+  });
+
   test('must have exactly one identity', async () => {
     const exactlyOne = expect.stringContaining('set exactly one of them');
     expect(await problems({ ...MINIMAL, RELAY_IDENTITY_SEED_FILE: seedFile })).toEqual([exactlyOne]);

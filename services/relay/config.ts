@@ -205,6 +205,10 @@ export interface RelayConfig {
 /** Reads the whole configuration. @throws ConfigError with all problems at once */
 export async function readRelayConfig(environment: NodeJS.ProcessEnv): Promise<RelayConfig> {
   const { values, problems, complete } = readEnvironment(variables, environment);
+  if (values.RELAY_LISTEN?.length === 0)
+    problems.push(
+      'RELAY_LISTEN: there is no multiaddr in it; set at least one, such as /ip4/0.0.0.0/tcp/4001.',
+    );
   const identity = await readIdentity(values, environment, problems);
   const announce = readAnnounce(values, identity, problems);
   const all = complete();

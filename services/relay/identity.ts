@@ -2,6 +2,7 @@
 import type { PrivateKey } from '@libp2p/interface';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import type { Multiaddr } from '@multiformats/multiaddr';
+import { isGiven } from '../shared/env.ts';
 import { describeError } from '../shared/errors.ts';
 import { identityFromSeed, readOrCreateIdentity } from '../private-network/identity.ts';
 import {
@@ -27,16 +28,17 @@ export async function readIdentity(
   problems: string[],
 ): Promise<PrivateKey | undefined> {
   const { RELAY_IDENTITY_KEY_FILE: keyFile, RELAY_IDENTITY_SEED_FILE: seed } = values;
-  const isReported = IDENTITY_VARIABLES.some(
-    (name) => (environment[name]?.trim() ?? '') !== '' && values[name] === undefined,
-  );
-  if (isReported) return undefined;
-  if ((keyFile === undefined) === (seed === undefined)) {
+  // Also when a value has a problem: all problems are reported at once.
+  if (isGiven('RELAY_IDENTITY_KEY_FILE', environment) === isGiven('RELAY_IDENTITY_SEED_FILE', environment)) {
     problems.push(
-      'RELAY_IDENTITY_KEY_FILE, RELAY_IDENTITY_SEED_FILE: set exactly one of them. The peer id of the relay must not change, because devices identify the relay by it.',
+      'RELAY_IDENTITY_KEY_FILE, RELAY_IDENTITY_SEED_FILE: set exactly one of them; devices lose a relay whose peer id changes.',
     );
     return undefined;
   }
+  const isReported = IDENTITY_VARIABLES.some(
+    (name) => isGiven(name, environment) && values[name] === undefined,
+  );
+  if (isReported) return undefined;
   try {
     if (keyFile !== undefined) return await readOrCreateIdentity(keyFile);
     const ordinal = values.RELAY_IDENTITY_ORDINAL ?? ordinalOf(values.RELAY_POD_NAME) ?? 0;

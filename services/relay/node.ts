@@ -16,6 +16,7 @@ import type { Component } from '../shared/lifecycle.ts';
 import type { Logger } from '../shared/log.ts';
 import type { Cipher } from '../private-network/cipher.ts';
 import type { ProtectorOptions } from '../private-network/psk.ts';
+import { startNode } from '../private-network/listen.ts';
 import { createTransportStack } from '../private-network/transport-stack.ts';
 import { dialable } from './announce.ts';
 import { createBuffers } from './buffers.ts';
@@ -91,7 +92,7 @@ export function createRelayNode(config: RelayConfig, deps: RelayNodeDeps): Relay
         runOnLimitedConnection: true,
       });
       idleCheck = setInterval(() => void limiter.closeIdle(), idleCheckIntervalMs(config));
-      await node.start();
+      await startNode(node, config.listen.map(String), 'RELAY_LISTEN');
       if (addresses().length === 0)
         throw new ConfigError([
           'RELAY_ANNOUNCE is not set, and no network interface has an address that other devices can dial: set it to the address of this relay, such as /dns4/relay.example.org/tcp/4001, or set RELAY_LOCAL=true when all devices are on this machine.',

@@ -41,6 +41,11 @@ export function readEnvironment<V extends Record<string, Variable<unknown>>>(
   };
 }
 
+/** Whether the environment has a value for the variable, also one with a problem. */
+export function isGiven(name: string, environment: NodeJS.ProcessEnv): boolean {
+  return (environment[name]?.trim() ?? '') !== '';
+}
+
 /** Applies a parser to a text of bounded length. @throws Error that is a whole sentence */
 export function parseBounded<T>(text: string, parse: (text: string) => T): T {
   if (text.length > MAX_TEXT_LENGTH)

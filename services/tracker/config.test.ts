@@ -162,6 +162,11 @@ describe('the problems of a configuration', () => {
       { TRACKER_REDIS_URL: 'redis://:hunter2@', TRACKER_REDIS_PASSWORD_FILE: password },
       ['TRACKER_REDIS_URL'],
     ],
+    [
+      'two URLs, one of them wrong',
+      { TRACKER_REDIS_URL: 'redis://r', TRACKER_REDIS_URL_FILE: badUrl },
+      ['TRACKER_REDIS_URL_FILE', 'TRACKER_REDIS_URL, TRACKER_REDIS_URL_FILE'],
+    ],
     ['a wrong URL in a file', { TRACKER_REDIS_URL_FILE: badUrl }, ['TRACKER_REDIS_URL_FILE']],
     [
       'files that are missing or empty',

@@ -1,6 +1,6 @@
 // The tracker's configuration: the only file that reads its environment. `docs/environment.md`, `--help` and the
 // schema of the chart are made from the table.
-import { readEnvironment, unknownVariableWarnings } from '../shared/env.ts';
+import { isGiven, readEnvironment, unknownVariableWarnings } from '../shared/env.ts';
 import { ConfigError, describeError } from '../shared/errors.ts';
 import { readSmallFile } from '../shared/files.ts';
 import type { Program } from '../shared/program.ts';
@@ -143,7 +143,7 @@ export interface TrackerConfig {
 /** Reads the whole configuration. @throws ConfigError with all problems at once */
 export function readTrackerConfig(environment: NodeJS.ProcessEnv): TrackerConfig {
   const { values, problems, complete } = readEnvironment(variables, environment);
-  const redis = readRedis(values, problems);
+  const redis = readRedis(values, environment, problems);
   const tokens = readTokenFile(values.TRACKER_TOKENS_FILE, problems);
   checkAccess(values, environment, problems);
   const all = complete();
@@ -173,21 +173,26 @@ function readLimits(values: TrackerValues) {
   };
 }
 
-function readRedis(values: Partial<TrackerValues>, problems: string[]): RedisAddress | undefined {
+function readRedis(
+  values: Partial<TrackerValues>,
+  environment: NodeJS.ProcessEnv,
+  problems: string[],
+): RedisAddress | undefined {
   const {
     TRACKER_REDIS_URL: url,
     TRACKER_REDIS_URL_FILE: urlFile,
     TRACKER_REDIS_PASSWORD_FILE: password,
   } = values;
-  if (url !== undefined && urlFile !== undefined)
+  const hasUrl = isGiven('TRACKER_REDIS_URL', environment);
+  const hasUrlFile = isGiven('TRACKER_REDIS_URL_FILE', environment);
+  if (hasUrl && hasUrlFile)
     problems.push('TRACKER_REDIS_URL, TRACKER_REDIS_URL_FILE: both are set; set only one of them.');
   const redis = url ?? urlFile;
-  if (password === undefined) return redis;
-  const isUrlReported = problems.some((problem) => problem.startsWith('TRACKER_REDIS_URL'));
-  if (redis === undefined && !isUrlReported)
+  if (isGiven('TRACKER_REDIS_PASSWORD_FILE', environment) && !hasUrl && !hasUrlFile)
     problems.push(
       'TRACKER_REDIS_PASSWORD_FILE: set without TRACKER_REDIS_URL or TRACKER_REDIS_URL_FILE; set one of them too.',
     );
+  if (password === undefined) return redis;
   if (redis?.password !== undefined)
     problems.push(
       'TRACKER_REDIS_PASSWORD_FILE: the URL of Redis has a password already; remove one of them.',
@@ -216,7 +221,7 @@ function checkAccess(
   // A value that could not be read is already reported.
   const isAllowed = values.TRACKER_ALLOW_UNAUTHENTICATED ?? true;
   if (listen === undefined || isLoopback(listen.host) || isAllowed) return;
-  if (values.TRACKER_TOKENS_FILE !== undefined || environment['TRACKER_TOKENS_FILE']?.trim()) return;
+  if (isGiven('TRACKER_TOKENS_FILE', environment)) return;
   problems.push(
     `TRACKER_TOKENS_FILE: not set, so everyone who reaches ${listen.host} could register and list devices; ` +
       'set it, listen on 127.0.0.1, or set TRACKER_ALLOW_UNAUTHENTICATED=true.',

@@ -178,6 +178,21 @@ describe('the configuration', () => {
     ]);
   });
 
+  test.each(['/dns4/peer.lan/tcp/1', '/ip4/0.0.0.0/udp/1', '/ip4/0.0.0.0', ','])(
+    'rejects %s as a listen address',
+    (listen) =>
+      expect(problemsOf({ environment: { RUSTORY_LISTEN: listen } })).toEqual([
+        expect.stringMatching(/^RUSTORY_LISTEN: .* is neither "none" nor a multiaddr such as/),
+      ]),
+  );
+
+  test('rejects a relay address with a malformed peer id', () => {
+    const relay = '/ip4/10.0.0.1/tcp/4001/p2p/relay';
+    expect(problemsOf({ environment: { RUSTORY_RELAY_ADDR: relay } })).toEqual([
+      expect.stringMatching(/^RUSTORY_RELAY_ADDR: .* is not a multiaddr such as/),
+    ]);
+  });
+
   test('reports all problems as sentences that begin with the flag, variable or key, without the token', () => {
     writeFileSync(file, 'p2p_request_attempts = "many"\ntrackers = [1, { a = 1 }]\n');
     const problems = problemsOf({

@@ -158,17 +158,24 @@ function parseListen(text: string): string[] {
   if (addresses.length > MAX_LISTEN_ADDRESSES)
     throw new Error(`${addresses.length} items are given; the maximum is ${MAX_LISTEN_ADDRESSES}.`);
   for (const address of addresses)
-    if (componentsOf(address) === undefined)
+    if (!isListenAddress(address))
       throw new Error(
         `${quote(address)} is neither "${NO_ADDRESS}" nor a multiaddr such as /ip4/0.0.0.0/tcp/8845.`,
       );
   return addresses;
 }
 
+/** Whether the text is an IP address and a TCP port, which is all that the node can listen on. */
+function isListenAddress(text: string): boolean {
+  const [host, port, ...rest] = componentsOf(text) ?? [];
+  return (host?.name === 'ip4' || host?.name === 'ip6') && port?.name === 'tcp' && rest.length === 0;
+}
+
 /** The components of a multiaddr; `undefined` when the text is not one. */
 function componentsOf(text: string): Component[] | undefined {
   try {
-    return multiaddr(text).getComponents();
+    // Decoded again, because the library checks a peer id only when it encodes the address.
+    return multiaddr(multiaddr(text).bytes).getComponents();
   } catch {
     return undefined;
   }

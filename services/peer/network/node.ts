@@ -6,6 +6,7 @@ import { ping, type Ping } from '@libp2p/ping';
 import { createLibp2p } from 'libp2p';
 import { loadCipher } from '../../private-network/cipher.ts';
 import type { SwarmKey } from '../../private-network/key.ts';
+import { startNode } from '../../private-network/listen.ts';
 import { createTransportStack } from '../../private-network/transport-stack.ts';
 import {
   createProtectionProgress,
@@ -82,7 +83,7 @@ export async function createPeerNode({
   return {
     libp2p,
     async start() {
-      await libp2p.start();
+      await startNode(libp2p, listen ?? [], 'listen');
       // A relay offers a circuit to the newest connection of a peer id first. A `sync` must not get the circuits for
       // the `serve` of the same device. Without the protocol the relay tries the next connection.
       if (listen === undefined) await libp2p.unhandle(STOP_PROTOCOL);
