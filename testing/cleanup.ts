@@ -1,4 +1,4 @@
-// The clean-up stack of the tests: steps that stop what a test started run after the test.
+// The clean-up stack of the tests: steps that run after a test and stop the resources that it started.
 
 type CleanUpStep = () => unknown;
 

@@ -140,7 +140,7 @@ test('a change runs .ci/run, builds the images and installs the charts on a clus
   ]);
 });
 
-test('.ci/run installs the locked packages and runs everything, by npm scripts alone', () => {
+test('.ci/run installs the locked packages and runs all tests, only with npm scripts', () => {
   const lines = readFileSync(join(ROOT, '.ci/run'), 'utf8').trimEnd().split('\n');
   expect(lines.slice(-2)).toEqual(['npm ci --no-audit --no-fund', 'npm run test:all']);
   expect(Object.keys(manifest.scripts)).toContain('test:all');

@@ -42,7 +42,7 @@ describe('a test run', () => {
     expect([...plan.files.values()].flat().toSorted()).toEqual(testFiles());
   });
 
-  test('has the files whose path contains an argument, whatever their group', () => {
+  test('has the files of all groups whose path contains an argument', () => {
     expect(planOf(['./testing/groups'])).toEqual({
       checks: [],
       files: new Map([['unit', ['testing/groups.test.ts']]]),

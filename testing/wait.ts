@@ -1,4 +1,4 @@
-// How tests wait: for a condition with a deadline, never for a fixed time.
+// Waits of tests: for a condition with a deadline, never for a fixed time.
 import { WAIT_TIMEOUT_MS } from '../scripts/deadlines.ts';
 
 export { WAIT_TIMEOUT_MS } from '../scripts/deadlines.ts';

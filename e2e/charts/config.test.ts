@@ -23,7 +23,7 @@ function inForm(form: 'native' | 'text', value: number): number | string {
   return form === 'native' ? value : String(value);
 }
 
-/** Variables that neither the chart sets nor values may set: they contradict what the chart sets. */
+/** Variables that neither the chart nor values may set, because they contradict other settings of the chart. */
 const EXCLUDED = ['RELAY_LOCAL', 'RELAY_IDENTITY_KEY_FILE', 'RELAY_IDENTITY_ORDINAL'];
 
 /** The names of all variables of the service in any of the `ci` cases, without those of `config`. */

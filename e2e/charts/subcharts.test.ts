@@ -1,5 +1,5 @@
-// The umbrella has no templates `rustory.*` of its own: it must render with any combination of enabled subcharts, and
-// each subchart must render alone, from a directory and from an archive.
+// The umbrella chart has no own templates `rustory.*`. It must render with any combination of enabled subcharts, and
+// each subchart must render separately, from a directory and from an archive.
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';

@@ -1,5 +1,5 @@
 // The stream muxers, with all their limits. Two faults of the libraries are fixed from outside: yamux frames of
-// unlimited size, and mplex without backpressure. `docs/decisions/muxers.md` gives the reasons.
+// unlimited size, and mplex without backpressure. The reasons are in `docs/decisions/muxers.md`.
 //
 // The fixes replace members of the libraries' classes, so the packages are pinned; `muxers.test.ts` checks the members.
 import type { MessageStream, Stream, StreamMuxerFactory } from '@libp2p/interface';
@@ -162,7 +162,7 @@ function limitNewStreams(muxer: AbstractStreamMuxer): void {
   };
 }
 
-/** Splits what a stream sends into frames of the maximum size. */
+/** Splits the data that a stream sends into frames of the maximum size. */
 function limitFrames(stream: AbstractStream): void {
   const { sendData } = stream;
   stream.sendData = (data) => {

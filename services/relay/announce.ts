@@ -1,5 +1,5 @@
-// The addresses that the relay announces. Every reservation contains exactly these addresses. If they are wrong, devices
-// with a reservation on this relay are unreachable.
+// The addresses that the relay announces. Every reservation contains exactly these addresses. If they are wrong,
+// devices with a reservation on this relay are unreachable.
 import { CODE_P2P, CODE_P2P_CIRCUIT, CODE_TCP, type Multiaddr, multiaddr } from '@multiformats/multiaddr';
 import { describeError } from '../shared/errors.ts';
 import { quote } from '../shared/variables.ts';
@@ -24,7 +24,9 @@ export function parseAnnounced(text: string): Multiaddr {
     throw new Error(`${quote(text)} is not a host and a TCP port, such as /dns4/relay.example.org/tcp/4001.`);
   if (port.value === '0') throw new Error(`${quote(text)} has port 0, which cannot be dialed.`);
   if (isUnspecified(address))
-    throw new Error(`${quote(text)} has an unspecified address, which cannot be dialed; give one address.`);
+    throw new Error(
+      `${quote(text)} has an unspecified address, which cannot be dialed; replace it with one address of this machine.`,
+    );
   if (address.getComponents().some(({ code }) => code === CODE_P2P_CIRCUIT))
     throw new Error(`${quote(text)} is the address of a circuit through another relay.`);
   return address;
@@ -38,7 +40,10 @@ export interface Placeholders {
   readonly hostIP: string | undefined;
 }
 
-/** Replaces the placeholders of a template, such as `/dns4/relay-{ordinal}.example.org/tcp/4001`, and parses the address. */
+/**
+ * Replaces the placeholders of a template, such as `/dns4/relay-{ordinal}.example.org/tcp/4001`, and parses the
+ * address.
+ */
 export function expandAnnounced(template: string, placeholders: Placeholders): Multiaddr {
   const text = template.replaceAll(/\{([^{}]*)\}/g, (_, name: string) => {
     if (!Object.hasOwn(placeholders, name))

@@ -54,7 +54,7 @@ describe('the admission of circuits', () => {
     expect(open('a', 'x')).toEqual(refused('rate'));
   });
 
-  test('gives each circuit its own rate limiter, and all circuits of one source a common one', () => {
+  test('uses one rate limiter for each circuit, and a common one for all circuits of a source', () => {
     const { rateLimiters } = createAdmission([], { circuitBytesPerSecond: 100, peerBytesPerSecond: 200 });
     const [common, own] = rateLimiters('a');
     expect([common?.spend(300), own?.spend(300)]).toEqual([500, 2000]);

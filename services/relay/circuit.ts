@@ -100,7 +100,6 @@ function forward(from: Stream, to: Stream, options: ForwardOptions): () => void 
   const direction: PausedDirection = { from, to };
   let bytes = 0;
   let isBlocked = false;
-  let throttle: NodeJS.Timeout | undefined;
   let isResuming = false;
 
   // A stream throws when its connection was just lost. An exception in an event handler would end the process.
@@ -111,22 +110,24 @@ function forward(from: Stream, to: Stream, options: ForwardOptions): () => void 
       abort('reset');
     }
   };
+  const throttle = createThrottle(rateLimiters, () => guard(resume));
   // The library's resume() would undo a pause from within it, so pausing waits until resume() has returned.
   const pauseIfNeeded = (): void => {
-    const mustPause = isBlocked || throttle !== undefined;
+    const mustPause = isBlocked || throttle.isActive();
     if (!mustPause || isResuming || from.readStatus !== 'readable') return;
     from.pause();
     buffers.add(direction);
   };
   const resume = (): void => {
-    if (isBlocked || throttle !== undefined || from.readStatus !== 'paused') return;
+    if (isBlocked || throttle.isActive() || from.readStatus !== 'paused') return;
     buffers.remove(direction);
     isResuming = true;
     from.resume();
     isResuming = false;
     pauseIfNeeded();
   };
-  // Reading resumes only when the other stream has sent all buffered bytes. Otherwise its buffer would grow with each drain.
+  // Reading resumes only when the other stream has sent all buffered bytes. Otherwise its buffer would grow with each
+  // drain.
   const unblock = (): void => {
     if (!isBlocked || to.writeBufferLength > 0 || to.writableNeedsDrain) return;
     isBlocked = false;
@@ -134,14 +135,6 @@ function forward(from: Stream, to: Stream, options: ForwardOptions): () => void 
   };
   // The library's own listener flushes the stream in a microtask that was queued before this one.
   const onDrain = (): void => queueMicrotask(() => guard(unblock));
-  const slowDown = (count: number): void => {
-    const waitMs = Math.max(0, ...rateLimiters.map((limiter) => limiter.spend(count)));
-    if (waitMs === 0 || throttle !== undefined) return;
-    throttle = setTimeout(() => {
-      throttle = undefined;
-      guard(resume);
-    }, waitMs);
-  };
 
   from.addEventListener('message', ({ data }) => {
     if (to.status !== 'open') return;
@@ -153,7 +146,7 @@ function forward(from: Stream, to: Stream, options: ForwardOptions): () => void 
     onBytes(data.byteLength);
     guard(() => {
       isBlocked = !to.send(data) || isBlocked;
-      if (rateLimiters.length > 0) slowDown(data.byteLength);
+      if (rateLimiters.length > 0) throttle.spend(data.byteLength);
       pauseIfNeeded();
     });
   });
@@ -161,8 +154,26 @@ function forward(from: Stream, to: Stream, options: ForwardOptions): () => void 
   to.addEventListener('idle', onDrain);
   forwardEnd(from, to, options);
   return () => {
-    clearTimeout(throttle);
+    throttle.stop();
     buffers.remove(direction);
+  };
+}
+
+/** Is active while a rate limiter has a negative balance. Calls `onEnd` when this ends. */
+function createThrottle(rateLimiters: readonly TokenBucket[], onEnd: () => void) {
+  let timer: NodeJS.Timeout | undefined;
+
+  return {
+    isActive: () => timer !== undefined,
+    spend(bytes: number): void {
+      const waitMs = Math.max(0, ...rateLimiters.map((limiter) => limiter.spend(bytes)));
+      if (waitMs === 0 || timer !== undefined) return;
+      timer = setTimeout(() => {
+        timer = undefined;
+        onEnd();
+      }, waitMs);
+    },
+    stop: () => clearTimeout(timer),
   };
 }
 

@@ -82,7 +82,7 @@ export interface HopResponse {
   };
 }
 
-/** Asks a target to accept a circuit from `source`. */
+/** The request to a target to accept a circuit from `source`. */
 export interface StopRequest {
   readonly source: Uint8Array;
   readonly limit: CircuitLimit;

@@ -48,8 +48,8 @@ const MAX_UNSENT_BYTES = 1024 * 1024;
 const MAX_PARALLEL_DIALS = 1;
 
 /**
- * Replaces the library's logger, which creates about eight functions for each connection. They use a fifth of the memory
- * of an idle connection, and their messages are discarded unless DEBUG is set.
+ * Replaces the library's logger, which creates about eight functions for each connection. They use a fifth of the
+ * memory of an idle connection, and their messages are discarded unless DEBUG is set.
  */
 const silent: LibraryLogger = Object.assign(() => {}, {
   enabled: false,
@@ -66,7 +66,7 @@ export interface RelayNodeDeps {
 }
 
 export interface RelayNode extends Component {
-  /** The announced addresses, which every reservation carries; known after the start. */
+  /** The announced addresses, which every reservation contains. Empty before the start. */
   addresses(): Multiaddr[];
 }
 
@@ -153,7 +153,8 @@ function idleCheckIntervalMs({ limits }: RelayConfig): number {
   return Math.min(MAX_IDLE_CHECK_INTERVAL_MS, timeoutMs / 4);
 }
 
-// The relay does not use what the library stores about disconnected peers, and the store would grow with every new peer.
+// The relay does not use what the library stores about disconnected peers, and the store would grow with every new
+// peer.
 function forget(node: Libp2p, peer: PeerId, log: Logger): void {
   node.peerStore.delete(peer).catch((error: unknown) => {
     log.debug({ peer: peer.toString(), error: describeError(error) }, 'forget failed');

@@ -1,4 +1,4 @@
-// The relay's side of the stop protocol: it asks the target of a circuit to accept it.
+// The relay side of the stop protocol: requests the target of a circuit to accept it.
 // https://github.com/libp2p/specs/blob/master/relay/circuit-v2.md#stop-protocol
 import type { Connection, PeerId, Stream } from '@libp2p/interface';
 import { pbStream } from '@libp2p/utils';

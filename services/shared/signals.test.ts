@@ -24,7 +24,7 @@ describe('anySignal', () => {
     expect(signal.reason).toBe(reason);
   });
 
-  test('without a signal never aborts', () => {
+  test('does not abort without a signal', () => {
     expect(anySignal(undefined).aborted).toBe(false);
   });
 });

@@ -15,11 +15,11 @@ import {
 import { RegistryOverloadedError, RegistryUnavailableError } from './registry/registry.ts';
 
 async function unavailable(): Promise<never> {
-  throw new RegistryUnavailableError('no answer from redis at 10.0.0.1');
+  throw new RegistryUnavailableError('10.0.0.1:6379 sent no data for 250 ms.');
 }
 
 async function overloaded(): Promise<never> {
-  throw new RegistryOverloadedError('the queue is full');
+  throw new RegistryOverloadedError('The queue is full.');
 }
 
 describe('the API', () => {

@@ -69,7 +69,7 @@ describe('the status page', () => {
     expect(policy).not.toContain('unsafe');
   });
 
-  test('requires the token, which a browser asks for as a password', async () => {
+  test('requires the token, which a browser sends as a password', async () => {
     const grant = { id: 't', userId: 'alice', readOnly: true };
     const app = createTestApp({}, { secret: grant, open: { id: 'o', userId: undefined, readOnly: false } });
     const open = { Authorization: 'Bearer open' };

@@ -129,7 +129,7 @@ export function openDatabase(path: string): Database {
     read: guard,
     write: (work) =>
       guard(() => {
-        // Immediate: a transaction that starts to write later can fail at once instead of waiting for the lock.
+        // IMMEDIATE: a transaction that starts to write later can fail immediately instead of waiting for the lock.
         sqlite.exec('BEGIN IMMEDIATE');
         try {
           const result = work();

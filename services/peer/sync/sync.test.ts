@@ -28,7 +28,7 @@ async function pullFrom(
   return pull(target, createTestPullDeps(client, relay === undefined ? [] : [relay]), { limit });
 }
 
-/** Entries that barely compress, so that their history is larger than what several small circuits can carry. */
+/** Entries that barely compress, so that their history is too large for several small circuits. */
 function makeRandomEntries(count: number): Entry[] {
   return makeEntries(count).map((entry) =>
     Object.assign(entry, { cmd: randomBytes(300).toString('base64') }),

@@ -12,7 +12,7 @@ const synced = { error: undefined } as PullReport;
 const failed = { error: 'No address led to the peer (2 tried)' } as PullReport;
 const roundOf = (...reports: PullReport[]): Round => ({ reports, problems: [], warnings: [] });
 
-/** A watch whose pauses end at once and are recorded. */
+/** A watch whose pauses end immediately and are recorded. */
 async function startWatch(rounds: ReadonlyArray<Round | Error>, intervalMs = 60_000) {
   const pauses: number[] = [];
   const shown: Round[] = [];

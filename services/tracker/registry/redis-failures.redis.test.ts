@@ -102,7 +102,7 @@ describe('a registry', () => {
     const registry = await openRegistry(proxy.url);
     expect(registry.problem()).toBeUndefined();
     proxy.cut();
-    await until(() => registry.problem()?.includes('no answer from') === true, 'the registry reports it');
+    await until(() => registry.problem()?.includes('sent no data') === true, 'the registry reports it');
     const handshakes = (): number => proxy.sent.filter((text) => /hello|info/i.test(text)).length;
     const before = handshakes();
     await until(() => handshakes() > before, 'it reconnects');

@@ -150,7 +150,7 @@ function createRoundTrip(connectionError: () => unknown): RoundTrip {
       return await Promise.race([Promise.all(commands), late.promise]);
     } catch (error) {
       if (error instanceof RegistryOverloadedError) throw error;
-      throw new RegistryUnavailableError('redis did not answer', { cause: connectionError() ?? error });
+      throw new RegistryUnavailableError('Redis did not respond.', { cause: connectionError() ?? error });
     } finally {
       clearTimeout(timer);
     }

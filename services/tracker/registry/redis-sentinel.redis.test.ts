@@ -68,7 +68,7 @@ describe('with Sentinels', () => {
     old.process.kill('SIGSTOP');
     await expect(registry.register(device('p1'))).rejects.toThrow(RegistryUnavailableError);
     await until(() => registry.problem() !== undefined, 'the registry reports the problem');
-    expect(registry.problem()).toContain(`no answer from 127.0.0.1:${old.port} `);
+    expect(registry.problem()).toContain(`127.0.0.1:${old.port} sent no data`);
     await frozen.replicaTookOver();
     await until(() => registry.problem() === undefined, 'the registry uses the new master');
     expect(await registry.register(device('p2'))).toEqual({ ok: true });

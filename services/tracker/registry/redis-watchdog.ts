@@ -106,9 +106,7 @@ function failUnresponsive(each: WatchedConnection, round: number): void {
     if (round - Math.max(writtenRound, each.lastByteRound) <= IDLE_ROUNDS) continue;
     pending.delete(command);
     command.reject(
-      new RedisUnresponsiveError(
-        `no answer from ${addressOf(connection)} within ${IDLE_ROUNDS * ROUND_MS} ms`,
-      ),
+      new RedisUnresponsiveError(`${addressOf(connection)} sent no data for ${IDLE_ROUNDS * ROUND_MS} ms.`),
     );
   }
   if (each.idleRounds < CLOSE_ROUNDS) return;

@@ -14,7 +14,7 @@ export const MAX_KEPT_PEERS = 50_000;
 
 interface KeptListing {
   readonly page: Page;
-  readonly keptMs: number;
+  readonly cachedAtMs: number;
 }
 
 /** Adds stale listings to a registry. Only whole listings are cached, not pages. */
@@ -29,7 +29,7 @@ export function withStaleListings(registry: Registry, { staleSeconds, nowMs }: S
 
   function keep(userId: string | undefined, page: Page): void {
     drop(userId);
-    kept.set(userId, { page, keptMs: nowMs() });
+    kept.set(userId, { page, cachedAtMs: nowMs() });
     keptPeers += weight(page);
     for (const oldest of kept.keys()) {
       if (keptPeers <= MAX_KEPT_PEERS) return;
@@ -49,7 +49,7 @@ export function withStaleListings(registry: Registry, { staleSeconds, nowMs }: S
         if (!isWhole || !(error instanceof RegistryUnavailableError)) throw error;
         const last = kept.get(query.userId);
         if (last === undefined) throw error;
-        const ageSeconds = (nowMs() - last.keptMs) / 1_000;
+        const ageSeconds = (nowMs() - last.cachedAtMs) / 1_000;
         if (ageSeconds > staleSeconds) throw error;
         return { ...last.page, staleForSeconds: ageSeconds };
       }
