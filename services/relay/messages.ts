@@ -5,7 +5,7 @@ import type { Uint8ArrayList } from 'uint8arraylist';
 import { refused, type Result } from '../shared/result.ts';
 import type { RelayLimits } from './config.ts';
 
-/** Largest hop or stop message, in bytes; the limit of the specification. */
+/** Maximum size of a hop or stop message in bytes, as in the specification. A larger message is malformed. */
 export const MAX_MESSAGE_BYTES = 4096;
 
 /** Maximum bytes of the varint before a message. The length 4096 requires two. */

@@ -29,7 +29,7 @@ const MAX_NODES = 16;
 const DEFAULT_PORT = 6379;
 const DEFAULT_SENTINEL_PORT = 26_379;
 
-/** Highest database number; a stock Redis has 16. */
+/** Maximum database number. A default Redis has 16 databases. */
 const MAX_DATABASE = 1_023;
 
 const PATTERN = /^redis(s?)(?:\+(sentinel|cluster))?:\/\/(?:([^@/]*)@)?([^/@?#]+)(\/[^?#]*)?$/;
