@@ -4,6 +4,7 @@ import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { join, resolve } from 'node:path';
 import { describeError, EXIT_FAILURE } from '../services/shared/errors.ts';
+import { quote } from '../services/shared/variables.ts';
 import { createSwarmKeyFile, readSwarmKey } from '../services/private-network/key.ts';
 import { type LogLine, type Running, startService } from './processes.ts';
 
@@ -31,8 +32,12 @@ function findHost(): { host: string; isLocal: boolean } {
 
 /** Creates the folder and the swarm key if they do not exist. Returns the fingerprint of the key. */
 function prepareKeys(): string {
-  mkdirSync(FOLDER, { recursive: true, mode: 0o700 });
-  chmodSync(FOLDER, 0o700);
+  try {
+    mkdirSync(FOLDER, { recursive: true, mode: 0o700 });
+    chmodSync(FOLDER, 0o700);
+  } catch (error) {
+    throw new Error(`${FOLDER}: the folder for the keys cannot be created.`, { cause: error });
+  }
   return (existsSync(SWARM_KEY) ? readSwarmKey(SWARM_KEY) : createSwarmKeyFile(SWARM_KEY)).fingerprint;
 }
 
@@ -67,19 +72,20 @@ function startRelay(isLocal: boolean): Running {
   });
 }
 
-/**
- * Waits for the log line with the address of a service. @throws Error when it does not start; the reason is in its log
- */
-async function waitForStart(service: Running): Promise<LogLine> {
-  try {
-    return await service.waitFor('listening');
-  } catch {
-    throw new Error(`The ${service.name} did not start; its messages are above.`);
-  }
+/** The log lines with the addresses of both services. Waits for both, so that the log has the problems of both. */
+async function waitForStart(tracker: Running, relay: Running): Promise<[LogLine, LogLine]> {
+  const waits = [tracker.waitFor('listening'), relay.waitFor('listening')] as const;
+  const [trackerLine, relayLine] = await Promise.allSettled(waits);
+  if (trackerLine.status === 'rejected' && relayLine.status === 'rejected')
+    throw new Error('The tracker and the relay did not start; their messages are above.');
+  if (trackerLine.status === 'rejected')
+    throw new Error('The tracker did not start; its messages are above.');
+  if (relayLine.status === 'rejected') throw new Error('The relay did not start; its messages are above.');
+  return [trackerLine.value, relayLine.value];
 }
 
 async function waitForAddresses(tracker: Running, relay: Running, host: string): Promise<NetworkAddresses> {
-  const [trackerLine, relayLine] = await Promise.all([waitForStart(tracker), waitForStart(relay)]);
+  const [trackerLine, relayLine] = await waitForStart(tracker, relay);
   const port = String(trackerLine['address']).split(':').at(-1);
   const addresses = relayLine['addresses'] as string[];
   return {
@@ -134,7 +140,12 @@ function forwardSignals(services: readonly Running[]): { stop(): void; isStoppin
 }
 
 /** Runs both services until a signal, or until one of them ends. Returns the exit code. */
-async function main(): Promise<number> {
+async function main(args: readonly string[]): Promise<number> {
+  const [argument] = args;
+  if (argument !== undefined)
+    throw new Error(
+      `The argument ${quote(argument)} is not known; set the variables of docs/environment.md instead.`,
+    );
   const fingerprint = prepareKeys();
   const { host, isLocal } = findHost();
   const tracker = startTracker();
@@ -155,7 +166,7 @@ async function main(): Promise<number> {
 }
 
 try {
-  process.exitCode = await main();
+  process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
   process.stderr.write(`npm start: ${describeError(error)}.\n`);
   process.exitCode = EXIT_FAILURE;
