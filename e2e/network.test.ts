@@ -15,6 +15,7 @@ import {
   type Running,
   type RunOptions,
   type ServiceName,
+  startCommand,
   startProgram,
 } from '../scripts/processes.ts';
 import { currentBundle } from '../testing/bundle.ts';
@@ -102,6 +103,19 @@ describe('npm start', () => {
     const { code, stderr } = await finished(start('start', program, { env: LOOPBACK, cwd: directory }));
     expect(code).toBe(1);
     expect(stderr).toBe(`npm start: ${path}: The file is larger than 1024 bytes.`);
+  });
+
+  test('stops both services when the reader of its output ends', async () => {
+    const pipeline = startCommand('start', ['sh', '-c', `"${process.execPath}" "${program}" | true`], {
+      env: LOOPBACK,
+      cwd: makeTestDirectory(),
+    });
+    onCleanup(async () => pipeline.stop());
+    // The shell waits for both sides of its pipe.
+    await pipeline.exited;
+    expect(pipeline.logged('stopped').map(({ service }) => service)).toEqual(
+      expect.arrayContaining(['tracker', 'relay']),
+    );
   });
 });
 

@@ -19,7 +19,7 @@ const SAMPLE = join(import.meta.dirname, 'sample', 'bash_history');
 const folder = mkdtempSync(join(tmpdir(), 'rustory-demo-'));
 const running: Running[] = [];
 const startedMs = performance.now();
-let currentStep = 'the start';
+let currentStep = 'Starting.';
 
 function step(text: string): void {
   currentStep = text;
@@ -45,11 +45,11 @@ async function peer(env: Record<string, string>, ...args: string[]): Promise<str
 }
 
 async function demo(): Promise<void> {
-  step('Start the tracker.');
+  step('Starting the tracker.');
   const tracker = await startTracker();
   running.push(tracker);
 
-  step(`The tracker listens on ${tracker.url}. Create a swarm key and start the relay.`);
+  step(`The tracker listens on ${tracker.url}. Creating a swarm key and starting the relay.`);
   const relay = await startRelay(folder);
   running.push(relay);
   const a = deviceEnvironment(folder, 'device-a', { tracker, relay });
@@ -70,7 +70,7 @@ async function demo(): Promise<void> {
   step('Device B lists the devices at the tracker, connects to A through the relay, and pulls its history.');
   const results = parseLines<SyncResult>(await peer(b, 'sync', '--json'));
 
-  step('Compare both databases.');
+  step('Comparing both databases.');
   const { rows, missing, surplus } = difference(join(folder, 'device-a.db'), join(folder, 'device-b.db'));
   if (missing + surplus > 0)
     throw new Error(
@@ -112,13 +112,17 @@ async function cleanUp(): Promise<string[]> {
     .map(([name, code]) => `The ${name} ended with exit code ${code}.`);
 }
 
-process.once('SIGINT', () => {
-  void cleanUp().finally(() => process.exit(130));
-});
+function abort(exitCode: number): void {
+  void cleanUp().finally(() => process.exit(exitCode));
+}
+
+process.once('SIGINT', () => abort(130)).once('SIGTERM', () => abort(143));
+// The reader of the output has ended, as `head` does.
+process.stdout.once('error', () => abort(0));
 
 try {
   await demo();
-  step('Stop everything.');
+  step('Stopping everything.');
   const unclean = await cleanUp();
   if (unclean.length > 0) throw new Error(unclean.join(' '));
   step('Done: both devices have the same history.');

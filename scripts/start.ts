@@ -1,9 +1,10 @@
 // `npm start`: runs a tracker and a relay on this machine with keys in ./.rustory, and prints the configuration
 // of a device. All TRACKER_… and RELAY_… variables of the environment are passed to the services.
-import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { join, resolve } from 'node:path';
 import { describeError, EXIT_FAILURE } from '../services/shared/errors.ts';
+import { makePrivateDirectory } from '../services/shared/files.ts';
 import { quote } from '../services/shared/variables.ts';
 import { createSwarmKeyFile, readSwarmKey } from '../services/private-network/key.ts';
 import { type LogLine, type Running, startService } from './processes.ts';
@@ -33,7 +34,7 @@ function findHost(): { host: string; isLocal: boolean } {
 /** Creates the folder and the swarm key if they do not exist. Returns the fingerprint of the key. */
 function prepareKeys(): string {
   try {
-    mkdirSync(FOLDER, { recursive: true, mode: 0o700 });
+    makePrivateDirectory(FOLDER);
     chmodSync(FOLDER, 0o700);
   } catch (error) {
     throw new Error(`${FOLDER}: the folder for the keys cannot be created.`, { cause: error });
@@ -136,6 +137,8 @@ function forwardSignals(services: readonly Running[]): { stop(): void; isStoppin
     for (const service of services) service.kill('SIGTERM');
   }
   process.on('SIGINT', stop).on('SIGTERM', stop);
+  // The reader of the output has ended, as `head` does: nobody would see the services run on.
+  process.stdout.on('error', stop);
   return { stop, isStopping: () => latestMs > 0 };
 }
 

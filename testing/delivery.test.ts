@@ -21,11 +21,6 @@ interface Skaffold {
       }>;
     };
   };
-  readonly portForward: ReadonlyArray<{ resourceName: string; port: number }>;
-  readonly profiles: ReadonlyArray<{
-    name: string;
-    patches: ReadonlyArray<{ path: string; value: unknown }>;
-  }>;
 }
 
 interface ServiceValues {
@@ -35,7 +30,7 @@ interface ServiceValues {
 const SERVICES = ['tracker', 'relay'];
 
 describe('skaffold.yaml', () => {
-  const { build, deploy, portForward, profiles } = read('skaffold.yaml') as Skaffold;
+  const { build, deploy } = read('skaffold.yaml') as Skaffold;
   const [release] = deploy.helm.releases;
 
   test.each(SERVICES)('builds the image that the chart of the %s installs', (service) => {
@@ -54,22 +49,6 @@ describe('skaffold.yaml', () => {
     expect(build.artifacts).toHaveLength(SERVICES.length);
     expect(deploy.helm.releases).toHaveLength(1);
     expect((read(`${release?.chartPath}/Chart.yaml`) as { name: string }).name).toBe('rustory-p2p');
-  });
-
-  test('forwards the ports of the objects of that release', () => {
-    const targets = portForward.map(({ resourceName, port }) => `${resourceName}:${port}`);
-    expect(targets).toEqual([`${release?.name}-tracker:8850`, `${release?.name}-relay:4001`]);
-  });
-
-  test('runs "helm test" for that release in the profile e2e', () => {
-    const profile = profiles.find(({ name }) => name === 'e2e');
-    expect(profile?.patches).toEqual([
-      {
-        op: 'add',
-        path: '/deploy/helm/hooks',
-        value: { after: [{ host: { command: ['helm', 'test', release?.name, '--logs'] } }] },
-      },
-    ]);
   });
 });
 

@@ -1,6 +1,7 @@
-// Reads small files that a configuration refers to: keys, tokens, mounted Secrets.
-import { readFileSync } from 'node:fs';
-import { describeError } from './errors.ts';
+// Files and directories that a configuration refers to: keys, tokens, mounted Secrets, databases.
+import { mkdirSync, readFileSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { describeError, errorCode } from './errors.ts';
 
 /**
  * Reads a file whose maximum size is `maxBytes`.
@@ -16,4 +17,17 @@ export function readSmallFile(path: string, maxBytes: number): Buffer {
   }
   if (content.length > maxBytes) throw new Error(`${path}: The file is larger than ${maxBytes} bytes.`);
   return content;
+}
+
+/** Creates a directory that only its owner can use, and its missing parents. @throws Error of the file system */
+export function makePrivateDirectory(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  // One directory at a time: with the option `recursive` Node never returns below /proc.
+  if (dirname(path) !== path) makePrivateDirectory(dirname(path));
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    // Another process may have created it in the meantime.
+    if (errorCode(error) !== 'EEXIST' || !statSync(path).isDirectory()) throw error;
+  }
 }

@@ -2,7 +2,7 @@
 import type { Server, ServerOptions } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { serve } from '@hono/node-server';
-import { errorCode } from './errors.ts';
+import { describeError, errorCode } from './errors.ts';
 import type { Component } from './lifecycle.ts';
 import type { ListenAddress } from './variables.ts';
 
@@ -55,7 +55,13 @@ export function createHttpServer(
       const listening = Promise.withResolvers<void>();
       const options = { fetch: app.fetch, hostname: host, port, serverOptions: { ...limits, noDelay: true } };
       server = serve(options, () => listening.resolve()) as Server;
-      server.once('error', (error) => listening.reject(error));
+      server.once('error', (error) =>
+        listening.reject(
+          new Error(`Cannot listen on ${formatAddress({ host, port })}: ${describeError(error)}.`, {
+            cause: error,
+          }),
+        ),
+      );
       server.maxConnections = limits.maxConnections;
       if (limits.idleTimeout !== undefined) server.setTimeout(limits.idleTimeout);
       server.on('clientError', rejectBroken);

@@ -26,7 +26,7 @@ export function answerArguments(
   const [first] = args;
   if (first === undefined) return undefined;
   if (first === '--version') return { text: `${program.name} ${VERSION}\n`, exitCode: 0 };
-  if (first === '--help') return { text: formatHelp(program), exitCode: 0 };
+  if (first === '--help' || first === '-h') return { text: formatHelp(program), exitCode: 0 };
   const text = `${program.name}: unknown argument ${quote(first)}. Use --help or --version, or no argument to start.\n`;
   return { text, exitCode: EXIT_CONFIG };
 }

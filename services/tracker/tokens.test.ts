@@ -62,6 +62,15 @@ describe('a file of tokens', () => {
     expect(found).not.toContain('secret');
   });
 
+  test('in a directory is rejected with its file and the line in it', () => {
+    const folder = mkdtempSync(join(directory, 'tokens-'));
+    writeFileSync(join(folder, 'a'), 'first-token\nsecond-token\n');
+    writeFileSync(join(folder, 'b'), '\nsecret-token admin\n');
+    expect(problems(folder)).toEqual([
+      expect.stringContaining(`TRACKER_TOKENS_FILE: ${join(folder, 'b')}: line 2: `),
+    ]);
+  });
+
   test.each([
     ['is empty', () => file('\n# nothing\n'), 'The file contains no tokens'],
     ['is missing', () => join(directory, 'missing'), 'no such file'],

@@ -107,11 +107,11 @@ export function createTokens(
 }
 
 function readTable(path: string, digest: (token: string) => string): TokenTable {
-  const text = readAll(path);
+  const files = readAll(path);
   const grants = new Map<string, Grant>();
   const problems: string[] = [];
   let shortTokens = 0;
-  for (const [index, line] of text.split(/\r?\n/).entries()) {
+  for (const { place, line } of files.flatMap(linesOf)) {
     const [token, ...attributes] = line.trim().split(/\s+/);
     if (token === undefined || token === '' || token.startsWith('#')) continue;
     try {
@@ -120,7 +120,7 @@ function readTable(path: string, digest: (token: string) => string): TokenTable 
       grants.set(id, { id, ...parseAttributes(attributes) });
       if (token.length < SHORT_TOKEN_LENGTH) shortTokens += 1;
     } catch (error) {
-      problems.push(`${VARIABLE}: line ${index + 1}: ${describeError(error)}.`);
+      problems.push(`${VARIABLE}: ${place}: ${describeError(error)}.`);
     }
   }
   if (grants.size > MAX_TOKENS)
@@ -130,24 +130,37 @@ function readTable(path: string, digest: (token: string) => string): TokenTable 
   return {
     path,
     size: grants.size,
-    contentHash: digest(text),
+    contentHash: digest(files.map(({ text }) => text).join('\n')),
     warnings: shortTokens === 0 ? [] : [warning],
     find: (token) => (token.length > MAX_TOKEN_LENGTH ? undefined : grants.get(digest(token))),
     reread: () => readTable(path, digest),
   };
 }
 
-function readAll(path: string): string {
+interface TokenFile {
+  readonly path: string;
+  readonly text: string;
+}
+
+function linesOf({ path, text }: TokenFile): Array<{ readonly place: string; readonly line: string }> {
+  return text.split(/\r?\n/).map((line, index) => ({ place: `${path}: line ${index + 1}`, line }));
+}
+
+function readTokenFile(path: string): TokenFile {
+  return { path, text: readSmallFile(path, MAX_FILE_BYTES).toString('utf8') };
+}
+
+function readAll(path: string): TokenFile[] {
   try {
-    if (!isDirectory(path)) return readSmallFile(path, MAX_FILE_BYTES).toString('utf8');
+    if (!isDirectory(path)) return [readTokenFile(path)];
     const names = readdirSync(path).filter((name) => !name.startsWith('.'));
     if (names.length > MAX_FILES)
       throw new Error(`${path}: The directory contains ${names.length} files; the maximum is ${MAX_FILES}.`);
     return names
       .toSorted()
-      .filter((name) => statSync(join(path, name)).isFile())
-      .map((name) => readSmallFile(join(path, name), MAX_FILE_BYTES).toString('utf8'))
-      .join('\n');
+      .map((name) => join(path, name))
+      .filter((file) => statSync(file).isFile())
+      .map(readTokenFile);
   } catch (error) {
     throw new ConfigError([`${VARIABLE}: ${describeError(error)}.`]);
   }

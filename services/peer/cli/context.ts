@@ -1,11 +1,12 @@
 // Opens the resources in the configuration: the database, the keys, the node, the trackers. Each command opens only
 // what it uses, and closes what it opened.
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PrivateKey } from '@libp2p/interface';
 import { monotonicMs } from '../../shared/clock.ts';
 import { ConfigError, describeError } from '../../shared/errors.ts';
+import { makePrivateDirectory } from '../../shared/files.ts';
 import { VERSION } from '../../shared/program.ts';
 import { readOrCreateIdentity } from '../../private-network/identity.ts';
 import { readSwarmKey, type SwarmKey } from '../../private-network/key.ts';
@@ -46,7 +47,7 @@ export function loadSwarmKey({ swarmKeyPath }: PeerConfig): SwarmKey {
 /** The identity of this device, which is created at its first use. @throws ConfigError */
 export async function loadIdentity({ identityPath }: PeerConfig): Promise<PrivateKey> {
   try {
-    mkdirSync(dirname(identityPath), { recursive: true, mode: 0o700 });
+    makePrivateDirectory(dirname(identityPath));
     return await readOrCreateIdentity(identityPath);
   } catch (error) {
     throw new ConfigError([`p2p_identity_key_path: ${describeError(error)}.`]);

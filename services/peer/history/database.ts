@@ -1,10 +1,11 @@
 // Opens the SQLite file, creates missing tables of `rr`, and converts the error codes of SQLite to errors with advice.
 // `rr` and this peer can have the same file open at the same time.
-import { accessSync, chmodSync, constants, existsSync, mkdirSync, statSync } from 'node:fs';
+import { accessSync, chmodSync, constants, existsSync, statSync } from 'node:fs';
 import os from 'node:os';
 import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { describeError, errorCode } from '../../shared/errors.ts';
+import { makePrivateDirectory } from '../../shared/files.ts';
 
 /** Maximum wait for another process that is writing, in milliseconds; the same as in `rr`. */
 const BUSY_TIMEOUT_MS = 5_000;
@@ -113,7 +114,7 @@ export function openDatabase(path: string): Database {
     }
   };
   const sqlite = guard(() => {
-    makeDirectory(path);
+    makePrivateDirectory(dirname(path));
     // Not imported statically, because loading it prints a warning in Node.js 22, which `main` suppresses.
     const opened = new (process.getBuiltinModule('node:sqlite').DatabaseSync)(path, {
       timeout: BUSY_TIMEOUT_MS,
@@ -155,10 +156,6 @@ function prepare(sqlite: DatabaseSync): void {
     .all();
   // Checked first, so that opening a complete database needs no write lock.
   if (row?.['tables'] !== 3) sqlite.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT`);
-}
-
-function makeDirectory(path: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
 }
 
 /** Removes the permissions of other users, because a history contains secrets. Those of the owner do not change. */

@@ -1,10 +1,11 @@
 // `init`: creates the files that a device requires to join a network: config.toml, the swarm key and the identity. It
 // never replaces a key.
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { stringify } from 'smol-toml';
 import { describeError } from '../../../shared/errors.ts';
+import { makePrivateDirectory } from '../../../shared/files.ts';
 import { createSwarmKeyFile } from '../../../private-network/key.ts';
 import { type PeerConfig, PROGRAM, type SettingReading } from '../../config/config.ts';
 import type { SettingName } from '../../config/settings.ts';
@@ -65,7 +66,7 @@ To join a network, first copy its swarm key to the path that is printed.
 
 function write(path: string, work: () => void): void {
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    makePrivateDirectory(dirname(path));
     work();
   } catch (error) {
     throw new CommandError('failure', `${path}: cannot be written: ${describeError(error)}.`, {
