@@ -16,7 +16,7 @@ import { describeError, errorCode } from '../shared/errors.ts';
 const MAX_FILE_BYTES = 16 * 1024;
 
 /** Minimum length of a seed, in bytes. Shorter seeds can be guessed and are rejected. */
-export const MIN_SEED_BYTES = 32;
+const MIN_SEED_BYTES = 32;
 
 /** Maximum size of a seed file, in bytes. */
 const MAX_SEED_BYTES = 1024;

@@ -7,7 +7,7 @@ import { describeError } from '../shared/errors.ts';
 import { readSmallFile } from '../shared/files.ts';
 
 /** Length of the key, in bytes. */
-export const SWARM_KEY_BYTES = 32;
+const SWARM_KEY_BYTES = 32;
 
 /** Maximum size of a swarm key file, in bytes. A file has 95 bytes; editors may add some. Larger files are rejected. */
 const MAX_FILE_BYTES = 1024;

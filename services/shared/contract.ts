@@ -7,9 +7,9 @@ export const MAX_ADDRS = 32;
 /** Maximum length of an address, in bytes of UTF-8. */
 export const MAX_ADDR_BYTES = 512;
 /** Maximum length of a string in `meta`, of a `user_id` and of a textual peer id, in bytes of UTF-8. */
-export const MAX_STRING_BYTES = 256;
+const MAX_STRING_BYTES = 256;
 /** Maximum fields in `meta`, including unknown fields of newer clients. */
-export const MAX_META_FIELDS = 32;
+const MAX_META_FIELDS = 32;
 /** Maximum size of a request body, in bytes. */
 export const MAX_BODY_BYTES = 64 * 1024;
 

@@ -86,7 +86,7 @@ describe('an HTTP server', () => {
   });
 
   test('closes an idle connection after its idle timeout', async () => {
-    const { port } = await serve({ idleTimeout: 50 });
+    const { port } = await serve({ idleTimeoutMs: 50 });
     const client = open(port, '');
     await until(() => client.socket.closed, 'the connection is closed');
   });

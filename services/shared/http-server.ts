@@ -25,7 +25,7 @@ export interface HttpLimits extends Pick<
   /**
    * Idle timeout in milliseconds. A connection that transfers no byte for this time is closed, also during a response.
    */
-  readonly idleTimeout?: number;
+  readonly idleTimeoutMs?: number;
 }
 
 /** A component that knows its listen address; with port 0 only after `start`. */
@@ -63,7 +63,7 @@ export function createHttpServer(
         ),
       );
       server.maxConnections = limits.maxConnections;
-      if (limits.idleTimeout !== undefined) server.setTimeout(limits.idleTimeout);
+      if (limits.idleTimeoutMs !== undefined) server.setTimeout(limits.idleTimeoutMs);
       server.on('clientError', rejectBroken);
       server.prependListener('request', (_request, response) => {
         if (isDraining) response.setHeader('Connection', 'close');

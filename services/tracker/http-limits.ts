@@ -11,6 +11,6 @@ export const HTTP_LIMITS: HttpLimits = {
   // Longer than the 60 seconds of common load balancers, so that they close idle connections first.
   keepAliveTimeout: 75_000,
   // For clients that stopped reading a long listing or disappeared without closing the connection.
-  idleTimeout: 80_000,
+  idleTimeoutMs: 80_000,
   connectionsCheckingInterval: 1_000,
 };

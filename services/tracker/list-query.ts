@@ -5,7 +5,7 @@ import { type Parsed, parseValue } from './body.ts';
 import type { ListQuery, Position } from './registry/registry.ts';
 
 /** Maximum peers on one page. A higher `limit` is refused. */
-export const MAX_PAGE_PEERS = 1_000;
+const MAX_PAGE_PEERS = 1_000;
 
 /** Peers on a page when a cursor is given without a limit. */
 const DEFAULT_PAGE_PEERS = 100;

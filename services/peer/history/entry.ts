@@ -37,7 +37,7 @@ export type WireTime = readonly [
 export type WireEntry = Omit<Entry, 'ts'> & { readonly ts: WireTime };
 
 /** Maximum size of a command and of a directory in bytes: a quarter of the largest response, as JSON may double it. */
-export const MAX_COMMAND_BYTES = 8 * 1024 * 1024;
+const MAX_COMMAND_BYTES = 8 * 1024 * 1024;
 
 /** Maximum size of the other texts (ids, shell, host name, version) in bytes. */
 export const MAX_LABEL_BYTES = 4096;

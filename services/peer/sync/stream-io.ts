@@ -9,7 +9,7 @@ import { anySignal } from '../../shared/signals.ts';
 const CHUNK_BYTES = 64 * 1024;
 
 /** Deadline of one message in milliseconds, so that a slow peer cannot hold a stream forever. */
-export const MESSAGE_DEADLINE_MS = 10 * 60 * 1000;
+const MESSAGE_DEADLINE_MS = 10 * 60 * 1000;
 
 export interface StreamOptions {
   /** Idle timeout in milliseconds: the stream is aborted when the peer neither sends nor accepts data for this time. */
