@@ -7,6 +7,8 @@ export interface Namespace {
   readonly under: readonly string[];
   /** The address of this machine as the namespace sees it. */
   readonly host: string;
+  /** Whether every TCP connection of this machine to the namespace has nothing in flight and was idle for 2 s. */
+  isQuiet(): boolean;
   /** Drops all packets in both directions from now on, without an error on either side. */
   cut(): void;
   remove(): void;
@@ -16,10 +18,37 @@ export interface Namespace {
 export const HAS_NAMESPACES =
   process.platform === 'linux' && process.getuid?.() === 0 && spawnSync('ip', ['netns']).status === 0;
 
-/** @throws Error with the output of the command when it fails */
+/** Idle time of a connection that counts as quiet, in milliseconds. */
+const QUIET_MS = 2_000;
+
+/** Returns the output. @throws Error with the error output of the command when it fails */
+function run(program: string, args: readonly string[]): string {
+  const { status, stdout, stderr } = spawnSync(program, args, { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`The command "${program} ${args.join(' ')}" failed: ${stderr.trim()}.`);
+  return stdout;
+}
+
 function ip(...args: readonly string[]): void {
-  const { status, stderr } = spawnSync('ip', args, { encoding: 'utf8' });
-  if (status !== 0) throw new Error(`The command "ip ${args.join(' ')}" failed: ${stderr.trim()}.`);
+  run('ip', args);
+}
+
+/** A counter or time of a line of `ss`, which leaves out one that is 0. */
+function numberOf(line: string, name: string): number {
+  return Number(new RegExp(`\\b${name}:(\\d+)`).exec(line)?.[1] ?? 0);
+}
+
+function areQuiet(peer: string): boolean {
+  const lines = run('ss', ['-HtinO', 'dst', peer])
+    .split('\n')
+    .filter((line) => line.trim() !== '');
+  return (
+    lines.length > 0 &&
+    lines.every(
+      (line) =>
+        numberOf(line, 'bytes_sent') === numberOf(line, 'bytes_acked') &&
+        ['lastsnd', 'lastrcv'].every((name) => numberOf(line, name) >= QUIET_MS),
+    )
+  );
 }
 
 /** @param subnet the third number of an unused network: 10.213.N.0/30 */
@@ -37,6 +66,7 @@ export function createNamespace(subnet: number): Namespace {
   return {
     under: ['ip', 'netns', 'exec', name],
     host,
+    isQuiet: () => areQuiet(device),
     // A veth pair drops packets when the inside end is down. The outside end stays up, so that the route remains.
     cut: () => ip('-n', name, 'link', 'set', inside, 'down'),
     // This also removes the veth pair.
