@@ -1,0 +1,58 @@
+// Log lines about what other devices do wrong. A port scan or a misconfigured device repeats itself, so each kind of
+// line is written a limited number of times per minute, and the first line afterwards has the number of dropped lines.
+import { monotonicMs } from './clock.ts';
+import type { Logger } from './log.ts';
+
+const MINUTE_MS = 60_000;
+
+export interface LimitedLogOptions {
+  readonly log: Logger;
+  /** Maximum lines of one kind per minute. */
+  readonly perMinute: number;
+  /** Monotonic clock in milliseconds. */
+  readonly nowMs?: () => number;
+}
+
+/**
+ * Writes a line at info. Above the limit of its kind the line is dropped, and the next line that is written has the
+ * field `dropped`: the number of lines of this kind that were dropped before it.
+ */
+export type LimitedLog<Kind extends string> = (
+  kind: Kind,
+  fields: Readonly<Record<string, unknown>>,
+  message: string,
+) => void;
+
+/** The lines of one kind in the current minute. */
+interface Window {
+  startedAtMs: number;
+  lines: number;
+  dropped: number;
+}
+
+/** @typeParam Kind the kinds of lines: a fixed list, such as the reasons of a refusal, never a value from a client */
+export function createLimitedLog<Kind extends string>({
+  log,
+  perMinute,
+  nowMs = monotonicMs,
+}: LimitedLogOptions): LimitedLog<Kind> {
+  const windows = new Map<Kind, Window>();
+
+  return (kind, fields, message) => {
+    const currentMs = nowMs();
+    let window = windows.get(kind);
+    if (window === undefined) windows.set(kind, (window = { startedAtMs: currentMs, lines: 0, dropped: 0 }));
+    if (currentMs - window.startedAtMs >= MINUTE_MS) {
+      window.startedAtMs = currentMs;
+      window.lines = 0;
+    }
+    if (window.lines >= perMinute) {
+      window.dropped += 1;
+      return;
+    }
+    const { dropped } = window;
+    window.lines += 1;
+    window.dropped = 0;
+    log.info(dropped === 0 ? fields : { ...fields, dropped }, message);
+  };
+}
