@@ -25,16 +25,18 @@ type Handler = () => Response | Promise<Response>;
 
 async function serve(limits: Partial<HttpLimits> = {}, handler: Handler = () => new Response('hello')) {
   const listening: string[] = [];
+  const broken: [string, string | undefined][] = [];
   const server = createHttpServer(
     'test server',
     { host: '127.0.0.1', port: 0 },
     { fetch: handler },
     { ...LIMITS, ...limits },
     (address) => listening.push(address),
+    { onBroken: (problem, address) => broken.push([problem, address]) },
   );
   await server.start();
   servers.push(server);
-  return { server, listening, port: server.address()?.port ?? 0 };
+  return { server, listening, broken, port: server.address()?.port ?? 0 };
 }
 
 /** A client that sends bytes and collects the bytes that it receives. */
@@ -48,6 +50,17 @@ function open(port: number, bytes: string): { text(): string; socket: Socket } {
 }
 
 describe('an HTTP server', () => {
+  test.each([
+    ['malformed', 'hello\r\n\r\n'],
+    ['tls', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03'],
+    ['header_overflow', `GET / HTTP/1.1\r\nHost: a\r\nX-Long: ${'x'.repeat(4_096)}\r\n\r\n`],
+  ])('reports that a request is %s, with the address of the client', async (problem, bytes) => {
+    const { broken, port } = await serve();
+    open(port, bytes);
+    await until(() => broken.length > 0, 'the request is reported');
+    expect(broken).toEqual([[problem, '127.0.0.1']]);
+  });
+
   test('reports the address that it is bound to', async () => {
     const { listening, port } = await serve();
     expect(listening).toEqual([`127.0.0.1:${port}`]);

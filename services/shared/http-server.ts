@@ -1,5 +1,6 @@
 // Serves a Hono app on a socket: a component with a drain and with limits on clients.
 import type { Server, ServerOptions } from 'node:http';
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { serve } from '@hono/node-server';
 import { describeError, errorCode } from './errors.ts';
@@ -28,6 +29,15 @@ export interface HttpLimits extends Pick<
   readonly idleTimeoutMs?: number;
 }
 
+/** What was wrong with a request that did not reach the app. */
+export type BrokenRequest = 'tls' | 'timeout' | 'header_overflow' | 'malformed' | 'too_many_connections';
+
+/** Events of the server, all optional. */
+export interface HttpServerEvents {
+  /** A request was rejected before the app, or a connection was closed because the maximum is open. */
+  onBroken?(problem: BrokenRequest, remoteAddress: string | undefined): void;
+}
+
 /** A component that knows its listen address; with port 0 only after `start`. */
 export interface HttpServer extends Component {
   address(): ListenAddress | undefined;
@@ -45,6 +55,7 @@ export function createHttpServer(
   app: Pick<Parameters<typeof serve>[0], 'fetch'>,
   limits: HttpLimits,
   onListening: (address: string) => void,
+  { onBroken }: HttpServerEvents = {},
 ): HttpServer & Required<Component> {
   let server: Server | undefined;
   let isDraining = false;
@@ -64,7 +75,12 @@ export function createHttpServer(
       );
       server.maxConnections = limits.maxConnections;
       if (limits.idleTimeoutMs !== undefined) server.setTimeout(limits.idleTimeoutMs);
-      server.on('clientError', rejectBroken);
+      server.on('clientError', (error: BrokenRequestError, socket) => {
+        // A client that resets its connection sent nothing that could be reported.
+        if (errorCode(error) !== 'ECONNRESET') onBroken?.(brokenRequest(error), remoteAddressOf(socket));
+        rejectBroken(error, socket);
+      });
+      server.on('drop', (dropped) => onBroken?.('too_many_connections', dropped?.remoteAddress));
       server.prependListener('request', (_request, response) => {
         if (isDraining) response.setHeader('Connection', 'close');
       });
@@ -102,6 +118,25 @@ export function createHttpServer(
         : undefined;
     },
   };
+}
+
+/** An error of the HTTP parser, with the bytes that it did not accept. */
+interface BrokenRequestError extends Error {
+  readonly rawPacket?: Uint8Array;
+}
+
+/** First byte of a TLS record that contains a handshake (RFC 8446 section 5.1). */
+const TLS_HANDSHAKE = 0x16;
+
+function brokenRequest(error: BrokenRequestError): BrokenRequest {
+  const code = errorCode(error);
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 'timeout';
+  if (code === 'HPE_HEADER_OVERFLOW') return 'header_overflow';
+  return error.rawPacket?.[0] === TLS_HANDSHAKE ? 'tls' : 'malformed';
+}
+
+function remoteAddressOf(socket: Duplex): string | undefined {
+  return socket instanceof Socket ? socket.remoteAddress : undefined;
 }
 
 /** Responds to invalid requests and to requests that did not arrive in time, then closes the connection. */

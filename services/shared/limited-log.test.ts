@@ -31,6 +31,22 @@ describe('limited log', () => {
     ]);
   });
 
+  it('writes one line of a kind per subject and minute, so that a device does not hide others', () => {
+    const clock = { nowMs: 0 };
+    const { lines, write } = logAt(clock, 2);
+    for (const who of ['x', 'x', 'x', 'y', 'z']) write('a', { who }, 'refused', who);
+    expect(lines).toEqual([
+      { level: 30, who: 'x', msg: 'refused' },
+      { level: 30, who: 'y', dropped: 2, msg: 'refused' },
+    ]);
+    clock.nowMs = 60_000;
+    for (const who of ['x', 'x', 'z']) write('a', { who }, 'refused', who);
+    expect(lines.slice(2)).toEqual([
+      { level: 30, who: 'x', dropped: 1, msg: 'refused' },
+      { level: 30, who: 'z', dropped: 1, msg: 'refused' },
+    ]);
+  });
+
   it('does not write a line later than the event, however long nothing happens', () => {
     const clock = { nowMs: 0 };
     const { lines, write } = logAt(clock, 1);
