@@ -5,6 +5,7 @@ import { networkInterfaces } from 'node:os';
 import { join, resolve } from 'node:path';
 import { describeError, EXIT_FAILURE } from '../services/shared/errors.ts';
 import { makePrivateDirectory } from '../services/shared/files.ts';
+import { mayReceiveToken } from '../services/shared/loopback.ts';
 import { quote } from '../services/shared/variables.ts';
 import { createSwarmKeyFile, readSwarmKey } from '../services/private-network/key.ts';
 import { type LogLine, type Running, startService } from './processes.ts';
@@ -88,9 +89,10 @@ async function waitForStart(tracker: Running, relay: Running): Promise<[LogLine,
 async function waitForAddresses(tracker: Running, relay: Running, host: string): Promise<NetworkAddresses> {
   const [trackerLine, relayLine] = await waitForStart(tracker, relay);
   const port = String(trackerLine['address']).split(':').at(-1);
+  const scheme = process.env['TRACKER_TLS_CERT_FILE'] === undefined ? 'http' : 'https';
   const addresses = relayLine['addresses'] as string[];
   return {
-    trackerUrl: `http://${host}:${port}`,
+    trackerUrl: `${scheme}://${host}:${port}`,
     relayAddress: addresses.find((address) => address.includes(host)) ?? addresses[0] ?? '',
   };
 }
@@ -112,6 +114,11 @@ function printInstructions(addresses: NetworkAddresses, fingerprint: string): vo
   const note =
     '  The tracker accepts requests without a token: everyone who can reach it can list your devices.\n' +
     '  Set TRACKER_TOKENS_FILE to a file of tokens to require one.\n\n';
+  const isClear = !isOpen && !mayReceiveToken(new URL(addresses.trackerUrl));
+  const clearNote =
+    '  rr 1.x and rustory-peer never send a token over http to another machine. For devices with a token,\n' +
+    '  put a proxy with a certificate of a public authority in front of the tracker, or set\n' +
+    '  TRACKER_TLS_CERT_FILE and TRACKER_TLS_KEY_FILE, and use its https URL.\n\n';
   process.stdout.write(`
   tracker    ${addresses.trackerUrl}
   relay      ${addresses.relayAddress}
@@ -123,7 +130,7 @@ function printInstructions(addresses: NetworkAddresses, fingerprint: string): vo
 
 ${config.replaceAll(/^/gm, '    ').trimEnd()}
 
-${isOpen ? note : ''}  Press Ctrl-C to stop both.
+${isOpen ? note : ''}${isClear ? clearNote : ''}  Press Ctrl-C to stop both.
 
 `);
 }

@@ -123,12 +123,13 @@ describe('tests/network.yaml', () => {
     expect(sourceOfFile(pod, String(environment(pod)['RUSTORY_SWARM_KEY_PATH']))).toBe(
       'rustory-relay-swarm-key/swarm.key',
     );
+    expect(environment(pod)).toMatchObject({ RUSTORY_TRACKER_TOKEN_OVER_HTTP: 'true' });
     expect(valueAt(podSpec(pod), 'activeDeadlineSeconds')).toBe(120);
   });
 
   test('uses no token without authentication, and does not exist without tracker or relay', async () => {
     const open = (await render(UMBRELLA, { tracker: { auth: { enabled: false } } })).only('Pod');
-    expect(JSON.stringify(open)).not.toContain('token');
+    expect(JSON.stringify(open)).not.toMatch(/token-file|tokens|TOKEN/);
     expect((await render(UMBRELLA, { relay: { enabled: false } })).all('Pod')).toEqual([]);
     expect((await render(UMBRELLA, { tracker: { enabled: false } })).all('Pod')).toEqual([]);
   });

@@ -34,6 +34,8 @@ export function createDevice(
   const env: Record<string, string> = {
     ...deviceEnvironment(folder, name, { tracker, relay: { address: relays.join(',') } }),
     RUSTORY_TRACKER_TOKEN: token,
+    // The Ingress of the test cluster has no TLS.
+    RUSTORY_TRACKER_TOKEN_OVER_HTTP: 'true',
     // The device can only be reached through the relays, like a device behind a NAT.
     RUSTORY_LISTEN: 'none',
   };

@@ -54,8 +54,14 @@ export async function loadIdentity({ identityPath }: PeerConfig): Promise<Privat
   }
 }
 
-export function createTrackers({ trackers, trackerToken }: PeerConfig): TrackerClient[] {
-  return trackers.map((url) => createTrackerClient({ url, token: trackerToken }));
+export function createTrackers({
+  trackers,
+  trackerToken,
+  trackerTokenOverHttp,
+}: PeerConfig): TrackerClient[] {
+  return trackers.map((url) =>
+    createTrackerClient({ url, token: trackerToken, tokenOverHttp: trackerTokenOverHttp }),
+  );
 }
 
 /**

@@ -65,6 +65,8 @@ export interface PeerConfig {
   /** URLs of trackers. */
   readonly trackers: readonly string[];
   readonly trackerToken: string | undefined;
+  /** Whether the token is also sent over http:// to another machine. */
+  readonly trackerTokenOverHttp: boolean;
   /** Multiaddrs of relays, the preferred one first. */
   readonly relays: readonly string[];
   readonly swarmKeyPath: string;
@@ -215,6 +217,7 @@ function toDomain(values: Settings) {
     deviceId: values.deviceId,
     trackers: values.trackers ?? [],
     trackerToken: values.trackerToken,
+    trackerTokenOverHttp: values.trackerTokenOverHttp,
     relays: values.relayAddr ?? [],
     swarmKeyPath: values.swarmKeyPath,
     identityPath: values.p2pIdentityKeyPath,

@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type Component, multiaddr } from '@multiformats/multiaddr';
 import {
+  boolean,
   integer,
   list,
   logLevel,
@@ -57,6 +58,10 @@ export function createSettings({ home, user, config }: UserEnvironment) {
     trackerToken: secret(parseToken, {
       fallback: undefined,
       doc: 'Token for the trackers. It has no flag, because other users of the machine can read arguments.',
+    }),
+    trackerTokenOverHttp: boolean({
+      fallback: 'false',
+      doc: 'Whether the token is also sent over http:// to a host that is not loopback, in clear text. rr never does.',
     }),
     relayAddr: list(parseRelay, MAX_RELAYS, {
       fallback: undefined,

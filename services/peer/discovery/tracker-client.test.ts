@@ -151,16 +151,73 @@ describe('a request to a tracker', () => {
     await expect(tracker.list('ada')).rejects.toMatchObject({ code: 'TRACKER_FAILED' });
   });
 
-  test('does not follow a redirect, because the token would be sent to its target', async () => {
-    const requests: string[] = [];
-    const other = await startTracker((request, response) => {
-      requests.push(request.url ?? '');
-      response.end();
-    });
+  test.each([301, 302, 303, 307, 308])(
+    'does not follow a redirect with status %i, because the token would be sent to its target',
+    async (status) => {
+      const requests: string[] = [];
+      const other = await startTracker((request, response) => {
+        requests.push(request.url ?? '');
+        response.end();
+      });
+      const tracker = await startTracker((_, response) => {
+        response.writeHead(status, { Location: `${other.url}/stolen?secret=1` }).end('moved');
+      });
+      await expect(tracker.list('ada')).rejects.toMatchObject({
+        code: 'TRACKER_FAILED',
+        status,
+        message: expect.stringContaining(`a redirect to ${other.url}/stolen, which neither rr nor`),
+      });
+      expect(requests).toEqual([]);
+    },
+  );
+
+  test('names the target of a relative redirect', async () => {
     const tracker = await startTracker((_, response) => {
-      response.writeHead(302, { Location: `${other.url}/stolen` }).end();
+      response.writeHead(308, { Location: '/login' }).end();
     });
-    await expect(tracker.list('ada')).rejects.toThrow('cannot be used');
-    expect(requests).toEqual([]);
+    await expect(tracker.list('ada')).rejects.toThrow(`a redirect to ${tracker.url}/login, which`);
+  });
+});
+
+describe('a token', () => {
+  // An address of this machine that is not a loopback address as a URL, but reaches the same server.
+  const inClearText = (url: string): string => url.replace('127.0.0.1', '[::ffff:127.0.0.1]');
+
+  /** A tracker at a URL that is neither https nor loopback, and the Authorization headers that it receives. */
+  async function startRemote() {
+    const received: Array<string | undefined> = [];
+    const { url } = await startTracker((request, response) => {
+      received.push(request.headers.authorization);
+      json({ peers: [] })(request, response);
+    });
+    return { url: inClearText(url), received };
+  }
+
+  test('is not sent over http to a host that is not loopback, and no request is sent', async () => {
+    const { url, received } = await startRemote();
+    const tracker = createTrackerClient({ url, token: 'secret-token' });
+    const requests = [
+      tracker.list('ada'),
+      tracker.unregister('a'),
+      tracker.register({ peerId: 'a', addresses: [], meta: {} }),
+    ];
+    for (const request of requests)
+      await expect(request).rejects.toMatchObject({
+        code: 'TRACKER_FAILED',
+        message: expect.stringMatching(/neither https nor loopback.*tracker_token_over_http/),
+      });
+    expect(received).toEqual([]);
+  });
+
+  test('is sent there when tracker_token_over_http is true', async () => {
+    const { url, received } = await startRemote();
+    await createTrackerClient({ url, token: 'secret-token', tokenOverHttp: true }).list('ada');
+    expect(received).toEqual(['Bearer secret-token']);
+  });
+
+  test('that is not configured prevents no request', async () => {
+    const { url, received } = await startRemote();
+    await createTrackerClient({ url, token: undefined }).list('ada');
+    expect(received).toEqual([undefined]);
   });
 });

@@ -1,6 +1,7 @@
 // The client of one tracker. Every request has a deadline and every response a maximum size. The token is sent only
-// in a header and never logged.
+// in a header, never logged, and never sent in clear text to another machine, as in `rr` 1.x.
 import { describeError } from '../../shared/errors.ts';
+import { mayReceiveToken } from '../../shared/loopback.ts';
 import {
   acceptedAckSchema,
   acceptedListSchema,
@@ -16,6 +17,9 @@ const REQUEST_TIMEOUT_MS = 5_000;
 
 /** Maximum size of a response in bytes: some thousand peers with all their addresses. A larger response is an error. */
 const MAX_RESPONSE_BYTES = 16 * 1024 * 1024;
+
+/** Maximum length of the target of a redirect in an error, in characters. The rest is omitted. */
+const MAX_TARGET_LENGTH = 200;
 
 /** The registration of this device. */
 export interface Announcement {
@@ -57,6 +61,8 @@ export class TrackerError extends Error {
 export interface TrackerClientOptions {
   readonly url: string;
   readonly token: string | undefined;
+  /** Whether the token is also sent over http:// to another machine. Default false. */
+  readonly tokenOverHttp?: boolean;
   /** Deadline of one request in milliseconds. Default 5,000. */
   readonly timeoutMs?: number;
 }
@@ -64,14 +70,19 @@ export interface TrackerClientOptions {
 export function createTrackerClient({
   url,
   token,
+  tokenOverHttp = false,
   timeoutMs = REQUEST_TIMEOUT_MS,
 }: TrackerClientOptions): TrackerClient {
+  const tokenProblem =
+    token === undefined || tokenOverHttp || mayReceiveToken(new URL(url)) ? undefined : describeToken(url);
+
   async function request(
     method: 'GET' | 'POST',
     path: string,
     body: unknown,
     signal: AbortSignal | undefined,
   ): Promise<unknown> {
+    if (tokenProblem !== undefined) throw new TrackerError(tokenProblem);
     const deadline = AbortSignal.timeout(timeoutMs);
     try {
       const response = await fetch(`${url}${path}`, {
@@ -81,10 +92,15 @@ export function createTrackerClient({
           ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
         },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        // Following a redirect would send the token to its target.
-        redirect: 'error',
+        // Following a redirect would send the token and the registration to its target.
+        redirect: 'manual',
         signal: anySignal(deadline, signal),
       });
+      const redirect = describeRedirect(url, response);
+      if (redirect !== undefined) {
+        await response.body?.cancel();
+        throw new TrackerError(redirect, { status: response.status });
+      }
       const text = await readBody(response);
       if (!response.ok)
         throw new TrackerError(describeRefusal(url, response.status, text), { status: response.status });
@@ -152,6 +168,30 @@ async function readBody(response: Response): Promise<string> {
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');
+}
+
+function describeToken(url: string): string {
+  return (
+    `The tracker ${url} gets no request, because tracker_token would be sent in clear text: the address is neither ` +
+    'https nor loopback. Set trackers to an https URL; in a network that you trust, remove tracker_token here and ' +
+    'the tokens of the tracker, or set tracker_token_over_http = true, which rr does not have.'
+  );
+}
+
+/** One sentence for a response that is a redirect; `undefined` for any other response. */
+export function describeRedirect(
+  url: string,
+  { status, headers }: Pick<Response, 'status' | 'headers'>,
+): string | undefined {
+  const location = headers.get('location');
+  if (location === null || status < 300 || status > 399) return undefined;
+  const target = URL.parse(location, url);
+  // The query and the login of the target are omitted, because they may be secrets.
+  const shown = target === null ? 'an invalid URL' : `${target.protocol}//${target.host}${target.pathname}`;
+  return (
+    `The tracker ${url} answers with a redirect to ${shown.slice(0, MAX_TARGET_LENGTH)}, which neither rr nor ` +
+    'this program follows. Set trackers to the URL behind the redirect, or remove the redirect.'
+  );
 }
 
 function describeRefusal(url: string, status: number, text: string): string {
