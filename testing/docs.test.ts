@@ -19,7 +19,15 @@ function zero(): number {
 describe('docs/metrics.md', () => {
   const page = readFileSync(join(import.meta.dirname, '../docs/metrics.md'), 'utf8');
   const relay = createRelayMetrics(relayLimits(), 'noble');
-  relay.observe({ reservations: zero, circuits: zero, muxers: () => [], pending: zero, bufferedBytes: zero });
+  relay.observe({
+    reservations: zero,
+    circuits: zero,
+    muxers: () => [],
+    pending: zero,
+    bufferedBytes: zero,
+    unreachablePeers: zero,
+    lastingUnreachablePeers: zero,
+  });
   const tracker = createTrackerMetrics({ ...testConfig(), redis: parseRedisUrl('redis://localhost') }, zero);
   const services = [
     { prefix: 'rustory_relay', registry: relay.registry },

@@ -9,6 +9,7 @@ import { createHop, type HopOptions } from '../../services/relay/hop.ts';
 import { HOP_PROTOCOL, STOP_PROTOCOL } from '../../services/relay/messages.ts';
 import { createRelayMetrics } from '../../services/relay/metrics.ts';
 import { createReservationStore } from '../../services/relay/reservation-store.ts';
+import { createUnreachablePeers } from '../../services/relay/unreachable-peers.ts';
 import { createLogger } from '../../services/shared/log.ts';
 import { loadCipher } from '../../services/private-network/cipher.ts';
 import type { SwarmKey } from '../../services/private-network/key.ts';
@@ -80,13 +81,15 @@ export async function recordHop(cell: Cell, key: SwarmKey): Promise<HopTranscrip
 
 function hopOptions(config: HopOptions['config']): Omit<HopOptions, 'addresses' | 'connectionsTo'> {
   const reservations = createReservationStore(config.limits);
+  const log = createLogger('record', 'silent');
   return {
     config,
     reservations,
     circuits: createCircuitAdmission(config.limits, reservations),
     buffers: createBuffers(config.limits),
+    unreachablePeers: createUnreachablePeers({ log }),
     metrics: createRelayMetrics(config.limits, cipher.name),
-    log: createLogger('record', 'silent'),
+    log,
   };
 }
 

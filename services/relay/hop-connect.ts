@@ -5,7 +5,7 @@ import { joinStreams } from './circuit.ts';
 import type { HopExchange } from './hop-exchange.ts';
 import type { HopOptions } from './hop.ts';
 import { circuitLimit, Status } from './messages.ts';
-import { CIRCUIT_REFUSALS, type CircuitRefusal } from './outcomes.ts';
+import { CIRCUIT_REFUSALS, type CircuitRefusal, type CircuitRefusalOutcome } from './outcomes.ts';
 import { createStopClient, isRelayed } from './stop.ts';
 
 /** The two ends of a circuit, for the log. */
@@ -24,14 +24,16 @@ export type ServeConnect = (
 
 /** @param shutdown ends all circuits */
 export function createConnectHandler(options: HopOptions, shutdown: AbortSignal): ServeConnect {
-  const { circuits, buffers, metrics, log } = options;
+  const { circuits, buffers, metrics, log, unreachablePeers } = options;
   const { limits } = options.config;
   const stopClient = createStopClient({ limits, log, connectionsTo: options.connectionsTo });
 
   async function refuse(exchange: HopExchange, peers: CircuitPeers, reason: CircuitRefusal): Promise<void> {
     metrics.circuit(reason);
     log.debug({ ...peers, reason }, 'connect refused');
-    await exchange.conclude({ status: CIRCUIT_REFUSALS[reason].status });
+    const refusal: CircuitRefusalOutcome = CIRCUIT_REFUSALS[reason];
+    if (refusal.isUnreachable === true) unreachablePeers.failed(peers.target, peers.source, reason);
+    await exchange.conclude({ status: refusal.status });
   }
 
   async function accept(exchange: HopExchange, targetStream: Stream): Promise<Stream> {
@@ -66,6 +68,7 @@ export function createConnectHandler(options: HopOptions, shutdown: AbortSignal)
     try {
       const opened = await stopClient.open(connection.remotePeer, target, signal);
       if (!opened.ok) return await refuse(exchange, peers, opened.reason);
+      unreachablePeers.reached(peers.target);
       await run(await accept(exchange, opened.stream), opened.stream, peers);
     } finally {
       circuits.close(peers.source, peers.target);

@@ -10,6 +10,7 @@ import { createHop, type HopOptions } from './hop.ts';
 import { HOP_PROTOCOL } from './messages.ts';
 import { createRelayMetrics } from './metrics.ts';
 import { createReservationStore } from './reservation-store.ts';
+import { createUnreachablePeers } from './unreachable-peers.ts';
 import {
   cipher,
   circuitAddress,
@@ -35,6 +36,7 @@ async function createBareHop(overrides: Partial<HopOptions>) {
     reservations,
     circuits: createCircuitAdmission(config.limits, reservations),
     buffers: createBuffers(config.limits),
+    unreachablePeers: createUnreachablePeers({ log }),
     metrics,
     log,
     addresses: () => [],

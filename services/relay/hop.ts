@@ -14,6 +14,7 @@ import { createReserveHandler } from './hop-reserve.ts';
 import { type RequestRejection, Status } from './messages.ts';
 import type { RelayMetrics } from './metrics.ts';
 import type { ReservationStore } from './reservation-store.ts';
+import type { UnreachablePeers } from './unreachable-peers.ts';
 
 /** Deadline of one exchange of hop messages, in milliseconds. Clients give up after about 10 to 60 seconds. */
 const HOP_TIMEOUT_MS = 15_000;
@@ -29,6 +30,7 @@ export interface HopOptions {
   readonly reservations: ReservationStore;
   readonly circuits: CircuitAdmission;
   readonly buffers: Buffers;
+  readonly unreachablePeers: UnreachablePeers;
   readonly metrics: RelayMetrics;
   readonly log: Logger;
   /** The addresses at which devices dial the relay, ending in its peer id. Empty when no network interface is up. */

@@ -25,6 +25,8 @@ test('gauges are evaluated at scrape time', async () => {
     muxers: () => ['/yamux/1.0.0', '/yamux/1.0.0', '/unknown/1.0.0'],
     pending: () => 0,
     bufferedBytes: () => 0,
+    unreachablePeers: () => 0,
+    lastingUnreachablePeers: () => 0,
   });
   expect(await metrics.registry.metrics()).toContain('rustory_relay_reservations 3');
   reservations = 4;

@@ -39,6 +39,10 @@ export interface RelayGauges {
   /** Pending handshakes. */
   pending(): number;
   bufferedBytes(): number;
+  /** Peers that others asked for in the last 10 minutes and that could not be reached. */
+  unreachablePeers(): number;
+  /** Those of them that could not be reached for 5 minutes. */
+  lastingUnreachablePeers(): number;
 }
 
 /** Counts events, and registers gauges. */
@@ -189,6 +193,16 @@ function registerGauges(registry: Registry, gauges: RelayGauges): void {
   gauge('rustory_relay_circuits', 'Circuits that run or are being set up.', gauges.circuits);
   gauge('rustory_relay_buffered_bytes', 'Bytes buffered for slow receivers.', gauges.bufferedBytes);
   gauge('rustory_relay_pending_connections', 'Pending handshakes.', gauges.pending);
+  gauge(
+    'rustory_relay_unreachable_peers',
+    'Peers that others asked for in the last 10 minutes, and that have not been reached since the first failure.',
+    gauges.unreachablePeers,
+  );
+  gauge(
+    'rustory_relay_lasting_unreachable_peers',
+    'Unreachable peers whose failures span at least 5 minutes.',
+    gauges.lastingUnreachablePeers,
+  );
   const connections: Gauge<'muxer'> = new Gauge({
     name: 'rustory_relay_connections',
     help: 'Open connections, by muxer.',

@@ -28,6 +28,7 @@ import { createHop } from './hop.ts';
 import { HOP_PROTOCOL } from './messages.ts';
 import type { RelayMetrics } from './metrics.ts';
 import { createReservationStore } from './reservation-store.ts';
+import { createUnreachablePeers } from './unreachable-peers.ts';
 
 /** Maximum interval between two checks for idle and stalled connections, in milliseconds. */
 const MAX_IDLE_CHECK_INTERVAL_MS = 5_000;
@@ -124,11 +125,13 @@ function createHopAndLimiters(
   const reservations = createReservationStore(limits);
   const circuits = createCircuitAdmission(limits, reservations);
   const buffers = createBuffers(limits);
+  const unreachablePeers = createUnreachablePeers({ log });
   const hop = createHop({
     config,
     reservations,
     circuits,
     buffers,
+    unreachablePeers,
     metrics,
     log,
     addresses: () => node()?.getMultiaddrs() ?? [],
@@ -143,6 +146,8 @@ function createHopAndLimiters(
     muxers: () => connections().map(({ multiplexer }) => multiplexer ?? ''),
     pending: handshakes.pending,
     bufferedBytes: buffers.bytes,
+    unreachablePeers: unreachablePeers.count,
+    lastingUnreachablePeers: unreachablePeers.lastingCount,
   });
   return { reservations, circuits, hop, handshakes, limiter };
 }

@@ -10,8 +10,10 @@ export interface Outcome {
 }
 
 /** A reason to refuse a circuit, with its response status. */
-interface CircuitRefusalOutcome extends Outcome {
+export interface CircuitRefusalOutcome extends Outcome {
   readonly status: Status;
+  /** Whether the cause is that the target cannot be reached through this relay. Default false. */
+  readonly isUnreachable?: boolean;
 }
 
 const OK = { ok: { doc: 'The request was served.' } } as const satisfies Record<string, Outcome>;
@@ -44,6 +46,7 @@ export const CIRCUIT_REFUSALS = {
   },
   no_reservation: {
     status: Status.NO_RESERVATION,
+    isUnreachable: true,
     doc: 'The target has no reservation on this relay. Some of these refusals are normal, because devices go offline.',
   },
   circuits: {
@@ -60,6 +63,7 @@ export const CIRCUIT_REFUSALS = {
   },
   target_unreachable: {
     status: Status.CONNECTION_FAILED,
+    isUnreachable: true,
     doc: 'The target has a reservation but did not accept the circuit in time.',
   },
 } as const satisfies Record<string, CircuitRefusalOutcome>;
