@@ -1,6 +1,7 @@
 // Generates the tables of outcomes and reasons in docs/metrics.md, each between `<!-- generated: NAME -->` and `<!--
 // end -->`.
 import * as relay from '../services/relay/outcomes.ts';
+import { ADDRESS_DROPS, META_DROPS } from '../services/tracker/drops.ts';
 import { PROBLEMS } from '../services/tracker/problems.ts';
 import { REGISTRATION_OUTCOMES } from '../services/tracker/registry/registry.ts';
 
@@ -11,6 +12,8 @@ export type Outcomes = Readonly<Record<string, { readonly doc: string }>>;
 export const OUTCOMES: Readonly<Record<string, Outcomes>> = {
   'tracker-registration-outcomes': REGISTRATION_OUTCOMES,
   'tracker-problems': PROBLEMS,
+  'tracker-address-drops': ADDRESS_DROPS,
+  'tracker-meta-drops': META_DROPS,
   'relay-reservation-outcomes': relay.RESERVATION_OUTCOMES,
   'relay-circuit-outcomes': relay.CIRCUIT_OUTCOMES,
   'relay-circuit-ends': relay.CIRCUIT_ENDS,

@@ -21,6 +21,8 @@ export const UNREGISTER = '/api/v1/peers/unregister';
 export const LIST = '/api/v1/peers';
 
 export interface TestApp {
+  /** The app as a server calls it. */
+  fetch: ReturnType<typeof createApp>['fetch'];
   get(path: string, headers?: Record<string, string>): Promise<Response>;
   post(path: string, body: unknown, headers?: Record<string, string>): Promise<Response>;
   /** The Prometheus text. */
@@ -57,6 +59,7 @@ export function createTestApp(overrides: Partial<AppDeps> = {}, grants?: Record<
     ...overrides,
   });
   return {
+    fetch: app.fetch,
     get: async (path, headers = {}) => app.request(path, { headers }),
     post: async (path, body, headers = {}) =>
       app.request(path, {

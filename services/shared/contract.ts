@@ -7,24 +7,40 @@ export const MAX_ADDRS = 32;
 /** Maximum length of an address, in bytes of UTF-8. */
 export const MAX_ADDR_BYTES = 512;
 /** Maximum length of a string in `meta`, of a `user_id` and of a textual peer id, in bytes of UTF-8. */
-const MAX_STRING_BYTES = 256;
+export const MAX_STRING_BYTES = 256;
 /** Maximum fields in `meta`, including unknown fields of newer clients. */
-const MAX_META_FIELDS = 32;
+export const MAX_META_FIELDS = 32;
 /** Maximum size of a request body, in bytes. */
 export const MAX_BODY_BYTES = 64 * 1024;
 
 /** Interval between two registrations of a client, in seconds: half of the minimum time to live. */
 export const HEARTBEAT_SECONDS = 30;
 
+/** The reason why a text cannot be stored, logged and listed; `undefined` when it can. */
+export function stringProblem(value: string): 'too_long' | 'malformed' | undefined {
+  if (Buffer.byteLength(value) > MAX_STRING_BYTES) return 'too_long';
+  // A lone surrogate cannot be encoded as UTF-8, and some programs treat NUL as the end of a string.
+  return value.isWellFormed() && !value.includes('\0') ? undefined : 'malformed';
+}
+
 /** Text that can be stored, logged and listed: well-formed, without NUL, at most `MAX_STRING_BYTES`. */
 export const boundedString = z
   .string()
-  .refine((value) => Buffer.byteLength(value) <= MAX_STRING_BYTES, `is longer than ${MAX_STRING_BYTES} bytes`)
-  // A lone surrogate cannot be encoded as UTF-8, and some programs treat NUL as the end of a string.
-  .refine((value) => value.isWellFormed() && !value.includes('\0'), 'is not well-formed text');
+  .refine((value) => stringProblem(value) !== 'too_long', `is longer than ${MAX_STRING_BYTES} bytes`)
+  .refine((value) => stringProblem(value) !== 'malformed', 'is not well-formed text');
 
 const metaString = boundedString.nullish();
 const metaScalar = z.union([boundedString, z.boolean(), z.number(), z.null()]);
+
+/** The known fields of `meta` and their types. */
+export const META_FIELD_TYPES = {
+  device_id: 'string',
+  hostname: 'string',
+  user_id: 'string',
+  version: 'string',
+  build_revision: 'string',
+  build_dirty: 'boolean',
+} as const;
 
 /**
  * The description of a device. serde writes `null` for an empty `Option`, so each field may be absent or `null`.
@@ -38,20 +54,36 @@ export const metaSchema = z
     version: metaString,
     build_revision: metaString,
     build_dirty: z.boolean().nullish(),
-  })
+  } satisfies Record<keyof typeof META_FIELD_TYPES, z.ZodType>)
   .catchall(metaScalar)
-  .refine((meta) => Object.keys(meta).length <= MAX_META_FIELDS, `has more than ${MAX_META_FIELDS} fields`)
-  .refine(
-    (meta) => Object.keys(meta).every((key) => boundedString.safeParse(key).success),
-    `has a field name longer than ${MAX_STRING_BYTES} bytes`,
-  )
   .meta({ id: 'Meta' });
 
+/**
+ * A registration. Only `peer_id`, the type of `meta` and its `user_id` must be valid. The tracker drops addresses and
+ * other fields of `meta` that it cannot store, and ignores unknown fields, such as the `device_proof` of `rr`.
+ */
 export const registerRequestSchema = z
   .object({
     peer_id: boundedString,
-    addrs: z.array(z.string()),
-    meta: metaSchema.nullish(),
+    addrs: z
+      .unknown()
+      .optional()
+      .meta({
+        type: 'array',
+        items: { type: 'string' },
+        description:
+          `Multiaddrs of the device; may be empty. At most ${MAX_ADDRS} are kept: circuits first, then public, ` +
+          'private IPv4 and other addresses. Invalid addresses, those of other peers, and those longer than ' +
+          `${MAX_ADDR_BYTES} bytes are dropped.`,
+      }),
+    meta: z
+      .looseObject({ user_id: metaString })
+      .nullish()
+      .meta({
+        description:
+          `Description of the device. At most ${MAX_META_FIELDS} fields with texts of at most ${MAX_STRING_BYTES} bytes, ` +
+          'numbers and booleans are kept; other fields are dropped. A `user_id` that is not such a text is refused.',
+      }),
   })
   .meta({ id: 'RegisterRequest' });
 

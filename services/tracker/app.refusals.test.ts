@@ -32,32 +32,18 @@ describe('the API', () => {
     ['null', 'null', 'invalid_request'],
     ['a list', [], 'invalid_request'],
     ['a missing peer_id', { addrs: [] }, 'invalid_request'],
-    ['missing addrs', { peer_id: PEER }, 'invalid_request'],
-    ['addrs that are not strings', { ...good, addrs: [1] }, 'invalid_request'],
     ['a peer_id that is not a peer id', { ...good, peer_id: 'nobody' }, 'invalid_peer_id'],
     ['a number as peer_id', { ...good, peer_id: 7 }, 'invalid_request'],
-    ['an address that is not a multiaddr', { ...good, addrs: ['x'] }, 'invalid_address'],
-    ['an address of another peer', { ...good, addrs: [`${ADDR}/p2p/${OTHER_PEER}`] }, 'foreign_address'],
-    ['33 addresses', { ...good, addrs: Array.from({ length: 33 }, () => ADDR) }, 'too_many_addresses'],
     ['meta that is a string', { ...good, meta: 'x' }, 'invalid_request'],
-    ['nested meta', { ...good, meta: { deep: { er: 1 } } }, 'invalid_request'],
-    ['a list in meta', { ...good, meta: { many: [] } }, 'invalid_request'],
-    ['a string that is too long', { ...good, meta: { hostname: long } }, 'invalid_request'],
-    ['an unknown string that is too long', { ...good, meta: { other: long } }, 'invalid_request'],
-    ['a field name that is too long', { ...good, meta: { [long]: 1 } }, 'invalid_request'],
+    ['a list as meta', { ...good, meta: [] }, 'invalid_request'],
+    ['a number as user_id', { ...good, meta: { user_id: 7 } }, 'invalid_request'],
+    ['a user_id that is too long', { ...good, meta: { user_id: long } }, 'invalid_request'],
+    ['NUL in user_id', { ...good, meta: { user_id: 'a\0b' } }, 'invalid_request'],
     [
-      '33 fields',
-      { ...good, meta: Object.fromEntries(Array.from({ length: 33 }, (_, n) => [`f${n}`, n])) },
-      'invalid_request',
-    ],
-    ['a number that is too large', `{"peer_id":"${PEER}","addrs":[],"meta":{"n":1e999}}`, 'invalid_request'],
-    ['NUL in meta', { ...good, meta: { user_id: 'a\0b' } }, 'invalid_request'],
-    [
-      'a lone surrogate in meta',
+      'a lone surrogate in user_id',
       `{"peer_id":"${PEER}","addrs":[],"meta":{"user_id":"\\ud800"}}`,
       'invalid_request',
     ],
-    ['build_dirty as text', { ...good, meta: { build_dirty: 'no' } }, 'invalid_request'],
   ])('refuses a registration with %s, and stores nothing', async (_, body, code) => {
     const app = createTestApp();
     expect(await refusalOf(await app.post(REGISTER, body))).toEqual([400, code]);
@@ -66,10 +52,8 @@ describe('the API', () => {
 
   test('names the field and the mistake in the detail of a refusal', async () => {
     const app = createTestApp();
-    const response = await app.post(REGISTER, { ...good, meta: { hostname: long } });
-    expect(await response.json()).toMatchObject({ detail: 'meta.hostname: is longer than 256 bytes' });
-    const second = await app.post(REGISTER, { ...good, addrs: [ADDR, 'nowhere'] });
-    expect(await second.json()).toMatchObject({ detail: 'addrs[1] is not a multiaddr' });
+    const response = await app.post(REGISTER, { ...good, meta: { user_id: long } });
+    expect(await response.json()).toMatchObject({ detail: 'meta.user_id: is longer than 256 bytes' });
   });
 
   test('refuses a body over 64 KiB, with or without a declared length', async () => {

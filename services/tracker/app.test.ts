@@ -118,7 +118,7 @@ describe('a request of a released client', () => {
       addrs: ['/ip4/0.0.0.0/tcp/4001', ADDR, '', '/ip4/10.0.0.1/tcp/0'],
     });
     expect(await listed(app)).toMatchObject([{ addrs: [ADDR] }]);
-    expect(await app.metrics()).toContain('rustory_tracker_addresses_dropped_total 2');
+    expect(await app.metrics()).toContain('rustory_tracker_addresses_dropped_total{reason="unreachable"} 2');
   });
 
   test('private addresses are dropped when dropPrivateAddrs is set', async () => {
@@ -164,7 +164,7 @@ describe('a listing', () => {
     const registry = testRegistry(3_000);
     for (let n = 0; n < 2_501; n += 1) {
       const json = JSON.stringify({ peer_id: `p${n}`, addrs: [], meta: null });
-      await registry.register({ peerId: `p${n}`, userId: null, json });
+      await registry.register({ peerId: `p${n}`, userId: null, deviceId: null, hostname: null, json });
     }
     const peers = (await listed(createTestApp({ registry }))) as { peer_id: string }[];
     expect(peers.map(({ peer_id }) => peer_id)).toEqual(

@@ -38,14 +38,14 @@ function createRegisterHandler(deps: AppDeps, { refuse, refuseExcess }: Refusals
     if (!body.ok) return refuse(body.reason, body.detail, CLOSE);
     const parsed = readRegistration(body.text);
     if (!parsed.ok) return refuse(parsed.reason, parsed.detail);
-    const { registration, droppedAddrs } = parsed;
+    const { registration, droppedAddrs, droppedMeta } = parsed;
     const grant = c.get('grant');
     if (grant.readOnly || !permitsUser(grant, registration.userId)) return refuse('forbidden');
     const excess = await refuseExcess('peer', registration.peerId);
     if (excess !== undefined) return excess;
     const result = await registry.register(registration, grant.userId);
     metrics.registration(result.ok ? 'registered' : result.reason);
-    if (droppedAddrs > 0) metrics.addressesDropped(droppedAddrs);
+    metrics.dropped(droppedAddrs, droppedMeta);
     if (result.ok) return new Response(responseBody, { headers: JSON_HEADERS });
     if (result.reason === 'foreign') return refuse('forbidden');
     return refuse('too_many_peers', undefined, retryAfter(ttlSeconds / 2, random));

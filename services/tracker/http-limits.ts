@@ -1,11 +1,17 @@
 // Limits on the clients of the API's HTTP server: connections, header bytes and time.
 import type { HttpLimits } from '../shared/http-server.ts';
 
+/**
+ * Headers may have 32 KiB: `rr` 1.x repeats the body of an unregistration percent-encoded in a header, with up to 24 KiB.
+ * One KiB more is for the path and for the bytes that the parser counts in addition.
+ */
+const MAX_HEADER_BYTES = 33 * 1024;
+
 /** Requests have at most 64 KiB and responses start immediately, so a regular client never reaches these limits. */
 export const HTTP_LIMITS: HttpLimits = {
   // 10,000 idle connections use about 100 MB.
   maxConnections: 10_000,
-  maxHeaderSize: 8 * 1024,
+  maxHeaderSize: MAX_HEADER_BYTES,
   headersTimeout: 5_000,
   requestTimeout: 10_000,
   // Longer than the 60 seconds of common load balancers, so that they close idle connections first.

@@ -3,6 +3,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import { collectMemoryLimit, memoryLimitBytes } from '../shared/memory.ts';
 import { VERSION } from '../shared/program.ts';
 import type { TrackerConfig } from './config.ts';
+import { ADDRESS_DROPS, type AddressDrop, type Dropped, META_DROPS, type MetaDrop } from './drops.ts';
 import { PROBLEM_CODES, type ProblemCode } from './problems.ts';
 import { REGISTRATION_OUTCOMES, type RegistrationOutcome } from './registry/registry.ts';
 
@@ -18,7 +19,8 @@ export interface TrackerMetrics {
   request(method: string, route: string, status: number, seconds: number): void;
   registration(outcome: RegistrationOutcome): void;
   refusal(reason: ProblemCode): void;
-  addressesDropped(count: number): void;
+  /** Counts what a registration contained and its record does not contain. */
+  dropped(addrs: Dropped<AddressDrop>, meta: Dropped<MetaDrop>): void;
   /** Counts a probe of Redis by its duration; `undefined` when it failed. */
   redisProbe(seconds: number | undefined): void;
 }
@@ -92,9 +94,7 @@ function createRequestMetric(registry: Registry): TrackerMetrics['request'] {
   };
 }
 
-function createCounters(
-  registry: Registry,
-): Pick<TrackerMetrics, 'registration' | 'refusal' | 'addressesDropped'> {
+function createCounters(registry: Registry): Pick<TrackerMetrics, 'registration' | 'refusal' | 'dropped'> {
   const registers = [registry];
   const registrations = new Counter({
     name: 'rustory_tracker_registrations_total',
@@ -108,18 +108,30 @@ function createCounters(
     labelNames: ['reason'],
     registers,
   });
-  const dropped = new Counter({
+  const addresses = new Counter({
     name: 'rustory_tracker_addresses_dropped_total',
-    help: 'Addresses dropped from registrations because no device can connect to them.',
+    help: 'Addresses dropped from registrations, by reason.',
+    labelNames: ['reason'],
+    registers,
+  });
+  const metaFields = new Counter({
+    name: 'rustory_tracker_meta_fields_dropped_total',
+    help: 'Fields of meta dropped from registrations, by reason.',
+    labelNames: ['reason'],
     registers,
   });
   // Every series exists from the start, so that a dashboard can distinguish zero from not measured.
   for (const outcome of Object.keys(REGISTRATION_OUTCOMES)) registrations.inc({ outcome }, 0);
   for (const reason of PROBLEM_CODES) refusals.inc({ reason }, 0);
+  for (const reason of Object.keys(ADDRESS_DROPS)) addresses.inc({ reason }, 0);
+  for (const reason of Object.keys(META_DROPS)) metaFields.inc({ reason }, 0);
   return {
     registration: (outcome) => registrations.inc({ outcome }),
     refusal: (reason) => refusals.inc({ reason }),
-    addressesDropped: (count) => dropped.inc(count),
+    dropped(addrs, meta) {
+      for (const [reason, count] of Object.entries(addrs)) addresses.inc({ reason }, count);
+      for (const [reason, count] of Object.entries(meta)) metaFields.inc({ reason }, count);
+    },
   };
 }
 

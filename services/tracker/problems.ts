@@ -1,6 +1,6 @@
 // All refusals of the tracker, each with its stable code, its status and its title (RFC 9457). Only the texts may
 // change.
-import { MAX_ADDRS, MAX_BODY_BYTES, type Problem } from '../shared/contract.ts';
+import { MAX_BODY_BYTES, type Problem } from '../shared/contract.ts';
 
 interface ProblemKind {
   readonly status: number;
@@ -24,21 +24,6 @@ export const PROBLEMS = {
     status: 400,
     title: 'peer_id is not a libp2p peer id',
     doc: unknownClient('A request has a peer id that is not a libp2p peer id'),
-  },
-  invalid_address: {
-    status: 400,
-    title: 'An address is not a multiaddr',
-    doc: unknownClient('A registration has an address that is too long or not a multiaddr'),
-  },
-  foreign_address: {
-    status: 400,
-    title: 'An address belongs to another peer',
-    doc: unknownClient('A registration has an address of another peer'),
-  },
-  too_many_addresses: {
-    status: 400,
-    title: 'Too many addresses',
-    doc: unknownClient(`A registration has more than ${MAX_ADDRS} addresses`),
   },
   unauthorized: {
     status: 401,

@@ -1,57 +1,92 @@
 // Converts the body of a registration to the record that the registry stores, with a cache.
 import { registerRequestSchema } from '../shared/contract.ts';
-import { checkAddrs } from './addrs.ts';
+import { selectAddrs } from './addrs.ts';
 import { type Parsed, parseJson } from './body.ts';
+import type { AddressDrop, Dropped, MetaDrop } from './drops.ts';
+import { selectMeta } from './meta.ts';
 import { canonicalPeerId } from './peerid.ts';
 import type { Registration } from './registry/registry.ts';
 
 export interface ParsedRegistration {
   readonly registration: Registration;
-  /** Addresses that were dropped because no device can connect to them. */
-  readonly droppedAddrs: number;
+  /** What the registration contained and the record does not contain. */
+  readonly droppedAddrs: Dropped<AddressDrop>;
+  readonly droppedMeta: Dropped<MetaDrop>;
 }
 
-/** Maximum bodies in the cache. Above this limit the cache is emptied. */
+/** Maximum registrations in the cache. Above this limit the cache is emptied. */
 export const MAX_CACHED_BODIES = 20_000;
 
 /**
- * Maximum length of a cached body, in characters. Longer bodies are not cached. Most bodies have some hundred
+ * Maximum length of a cached registration, in characters. Longer ones are not cached. Most have some hundred
  * characters.
  */
 const MAX_CACHED_LENGTH = 2_048;
 
+/** The fields of a body that are stored. */
+interface RegisterFields {
+  readonly peer_id: string;
+  readonly addrs?: unknown;
+  readonly meta: Readonly<Record<string, unknown>> | null;
+}
+
 /**
- * Creates a reader of registrations. Devices send the same body every 30 seconds, and validating a body costs
- * several times as much as storing it, so the results of valid bodies are cached by their text.
+ * Creates a reader of registrations. Devices register the same addresses every 30 seconds, and checking these costs
+ * several times as much as parsing JSON, so the results are cached. The key has only the fields that are stored: `rr`
+ * 1.x adds a proof with a new signature to each registration.
  */
 export function createRegistrationReader(
   dropPrivateAddrs: boolean,
 ): (body: string) => Parsed<ParsedRegistration> {
   const cache = new Map<string, Parsed<ParsedRegistration>>();
   return (body) => {
-    const cached = cache.get(body);
+    const parsed = parseJson(body, registerRequestSchema);
+    if (!parsed.ok) return parsed;
+    const { peer_id, addrs, meta = null } = parsed.value;
+    const fields: RegisterFields = { peer_id, addrs, meta };
+    const key = isFlat(addrs) && isFlat(meta) ? JSON.stringify(fields) : undefined;
+    const cached = key === undefined ? undefined : cache.get(key);
     if (cached !== undefined) return cached;
-    const parsed = parseRegistration(body, dropPrivateAddrs);
-    if (parsed.ok && body.length <= MAX_CACHED_LENGTH) {
+    const result = readRecord(fields, dropPrivateAddrs);
+    if (result.ok && key !== undefined && key.length <= MAX_CACHED_LENGTH) {
       if (cache.size >= MAX_CACHED_BODIES) cache.clear();
-      cache.set(body, parsed);
+      cache.set(key, result);
     }
-    return parsed;
+    return result;
   };
 }
 
-function parseRegistration(body: string, dropPrivateAddrs: boolean): Parsed<ParsedRegistration> {
-  const parsed = parseJson(body, registerRequestSchema);
-  if (!parsed.ok) return parsed;
-  const { peer_id, addrs, meta = null } = parsed.value;
+/** Whether a list or an object has no lists or objects in it, whose depth could exceed the stack of `stringify`. */
+function isFlat(value: unknown): boolean {
+  return (
+    typeof value === 'object' &&
+    (value === null || Object.values(value).every((each) => each === null || typeof each !== 'object'))
+  );
+}
+
+function readRecord(
+  { peer_id, addrs, meta }: RegisterFields,
+  dropPrivateAddrs: boolean,
+): Parsed<ParsedRegistration> {
   const peerId = canonicalPeerId(peer_id.trim());
   if (peerId === undefined) return { ok: false, reason: 'invalid_peer_id' };
-  const checked = checkAddrs(addrs, peerId, dropPrivateAddrs);
-  if (!checked.ok) return checked;
-  const json = JSON.stringify({ peer_id: peerId, addrs: checked.kept, meta });
+  const selectedAddrs = selectAddrs(addrs, peerId, dropPrivateAddrs);
+  const selectedMeta = meta === null ? { kept: null, dropped: {} } : selectMeta(meta);
+  const { kept } = selectedMeta;
   return {
     ok: true,
-    registration: { peerId, userId: meta?.user_id ?? null, json },
-    droppedAddrs: checked.dropped,
+    registration: {
+      peerId,
+      userId: textOf(kept?.['user_id']),
+      deviceId: textOf(kept?.['device_id']),
+      hostname: textOf(kept?.['hostname']),
+      json: JSON.stringify({ peer_id: peerId, addrs: selectedAddrs.kept, meta: kept }),
+    },
+    droppedAddrs: selectedAddrs.dropped,
+    droppedMeta: selectedMeta.dropped,
   };
+}
+
+function textOf(value: unknown): string | null {
+  return typeof value === 'string' ? value : null;
 }

@@ -36,6 +36,8 @@ describe('the status page', () => {
       await registry.register({
         peerId: `p${n}`,
         userId: null,
+        deviceId: null,
+        hostname: null,
         json: JSON.stringify({ peer_id: `peer-${n}.`, addrs: [], meta: null }),
       });
     const html = await (await createTestApp({ registry }).get('/')).text();

@@ -22,6 +22,8 @@ export function device(peerId: string, userId: string | null = 'alice', extra = 
   return {
     peerId,
     userId,
+    deviceId: null,
+    hostname: null,
     json: JSON.stringify({ peer_id: peerId, addrs: [], meta: { user_id: userId, extra } }),
   };
 }

@@ -8,6 +8,9 @@ export interface Registration {
   readonly peerId: string;
   /** The user the device belongs to; `null` for a device that is only in the listing of all devices. */
   readonly userId: string | null;
+  /** `device_id` and `hostname` of its `meta`; `null` when absent. */
+  readonly deviceId: string | null;
+  readonly hostname: string | null;
   /** The JSON object `{"peer_id":…,"addrs":…,"meta":…}`; at most 64 KiB, the maximum size of a request body. */
   readonly json: string;
 }
