@@ -42,6 +42,7 @@ describe('the configuration', () => {
       databasePath: join(home, '.rustory', 'history.db'),
       swarmKeyPath: join(home, '.config', 'rustory', 'swarm.key'),
       identityPath: join(home, '.config', 'rustory', 'identity.key'),
+      serveTo: undefined,
       dialStrategy: 'relay-first',
       retry: { attempts: 3, timeoutBaseMs: 5_000, timeoutCapMs: 30_000, backoffBaseMs: 200 },
       listen: ['/ip4/0.0.0.0/tcp/0'],

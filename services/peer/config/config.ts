@@ -73,6 +73,8 @@ export interface PeerConfig {
   readonly identityPath: string;
   /** Multiaddrs to listen on. Empty: no direct connections. */
   readonly listen: readonly string[];
+  /** Which devices may pull from this one; `undefined` when it is not configured. */
+  readonly serveTo: Settings['serveTo'];
   readonly dialStrategy: Settings['dialStrategy'];
   /** When a request is retried, and when a pull fails. */
   readonly retry: {
@@ -222,6 +224,7 @@ function toDomain(values: Settings) {
     swarmKeyPath: values.swarmKeyPath,
     identityPath: values.p2pIdentityKeyPath,
     listen: values.listen,
+    serveTo: values.serveTo,
     dialStrategy: values.dialStrategy,
     retry: {
       attempts: values.p2pRequestAttempts,

@@ -17,6 +17,10 @@ import {
 } from '../../shared/variables.ts';
 import { DIAL_STRATEGIES, DIAL_STRATEGY_NAMES } from '../network/addresses.ts';
 
+/** Which devices may pull from this one. */
+export const SERVE_TO = ['members', 'anyone'] as const;
+export type ServeTo = (typeof SERVE_TO)[number];
+
 const MAX_TRACKERS = 8;
 const MAX_RELAYS = 8;
 const MAX_LISTEN_ADDRESSES = 8;
@@ -78,6 +82,10 @@ export function createSettings({ home, user, config }: UserEnvironment) {
     listen: parsed(parseListen, {
       fallback: '/ip4/0.0.0.0/tcp/0',
       doc: `Multiaddrs on which serve accepts direct connections, comma-separated, or ${NO_ADDRESS}.`,
+    }),
+    serveTo: oneOf(SERVE_TO, {
+      fallback: undefined,
+      doc: 'Which devices may pull from this one: members (devices of this user that a tracker lists or listed) or anyone (all that have the swarm key; rr 0.1 needs it). The default is members, without a tracker anyone.',
     }),
     dialStrategy: oneOf(DIAL_STRATEGY_NAMES, {
       fallback: 'relay-first',

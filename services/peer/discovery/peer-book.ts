@@ -15,6 +15,8 @@ export interface KnownPeer {
 export interface PeerBook {
   /** Saves peers that a tracker listed. Of two records of one peer the newer one is kept. */
   remember(peers: readonly KnownPeer[]): void;
+  /** The record of a peer, whatever its age; `undefined` when there is none. */
+  find(peerId: string): Pick<KnownPeer, 'userId' | 'deviceId'> | undefined;
   /** Returns at most `limit` peers of a user that were seen at or after this time, latest first. */
   recall(userId: string, sinceUnixSeconds: number, limit: number): KnownPeer[];
 }
@@ -28,6 +30,7 @@ export function createPeerBook(database: Database): PeerBook {
          device_id = excluded.device_id, last_seen = excluded.last_seen
        WHERE excluded.last_seen >= last_seen`,
     ),
+    find: sqlite.prepare('SELECT user_id, device_id FROM peer_book WHERE peer_id = ?'),
     recall: sqlite.prepare(
       `SELECT peer_id, addrs_json, user_id, device_id, last_seen FROM peer_book
        WHERE user_id = ? AND last_seen >= ? ORDER BY last_seen DESC LIMIT ?`,
@@ -48,6 +51,11 @@ export function createPeerBook(database: Database): PeerBook {
           );
       });
     },
+    find: (peerId) =>
+      database.read(() => {
+        const row = statements.find.get(peerId);
+        return row && { userId: textOf(row['user_id']), deviceId: textOf(row['device_id']) };
+      }),
     recall: (userId, sinceUnixSeconds, limit) =>
       database.read(() =>
         statements.recall.all(userId, sinceUnixSeconds, limit).map((row) => ({
