@@ -16,7 +16,9 @@ import { type Cell, STEP_TIMEOUT_MS, trickyEntries } from './cell.ts';
 export const RECORDED_ENTRIES: readonly Entry[] = trickyEntries('recorded').slice(0, 4);
 
 /** The request that both sides send. */
-const REQUEST = { cursor: 0, limit: 1000 };
+/** As in `rr` 0.1, which the programs of the transcripts follow. */
+const NO_DELETIONS = { deletions: undefined, nextDeleteCursor: undefined };
+const REQUEST = { cursor: 0, deleteCursor: undefined, limit: 1000 };
 
 const STREAM_TIMEOUT = { idleTimeoutMs: STEP_TIMEOUT_MS };
 
@@ -44,8 +46,8 @@ async function recordRequest(cell: Cell, key: SwarmKey, protocol: string, versio
     const request = await readToEnd(stream, MAX_RESPONSE_BYTES, STREAM_TIMEOUT);
     const response =
       requests.length === 0
-        ? encodeResponse(protocol, rows, rows.length)
-        : encodeResponse(protocol, [], undefined);
+        ? encodeResponse(protocol, { ...NO_DELETIONS, entries: rows, nextCursor: rows.length })
+        : encodeResponse(protocol, { ...NO_DELETIONS, entries: [], nextCursor: undefined });
     requests.push(request.toString('hex'));
     await writeAndClose(stream, await response, STREAM_TIMEOUT);
   };

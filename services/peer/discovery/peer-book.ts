@@ -13,7 +13,7 @@ export interface KnownPeer {
 }
 
 export interface PeerBook {
-  /** Saves peers that a tracker listed. Of two records of one peer the newer one is kept. */
+  /** Saves peers that a tracker listed, except revoked ones. Of two records of one peer the newer one is kept. */
   remember(peers: readonly KnownPeer[]): void;
   /** The record of a peer, whatever its age; `undefined` when there is none. */
   find(peerId: string): Pick<KnownPeer, 'userId' | 'deviceId'> | undefined;
@@ -25,7 +25,8 @@ export function createPeerBook(database: Database): PeerBook {
   const { sqlite } = database;
   const statements = database.read(() => ({
     upsert: sqlite.prepare(
-      `INSERT INTO peer_book(peer_id, addrs_json, user_id, device_id, last_seen) VALUES (?, ?, ?, ?, ?)
+      `INSERT INTO peer_book(peer_id, addrs_json, user_id, device_id, last_seen) SELECT ?1, ?2, ?3, ?4, ?5
+       WHERE NOT EXISTS (SELECT 1 FROM peer_revocations WHERE peer_id = ?1)
        ON CONFLICT(peer_id) DO UPDATE SET addrs_json = excluded.addrs_json, user_id = excluded.user_id,
          device_id = excluded.device_id, last_seen = excluded.last_seen
        WHERE excluded.last_seen >= last_seen`,

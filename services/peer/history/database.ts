@@ -1,4 +1,4 @@
-// Opens the SQLite file, creates missing tables of `rr`, and converts the error codes of SQLite to errors with advice.
+// Opens the SQLite file, and converts the error codes of SQLite to errors with advice.
 // `rr` and this peer can have the same file open at the same time.
 import { accessSync, chmodSync, constants, existsSync, statSync } from 'node:fs';
 import os from 'node:os';
@@ -6,38 +6,10 @@ import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { describeError, errorCode } from '../../shared/errors.ts';
 import { makePrivateDirectory } from '../../shared/files.ts';
+import { prepareSchema, SchemaError } from './schema.ts';
 
 /** Maximum wait for another process that is writing, in milliseconds; the same as in `rr`. */
 const BUSY_TIMEOUT_MS = 5_000;
-
-/** The tables and indexes of `rr`. Only missing ones are created, because a newer `rr` has more columns. */
-const SCHEMA = `
-CREATE TABLE IF NOT EXISTS entries (
-  ingest_seq INTEGER PRIMARY KEY AUTOINCREMENT,
-  entry_id TEXT NOT NULL UNIQUE,
-  device_id TEXT NOT NULL,
-  user_id TEXT NOT NULL,
-  ts INTEGER NOT NULL,
-  cmd TEXT NOT NULL,
-  cwd TEXT NOT NULL,
-  exit_code INTEGER NOT NULL,
-  duration_ms INTEGER NOT NULL,
-  shell TEXT NOT NULL,
-  hostname TEXT NOT NULL,
-  version TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS idx_entries_ts ON entries(ts);
-CREATE INDEX IF NOT EXISTS idx_entries_device_id ON entries(device_id);
-CREATE TABLE IF NOT EXISTS peer_state (peer_id TEXT PRIMARY KEY, last_cursor INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS peer_book (
-  peer_id TEXT PRIMARY KEY,
-  addrs_json TEXT NOT NULL,
-  user_id TEXT,
-  device_id TEXT,
-  last_seen INTEGER NOT NULL
-);
-CREATE INDEX IF NOT EXISTS idx_peer_book_last_seen ON peer_book(last_seen);
-`;
 
 /** Error codes of the SQLite module of Node.js: a failed statement, and an integer that is not exact in JavaScript. */
 const SQLITE_ERROR_CODES: ReadonlySet<string> = new Set(['ERR_SQLITE_ERROR', 'ERR_OUT_OF_RANGE']);
@@ -79,7 +51,7 @@ export class DatabaseError extends Error {
   readonly advice: string | undefined;
 
   constructor(path: string, cause: unknown) {
-    const failure = FAILURES[failureCode(path, cause)];
+    const failure = cause instanceof SchemaError ? unknownSchema(cause) : FAILURES[failureCode(path, cause)];
     super(
       `${path}: the database cannot be used: ${failure?.reason ?? describeError(cause)}; nothing was lost.`,
       {
@@ -97,6 +69,8 @@ export interface Database {
   /** Runs `work` in one transaction, which is rolled back when `work` throws. */
   write<T>(work: () => T): T;
   read<T>(work: () => T): T;
+  /** Removes what was deleted from the log of SQLite, if no other process uses the database just now. */
+  emptyLog(): void;
   close(): void;
 }
 
@@ -142,20 +116,36 @@ export function openDatabase(path: string): Database {
           throw error;
         }
       }),
+    emptyLog: () => guard(() => emptyLog(sqlite)),
     close: () => guard(() => sqlite.close()),
   };
 }
 
 function prepare(sqlite: DatabaseSync): void {
   // NORMAL: in WAL mode a killed process loses nothing; a power failure may undo the last transactions completely.
-  sqlite.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL');
-  const [row] = sqlite
-    .prepare(
-      "SELECT count(*) AS tables FROM sqlite_schema WHERE name IN ('entries', 'peer_state', 'peer_book')",
-    )
-    .all();
-  // Checked first, so that opening a complete database needs no write lock.
-  if (row?.['tables'] !== 3) sqlite.exec(`BEGIN IMMEDIATE; ${SCHEMA} COMMIT`);
+  // secure_delete: a deleted command is overwritten, because commands that users delete often contain secrets.
+  sqlite.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON');
+  prepareSchema(sqlite);
+}
+
+/**
+ * Moves the content of the log into the database and empties it, so that it no longer contains what was deleted. Does
+ * nothing while another process reads or writes: the log is emptied later, at the latest when the last process closes it.
+ */
+function emptyLog(sqlite: DatabaseSync): void {
+  sqlite.exec('PRAGMA busy_timeout = 0');
+  try {
+    sqlite.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+  } finally {
+    sqlite.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+  }
+}
+
+function unknownSchema({ message }: SchemaError): Failure {
+  return {
+    reason: `${message}, so that it was written by a newer or another program`,
+    advice: 'Update rustory-peer, or set db_path to another file.',
+  };
 }
 
 /** Removes the permissions of other users, because a history contains secrets. Those of the owner do not change. */
@@ -171,7 +161,9 @@ function restrictMode(path: string): void {
 /** Whether the error concerns the file or its content. Any other error is a defect of this program. */
 function isDatabaseFailure(error: unknown): boolean {
   const code = errorCode(error);
-  return SQLITE_ERROR_CODES.has(code) || Object.hasOwn(os.constants.errno, code);
+  return (
+    error instanceof SchemaError || SQLITE_ERROR_CODES.has(code) || Object.hasOwn(os.constants.errno, code)
+  );
 }
 
 /** The primary code of SQLite, or a code that describes the error of the file system better. */

@@ -114,14 +114,22 @@ function readEntry(value: unknown): Entry {
   };
 }
 
+/** Whether a value from a peer is a valid id or another short text. */
+export function isLabel(value: unknown): value is string {
+  return typeof value === 'string' && fits(value, MAX_LABEL_BYTES) && value.isWellFormed();
+}
+
 function readText(fields: Record<string, unknown>, name: string, maxBytes: number): string {
   const value = fields[name];
   if (typeof value !== 'string') throw new Error(`The field ${name} must be text.`);
-  // A UTF-16 code unit has at most three bytes in UTF-8, so the size of a short text need not be computed.
-  if (value.length * 3 > maxBytes && Buffer.byteLength(value) > maxBytes)
-    throw new Error(`The field ${name} is larger than ${maxBytes} bytes.`);
+  if (!fits(value, maxBytes)) throw new Error(`The field ${name} is larger than ${maxBytes} bytes.`);
   if (!value.isWellFormed()) throw new Error(`The field ${name} is not well-formed Unicode.`);
   return value;
+}
+
+function fits(text: string, maxBytes: number): boolean {
+  // A UTF-16 code unit has at most three bytes in UTF-8, so the size of a short text need not be computed.
+  return text.length * 3 <= maxBytes || Buffer.byteLength(text) <= maxBytes;
 }
 
 function readInteger(fields: Record<string, unknown>, name: string, min: number, max: number): number {

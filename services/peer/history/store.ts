@@ -1,7 +1,11 @@
-// The entries of the history and the cursor of each peer. A cursor is stored in the same transaction as its batch of
-// entries, so that a crash neither loses nor repeats entries.
+// The entries of the history, the deletions, and the cursors of each peer. Cursors are stored in the same transaction as
+// their page, so that a crash neither loses nor repeats anything.
 import type { Database } from './database.ts';
+import type { Deletion } from './deletion.ts';
+import { createDeletions, type DeletionCounts, type StoredDeletion } from './deletions.ts';
 import type { Entry } from './entry.ts';
+import { createImportIds, type ImportRecord } from './import-ids.ts';
+import { createPeerCursors, type Cursors, type PullState, type SomeCursors } from './peer-cursors.ts';
 
 const COLUMNS = [
   'entry_id',
@@ -25,98 +29,152 @@ export interface StoredEntry {
 
 export interface InsertCounts {
   readonly inserted: number;
-  /** Entries whose id was already stored, or was deleted here by `rr`. */
+  /** Entries whose id is already stored, or deleted. */
   readonly duplicates: number;
 }
 
-/** The position in the history of a peer up to which its entries are stored here. */
-export interface PeerCursor {
-  readonly peerId: string;
-  /** The peer's `ingest_seq` of the last entry; 0 before the first. */
-  readonly cursor: number;
+/** What one response of a peer contains. */
+export interface Page {
+  readonly entries: readonly Entry[];
+  readonly deletions: readonly Deletion[];
 }
 
+export interface PageCounts extends InsertCounts, DeletionCounts {}
+
+/** A peer with the position after a page in its database; a cursor that is absent does not move. */
+export interface PagePosition extends SomeCursors {
+  readonly peerId: string;
+}
+
+/** Who deletes entries, and when. */
+export type DeletedBy = Omit<Deletion, 'entry_id'>;
+
 export interface Store {
-  /** Stores new entries and the peer's cursor in one transaction. */
-  insert(entries: readonly Entry[], cursor?: PeerCursor): InsertCounts;
+  /** Stores new entries. An entry that was deleted is not stored. */
+  insert(entries: readonly Entry[]): InsertCounts;
+  /** Stores the records of a history file that are neither stored nor deleted under one of their ids. */
+  importRecords(records: readonly ImportRecord[]): InsertCounts;
+  /** Stores a page of a peer and its cursors in one transaction: deletions first, then the entries that are not deleted. */
+  insertPage(page: Page, position: PagePosition): PageCounts;
+  /** Deletes entries by their ids. */
+  deleteEntries(entryIds: readonly string[], by: DeletedBy): DeletionCounts;
+  /** The entries whose command is exactly this text, oldest first. */
+  findByCommand(command: string): Entry[];
+  findById(entryId: string): Entry | undefined;
+  isDeleted(entryId: string): boolean;
   /**
    * Calls `visit` with at most `limit` entries after `seq`, oldest first, until it returns false. All calls happen
    * before this returns, so that no reader holds a transaction open.
    */
   readAfter(seq: number, limit: number, visit: (stored: StoredEntry) => boolean): void;
+  /** The same for deletions and their `delete_seq`. */
+  readDeletionsAfter(seq: number, limit: number, visit: (stored: StoredDeletion) => boolean): void;
   /** The `ingest_seq` before the last `count` entries. */
   startOfLast(count: number): number;
   /** The number of entries, the number of their devices, and the highest `ingest_seq`. */
   summary(): { readonly entries: number; readonly devices: number; readonly lastSeq: number };
-  /** The cursor of a peer; 0 when there is none. */
-  cursorOf(peerId: string): number;
-  cursors(): PeerCursor[];
+  /** The pull cursors of a peer. */
+  cursorsOf(peerId: string): Cursors;
+  cursors(): Array<{ readonly peerId: string } & Cursors>;
+  /** The highest `ingest_seq` and `delete_seq` that this database ever assigned, also to rows that no longer exist. */
+  highestStored(): Cursors;
+  /**
+   * The peer has everything up to these positions in this database: moves its push cursors forward. A position that this
+   * database never had acknowledges nothing. Only for members: `rr prune` keeps what a peer with push cursors lacks.
+   */
+  acknowledge(peerId: string, cursors: SomeCursors): void;
+  /** Sets the pull cursors and the push cursors of a peer whose database is new to 0. */
+  resetCursors(peerId: string): void;
+  pullState(peerId: string): PullState;
+  setPullState(peerId: string, state: PullState): void;
+  /** Whether `rr` removed this peer from the user's devices. */
+  isRevoked(peerId: string): boolean;
 }
+
+// `rr` 0.1, which does not know deletions, may have stored an entry again in a shared database.
+const NOT_DELETED =
+  'NOT EXISTS (SELECT 1 FROM entry_deletions WHERE entry_deletions.entry_id = entries.entry_id)';
 
 export function createStore(database: Database): Store {
   const { sqlite } = database;
+  const deletions = createDeletions(database);
+  const importIds = createImportIds(database, deletions);
+  const peers = createPeerCursors(database);
   const statements = database.read(() => ({
-    insert: sqlite.prepare(insertSql(hasDeletions(database))),
+    insert: sqlite.prepare(INSERT_SQL),
     page: sqlite.prepare(
-      `SELECT ingest_seq, ${COLUMNS.join(', ')} FROM entries WHERE ingest_seq > ? ORDER BY ingest_seq LIMIT ?`,
+      `SELECT ingest_seq, ${COLUMNS.join(', ')} FROM entries WHERE ingest_seq > ? AND ${NOT_DELETED}
+       ORDER BY ingest_seq LIMIT ?`,
     ),
+    byCommand: sqlite.prepare(
+      `SELECT ${COLUMNS.join(', ')} FROM entries WHERE cmd = ? AND ${NOT_DELETED} ORDER BY ts, ingest_seq`,
+    ),
+    byId: sqlite.prepare(`SELECT ${COLUMNS.join(', ')} FROM entries WHERE entry_id = ? AND ${NOT_DELETED}`),
     startOfLast: sqlite.prepare('SELECT ingest_seq FROM entries ORDER BY ingest_seq DESC LIMIT 1 OFFSET ?'),
     summary: sqlite.prepare(
       'SELECT count(*) AS entries, count(DISTINCT device_id) AS devices, coalesce(max(ingest_seq), 0) AS lastSeq FROM entries',
     ),
-    cursor: sqlite.prepare('SELECT last_cursor FROM peer_state WHERE peer_id = ?'),
-    cursors: sqlite.prepare('SELECT peer_id, last_cursor FROM peer_state ORDER BY peer_id'),
-    // Two processes may pull from the same peer, so the cursor only moves forward.
-    advance: sqlite.prepare(
-      `INSERT INTO peer_state(peer_id, last_cursor) VALUES (?, ?)
-       ON CONFLICT(peer_id) DO UPDATE SET last_cursor = max(last_cursor, excluded.last_cursor)`,
-    ),
+    isRevoked: sqlite.prepare('SELECT 1 FROM peer_revocations WHERE peer_id = ?'),
   }));
 
+  function insertAll(entries: readonly Entry[]): InsertCounts {
+    let inserted = 0;
+    for (const entry of entries) {
+      const values = COLUMNS.map((column) => entry[column]);
+      inserted += Number(statements.insert.run(...values).changes);
+    }
+    return { inserted, duplicates: entries.length - inserted };
+  }
+
+  /** Runs `work` in one transaction, and removes what it deleted from the log of SQLite. */
+  function writeDeletions<T extends DeletionCounts>(work: () => T): T {
+    const counts = database.write(work);
+    if (counts.deleted > 0) database.emptyLog();
+    return counts;
+  }
+
   return {
-    insert(entries, cursor) {
-      return database.write(() => {
-        let inserted = 0;
-        for (const entry of entries) {
-          const values = COLUMNS.map((column) => entry[column]);
-          inserted += Number(statements.insert.run(...values).changes);
-        }
-        if (cursor !== undefined) statements.advance.run(cursor.peerId, cursor.cursor);
-        return { inserted, duplicates: entries.length - inserted };
-      });
-    },
+    insert: (entries) => database.write(() => insertAll(entries)),
+    importRecords: (records) =>
+      database.write(() => {
+        const entries = records.flatMap((record) => importIds.resolve(record) ?? []);
+        const { inserted } = insertAll(entries);
+        return { inserted, duplicates: records.length - inserted };
+      }),
+    insertPage: (page, { peerId, ...cursors }) =>
+      writeDeletions(() => {
+        const counts = deletions.apply(page.deletions);
+        const inserted = insertAll(page.entries);
+        peers.advance(peerId, cursors);
+        return { ...counts, ...inserted };
+      }),
+    deleteEntries: (entryIds, by) =>
+      writeDeletions(() => deletions.apply(entryIds.map((entryId) => ({ ...by, entry_id: entryId })))),
+    findByCommand: (command) => database.read(() => statements.byCommand.all(command) as unknown as Entry[]),
+    findById: (entryId) => database.read(() => statements.byId.get(entryId) as unknown as Entry | undefined),
+    isDeleted: (entryId) => deletions.find(entryId) !== undefined,
     readAfter(seq, limit, visit) {
       database.read(() => {
         for (const { ingest_seq: seqOfRow, ...row } of statements.page.iterate(seq, limit))
           if (!visit({ seq: Number(seqOfRow), entry: row as unknown as Entry })) break;
       });
     },
+    readDeletionsAfter: deletions.readAfter,
     startOfLast: (count) =>
       database.read(() => Number(statements.startOfLast.get(count)?.['ingest_seq'] ?? 0)),
     summary: () => database.read(() => statements.summary.get() as ReturnType<Store['summary']>),
-    cursorOf: (peerId) => database.read(() => Number(statements.cursor.get(peerId)?.['last_cursor'] ?? 0)),
-    cursors: () =>
-      database.read(() =>
-        statements.cursors
-          .all()
-          .map((row) => ({ peerId: String(row['peer_id']), cursor: Number(row['last_cursor']) })),
-      ),
+    cursorsOf: peers.of,
+    cursors: peers.all,
+    highestStored: peers.highestStored,
+    acknowledge: peers.acknowledge,
+    resetCursors: peers.reset,
+    pullState: peers.state,
+    setPullState: peers.setState,
+    isRevoked: (peerId) => database.read(() => statements.isRevoked.get(peerId) !== undefined),
   };
 }
 
-/**
- * Whether the database has the ids of deleted entries. A newer `rr` stores them, so that a sync does not restore
- * entries.
- */
-function hasDeletions({ sqlite }: Database): boolean {
-  return sqlite.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'entry_deletions'").get() !== undefined;
-}
-
 // Only a duplicate id is ignored. `INSERT OR IGNORE` would ignore every other violated constraint too.
-function insertSql(withDeletions: boolean): string {
-  const placeholders = COLUMNS.map((_, position) => `?${position + 1}`).join(', ');
-  const values = withDeletions
-    ? `SELECT ${placeholders} WHERE NOT EXISTS (SELECT 1 FROM entry_deletions WHERE entry_id = ?1)`
-    : `VALUES (${placeholders})`;
-  return `INSERT INTO entries (${COLUMNS.join(', ')}) ${values} ON CONFLICT(entry_id) DO NOTHING`;
-}
+const INSERT_SQL = `INSERT INTO entries (${COLUMNS.join(', ')})
+  SELECT ${COLUMNS.map((_, position) => `?${position + 1}`).join(', ')}
+  WHERE NOT EXISTS (SELECT 1 FROM entry_deletions WHERE entry_id = ?1) ON CONFLICT(entry_id) DO NOTHING`;

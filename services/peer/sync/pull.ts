@@ -70,6 +70,7 @@ interface PullState {
   readonly signal: AbortSignal | undefined;
   readonly attempts: DialAttempt[];
   cursor: number;
+  deleteCursor: number;
   limit: number;
   /** Consecutive failures since the last page. */
   failures: number;
@@ -91,7 +92,7 @@ export async function pull(target: Target, deps: PullDeps, options: PullOptions)
     target,
     signal: options.signal,
     attempts: [],
-    cursor: deps.store.cursorOf(target.peerId),
+    ...deps.store.cursorsOf(target.peerId),
     limit: options.limit,
     failures: 0,
     dialed: undefined,
@@ -152,20 +153,22 @@ async function tryPage(state: PullState, deps: PullDeps): Promise<boolean> {
     state.address = state.dialed.address;
     keepAttempts(state, state.dialed.failed);
   }
-  const { cursor, limit, target } = state;
+  const { cursor, deleteCursor, limit, target } = state;
   const options = { idleTimeoutMs, signal: state.signal };
-  const { response, bytes } = await request(state.dialed, { cursor, limit }, maxResponseBytes, options);
+  const pullRequest = { cursor, deleteCursor, limit };
+  const { response, bytes } = await request(state.dialed, pullRequest, maxResponseBytes, options);
+  const { nextCursor, nextDeleteCursor, entriesError } = response;
   state.bytes += bytes;
   state.failures = 0;
-  if (response.nextCursor === undefined) return false;
-  const { duplicates } = store.insert(response.entries, {
-    peerId: target.peerId,
-    cursor: response.nextCursor,
-  });
-  state.cursor = response.nextCursor;
-  state.entries += response.entries.length;
-  state.duplicates += duplicates;
-  return true;
+  if (nextCursor !== undefined || nextDeleteCursor !== undefined) {
+    const position = { peerId: target.peerId, cursor: nextCursor, deleteCursor: nextDeleteCursor };
+    state.duplicates += store.insertPage(response, position).duplicates;
+    state.cursor = nextCursor ?? cursor;
+    state.deleteCursor = nextDeleteCursor ?? deleteCursor;
+    state.entries += response.entries.length;
+  }
+  if (entriesError !== undefined) throw entriesError;
+  return nextCursor !== undefined || nextDeleteCursor !== undefined;
 }
 
 /** The attempts of a failure. A failure on an open connection is an attempt at the stage "protocol". */

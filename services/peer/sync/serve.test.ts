@@ -48,7 +48,7 @@ async function openStream(server: TestDevice, protocol = PLAIN): Promise<Stream>
 
 async function requestPage(server: TestDevice, limit = 1000) {
   const stream = await openStream(server);
-  const request = { cursor: 0, limit };
+  const request = { cursor: 0, deleteCursor: undefined, limit };
   await writeAndClose(stream, Buffer.from(JSON.stringify(request)), timeouts);
   return decodeResponse(PLAIN, await readToEnd(stream, MAX_RESPONSE_BYTES, timeouts), request);
 }
@@ -95,7 +95,7 @@ describe('a serving device', () => {
     const server = await startServer();
     server.store.insert(makeEntries(3));
     const stream = await openStream(server);
-    const request = { cursor: 0, limit: 10 };
+    const request = { cursor: 0, deleteCursor: undefined, limit: 10 };
     for (const byte of Buffer.from(JSON.stringify({ ...request, padding: 'x'.repeat(2_000) })))
       stream.send(Uint8Array.of(byte));
     await stream.close();
@@ -176,7 +176,7 @@ describe('a device that supports only mplex', () => {
     server.store.insert(makeEntries(1_000, 'laptop', 3_000));
     const old = await startOldNode();
     const stream = await old.dialProtocol(server.node.libp2p.getMultiaddrs(), PLAIN);
-    const request = { cursor: 0, limit: 1_000 };
+    const request = { cursor: 0, deleteCursor: undefined, limit: 1_000 };
     await writeAndClose(stream, Buffer.from(JSON.stringify(request)), timeouts);
     const message = await readToEnd(stream, MAX_RESPONSE_BYTES, timeouts);
     expect(message.length).toBeGreaterThan(3_000_000);

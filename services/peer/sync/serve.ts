@@ -4,9 +4,9 @@ import type { Connection, Stream } from '@libp2p/interface';
 import { describeError, toError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/log.ts';
 import { anySignal } from '../../shared/signals.ts';
-import { toWire } from '../history/entry.ts';
 import type { Store } from '../history/store.ts';
 import type { PeerLibp2p } from '../network/node.ts';
+import { readPage } from './page.ts';
 import { createSemaphore } from './semaphore.ts';
 import { readToEnd, writeAndClose } from './stream-io.ts';
 import {
@@ -16,9 +16,6 @@ import {
   PULL_PROTOCOLS,
   type PullRequest,
 } from './sync-protocol.ts';
-
-/** Target size of a response in bytes of JSON. Requesters ask for the next page until one is empty. */
-const RESPONSE_TARGET_BYTES = 4 * 1024 * 1024;
 
 /**
  * Limits of concurrent pulls: 16 responses use at most 64 MiB. The queue timeout is shorter than the idle timeout of
@@ -70,11 +67,12 @@ export async function servePulls(deps: ServeDeps): Promise<() => Promise<void>> 
     const deadline = anySignal(stopping.signal, AbortSignal.timeout(REQUEST_DEADLINE_MS));
     const message = await readToEnd(stream, MAX_REQUEST_BYTES, { idleTimeoutMs, signal: deadline });
     const request = await decodeRequest(stream.protocol, message);
-    const { entries, bytes } = await prepareResponse(store, stream.protocol, request);
+    const { entries, deletions, bytes } = await prepareResponse(store, stream.protocol, request);
     await writeAndClose(stream, bytes, { idleTimeoutMs, signal: stopping.signal });
-    const fields = { peer, entries, bytes: bytes.length, durationMs: Math.round(nowMs() - startedMs) };
+    const durationMs = Math.round(nowMs() - startedMs);
+    const fields = { peer, entries, deletions, bytes: bytes.length, durationMs };
     // Devices pull at each interval, so empty responses are logged at debug.
-    log[entries > 0 ? 'info' : 'debug'](fields, 'pull served');
+    log[entries + deletions > 0 ? 'info' : 'debug'](fields, 'pull served');
   }
 
   await libp2p.handle([...PULL_PROTOCOLS], onStream, {
@@ -89,27 +87,8 @@ export async function servePulls(deps: ServeDeps): Promise<() => Promise<void>> 
 }
 
 /** Returns only the bytes, so that the page is not kept in memory while a slow requester reads them. */
-async function prepareResponse(
-  store: Store,
-  protocol: string,
-  request: PullRequest,
-): Promise<{ readonly entries: number; readonly bytes: Uint8Array }> {
-  const { entries, nextCursor } = readPage(store, request);
-  return { entries: entries.length, bytes: await encodeResponse(protocol, entries, nextCursor) };
-}
-
-function readPage(store: Store, { cursor, limit }: PullRequest) {
-  const entries: string[] = [];
-  let bytes = 0;
-  let nextCursor: number | undefined;
-  store.readAfter(cursor, limit, ({ seq, entry }) => {
-    const json = JSON.stringify(toWire(entry));
-    bytes += Buffer.byteLength(json) + 1;
-    // The first entry is sent regardless of its size. Otherwise the requester could never get the entries after it.
-    if (entries.length > 0 && bytes > RESPONSE_TARGET_BYTES) return false;
-    entries.push(json);
-    nextCursor = seq;
-    return true;
-  });
-  return { entries, nextCursor };
+async function prepareResponse(store: Store, protocol: string, request: PullRequest) {
+  const page = readPage(store, request);
+  const bytes = await encodeResponse(protocol, page);
+  return { entries: page.entries.length, deletions: page.deletions?.length ?? 0, bytes };
 }

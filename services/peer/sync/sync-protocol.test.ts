@@ -1,6 +1,7 @@
 import { zstdCompressSync, constants } from 'node:zlib';
 import { describe, expect, test } from '@jest/globals';
 import { toWire } from '../history/entry.ts';
+import { EMPTY_PAGE } from './page.ts';
 import { MessageTooLargeError, StreamCutError } from './stream-io.ts';
 import {
   BadMessageError,
@@ -9,6 +10,7 @@ import {
   encodeResponse,
   encodeRequest,
   MAX_LIMIT,
+  MAX_LIMIT_WITHOUT_DELETIONS,
   MAX_REQUEST_BYTES,
   MAX_RESPONSE_BYTES,
 } from './sync-protocol.ts';
@@ -16,7 +18,8 @@ import { makeEntries } from '../../../testing/peer.ts';
 
 const PLAIN = '/rustory/sync-pull/1.0.0';
 const ZSTD = '/rustory/sync-pull/1.0.1';
-const request = { cursor: 5, limit: 100 };
+const request = { cursor: 5, deleteCursor: 2, limit: 100 };
+const deletion = { entry_id: 'a4b1', user_id: 'ada', device_id: 'laptop', deleted_at: 1_700_000_000 };
 
 const pack = (protocol: string, json: string): Uint8Array =>
   protocol === ZSTD ? zstdCompressSync(json) : Buffer.from(json);
@@ -30,26 +33,63 @@ describe.each([PLAIN, ZSTD])('version %s', (protocol) => {
 
   test('encodes and decodes a response and an empty response', async () => {
     const entries = makeEntries(3);
-    const message = await encodeResponse(
-      protocol,
-      entries.map((entry) => JSON.stringify(toWire(entry))),
-      8,
-    );
-    expect(await decodeResponse(protocol, message, request)).toEqual({ entries, nextCursor: 8 });
-    const empty = await encodeResponse(protocol, [], undefined);
-    expect(await decodeResponse(protocol, empty, request)).toEqual({ entries: [], nextCursor: undefined });
+    const message = await encodeResponse(protocol, {
+      entries: entries.map((entry) => JSON.stringify(toWire(entry))),
+      nextCursor: 8,
+      deletions: [JSON.stringify(deletion)],
+      nextDeleteCursor: 3,
+    });
+    expect(await decodeResponse(protocol, message, request)).toEqual({
+      entries,
+      nextCursor: 8,
+      deletions: [deletion],
+      nextDeleteCursor: 3,
+    });
+    const empty = await encodeResponse(protocol, EMPTY_PAGE);
+    expect(await decodeResponse(protocol, empty, request)).toEqual({ entries: [], deletions: [] });
   });
 
-  test('decodes requests of rr: unknown fields, a null cursor, a limit above the maximum', async () => {
-    expect(await unpack(protocol, '{"cursor":3,"limit":10,"delete_cursor":0}')).toEqual({
+  test('decodes a response of rr 0.1, which has no deletions', async () => {
+    const json = JSON.stringify({ entries: makeEntries(2).map(toWire), next_cursor: 8 });
+    expect(await decodeResponse(protocol, pack(protocol, json), request)).toEqual({
+      entries: makeEntries(2),
+      nextCursor: 8,
+      deletions: [],
+    });
+  });
+
+  test('sends rr 0.1, which does not know deletions, a response without their fields', async () => {
+    const message = await encodeResponse(PLAIN, { ...EMPTY_PAGE, deletions: undefined });
+    expect(Buffer.from(message).toString()).toBe('{"entries":[],"next_cursor":null}');
+    expect(Buffer.from(await encodeRequest(PLAIN, request)).toString()).toBe(
+      '{"cursor":5,"limit":100,"delete_cursor":2}',
+    );
+  });
+
+  test('decodes requests of rr: unknown fields, null cursors, limits out of range', async () => {
+    expect(await unpack(protocol, '{"cursor":3,"limit":10,"delete_cursor":4,"x":1}')).toEqual({
       cursor: 3,
+      deleteCursor: 4,
       limit: 10,
     });
-    expect(await unpack(protocol, '{"cursor":null,"limit":10}')).toEqual({ cursor: 0, limit: 10 });
+    expect(await unpack(protocol, '{"cursor":null,"limit":10,"delete_cursor":null}')).toEqual({
+      cursor: 0,
+      limit: 10,
+    });
+    expect(await unpack(protocol, '{"cursor":0,"limit":5000}')).toEqual({ cursor: 0, limit: 5000 });
     expect(await unpack(protocol, '{"cursor":0,"limit":18446744073709}')).toEqual({
       cursor: 0,
-      limit: MAX_LIMIT,
+      limit: MAX_LIMIT_WITHOUT_DELETIONS,
     });
+    for (const [limit, granted] of [
+      [0, 1],
+      [1, 1],
+      [1000, 1000],
+      [1001, MAX_LIMIT],
+    ])
+      expect(await unpack(protocol, `{"cursor":0,"limit":${limit},"delete_cursor":0}`)).toMatchObject({
+        limit: granted,
+      });
   });
 
   test.each([
@@ -59,7 +99,10 @@ describe.each([PLAIN, ZSTD])('version %s', (protocol) => {
     '{"cursor":0}',
     '{"cursor":-1,"limit":1}',
     '{"cursor":0.5,"limit":1}',
-    '{"cursor":0,"limit":0}',
+    '{"cursor":0,"limit":-1}',
+    '{"cursor":0,"limit":1,"delete_cursor":-1}',
+    '{"cursor":0,"limit":1,"delete_cursor":"1"}',
+    '{"cursor":0,"limit":1,"delete_cursor":0.5}',
     '{"cursor":"1","limit":1}',
   ])('rejects the request %j', async (json) => {
     await expect(decodeRequest(protocol, pack(protocol, json))).rejects.toThrow(BadMessageError);
@@ -73,9 +116,34 @@ describe.each([PLAIN, ZSTD])('version %s', (protocol) => {
       'more entries than requested',
       JSON.stringify({ entries: makeEntries(101).map(toWire), next_cursor: 200 }),
     ],
+    ['deletions that are not a list', '{"entries":[],"next_cursor":null,"deletions":{}}'],
+    ['deletions without a cursor', JSON.stringify({ entries: [], next_cursor: null, deletions: [deletion] })],
+    [
+      'a delete cursor that does not grow',
+      JSON.stringify({ entries: [], next_cursor: null, deletions: [deletion], next_delete_cursor: 2 }),
+    ],
+    [
+      'more deletions than requested',
+      JSON.stringify({ entries: [], deletions: Array(101).fill(deletion), next_delete_cursor: 200 }),
+    ],
     ['incomplete JSON', '{"entries":['],
   ])('rejects a response with %s', async (_, json) => {
     await expect(decodeResponse(protocol, pack(protocol, json), request)).rejects.toThrow(BadMessageError);
+  });
+
+  test('has its deletions when an entry is not valid', async () => {
+    const json = JSON.stringify({
+      entries: [...makeEntries(1).map(toWire), null],
+      next_cursor: 9,
+      deletions: [deletion],
+      next_delete_cursor: 3,
+    });
+    expect(await decodeResponse(protocol, pack(protocol, json), request)).toEqual({
+      entries: [],
+      deletions: [deletion],
+      nextDeleteCursor: 3,
+      entriesError: expect.objectContaining({ code: 'BAD_ENTRY', index: 1 }),
+    });
   });
 
   test('reports the size and the limit of a message that is too large', async () => {

@@ -3,7 +3,8 @@
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 import { describeError, errorCode } from '../../shared/errors.ts';
-import { type Entry, fromWire } from '../history/entry.ts';
+import { type Deletion, deletionsFromWire } from '../history/deletion.ts';
+import { BadEntryError, type Entry, fromWire } from '../history/entry.ts';
 import { MessageTooLargeError, StreamCutError } from './stream-io.ts';
 
 const PLAIN_PROTOCOL = '/rustory/sync-pull/1.0.0';
@@ -20,10 +21,16 @@ export const MAX_RESPONSE_BYTES = 32 * 1024 * 1024;
 const DECOMPRESSED_FACTOR = 4;
 
 /**
- * Maximum entries of one response; a larger `limit` is reduced to this, because reading more entries would block the
- * event loop.
+ * Maximum entries and deletions of one response, the same as in `rr`. A larger `limit` is reduced to this; the requester
+ * asks for the next page until one is empty.
  */
-export const MAX_LIMIT = 10_000;
+export const MAX_LIMIT = 1_000;
+
+/**
+ * Maximum entries of one response to a requester that does not support deletions, which gets all of its limit. Reading
+ * more entries would block the event loop.
+ */
+export const MAX_LIMIT_WITHOUT_DELETIONS = 10_000;
 
 /** The fastest level, as in `rr`: it already reduces shell history to a sixth. */
 const ZSTD_LEVEL = 1;
@@ -40,13 +47,36 @@ const decompress = promisify(zlib.zstdDecompress);
 export interface PullRequest {
   /** The response holds entries after this `ingest_seq` of the responder; 0 for all. */
   readonly cursor: number;
+  /**
+   * The response holds deletions after this `delete_seq` of the responder; 0 for all. `undefined` when the requester does
+   * not support deletions, as `rr` 0.1.
+   */
+  readonly deleteCursor: number | undefined;
+  /** Maximum entries and deletions together. Deletions come first. */
   readonly limit: number;
 }
 
 export interface PullResponse {
   readonly entries: readonly Entry[];
-  /** The responder's `ingest_seq` of the last entry; `undefined` when the page is empty. */
+  /** The responder's `ingest_seq` of the last entry; `undefined` when the page has no entries. */
   readonly nextCursor: number | undefined;
+  readonly deletions: readonly Deletion[];
+  /** The responder's `delete_seq` of the last deletion; `undefined` when the page has no deletions. */
+  readonly nextDeleteCursor: number | undefined;
+  /**
+   * Set when an entry is not valid. Then the page has no entries, but its deletions are valid: they are stored before the
+   * pull fails, because the same page would come each time.
+   */
+  readonly entriesError: BadEntryError | undefined;
+}
+
+/** A page to send: entries and deletions as JSON, because their size is required while they are collected. */
+export interface EncodedPage {
+  readonly entries: readonly string[];
+  readonly nextCursor: number | undefined;
+  /** `undefined` for a requester that does not support deletions: the response is that of `rr` 0.1. */
+  readonly deletions: readonly string[] | undefined;
+  readonly nextDeleteCursor: number | undefined;
 }
 
 /** A message violates the protocol. The same request would fail again. */
@@ -56,58 +86,77 @@ export class BadMessageError extends Error {
 }
 
 export async function encodeRequest(protocol: string, request: PullRequest): Promise<Uint8Array> {
-  return encode(protocol, JSON.stringify(request), MAX_REQUEST_BYTES, 'request');
+  const { cursor, deleteCursor, limit } = request;
+  // The field is absent when it is undefined.
+  const json = JSON.stringify({ cursor, limit, delete_cursor: deleteCursor });
+  return encode(protocol, json, MAX_REQUEST_BYTES, 'request');
 }
 
 /** @throws BadMessageError, MessageTooLargeError, StreamCutError */
 export async function decodeRequest(protocol: string, message: Uint8Array): Promise<PullRequest> {
   const fields = await decode(protocol, message, MAX_REQUEST_BYTES, 'request');
   const cursor = fields['cursor'] ?? 0;
+  const deleteCursor = fields['delete_cursor'] ?? undefined;
   const limit = fields['limit'];
   if (!isCursor(cursor))
     throw new BadMessageError('The cursor of the request must be an integer of at least 0.');
-  if (!isCursor(limit) || limit === 0)
-    throw new BadMessageError('The limit of the request must be an integer of at least 1.');
-  return { cursor, limit: Math.min(limit, MAX_LIMIT) };
+  if (deleteCursor !== undefined && !isCursor(deleteCursor))
+    throw new BadMessageError('The delete_cursor of the request must be an integer of at least 0.');
+  if (!isCursor(limit))
+    throw new BadMessageError('The limit of the request must be an integer of at least 0.');
+  const maxLimit = deleteCursor === undefined ? MAX_LIMIT_WITHOUT_DELETIONS : MAX_LIMIT;
+  // `rr` also raises a limit of 0.
+  return { cursor, deleteCursor, limit: Math.max(1, Math.min(limit, maxLimit)) };
 }
 
-/**
- * Encodes a response. The entries are passed as JSON, because their size is required while they are collected.
- *
- * @throws MessageTooLargeError
- */
-export async function encodeResponse(
-  protocol: string,
-  entries: readonly string[],
-  nextCursor: number | undefined,
-): Promise<Uint8Array> {
-  const json = `{"entries":[${entries.join(',')}],"next_cursor":${nextCursor ?? 'null'}}`;
-  return encode(protocol, json, MAX_RESPONSE_BYTES, 'response');
+/** @throws MessageTooLargeError */
+export async function encodeResponse(protocol: string, page: EncodedPage): Promise<Uint8Array> {
+  const { entries, nextCursor, deletions, nextDeleteCursor } = page;
+  const fields = [`"entries":[${entries.join(',')}]`, `"next_cursor":${nextCursor ?? 'null'}`];
+  if (deletions !== undefined)
+    fields.push(`"deletions":[${deletions.join(',')}]`, `"next_delete_cursor":${nextDeleteCursor ?? 'null'}`);
+  return encode(protocol, `{${fields.join(',')}}`, MAX_RESPONSE_BYTES, 'response');
 }
 
-/** @throws BadMessageError, BadEntryError, MessageTooLargeError, StreamCutError */
+/** @throws BadMessageError, MessageTooLargeError, StreamCutError */
 export async function decodeResponse(
   protocol: string,
   message: Uint8Array,
   request: PullRequest,
 ): Promise<PullResponse> {
-  const { entries, next_cursor: nextCursor } = await decode(
-    protocol,
-    message,
-    MAX_RESPONSE_BYTES,
-    'response',
-  );
-  if (!Array.isArray(entries)) throw new BadMessageError('The field entries of the response must be a list.');
-  if (entries.length === 0) return { entries: [], nextCursor: undefined };
-  if (entries.length > request.limit)
+  const fields = await decode(protocol, message, MAX_RESPONSE_BYTES, 'response');
+  const entries = readList(fields['entries'], 'entries', request.limit);
+  // Absent in responses of `rr` 0.1.
+  const deletions = readList(fields['deletions'] ?? [], 'deletions', request.limit);
+  const nextCursor =
+    entries.length === 0 ? undefined : readNext(fields['next_cursor'], 'next_cursor', request.cursor);
+  const nextDeleteCursor =
+    deletions.length === 0
+      ? undefined
+      : readNext(fields['next_delete_cursor'], 'next_delete_cursor', request.deleteCursor ?? 0);
+  const page = { deletions: deletionsFromWire(deletions), nextDeleteCursor };
+  try {
+    return { ...page, entries: fromWire(entries), nextCursor, entriesError: undefined };
+  } catch (error) {
+    if (!(error instanceof BadEntryError)) throw error;
+    return { ...page, entries: [], nextCursor: undefined, entriesError: error };
+  }
+}
+
+/** Reads a list of the response. Some releases of `rr` apply the limit to each list, not to their sum. */
+function readList(value: unknown, name: string, limit: number): readonly unknown[] {
+  if (!Array.isArray(value)) throw new BadMessageError(`The field ${name} of the response must be a list.`);
+  if (value.length > limit)
     throw new BadMessageError(
-      `The response has ${entries.length} entries; the limit of the request is ${request.limit}.`,
+      `The response has ${value.length} ${name}; the limit of the request is ${limit}.`,
     );
-  if (!isCursor(nextCursor) || nextCursor <= request.cursor)
-    throw new BadMessageError(
-      `The next_cursor of the response must be an integer greater than ${request.cursor}.`,
-    );
-  return { entries: fromWire(entries), nextCursor };
+  return value;
+}
+
+function readNext(value: unknown, name: string, after: number): number {
+  if (!isCursor(value) || value <= after)
+    throw new BadMessageError(`The ${name} of the response must be an integer greater than ${after}.`);
+  return value;
 }
 
 async function encode(protocol: string, json: string, maxBytes: number, what: string): Promise<Uint8Array> {

@@ -71,7 +71,7 @@ describe('a round', () => {
     const { addresses } = await startServers(6);
     const { client, round } = await runRound(addresses, (store) => ({
       ...store,
-      insert: () => {
+      insertPage: () => {
         throw new DatabaseError('history.db', new Error('the disk is gone'));
       },
     }));

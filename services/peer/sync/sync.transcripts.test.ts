@@ -18,7 +18,7 @@ interface Transcripts {
 
 const path = join(import.meta.dirname, 'sync.transcripts.json');
 const { entries, messages } = JSON.parse(readFileSync(path, 'utf8')) as Transcripts;
-const request = { cursor: 0, limit: 1000 };
+const request = { cursor: 0, deleteCursor: undefined, limit: 1000 };
 
 describe.each(messages)('the messages of $program', (transcript) => {
   test.each(PULL_PROTOCOLS)('are decoded by %s', async (protocol) => {
@@ -27,6 +27,7 @@ describe.each(messages)('the messages of $program', (transcript) => {
     expect(await decodeResponse(protocol, Buffer.from(recorded?.answer ?? '', 'hex'), request)).toEqual({
       entries,
       nextCursor: entries.length,
+      deletions: [],
     });
   });
 });

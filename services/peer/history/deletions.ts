@@ -1,0 +1,85 @@
+// The deleted entries. A deletion is kept forever: it prevents that a device that still has the entry restores it.
+import type { Database } from './database.ts';
+import type { Deletion } from './deletion.ts';
+
+/** A deletion with its `delete_seq`: its number in this database, in the order of arrival. */
+export interface StoredDeletion {
+  readonly seq: number;
+  readonly deletion: Deletion;
+}
+
+export interface DeletionCounts {
+  /** Deletions that are new here, or later than the one that was known. */
+  readonly newDeletions: number;
+  readonly ignoredDeletions: number;
+  /** Entries that were removed. */
+  readonly deleted: number;
+}
+
+export interface Deletions {
+  /** Stores deletions and removes their entries. To be called in a transaction. */
+  apply(deletions: readonly Deletion[]): DeletionCounts;
+  /** The deletion of an entry. */
+  find(entryId: string): Deletion | undefined;
+  readAfter(seq: number, limit: number, visit: (stored: StoredDeletion) => boolean): void;
+}
+
+// `rr` stores any 64-bit time that a peer sends. Larger numbers than these are not exact in JavaScript.
+const DELETED_AT = `max(-${Number.MAX_SAFE_INTEGER}, min(${Number.MAX_SAFE_INTEGER}, deleted_at)) AS deleted_at`;
+
+export function createDeletions({ sqlite, read }: Database): Deletions {
+  const statements = read(() => ({
+    find: sqlite.prepare(
+      `SELECT entry_id, user_id, device_id, ${DELETED_AT} FROM entry_deletions WHERE entry_id = ?`,
+    ),
+    otherIds: sqlite.prepare(
+      `SELECT entry_id AS id FROM rustory_p2p_import_ids WHERE repetition_id = ?1
+       UNION SELECT repetition_id FROM rustory_p2p_import_ids WHERE entry_id = ?1`,
+    ),
+    forget: sqlite.prepare('DELETE FROM entry_deletions WHERE entry_id = ?'),
+    insert: sqlite.prepare(
+      'INSERT INTO entry_deletions(entry_id, user_id, device_id, deleted_at) VALUES (?, ?, ?, ?)',
+    ),
+    removeEntry: sqlite.prepare('DELETE FROM entries WHERE entry_id = ?'),
+    page: sqlite.prepare(
+      `SELECT delete_seq, entry_id, user_id, device_id, ${DELETED_AT} FROM entry_deletions
+       WHERE delete_seq > ? ORDER BY delete_seq LIMIT ?`,
+    ),
+  }));
+
+  const find = (entryId: string): Deletion | undefined =>
+    statements.find.get(entryId) as unknown as Deletion | undefined;
+
+  /** Returns whether the deletion is new. */
+  function store({ entry_id: id, user_id: userId, device_id: deviceId, deleted_at: deletedAt }: Deletion) {
+    const known = find(id);
+    if (known !== undefined && known.deleted_at >= deletedAt) return false;
+    // A new row, not an update: its higher `delete_seq` sends the later deletion also to peers that have the earlier one.
+    // Only a strictly later time does this, so that two peers do not send each other the same deletion for ever.
+    if (known !== undefined) statements.forget.run(id);
+    statements.insert.run(id, userId, deviceId, deletedAt);
+    return true;
+  }
+
+  return {
+    apply(deletions) {
+      let [newDeletions, deleted] = [0, 0];
+      for (const deletion of deletions) {
+        // The other id of an imported record gets a deletion of its own, for devices that know only that id.
+        const others = statements.otherIds.all(deletion.entry_id).map((row) => String(row['id']));
+        for (const id of [deletion.entry_id, ...others]) {
+          const isNew = store({ ...deletion, entry_id: id });
+          if (isNew && id === deletion.entry_id) newDeletions += 1;
+          deleted += Number(statements.removeEntry.run(id).changes);
+        }
+      }
+      return { newDeletions, ignoredDeletions: deletions.length - newDeletions, deleted };
+    },
+    find: (entryId) => read(() => find(entryId)),
+    readAfter: (seq, limit, visit) =>
+      read(() => {
+        for (const { delete_seq: seqOfRow, ...row } of statements.page.iterate(seq, limit))
+          if (!visit({ seq: Number(seqOfRow), deletion: row as unknown as Deletion })) break;
+      }),
+  };
+}

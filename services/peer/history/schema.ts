@@ -1,0 +1,163 @@
+// The tables of the database: those of `rr` 1.x and the two that only this peer uses, which `rr` ignores. Statements name
+// all columns, because their order differs between files: `rr` added some to existing tables.
+import type { DatabaseSync } from 'node:sqlite';
+
+interface Table {
+  /** The columns that the statements of this peer use. */
+  readonly uses: readonly string[];
+  readonly sql: string;
+}
+
+const TABLES: Readonly<Record<string, Table>> = {
+  entries: {
+    uses: [
+      'ingest_seq',
+      'entry_id',
+      'device_id',
+      'user_id',
+      'ts',
+      'cmd',
+      'cwd',
+      'exit_code',
+      'duration_ms',
+      'shell',
+      'hostname',
+      'version',
+    ],
+    sql: `
+CREATE TABLE IF NOT EXISTS entries (
+  ingest_seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  entry_id TEXT NOT NULL UNIQUE,
+  device_id TEXT NOT NULL,
+  user_id TEXT NOT NULL,
+  ts INTEGER NOT NULL,
+  cmd TEXT NOT NULL,
+  cwd TEXT NOT NULL,
+  exit_code INTEGER NOT NULL,
+  duration_ms INTEGER NOT NULL,
+  shell TEXT NOT NULL,
+  hostname TEXT NOT NULL,
+  version TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS idx_entries_ts ON entries(ts);
+CREATE INDEX IF NOT EXISTS idx_entries_device_id ON entries(device_id);`,
+  },
+  entry_deletions: {
+    uses: ['delete_seq', 'entry_id', 'user_id', 'device_id', 'deleted_at'],
+    sql: `
+CREATE TABLE IF NOT EXISTS entry_deletions (
+  delete_seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  entry_id TEXT NOT NULL UNIQUE,
+  user_id TEXT NOT NULL,
+  device_id TEXT NOT NULL,
+  deleted_at INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS idx_entry_deletions_device_seq ON entry_deletions(device_id, delete_seq);`,
+  },
+  peer_state: {
+    uses: ['peer_id', 'last_cursor'],
+    sql: 'CREATE TABLE IF NOT EXISTS peer_state (peer_id TEXT PRIMARY KEY, last_cursor INTEGER NOT NULL);',
+  },
+  peer_delete_state: {
+    uses: ['peer_id', 'last_delete_cursor'],
+    sql: `
+CREATE TABLE IF NOT EXISTS peer_delete_state (peer_id TEXT PRIMARY KEY, last_delete_cursor INTEGER NOT NULL);`,
+  },
+  peer_push_state: {
+    uses: ['peer_id', 'last_pushed_seq'],
+    sql: `
+CREATE TABLE IF NOT EXISTS peer_push_state (peer_id TEXT PRIMARY KEY, last_pushed_seq INTEGER NOT NULL);`,
+  },
+  peer_delete_push_state: {
+    uses: ['peer_id', 'last_pushed_delete_seq'],
+    sql: `
+CREATE TABLE IF NOT EXISTS peer_delete_push_state (
+  peer_id TEXT PRIMARY KEY,
+  last_pushed_delete_seq INTEGER NOT NULL
+);`,
+  },
+  peer_revocations: {
+    uses: ['peer_id'],
+    sql: `
+CREATE TABLE IF NOT EXISTS peer_revocations (
+  peer_id TEXT PRIMARY KEY,
+  device_id TEXT,
+  user_id TEXT,
+  revoked_at INTEGER NOT NULL,
+  ticket_id TEXT NOT NULL
+);`,
+  },
+  peer_book: {
+    uses: ['peer_id', 'addrs_json', 'user_id', 'device_id', 'last_seen'],
+    sql: `
+CREATE TABLE IF NOT EXISTS peer_book (
+  peer_id TEXT PRIMARY KEY,
+  addrs_json TEXT NOT NULL,
+  user_id TEXT,
+  device_id TEXT,
+  rr_version TEXT,
+  last_seen INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS idx_peer_book_last_seen ON peer_book(last_seen);`,
+  },
+  // The state of a pull between two rounds.
+  rustory_p2p_pull_state: {
+    uses: ['peer_id', 'state_json'],
+    sql: `
+CREATE TABLE IF NOT EXISTS rustory_p2p_pull_state (peer_id TEXT PRIMARY KEY, state_json TEXT NOT NULL);`,
+  },
+  // The two ids of an imported record: by its repetition, as earlier versions of this peer derived it, and as stored.
+  rustory_p2p_import_ids: {
+    uses: ['repetition_id', 'entry_id'],
+    sql: `
+CREATE TABLE IF NOT EXISTS rustory_p2p_import_ids (
+  repetition_id TEXT PRIMARY KEY,
+  entry_id TEXT NOT NULL UNIQUE
+) WITHOUT ROWID;`,
+  },
+};
+
+/** The file has another schema: a newer program has changed it, or the file belongs to another program. */
+export class SchemaError extends Error {
+  override readonly name = 'SchemaError';
+  readonly code = 'SCHEMA_UNKNOWN';
+}
+
+/**
+ * Creates the tables that are missing.
+ *
+ * @throws SchemaError when a table lacks a column that this peer uses.
+ */
+export function prepareSchema(sqlite: DatabaseSync): void {
+  const columns = readColumns(sqlite);
+  const isMissing = (table: string): boolean => !columns.has(table);
+  const book = columns.get('peer_book');
+  for (const [table, { uses }] of Object.entries(TABLES)) {
+    const lacking = uses.find((column) => columns.get(table)?.has(column) === false);
+    if (lacking !== undefined) throw new SchemaError(`its table ${table} has no column ${lacking}`);
+  }
+  // Checked first, so that opening a complete database needs no write lock.
+  if (!Object.keys(TABLES).some(isMissing) && book?.has('rr_version') === true) return;
+  sqlite.exec('BEGIN IMMEDIATE');
+  try {
+    for (const { sql } of Object.values(TABLES)) sqlite.exec(sql);
+    // Another process may have added the column since.
+    if (readColumns(sqlite).get('peer_book')?.has('rr_version') !== true)
+      sqlite.exec('ALTER TABLE peer_book ADD COLUMN rr_version TEXT');
+    sqlite.exec('COMMIT');
+  } catch (error) {
+    if (sqlite.isTransaction) sqlite.exec('ROLLBACK');
+    throw error;
+  }
+}
+
+/** The columns of the tables that exist. */
+function readColumns(sqlite: DatabaseSync): Map<string, Set<string>> {
+  const columns = new Map<string, Set<string>>();
+  const statement = sqlite.prepare('SELECT name FROM pragma_table_info(?)');
+  for (const table of Object.keys(TABLES)) {
+    const names = statement.all(table).map((row) => String(row['name']));
+    if (names.length > 0) columns.set(table, new Set(names));
+  }
+  return columns;
+}
