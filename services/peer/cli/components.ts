@@ -1,16 +1,14 @@
 // The components of the commands that run until a signal.
-import { hostname } from 'node:os';
 import { monotonicMs, unixSeconds } from '../../shared/clock.ts';
 import { createHealth, createLifecycle, type Component, runService } from '../../shared/lifecycle.ts';
 import type { Logger } from '../../shared/log.ts';
-import { VERSION } from '../../shared/program.ts';
 import type { PeerConfig } from '../config/config.ts';
-import { createHeartbeat } from '../discovery/heartbeat.ts';
+import type { Registrations } from '../discovery/registrations.ts';
 import { isLoopback } from '../network/addresses.ts';
 import type { PeerNode } from '../network/node.ts';
 import { createReservations } from '../network/reservation.ts';
 import { servePulls } from '../sync/serve.ts';
-import { createTrackers, type History } from './context.ts';
+import { createOwnRegistrations, type History } from './context.ts';
 
 /** Deadline for one component to start or to stop, in milliseconds. */
 const DEADLINE_MS = 10_000;
@@ -43,45 +41,47 @@ export function createBaseComponents({ database }: History, node: PeerNode, log:
   ];
 }
 
-/** The components that let other devices sync with this one: the pull server, reservations, and registration. */
-export function createServingComponents(
-  config: PeerConfig,
-  { store }: History,
-  node: PeerNode,
-  log: Logger,
-): Component[] {
+export interface Serving {
+  readonly components: readonly Component[];
+  readonly registrations: Registrations;
+}
+
+/** The components that let other devices sync with this one: the pull server, reservations, and registrations. */
+export function createServing(config: PeerConfig, { store }: History, node: PeerNode, log: Logger): Serving {
   const { libp2p } = node;
-  const { userId, deviceId, relays } = config;
+  const { relays } = config;
   const reservations = createReservations({
     node,
     relays,
     log,
-    onChange: () => heartbeat.changed(),
+    onChange: () => registrations.changed(),
     nowMs: monotonicMs,
     nowUnixSeconds: unixSeconds,
     random: Math.random,
   });
-  const heartbeat = createHeartbeat({
-    trackers: createTrackers(config),
-    peerId: libp2p.peerId.toString(),
-    meta: { user_id: userId, device_id: deviceId, hostname: hostname(), version: VERSION },
+  const registrations = createOwnRegistrations(config, node, {
     addresses() {
       const circuits = reservations.addresses();
       return [...circuits, ...directAddresses(node, circuits.length === 0)];
     },
+    yields: false,
     log,
-    random: Math.random,
   });
   let stopServing: (() => Promise<void>) | undefined;
-  return [
+  const components: Component[] = [
     {
       name: 'pull server',
       start: async () => void (stopServing = await servePulls({ libp2p, store, log, nowMs: monotonicMs })),
       stop: async () => stopServing?.(),
     },
     { name: 'reservations', start: async () => reservations.start(), stop: async () => reservations.stop() },
-    { name: 'registration', start: async () => heartbeat.start(), stop: async () => heartbeat.stop() },
+    {
+      name: 'registration',
+      start: async () => registrations.start(),
+      stop: async () => registrations.stop(),
+    },
   ];
+  return { components, registrations };
 }
 
 /** The listen addresses of the node. Loopback addresses are included only when the device has no other address. */

@@ -1,17 +1,20 @@
 // Opens the resources in the configuration: the database, the keys, the node, the trackers. Each command opens only
 // what it uses, and closes what it opened.
 import { existsSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PrivateKey } from '@libp2p/interface';
 import { monotonicMs } from '../../shared/clock.ts';
 import { ConfigError, describeError } from '../../shared/errors.ts';
+import type { Logger } from '../../shared/log.ts';
 import { makePrivateDirectory } from '../../shared/files.ts';
 import { VERSION } from '../../shared/program.ts';
 import { readOrCreateIdentity } from '../../private-network/identity.ts';
 import { readSwarmKey, type SwarmKey } from '../../private-network/key.ts';
 import { type PeerConfig, PROGRAM } from '../config/config.ts';
 import { createPeerBook, type PeerBook } from '../discovery/peer-book.ts';
+import { createRegistrations, type Registrations } from '../discovery/registrations.ts';
 import { createTrackerClient, type TrackerClient } from '../discovery/tracker-client.ts';
 import { type Database, openDatabase } from '../history/database.ts';
 import { createStore, type Store } from '../history/store.ts';
@@ -62,6 +65,37 @@ export function createTrackers({
   return trackers.map((url) =>
     createTrackerClient({ url, token: trackerToken, tokenOverHttp: trackerTokenOverHttp }),
   );
+}
+
+export interface RegistrationOptions {
+  /** The current addresses of this device. */
+  readonly addresses: () => readonly string[];
+  /** Whether the registration of another process with this identity is left as it is. */
+  readonly yields: boolean;
+  readonly log: Logger;
+}
+
+/** The registrations of this device with the configured trackers, not started. */
+export function createOwnRegistrations(
+  config: PeerConfig,
+  { libp2p }: PeerNode,
+  options: RegistrationOptions,
+): Registrations {
+  const { userId, deviceId } = config;
+  return createRegistrations({
+    ...options,
+    trackers: createTrackers(config),
+    peerId: libp2p.peerId.toString(),
+    meta: { user_id: userId, device_id: deviceId, hostname: hostname(), version: VERSION },
+    nowMs: monotonicMs,
+    random: Math.random,
+    sleep: pause,
+  });
+}
+
+/** The registrations of a process that accepts no connections. */
+export function createSyncRegistrations(config: PeerConfig, node: PeerNode, log: Logger): Registrations {
+  return createOwnRegistrations(config, node, { addresses: () => [], yields: true, log });
 }
 
 /**

@@ -19,7 +19,13 @@ import type { PeerNode } from '../network/node.ts';
 import { circuitAddresses, requestReservation } from '../network/reservation.ts';
 import { servePulls } from '../sync/serve.ts';
 import { syncRound } from '../sync/sync-round.ts';
-import { createNode, createPullDeps, createTrackers, openHistory } from './context.ts';
+import {
+  createNode,
+  createPullDeps,
+  createSyncRegistrations,
+  createTrackers,
+  openHistory,
+} from './context.ts';
 
 /** Entries that are synced through each relay: some hundred kilobytes in total. */
 const ENTRIES = 1_000;
@@ -186,11 +192,12 @@ async function pullThrough(
   relay: string,
   peerId: string,
   expected: Store,
-  { signal, onStep }: NetworkTestOptions,
+  { log, signal, onStep }: NetworkTestOptions,
 ): Promise<void> {
   const pulling: PeerConfig = { ...config, relays: [relay] };
   const { database, store, peerBook } = openHistory(pulling);
   const node = await createNode(pulling);
+  const registrations = createSyncRegistrations(pulling, node, log.child({}, { level: 'silent' }));
   try {
     await node.start();
     const discovery = {
@@ -199,6 +206,7 @@ async function pullThrough(
       userId: pulling.userId,
       ownPeerId: node.libp2p.peerId.toString(),
       nowUnixSeconds: unixSeconds,
+      registrations,
     };
     const { reports } = await syncRound(
       { discovery, pulls: createPullDeps(pulling, node, store) },
@@ -213,6 +221,7 @@ async function pullThrough(
       throw new Error(`${relay}: The synced entries differ from the served entries.`);
     onStep(`synced ${report.entries} entries through ${relay} in ${report.durationMs} ms`);
   } finally {
+    await registrations.stop();
     await node.libp2p.stop();
     database.close();
   }

@@ -9,6 +9,8 @@ import { type PeerList, type TrackerClient, TrackerError } from './tracker-clien
 
 const NOW_UNIX_SECONDS = 1_000_000;
 
+const ACCEPTED = { ttlSeconds: 60 };
+
 let peerBook: PeerBook;
 
 beforeEach(() => {
@@ -34,7 +36,7 @@ const peer = (
 
 /** A tracker with this function for its listings. */
 function trackerThat(list: () => Promise<PeerList>): TrackerClient {
-  return { url: 'http://tracker.lan', register: async () => {}, unregister: async () => {}, list };
+  return { url: 'http://tracker.lan', register: async () => ACCEPTED, unregister: async () => {}, list };
 }
 
 const trackerWith = (...peers: KnownPeer[]): TrackerClient =>

@@ -1,7 +1,9 @@
 // Finds the other devices of this user: queries all trackers concurrently, and uses the peer book when no tracker lists
 // a device.
 import { describeError } from '../../shared/errors.ts';
+import { aborted, anySignal } from '../../shared/signals.ts';
 import type { KnownPeer, PeerBook } from './peer-book.ts';
+import type { Registrations } from './registrations.ts';
 import type { PeerList, TrackerClient } from './tracker-client.ts';
 
 /** Maximum age of a record of the peer book in seconds: one week. Older records are ignored. */
@@ -15,7 +17,7 @@ export interface Discovery {
   readonly source: 'trackers' | 'peer book';
   /** One sentence for each tracker that failed. */
   readonly problems: readonly string[];
-  /** One sentence for each tracker whose list has entries that were skipped. */
+  /** One sentence for each list with skipped entries, and for each tracker that refused to register this device. */
   readonly warnings: readonly string[];
 }
 
@@ -26,9 +28,14 @@ export interface DiscoveryDeps {
   /** The peer id of this device, which is removed from the result. */
   readonly ownPeerId: string;
   readonly nowUnixSeconds: () => number;
+  /** The registrations of this device; absent for a command that connects to no device. */
+  readonly registrations?: Registrations | undefined;
 }
 
-/** Queries each tracker once. Failures are reported, not thrown. The found peers are saved in the peer book. */
+/**
+ * Queries each tracker once. Failures are reported, not thrown. The found peers are saved in the peer book. Afterwards
+ * this device is registered, because other devices answer only those that a tracker lists.
+ */
 export async function discover(deps: DiscoveryDeps, signal?: AbortSignal): Promise<Discovery> {
   const { trackers, peerBook, userId, ownPeerId, nowUnixSeconds } = deps;
   const results = await Promise.allSettled(trackers.map(async (tracker) => tracker.list(userId, signal)));
@@ -36,14 +43,18 @@ export async function discover(deps: DiscoveryDeps, signal?: AbortSignal): Promi
   const problems: string[] = [];
   const warnings: string[] = [];
   const listed: KnownPeer[] = [];
+  const lists = new Map<string, PeerList>();
   for (const [position, result] of results.entries()) {
     if (result.status === 'rejected') {
       problems.push(`${describeError(result.reason)}.`);
       continue;
     }
+    const url = trackers[position]?.url ?? '';
+    lists.set(url, result.value);
     listed.push(...result.value.peers);
-    warnings.push(...describeSkipped(trackers[position]?.url ?? '', result.value));
+    warnings.push(...describeSkipped(url, result.value));
   }
+  warnings.push(...(await register(lists, deps, signal)));
   const found = mergeNewest(listed.filter(({ peerId }) => peerId !== ownPeerId));
   if (found.length > 0) {
     peerBook.remember(found);
@@ -54,6 +65,21 @@ export async function discover(deps: DiscoveryDeps, signal?: AbortSignal): Promi
   const remembered = peerBook.recall(userId, sinceUnixSeconds, MAX_PEERS);
   const peers = remembered.filter(({ peerId }) => peerId !== ownPeerId);
   return { peers, source: 'peer book', problems, warnings };
+}
+
+/** Registers this device with the trackers of these lists. @throws the reason of the signal */
+async function register(
+  lists: ReadonlyMap<string, PeerList>,
+  { registrations }: DiscoveryDeps,
+  signal: AbortSignal | undefined,
+): Promise<readonly string[]> {
+  if (registrations === undefined) return [];
+  const registered = registrations.ensure(lists);
+  const done = new AbortController();
+  await Promise.race([registered, aborted(anySignal(signal, done.signal))]);
+  done.abort();
+  signal?.throwIfAborted();
+  return registered;
 }
 
 function describeSkipped(url: string, { skipped }: PeerList): string[] {

@@ -78,7 +78,7 @@ describe('a listing', () => {
     const tracker = await startTracker(
       json({ peers: [peer], revocations: [{ peer_id: 'b', revoked_at: 1 }] }),
     );
-    await expect(tracker.list('ada')).resolves.toEqual({ peers: [expected], skipped: 0 });
+    await expect(tracker.list('ada')).resolves.toMatchObject({ peers: [expected], skipped: 0 });
   });
 
   test.each([
@@ -94,7 +94,7 @@ describe('a listing', () => {
     ['null as a peer', null],
   ])('skips a peer with %s and keeps the others', async (_, bad) => {
     const tracker = await startTracker(json({ peers: [bad, peerOfRr, bad] }));
-    await expect(tracker.list('ada')).resolves.toEqual({ peers: [known], skipped: 2 });
+    await expect(tracker.list('ada')).resolves.toMatchObject({ peers: [known], skipped: 2 });
   });
 });
 
@@ -104,7 +104,7 @@ describe('a registration', () => {
     async (body) => {
       const tracker = await startTracker(json(body));
       const announcement = { peerId: 'a', addresses: [], meta: {} };
-      await expect(tracker.register(announcement)).resolves.toBeUndefined();
+      await expect(tracker.register(announcement)).resolves.toHaveProperty('ttlSeconds');
     },
   );
 });

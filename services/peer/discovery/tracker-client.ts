@@ -28,17 +28,25 @@ export interface Announcement {
   readonly meta: Meta;
 }
 
+/** The response to a registration. */
+export interface Registered {
+  /** Time to live of the registration in seconds, as the tracker states it; `undefined` when it states none. */
+  readonly ttlSeconds: number | undefined;
+}
+
 export interface PeerList {
   readonly peers: readonly KnownPeer[];
   /** Entries of the tracker's list that were skipped because they are not valid. */
   readonly skipped: number;
+  /** The time of the response by the clock of the tracker; `undefined` when its response has no date. */
+  readonly sentUnixSeconds?: number | undefined;
 }
 
 export interface TrackerClient {
   /** The tracker's URL, for messages and logs. */
   readonly url: string;
   /** Registers this device, or renews its registration. @throws TrackerError */
-  register(announcement: Announcement, signal?: AbortSignal): Promise<void>;
+  register(announcement: Announcement, signal?: AbortSignal): Promise<Registered>;
   /** @throws TrackerError */
   unregister(peerId: string, signal?: AbortSignal): Promise<void>;
   /** Lists the devices of a user, this one included. @throws TrackerError */
@@ -51,10 +59,16 @@ export class TrackerError extends Error {
   readonly code = 'TRACKER_FAILED';
   /** The HTTP status of the response; absent when there was no response. */
   readonly status: number | undefined;
+  /** The pause that the tracker asks for, in seconds; absent when it asks for none. */
+  readonly retryAfterSeconds: number | undefined;
 
-  constructor(message: string, options: { status?: number; cause?: unknown } = {}) {
+  constructor(
+    message: string,
+    options: { status?: number; retryAfterSeconds?: number | undefined; cause?: unknown } = {},
+  ) {
     super(message, { cause: options.cause });
     this.status = options.status;
+    this.retryAfterSeconds = options.retryAfterSeconds;
   }
 }
 
@@ -81,7 +95,7 @@ export function createTrackerClient({
     path: string,
     body: unknown,
     signal: AbortSignal | undefined,
-  ): Promise<unknown> {
+  ): Promise<{ readonly body: unknown; readonly headers: Headers }> {
     if (tokenProblem !== undefined) throw new TrackerError(tokenProblem);
     const deadline = AbortSignal.timeout(timeoutMs);
     try {
@@ -102,9 +116,13 @@ export function createTrackerClient({
         throw new TrackerError(redirect, { status: response.status });
       }
       const text = await readBody(response);
+      const { status, headers } = response;
       if (!response.ok)
-        throw new TrackerError(describeRefusal(url, response.status, text), { status: response.status });
-      return JSON.parse(text) as unknown;
+        throw new TrackerError(describeRefusal(url, status, text), {
+          status,
+          retryAfterSeconds: readRetryAfter(headers),
+        });
+      return { body: JSON.parse(text) as unknown, headers };
     } catch (error) {
       if (error instanceof TrackerError) throw error;
       if (deadline.aborted)
@@ -124,18 +142,20 @@ export function createTrackerClient({
   return {
     url,
     async register({ peerId, addresses, meta }, signal) {
-      const body = { peer_id: peerId, addrs: addresses, meta };
-      validate(acceptedAckSchema, await request('POST', '/api/v1/peers/register', body, signal));
+      const announced = { peer_id: peerId, addrs: addresses, meta };
+      const { body } = await request('POST', '/api/v1/peers/register', announced, signal);
+      return { ttlSeconds: validate(acceptedAckSchema, body).ttl_sec };
     },
     async unregister(peerId, signal) {
       await request('POST', '/api/v1/peers/unregister', { peer_id: peerId }, signal);
     },
     async list(userId, signal) {
       const query = new URLSearchParams({ user_id: userId });
-      const body = await request('GET', `/api/v1/peers?${query.toString()}`, undefined, signal);
+      const path = `/api/v1/peers?${query.toString()}`;
+      const { body, headers } = await request('GET', path, undefined, signal);
       const entries = validate(acceptedListSchema, body).peers;
       const peers = entries.flatMap((entry) => readPeer(entry) ?? []);
-      return { peers, skipped: entries.length - peers.length };
+      return { peers, skipped: entries.length - peers.length, sentUnixSeconds: readDate(headers) };
     },
   };
 }
@@ -192,6 +212,17 @@ export function describeRedirect(
     `The tracker ${url} answers with a redirect to ${shown.slice(0, MAX_TARGET_LENGTH)}, which neither rr nor ` +
     'this program follows. Set trackers to the URL behind the redirect, or remove the redirect.'
   );
+}
+
+/** The pause in a `Retry-After` header, which trackers send as a number of seconds. */
+function readRetryAfter(headers: Headers): number | undefined {
+  const text = headers.get('retry-after') ?? '';
+  return /^\d{1,6}$/.test(text) ? Number(text) : undefined;
+}
+
+function readDate(headers: Headers): number | undefined {
+  const unixMs = Date.parse(headers.get('date') ?? '');
+  return Number.isNaN(unixMs) ? undefined : Math.floor(unixMs / 1000);
 }
 
 function describeRefusal(url: string, status: number, text: string): string {

@@ -35,9 +35,7 @@ export async function syncRound({ discovery, pulls }: RoundDeps, options: RoundO
 }
 
 async function findTargets(discovery: DiscoveryDeps, { targets: given, signal }: RoundOptions) {
-  // A target with an address needs no tracker.
-  if (given !== undefined && given.every(({ addresses }) => addresses.length > 0))
-    return { targets: given, problems: [], warnings: [] };
+  // Also when the addresses of all targets are given, because devices answer only those that a tracker lists.
   const { peers, problems, warnings } = await discover(discovery, signal);
   const targets = given === undefined ? peers : given.map((target) => withAddresses(target, peers));
   return { targets, problems, warnings };

@@ -1,6 +1,6 @@
 // `serve` and `daemon`: the commands that let other devices sync with this one.
 import { PROGRAM, type PeerConfig } from '../../config/config.ts';
-import { createBaseComponents, createServingComponents, runComponents } from '../components.ts';
+import { createBaseComponents, createServing, runComponents } from '../components.ts';
 import { createNode, openHistory } from '../context.ts';
 import { CommandError } from '../exit-codes.ts';
 import type { Command } from './command.ts';
@@ -23,10 +23,8 @@ registrations again. Logs are JSON lines on standard error.
     checkReachable(config);
     const history = openHistory(config);
     const node = await createNode(config, config.listen);
-    await runComponents(
-      [...createBaseComponents(history, node, log), ...createServingComponents(config, history, node, log)],
-      log,
-    );
+    const { components } = createServing(config, history, node, log);
+    await runComponents([...createBaseComponents(history, node, log), ...components], log);
     return 'ok';
   },
 };
@@ -48,12 +46,9 @@ and pulls from them at an interval, with one identity.
     readSyncOptions(context);
     const history = openHistory(config);
     const node = await createNode(config, config.listen);
-    const components = [
-      ...createBaseComponents(history, node, log),
-      ...createServingComponents(config, history, node, log),
-      createSyncWatch(context, history, node),
-    ];
-    await runComponents(components, log);
+    const { components, registrations } = createServing(config, history, node, log);
+    const watch = createSyncWatch(context, { history, node, registrations });
+    await runComponents([...createBaseComponents(history, node, log), ...components, watch], log);
     return 'ok';
   },
 };

@@ -1,9 +1,11 @@
-// `sync`: pulls from the other devices, once or until it is stopped. It neither requests reservations nor registers.
+// `sync`: pulls from the other devices, once or until it is stopped. Other devices answer only devices that a tracker
+// lists, so it registers where no process of this device is listed. It requests no reservations.
 import { peerIdFromString } from '@libp2p/peer-id';
 import { monotonicMs, unixSeconds } from '../../../shared/clock.ts';
 import type { Component } from '../../../shared/lifecycle.ts';
 import { quote } from '../../../shared/variables.ts';
 import { type PeerConfig, PROGRAM } from '../../config/config.ts';
+import type { Registrations } from '../../discovery/registrations.ts';
 import { peerIdOf } from '../../network/addresses.ts';
 import type { Target } from '../../network/dial.ts';
 import type { PeerNode } from '../../network/node.ts';
@@ -12,7 +14,15 @@ import { MAX_LIMIT } from '../../sync/sync-protocol.ts';
 import { type Round, type RoundDeps, syncRound } from '../../sync/sync-round.ts';
 import { createWatch } from '../../sync/watch.ts';
 import { createBaseComponents, runComponents } from '../components.ts';
-import { createNode, createPullDeps, createTrackers, type History, openHistory, pause } from '../context.ts';
+import {
+  createNode,
+  createPullDeps,
+  createSyncRegistrations,
+  createTrackers,
+  type History,
+  openHistory,
+  pause,
+} from '../context.ts';
 import { CommandError, type ExitName } from '../exit-codes.ts';
 import { formatProgress, showRound, showWatchRound } from '../sync-report.ts';
 import {
@@ -65,20 +75,30 @@ bytes, duration_ms, next_cursor and, when it failed, error.
     const history = openHistory(config);
     const node = await createNode(config);
     if (options['watch'] === true) {
-      const watch = createSyncWatch(context, history, node);
-      await runComponents([...createBaseComponents(history, node, log), watch], log);
+      const registrations = createSyncRegistrations(config, node, log);
+      const registration = {
+        name: 'registration',
+        // The first round registers, after it has asked the trackers whether this device is listed.
+        start: async () => {},
+        stop: async () => registrations.stop(),
+      };
+      const watch = createSyncWatch(context, { history, node, registrations });
+      await runComponents([...createBaseComponents(history, node, log), registration, watch], log);
       return 'ok';
     }
+    // The result of a registration is shown with the round.
+    const registrations = createSyncRegistrations(config, node, log.child({}, { level: 'silent' }));
     try {
       await node.start();
       screen.progress('looking for your devices');
       const onProgress = (progress: PullProgress): void => screen.progress(formatProgress(progress));
-      const deps = createRoundDeps(config, history, node);
+      const deps = createRoundDeps(config, { history, node, registrations });
       const round = await syncRound(deps, { ...readSyncOptions(context), signal, onProgress });
       await showRound(round, screen, options['json'] === true);
       return exitOfRound(round, config.trackers);
     } finally {
       screen.endProgress();
+      await registrations.stop();
       await node.libp2p.stop();
       history.database.close();
     }
@@ -92,8 +112,15 @@ function checkWatchOptions(options: OptionValues): void {
     throw new CommandError('usage', `--${given}: The option requires --watch.`, { advice: 'Add --watch.' });
 }
 
+/** What the rounds of a sync use. */
+interface SyncResources {
+  readonly history: History;
+  readonly node: PeerNode;
+  readonly registrations: Registrations;
+}
+
 /** The component that syncs at an interval and prints one line per round. */
-export function createSyncWatch(context: CommandContext, history: History, node: PeerNode): Component {
+export function createSyncWatch(context: CommandContext, resources: SyncResources): Component {
   const { config, options, screen, log } = context;
   const intervalSeconds = numberOption(
     options,
@@ -108,7 +135,7 @@ export function createSyncWatch(context: CommandContext, history: History, node:
     config.watchStartJitterSeconds,
   );
   // Shared by all rounds, because it remembers which relays failed.
-  const deps = createRoundDeps(config, history, node);
+  const deps = createRoundDeps(config, resources);
   return createWatch({
     round: async (signal) => syncRound(deps, { ...readSyncOptions(context), signal }),
     onRound: async (round, durationMs) => showWatchRound(round, durationMs, screen, options['json'] === true),
@@ -121,11 +148,13 @@ export function createSyncWatch(context: CommandContext, history: History, node:
   });
 }
 
-function createRoundDeps(config: PeerConfig, { store, peerBook }: History, node: PeerNode): RoundDeps {
+function createRoundDeps(config: PeerConfig, { history, node, registrations }: SyncResources): RoundDeps {
+  const { store, peerBook } = history;
   const ownPeerId = node.libp2p.peerId.toString();
   const { userId } = config;
+  const trackers = createTrackers(config);
   return {
-    discovery: { trackers: createTrackers(config), peerBook, userId, ownPeerId, nowUnixSeconds: unixSeconds },
+    discovery: { trackers, peerBook, userId, ownPeerId, nowUnixSeconds: unixSeconds, registrations },
     pulls: createPullDeps(config, node, store),
   };
 }
