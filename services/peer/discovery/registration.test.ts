@@ -1,75 +1,21 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
-import { createTestLog } from '../../../testing/peer.ts';
-import { startTestTracker, type TestTracker } from '../../../testing/test-tracker.ts';
+import { cleanUp } from '../../../testing/cleanup.ts';
+import {
+  CIRCUIT,
+  createTestRegistrations,
+  META,
+  type Pause,
+  registered,
+} from '../../../testing/registration.ts';
+import { startTestTracker } from '../../../testing/test-tracker.ts';
 import { until } from '../../../testing/wait.ts';
-import { aborted } from '../../shared/signals.ts';
-import { createRegistrations, type Registrations } from './registrations.ts';
 
 afterEach(cleanUp);
-
-const META = { user_id: 'ada', device_id: 'laptop', hostname: 'laptop.lan', version: '1.0.0' };
-const CIRCUIT = '/ip4/10.0.0.9/tcp/4001/p2p/R/p2p-circuit/p2p/me';
-
-interface Pause {
-  readonly milliseconds: number;
-  /** Ends the pause. */
-  readonly end: () => void;
-}
-
-/** Registrations with these trackers. A pause lasts until the test ends it; the clock moves by its length. */
-function createTest(trackers: readonly TestTracker[], { yields = false, random = 0 } = {}) {
-  const state = { addresses: [] as string[], ms: 0 };
-  const { log, lines } = createTestLog();
-  const pauses: Pause[] = [];
-  const registrations = createRegistrations({
-    trackers: trackers.map(({ client }) => client),
-    peerId: 'me',
-    meta: META,
-    addresses: () => state.addresses,
-    yields,
-    log,
-    nowMs: () => state.ms,
-    random: () => random,
-    sleep: async (milliseconds, signal) => {
-      const ended = Promise.withResolvers<void>();
-      const end = (): void => {
-        state.ms += milliseconds;
-        for (const tracker of trackers) tracker.clockSkewSeconds += milliseconds / 1000;
-        ended.resolve();
-      };
-      pauses.push({ milliseconds, end });
-      return Promise.race([ended.promise, aborted(signal)]);
-    },
-  });
-  let isStopped = false;
-  const stop = async (): Promise<void> => {
-    if (!isStopped) await registrations.stop();
-    isStopped = true;
-  };
-  onCleanup(stop);
-  const change = (...addresses: string[]): void => {
-    state.addresses = addresses;
-    registrations.changed();
-  };
-  const pauseAfter = async (count: number): Promise<Pause> => {
-    await until(() => pauses.length >= count, `pause ${count} has begun`);
-    return pauses[count - 1] as Pause;
-  };
-  return { registrations, change, stop, lines, pauses, pauseAfter, state };
-}
-
-/** Asks the tracker for its list, as a round does, and registers. */
-async function ensure(registrations: Registrations, tracker: TestTracker): Promise<readonly string[]> {
-  return registrations.ensure(new Map([[tracker.url, await tracker.client.list('ada')]]));
-}
-
-const registered = ({ requests }: TestTracker): string[] => requests.filter((request) => request !== 'list');
 
 describe('the registration of a serving device', () => {
   test('is made with every tracker, and removed at the stop', async () => {
     const trackers = [await startTestTracker(), await startTestTracker()];
-    const { registrations, state, stop, lines } = createTest(trackers);
+    const { registrations, state, stop, lines } = createTestRegistrations(trackers);
     state.addresses = ['/one'];
     registrations.start();
     for (const { records } of trackers) await until(() => records.has('me'), 'it is registered');
@@ -84,7 +30,7 @@ describe('the registration of a serving device', () => {
 
   test('is made without an address, and changed at once when the addresses change, down to none', async () => {
     const tracker = await startTestTracker();
-    const { registrations, change, pauseAfter } = createTest([tracker]);
+    const { registrations, change, pauseAfter } = createTestRegistrations([tracker]);
     registrations.start();
     await pauseAfter(1);
     change('/one', '/two');
@@ -98,7 +44,7 @@ describe('the registration of a serving device', () => {
 
   test('contains the latest addresses when they change quickly', async () => {
     const tracker = await startTestTracker();
-    const { registrations, change } = createTest([tracker]);
+    const { registrations, change } = createTestRegistrations([tracker]);
     registrations.start();
     for (let port = 0; port < 50; port += 1) change(`/tcp/${port}`);
     await until(() => tracker.requests.at(-1) === 'register /tcp/49', 'the latest address is registered');
@@ -119,7 +65,7 @@ describe('the registration of a serving device', () => {
   ])('with a ttl_sec of %p is renewed after %i ms', async (ttl, milliseconds) => {
     const tracker = await startTestTracker();
     tracker.ttl = ttl;
-    const { registrations, pauseAfter } = createTest([tracker]);
+    const { registrations, pauseAfter } = createTestRegistrations([tracker]);
     registrations.start();
     const pause = await pauseAfter(1);
     expect(pause.milliseconds).toBe(milliseconds);
@@ -131,10 +77,10 @@ describe('the registration of a serving device', () => {
   test('is renewed at random up to a fifth earlier, but not more than once a second', async () => {
     const [minute, second] = [await startTestTracker(), await startTestTracker()];
     second.ttl = 1;
-    const first = createTest([minute], { random: 1 });
+    const first = createTestRegistrations([minute], { random: 1 });
     first.registrations.start();
     expect((await first.pauseAfter(1)).milliseconds).toBe(24_000);
-    const other = createTest([second], { random: 1 });
+    const other = createTestRegistrations([second], { random: 1 });
     other.registrations.start();
     expect((await other.pauseAfter(1)).milliseconds).toBe(1_000);
   });
@@ -142,7 +88,7 @@ describe('the registration of a serving device', () => {
   test('is tried again after growing pauses when a tracker fails, and does not wait for that tracker', async () => {
     const [failing, working] = [await startTestTracker(), await startTestTracker()];
     failing.status = 503;
-    const { registrations, pauses, lines } = createTest([failing, working]);
+    const { registrations, pauses, lines } = createTestRegistrations([failing, working]);
     registrations.start();
     await until(() => working.records.has('me') && pauses.length === 2, 'one is registered');
     const retries = (): Pause[] => pauses.filter(({ milliseconds }) => milliseconds < 30_000);
@@ -166,14 +112,14 @@ describe('the registration of a serving device', () => {
   ])('that is refused with %i %p is tried again after %i ms', async (status, headers, milliseconds) => {
     const tracker = await startTestTracker();
     Object.assign(tracker, { status, headers });
-    const { registrations, pauseAfter } = createTest([tracker]);
+    const { registrations, pauseAfter } = createTestRegistrations([tracker]);
     registrations.start();
     expect((await pauseAfter(1)).milliseconds).toBe(milliseconds);
   });
 
   test('is not removed when another process has registered other addresses', async () => {
     const tracker = await startTestTracker();
-    const { registrations, pauseAfter, stop, lines } = createTest([tracker]);
+    const { registrations, pauseAfter, stop, lines } = createTestRegistrations([tracker]);
     registrations.start();
     await pauseAfter(1);
     tracker.put('me', [CIRCUIT], META);
@@ -187,7 +133,7 @@ describe('the registration of a serving device', () => {
     async (clockSkewSeconds) => {
       const tracker = await startTestTracker();
       tracker.clockSkewSeconds = clockSkewSeconds;
-      const { registrations, pauseAfter, state, stop } = createTest([tracker]);
+      const { registrations, pauseAfter, state, stop } = createTestRegistrations([tracker]);
       state.addresses = [CIRCUIT];
       registrations.start();
       await pauseAfter(1);
@@ -201,7 +147,7 @@ describe('the registration of a serving device', () => {
 
   test('is removed when the tracker has dropped private addresses from it', async () => {
     const tracker = await startTestTracker();
-    const { registrations, state, pauseAfter, stop } = createTest([tracker]);
+    const { registrations, state, pauseAfter, stop } = createTestRegistrations([tracker]);
     state.addresses = [CIRCUIT, '/ip4/192.168.1.5/tcp/1'];
     registrations.start();
     await pauseAfter(1);
@@ -212,92 +158,7 @@ describe('the registration of a serving device', () => {
 
   test('that was never made is not removed', async () => {
     const tracker = await startTestTracker();
-    await createTest([tracker]).stop();
+    await createTestRegistrations([tracker]).stop();
     expect(tracker.requests).toEqual([]);
   });
-});
-
-describe('the registration of a sync', () => {
-  const ofSync = { yields: true };
-
-  test('is made before the round continues, and removed at the stop', async () => {
-    const tracker = await startTestTracker();
-    const { registrations, stop } = createTest([tracker], ofSync);
-    expect(await ensure(registrations, tracker)).toEqual([]);
-    expect(tracker.records.get('me')).toMatchObject({ addrs: [], meta: META });
-    await stop();
-    expect(tracker.records.has('me')).toBe(false);
-  });
-
-  test('is made only with the trackers that do not list the device', async () => {
-    const [one, two] = [await startTestTracker(), await startTestTracker()];
-    one.put('me', [CIRCUIT], META);
-    const { registrations, stop } = createTest([one, two], ofSync);
-    const lists = new Map([
-      [one.url, await one.client.list('ada')],
-      [two.url, await two.client.list('ada')],
-    ]);
-    expect(await registrations.ensure(lists)).toEqual([]);
-    await stop();
-    expect(registered(one)).toEqual([]);
-    expect(one.records.get('me')?.addrs).toEqual([CIRCUIT]);
-    expect(registered(two)).toEqual(['register', 'unregister']);
-  });
-
-  test('is renewed during a long round', async () => {
-    const tracker = await startTestTracker();
-    const { registrations, pauseAfter } = createTest([tracker], ofSync);
-    await ensure(registrations, tracker);
-    for (let pause = 1; pause <= 3; pause += 1) (await pauseAfter(pause)).end();
-    await pauseAfter(4);
-    expect(registered(tracker)).toEqual(['register', 'register', 'register', 'register']);
-  });
-
-  test('does not replace that of another process that registered meanwhile, until that one is gone', async () => {
-    const tracker = await startTestTracker();
-    const { registrations, pauseAfter, state, stop } = createTest([tracker], ofSync);
-    await ensure(registrations, tracker);
-    tracker.put('me', [CIRCUIT], META);
-    (await pauseAfter(1)).end();
-    (await pauseAfter(2)).end();
-    await pauseAfter(3);
-    expect(tracker.records.get('me')?.addrs).toEqual([CIRCUIT]);
-    tracker.records.delete('me');
-    (await pauseAfter(3)).end();
-    await pauseAfter(4);
-    expect(tracker.records.get('me')?.addrs).toEqual([]);
-    state.ms += 1;
-    tracker.put('me', [CIRCUIT], META);
-    await stop();
-    expect(tracker.records.get('me')?.addrs).toEqual([CIRCUIT]);
-  });
-
-  test('is made again by the next round when it is no longer listed', async () => {
-    const tracker = await startTestTracker();
-    const { registrations, pauseAfter } = createTest([tracker], ofSync);
-    await ensure(registrations, tracker);
-    await pauseAfter(1);
-    await ensure(registrations, tracker);
-    expect(registered(tracker)).toEqual(['register']);
-    tracker.records.clear();
-    await ensure(registrations, tracker);
-    expect(tracker.records.has('me')).toBe(true);
-  });
-
-  test.each([403, 429])(
-    'that is refused with %i is reported in each round, and the round continues',
-    async (status) => {
-      const tracker = await startTestTracker();
-      tracker.status = status;
-      const { registrations, pauseAfter, stop } = createTest([tracker], ofSync);
-      const expected = [
-        expect.stringContaining(`This device is not registered: The tracker ${tracker.url} refused`),
-      ];
-      expect(await ensure(registrations, tracker)).toEqual(expected);
-      await pauseAfter(1);
-      expect(await ensure(registrations, tracker)).toEqual(expected);
-      await stop();
-      expect(tracker.requests).not.toContain('unregister');
-    },
-  );
 });

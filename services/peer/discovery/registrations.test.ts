@@ -1,0 +1,91 @@
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { cleanUp } from '../../../testing/cleanup.ts';
+import { CIRCUIT, createTestRegistrations, ensure, META, registered } from '../../../testing/registration.ts';
+import { startTestTracker } from '../../../testing/test-tracker.ts';
+
+afterEach(cleanUp);
+
+describe('the registration of a sync', () => {
+  const ofSync = { yields: true };
+
+  test('is made before the round continues, and removed at the stop', async () => {
+    const tracker = await startTestTracker();
+    const { registrations, stop } = createTestRegistrations([tracker], ofSync);
+    expect(await ensure(registrations, tracker)).toEqual([]);
+    expect(tracker.records.get('me')).toMatchObject({ addrs: [], meta: META });
+    await stop();
+    expect(tracker.records.has('me')).toBe(false);
+  });
+
+  test('is made only with the trackers that do not list the device', async () => {
+    const [one, two] = [await startTestTracker(), await startTestTracker()];
+    one.put('me', [CIRCUIT], META);
+    const { registrations, stop } = createTestRegistrations([one, two], ofSync);
+    const lists = new Map([
+      [one.url, await one.client.list('ada')],
+      [two.url, await two.client.list('ada')],
+    ]);
+    expect(await registrations.ensure(lists)).toEqual([]);
+    await stop();
+    expect(registered(one)).toEqual([]);
+    expect(one.records.get('me')?.addrs).toEqual([CIRCUIT]);
+    expect(registered(two)).toEqual(['register', 'unregister']);
+  });
+
+  test('is renewed during a long round', async () => {
+    const tracker = await startTestTracker();
+    const { registrations, pauseAfter } = createTestRegistrations([tracker], ofSync);
+    await ensure(registrations, tracker);
+    for (let pause = 1; pause <= 3; pause += 1) (await pauseAfter(pause)).end();
+    await pauseAfter(4);
+    expect(registered(tracker)).toEqual(['register', 'register', 'register', 'register']);
+  });
+
+  test('does not replace that of another process that registered meanwhile, until that one is gone', async () => {
+    const tracker = await startTestTracker();
+    const { registrations, pauseAfter, state, stop } = createTestRegistrations([tracker], ofSync);
+    await ensure(registrations, tracker);
+    tracker.put('me', [CIRCUIT], META);
+    (await pauseAfter(1)).end();
+    (await pauseAfter(2)).end();
+    await pauseAfter(3);
+    expect(tracker.records.get('me')?.addrs).toEqual([CIRCUIT]);
+    tracker.records.delete('me');
+    (await pauseAfter(3)).end();
+    await pauseAfter(4);
+    expect(tracker.records.get('me')?.addrs).toEqual([]);
+    state.ms += 1;
+    tracker.put('me', [CIRCUIT], META);
+    await stop();
+    expect(tracker.records.get('me')?.addrs).toEqual([CIRCUIT]);
+  });
+
+  test('is made again by the next round when it is no longer listed', async () => {
+    const tracker = await startTestTracker();
+    const { registrations, pauseAfter } = createTestRegistrations([tracker], ofSync);
+    await ensure(registrations, tracker);
+    await pauseAfter(1);
+    await ensure(registrations, tracker);
+    expect(registered(tracker)).toEqual(['register']);
+    tracker.records.clear();
+    await ensure(registrations, tracker);
+    expect(tracker.records.has('me')).toBe(true);
+  });
+
+  test.each([403, 429])(
+    'that is refused with %i is reported in each round, and the round continues',
+    async (status) => {
+      const tracker = await startTestTracker();
+      tracker.status = status;
+      const { registrations, pauseAfter, stop } = createTestRegistrations([tracker], ofSync);
+      const expected = [
+        expect.stringContaining(`This device is not registered: The tracker ${tracker.url} refused`),
+      ];
+      expect(await ensure(registrations, tracker)).toEqual(expected);
+      await pauseAfter(1);
+      expect(await ensure(registrations, tracker)).toEqual(expected);
+      await stop();
+      expect(tracker.requests).not.toContain('unregister');
+    },
+  );
+});
