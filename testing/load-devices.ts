@@ -34,13 +34,21 @@ export interface RelayAddress {
   readonly address: string | Multiaddr;
 }
 
-/** Starts a device. With `relay` it has a reservation on the relay. */
-export async function startDevice(key: SwarmKey, relay?: RelayAddress): Promise<Libp2p> {
+/**
+ * Starts a device. With `relay` it has a reservation on the relay.
+ *
+ * @param handshakeMs its deadline for a handshake and the first message of a stream
+ */
+export async function startDevice(
+  key: SwarmKey,
+  relay?: RelayAddress,
+  handshakeMs = 10_000,
+): Promise<Libp2p> {
   const stack = createTransportStack({
     identity: await generateKeyPair('Ed25519'),
     key,
     cipher,
-    limits: LIMITS,
+    limits: { ...LIMITS, handshakeMs },
   });
   const node = await createLibp2p({
     ...stack,
@@ -53,8 +61,11 @@ export async function startDevice(key: SwarmKey, relay?: RelayAddress): Promise<
 }
 
 /** Requests a reservation and returns the status of the response. */
-export async function reserve(device: Libp2p, relay: RelayAddress): Promise<string | undefined> {
-  const signal = deadlineSignal();
+export async function reserve(
+  device: Libp2p,
+  relay: RelayAddress,
+  signal: AbortSignal = deadlineSignal(),
+): Promise<string | undefined> {
   const stream = await device.dialProtocol(multiaddr(relay.address), HOP, { signal });
   const messages = pbStream(stream).pb(HopMessage);
   await messages.write({ type: HopMessage.Type.RESERVE }, { signal });

@@ -16,8 +16,11 @@ import { anySignal } from '../shared/signals.ts';
 import { type Cipher, type Keystream, NONCE_BYTES } from './cipher.ts';
 import type { SwarmKey } from './key.ts';
 
-/** Deadline for the nonce of the other side, in milliseconds; sufficient for two slow round trips. */
-const NONCE_TIMEOUT_MS = 5_000;
+/** Maximum bytes that are read of a connection before it is admitted; it sends fewer until we respond. */
+const MAX_HELD_BYTES = 4 * 1024;
+
+/** Default deadline for the nonce of the other side, in milliseconds; sufficient for two slow round trips. */
+const NONCE_MS = 5_000;
 
 /** Maximum bytes that are received with the nonce before our nonce is sent: four full socket reads. */
 const MAX_EARLY_BYTES = 256 * 1024;
@@ -74,6 +77,13 @@ export interface ProtectorOptions {
   readonly cipher: Cipher;
   /** Called once per connection, as soon as the outcome is known. */
   readonly onOutcome?: (outcome: ProtectionOutcome, connection: MultiaddrConnection) => void;
+  /** Deadline for the nonce of the other side, in milliseconds. Default 5,000. */
+  readonly nonceMs?: number;
+  /**
+   * Called when the other side has proved the swarm key; the handshake continues when it resolves, and ends when it
+   * rejects. Default: it continues at once.
+   */
+  readonly admit?: (connection: MultiaddrConnection) => Promise<void>;
 }
 
 /** Creates the `connectionProtector` of libp2p for a swarm key. */
@@ -85,13 +95,20 @@ export function createProtector(
     async protect(connection: MultiaddrConnection, { signal }: AbortOptions = {}) {
       const onOutcome = (outcome: ProtectionOutcome): void => options.onOutcome?.(outcome, connection);
       const nonce = randomBytes(NONCE_BYTES);
-      const remoteNonce = await exchangeNonces(connection, nonce, signal).catch((error: unknown) => {
+      const nonceSignal = anySignal(signal, AbortSignal.timeout(options.nonceMs ?? NONCE_MS));
+      const remoteNonce = await exchangeNonces(connection, nonce, nonceSignal).catch((error: unknown) => {
         onOutcome('no_nonce');
         throw new NonceTimeoutError(error);
       });
       const inbound = cipher.keystream(key.bytes, remoteNonce);
       const outbound = cipher.keystream(key.bytes, nonce);
-      return new ProtectedConnection(connection, { inbound, outbound, onOutcome });
+      const protectedConnection = new ProtectedConnection(connection, { inbound, outbound, onOutcome });
+      if (options.admit !== undefined) {
+        await protectedConnection.greeted();
+        await options.admit(connection);
+        protectedConnection.release();
+      }
+      return protectedConnection;
     },
   });
 }
@@ -99,9 +116,9 @@ export function createProtector(
 async function exchangeNonces(
   connection: MultiaddrConnection,
   nonce: Uint8Array,
-  signal: AbortSignal | undefined,
+  signal: AbortSignal,
 ): Promise<Uint8Array> {
-  const options = { signal: anySignal(signal, AbortSignal.timeout(NONCE_TIMEOUT_MS)) };
+  const options = { signal };
   const bytes = byteStream(connection, { maxBufferSize: MAX_EARLY_BYTES });
   const [remoteNonce] = await Promise.all([
     bytes.read({ ...options, bytes: NONCE_BYTES }),
@@ -127,6 +144,10 @@ class ProtectedConnection extends AbstractMultiaddrConnection {
   #greetedBytes = 0;
   /** The failure before the greeting, if there was one. */
   #failure: SwarmKeyMismatchError | NoGreetingError | undefined;
+  /** Settled by the greeting, or by the failure before it. */
+  #greeting: PromiseWithResolvers<void> | undefined;
+  /** Bytes that arrived before the connection was admitted; `undefined` when it is admitted. */
+  #heldBytes: number | undefined;
 
   constructor(connection: MultiaddrConnection, protection: Protection) {
     super({
@@ -145,6 +166,20 @@ class ProtectedConnection extends AbstractMultiaddrConnection {
     connection.addEventListener('close', (event) => this.#onClose(event));
   }
 
+  /** Resolves when the greeting has arrived. Call it at once; from then on, few bytes are read until `release`. */
+  async greeted(): Promise<void> {
+    this.#greeting = Promise.withResolvers();
+    this.#heldBytes = 0;
+    await this.#greeting.promise;
+  }
+
+  /** Reads on. */
+  release(): void {
+    const isPaused = (this.#heldBytes ?? 0) > MAX_HELD_BYTES;
+    this.#heldBytes = undefined;
+    if (isPaused && this.status === 'open') this.#connection.resume();
+  }
+
   #onMessage({ data }: StreamMessageEvent): void {
     for (const chunk of data instanceof Uint8Array ? [data] : data) {
       if (this.status !== 'open') return;
@@ -155,6 +190,10 @@ class ProtectedConnection extends AbstractMultiaddrConnection {
         return;
       }
       this.onData(chunk);
+      // Reading goes on until then, because a paused connection does not notice that the other side closes it.
+      if (this.#heldBytes === undefined) continue;
+      this.#heldBytes += chunk.length;
+      if (this.#heldBytes > MAX_HELD_BYTES) this.#connection.pause();
     }
   }
 
@@ -162,7 +201,10 @@ class ProtectedConnection extends AbstractMultiaddrConnection {
     const expected = GREETING.subarray(this.#greetedBytes, this.#greetedBytes + chunk.length);
     if (expected.compare(chunk, 0, expected.length) !== 0) return false;
     this.#greetedBytes += expected.length;
-    if (this.#greetedBytes === GREETING.length) this.#onOutcome('ok');
+    if (this.#greetedBytes === GREETING.length) {
+      this.#onOutcome('ok');
+      this.#greeting?.resolve();
+    }
     return true;
   }
 
@@ -177,6 +219,7 @@ class ProtectedConnection extends AbstractMultiaddrConnection {
   #fail(outcome: ProtectionOutcome, failure: SwarmKeyMismatchError | NoGreetingError): void {
     this.#onOutcome(outcome);
     this.#failure = failure;
+    this.#greeting?.reject(failure);
     this.abort(failure);
   }
 

@@ -48,6 +48,8 @@ export interface TransportLimits extends BufferLimits {
   readonly isGated?: boolean;
   /** Deadline for the setup of a connection or a stream, in milliseconds. Default 10,000. */
   readonly handshakeMs?: number;
+  /** Deadline for the whole handshake of an inbound connection, in milliseconds. Default: `handshakeMs`. */
+  readonly inboundUpgradeMs?: number;
   /** Maximum streams of one connection in each direction. Further ones are reset. */
   readonly maxStreamsPerConnection: number;
   /** Maximum concurrent dials. Further ones wait. */
@@ -69,7 +71,9 @@ export function createTransportStack(options: TransportStackOptions) {
   const socket = { keepAlive: true, keepAliveInitialDelay: KEEPALIVE_DELAY_MS, noDelay: true };
   return {
     privateKey: identity,
-    connectionProtector: createProtector(options),
+    // Half of the deadline, so that the error says that the nonce is missing. A caller with deadlines of its own for the
+    // stages of a handshake ends it earlier.
+    connectionProtector: createProtector({ nonceMs: limits.inboundUpgradeMs ?? handshakeMs / 2, ...options }),
     connectionEncrypters: [noise()],
     streamMuxers: createMuxers(limits.maxStreamsPerConnection, limits),
     // Bulk data on the same connection delays a ping, and a late response would close a connection that is only busy.
@@ -87,7 +91,7 @@ export function createTransportStack(options: TransportStackOptions) {
       dialTimeout: handshakeMs,
       addressDialTimeout: handshakeMs,
       connectionCloseTimeout: CLOSE_MS,
-      inboundUpgradeTimeout: handshakeMs,
+      inboundUpgradeTimeout: limits.inboundUpgradeMs ?? handshakeMs,
       outboundStreamProtocolNegotiationTimeout: handshakeMs,
       inboundStreamProtocolNegotiationTimeout: handshakeMs,
       // The peer reconnects to its relays itself. Attempts by the library would interfere.

@@ -1,63 +1,146 @@
-// Limits pending handshakes, which anyone can start. Above the limit the oldest one is evicted: if new ones were refused
-// instead, an attacker with the maximum number of pending handshakes could block all devices. Authenticated connections
-// (those that have proved the swarm key) are counted separately, and the larger group loses its oldest connection. A
-// flood of unauthenticated connections therefore evicts no authenticated one, and authenticated connections that stall
-// do not prevent devices from authenticating.
+// Limits pending handshakes, which anyone can start, and decides when each continues. A handshake has three stages: it
+// proves the swarm key, which costs little; it waits for its turn (`handshake-queue`); then it has its turn, with the
+// expensive cryptography. Each stage has its own deadline, so no device is late because the relay is busy.
+// Above the limit one handshake is evicted: if new ones were refused instead, an attacker with the maximum number of
+// pending handshakes could block all devices. Authenticated connections (those that have proved the swarm key) are
+// counted separately, and the larger group loses a connection. A flood of unauthenticated connections therefore evicts no
+// authenticated one, and authenticated connections that stall do not prevent devices from authenticating.
 import type { MultiaddrConnection } from '@libp2p/interface';
 import type { ProtectionOutcome } from '../private-network/psk.ts';
 import type { RelayLimits } from './config.ts';
+import { createHandshakeQueue, NoTurnError } from './handshake-queue.ts';
 import type { RelayMetrics } from './metrics.ts';
+import type { HandshakeOutcome } from './outcomes.ts';
+
+/** Maximum time that a handshake waits for its turn, in milliseconds: the longest pause of a device between two tries. */
+const MAX_WAIT_MS = 60_000;
 
 export interface HandshakeLimiter {
   /** Counts a connection from its start until it closes or finishes its handshake. */
   begin(connection: MultiaddrConnection): void;
   /** Records the outcome of the swarm key protection. The protector calls it once for each connection. */
   authenticated(outcome: ProtectionOutcome, connection: MultiaddrConnection): void;
+  /** Resolves when it is the turn of an authenticated connection. @throws when the connection closes before */
+  admit(connection: MultiaddrConnection): Promise<void>;
   /** The handshake is finished: the peer id is verified and the muxer is chosen. */
   finish(connection: MultiaddrConnection): void;
   /** Pending handshakes. */
   pending(): number;
+  /** Pending handshakes that wait for their turn. */
+  waiting(): number;
+}
+
+/** The longest time between the start of a handshake and its end, in milliseconds. */
+export function maxHandshakeMs({ handshakeSeconds }: Pick<RelayLimits, 'handshakeSeconds'>): number {
+  return 2 * handshakeSeconds * 1000 + MAX_WAIT_MS;
+}
+
+interface PendingHandshake {
+  /** Cancels the deadline of its stage. */
+  cancelDeadline: () => void;
+  /** The outcome if the connection closes in its stage. Of an unauthenticated one, the protector reports it. */
+  closed: HandshakeOutcome;
 }
 
 export function createHandshakeLimiter(
-  limits: Pick<RelayLimits, 'pendingConnections'>,
+  limits: Pick<RelayLimits, 'pendingConnections' | 'handshakeSeconds'>,
   metrics: Pick<RelayMetrics, 'handshake' | 'connectionRefused'>,
 ): HandshakeLimiter {
-  // Both sets are in order of arrival.
-  const unauthenticated = new Set<MultiaddrConnection>();
-  const authenticated = new Set<MultiaddrConnection>();
+  // Both are in order of arrival.
+  const unauthenticated = new Map<MultiaddrConnection, PendingHandshake>();
+  const authenticated = new Map<MultiaddrConnection, PendingHandshake>();
   const evicted = new WeakSet<MultiaddrConnection>();
+  const queue = createHandshakeQueue();
+  const handshakeMs = limits.handshakeSeconds * 1000;
 
-  function evictOldest(): void {
-    const [oldest] = unauthenticated.size >= authenticated.size ? unauthenticated : authenticated;
-    if (oldest === undefined) return;
+  function remove(connection: MultiaddrConnection): PendingHandshake | undefined {
+    const isAuthenticated = authenticated.has(connection);
+    const pending = (isAuthenticated ? authenticated : unauthenticated).get(connection);
+    pending?.cancelDeadline();
+    unauthenticated.delete(connection);
+    authenticated.delete(connection);
+    queue.remove(connection);
+    return isAuthenticated ? pending : undefined;
+  }
+
+  // A quiet handshake is given up first, and one that waits for the CPU last: its device does nothing wrong.
+  function leastUseful(): MultiaddrConnection | undefined {
+    const [unproved] = unauthenticated.keys();
+    if (unauthenticated.size >= authenticated.size) return unproved;
+    const [oldest] = authenticated.keys();
+    return queue.firstQuiet() ?? unproved ?? queue.lastWaiting() ?? oldest;
+  }
+
+  function evict(): void {
+    const connection = leastUseful();
+    if (connection === undefined) return;
     metrics.connectionRefused('pending');
-    evicted.add(oldest);
-    unauthenticated.delete(oldest);
-    authenticated.delete(oldest);
-    oldest.abort(
+    evicted.add(connection);
+    remove(connection);
+    connection.abort(
       new Error('The connection was evicted: the relay has the maximum number of pending handshakes.'),
+    );
+  }
+
+  function setDeadline(connection: MultiaddrConnection, pending: PendingHandshake, deadlineMs: number): void {
+    pending.cancelDeadline();
+    pending.cancelDeadline = startDeadline(deadlineMs, () =>
+      connection.abort(new Error('The handshake exceeded its deadline.')),
     );
   }
 
   return {
     begin(connection) {
-      if (unauthenticated.size + authenticated.size >= limits.pendingConnections) evictOldest();
-      unauthenticated.add(connection);
+      if (unauthenticated.size + authenticated.size >= limits.pendingConnections) evict();
+      const pending: PendingHandshake = { cancelDeadline: () => {}, closed: 'unfinished' };
+      setDeadline(connection, pending, handshakeMs);
+      unauthenticated.set(connection, pending);
       connection.addEventListener('close', () => {
-        unauthenticated.delete(connection);
-        if (authenticated.delete(connection)) metrics.handshake('unfinished');
+        const closed = remove(connection);
+        if (closed !== undefined) metrics.handshake(closed.closed);
       });
     },
     authenticated(outcome, connection) {
       // The relay evicted it, and has already counted the eviction.
       if (evicted.has(connection)) return;
-      if (outcome !== 'ok') metrics.handshake(outcome);
-      else if (unauthenticated.delete(connection)) authenticated.add(connection);
+      if (outcome !== 'ok') return metrics.handshake(outcome);
+      const pending = unauthenticated.get(connection);
+      if (pending === undefined) return;
+      unauthenticated.delete(connection);
+      authenticated.set(connection, pending);
+      pending.closed = 'abandoned';
+      pending.cancelDeadline();
+      pending.cancelDeadline = startDeadline(MAX_WAIT_MS, () => {
+        pending.closed = 'no_turn';
+        connection.abort(new Error('The handshake waited too long for its turn.'));
+      });
+    },
+    async admit(connection) {
+      const pending = authenticated.get(connection);
+      if (pending === undefined) throw new NoTurnError();
+      await queue.enter(connection);
+      pending.closed = 'unfinished';
+      setDeadline(connection, pending, handshakeMs);
     },
     finish(connection) {
-      if (authenticated.delete(connection)) metrics.handshake('ok');
+      if (remove(connection) !== undefined) metrics.handshake('ok');
     },
     pending: () => unauthenticated.size + authenticated.size,
+    waiting: queue.waiting,
+  };
+}
+
+/**
+ * Calls the function at a deadline unless it is canceled before. Everything that arrived until the deadline is read first,
+ * so the delay of a busy relay does not count as silence of the other side.
+ *
+ * @returns cancels the deadline
+ */
+function startDeadline(deadlineMs: number, onDeadline: () => void): () => void {
+  let isCanceled = false;
+  const timer = setTimeout(() => setImmediate(() => isCanceled || onDeadline()), deadlineMs);
+  return () => {
+    isCanceled = true;
+    clearTimeout(timer);
   };
 }

@@ -23,8 +23,9 @@ import { createBuffers } from './buffers.ts';
 import { createCircuitAdmission } from './circuit-admission.ts';
 import type { RelayConfig } from './config.ts';
 import { createConnectionLimiter } from './connection-limiter.ts';
-import { createHandshakeLimiter } from './handshake-limiter.ts';
+import { createHandshakeLimiter, maxHandshakeMs } from './handshake-limiter.ts';
 import { createHop } from './hop.ts';
+import { stopPruner } from './library-internals.ts';
 import { HOP_PROTOCOL } from './messages.ts';
 import type { RelayMetrics } from './metrics.ts';
 import { createReservationStore } from './reservation-store.ts';
@@ -41,6 +42,9 @@ const MAX_SERVICE_STREAMS = 8;
 
 /** Deadline of one exchange of identify or ping, in milliseconds. */
 const SERVICE_TIMEOUT_MS = 10_000;
+
+/** Margin of the library's deadline for a handshake over the deadlines of its stages, in milliseconds. */
+const UPGRADE_MARGIN_MS = 10_000;
 
 /** Maximum bytes of unsent responses to control frames on one connection, in addition to one circuit buffer. */
 const MAX_UNSENT_BYTES = 1024 * 1024;
@@ -82,7 +86,12 @@ export function createRelayNode(config: RelayConfig, deps: RelayNodeDeps): Relay
     name: 'relay node',
     addresses,
     async start() {
-      node = await createNode(config, { gater: limiter.gater, cipher, onOutcome: handshakes.authenticated });
+      node = await createNode(config, {
+        gater: limiter.gater,
+        cipher,
+        onOutcome: handshakes.authenticated,
+        admit: handshakes.admit,
+      });
       node.addEventListener('peer:disconnect', ({ detail: peer }) => {
         reservations.release(peer.toString());
         if (node !== undefined) forget(node, peer, log);
@@ -94,6 +103,7 @@ export function createRelayNode(config: RelayConfig, deps: RelayNodeDeps): Relay
       });
       idleCheck = setInterval(() => void limiter.closeIdle(), idleCheckIntervalMs(config));
       await startNode(node, config.listen.map(String), 'RELAY_LISTEN');
+      stopPruner(node);
       if (addresses().length === 0)
         throw new ConfigError([
           'RELAY_ANNOUNCE is not set, and no network interface has an address that other devices can dial: set it to the address of this relay, such as /dns4/relay.example.org/tcp/4001, or set RELAY_LOCAL=true when all devices are on this machine.',
@@ -167,7 +177,7 @@ function forget(node: Libp2p, peer: PeerId, log: Logger): void {
 }
 
 /** The checks that every inbound connection passes. */
-interface ConnectionChecks extends Pick<ProtectorOptions, 'cipher' | 'onOutcome'> {
+interface ConnectionChecks extends Pick<ProtectorOptions, 'cipher' | 'onOutcome' | 'admit'> {
   readonly gater: ConnectionGater;
 }
 
@@ -188,6 +198,8 @@ async function createNode(config: RelayConfig, { gater, ...protection }: Connect
         maxConnections: limits.connections,
         maxPendingInbound: limits.pendingConnections,
         handshakeMs: limits.handshakeSeconds * 1000,
+        // The handshake limiter ends each stage of a handshake earlier.
+        inboundUpgradeMs: maxHandshakeMs(limits) + UPGRADE_MARGIN_MS,
         maxStreamsPerConnection: 2 * limits.circuitsPerPeer + STREAMS_ABOVE_CIRCUITS,
         maxStreamBufferBytes: limits.circuitBufferBytes,
         maxUnsentBytes: MAX_UNSENT_BYTES + limits.circuitBufferBytes,

@@ -113,6 +113,12 @@ export const HANDSHAKE_OUTCOMES = {
   unfinished: {
     doc: 'The other side has the swarm key, but its handshake failed or took longer than `RELAY_HANDSHAKE_SECONDS`.',
   },
+  abandoned: {
+    doc: 'The other side has the swarm key, and closed the connection while its handshake waited for its turn.',
+  },
+  no_turn: {
+    doc: 'The handshake waited 60 seconds for its turn: the relay lacks CPU time. Add a relay.',
+  },
 } as const satisfies Record<string, Outcome>;
 export type HandshakeOutcome = keyof typeof HANDSHAKE_OUTCOMES;
 
