@@ -105,7 +105,7 @@ describe('the import rules', () => {
     {
       packages: /^(?:hono|@hono\/)/,
       importers:
-        /^services\/(?:shared\/(?:http-server|ops)|tracker\/(?:app|auth|handlers(?:\/[\w-]+)?))(?:\.test)?\.ts$/,
+        /^services\/(?:shared\/(?:http-server|ops)|tracker\/(?:app(?:-context)?|auth|handlers(?:\/[\w-]+)?))(?:\.test)?\.ts$/,
     },
     {
       packages: /^ioredis/,

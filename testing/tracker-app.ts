@@ -5,8 +5,10 @@ import { createLogger } from '../services/shared/log.ts';
 import type { AppDeps } from '../services/tracker/app-context.ts';
 import { createApp } from '../services/tracker/app.ts';
 import { createAuth } from '../services/tracker/auth.ts';
+import { createClientLog } from '../services/tracker/client-log.ts';
 import { readTrackerConfig, type TrackerConfig } from '../services/tracker/config.ts';
 import { createTrackerMetrics } from '../services/tracker/metrics.ts';
+import { createClientOf } from '../services/tracker/proxies.ts';
 import { createRateLimits } from '../services/tracker/rate-limits.ts';
 import { createMemoryRegistry } from '../services/tracker/registry/memory-registry.ts';
 import type { Registry } from '../services/tracker/registry/registry.ts';
@@ -54,7 +56,8 @@ export function createTestApp(overrides: Partial<AppDeps> = {}, grants?: Record<
     log: createLogger('test', 'silent'),
     nowUnixMs: Date.now,
     random: () => 0.5,
-    clientAddress: () => undefined,
+    clientOf: createClientOf(config.trustedProxies),
+    clientLog: createClientLog({ log: overrides.log ?? createLogger('test', 'silent') }),
     rateLimits: createRateLimits(config.limits),
     ...overrides,
   });

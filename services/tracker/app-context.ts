@@ -1,11 +1,15 @@
 // The dependencies of the API handlers, the type of their requests, and the responses that refuse a request.
+import type { Context } from 'hono';
 import type { Logger } from '../shared/log.ts';
-import type { Auth } from './auth.ts';
+import { type Auth, hasToken } from './auth.ts';
+import type { ClientLog, LoggedClient } from './client-log.ts';
+import type { TrackerConfig } from './config.ts';
 import type { TrackerMetrics } from './metrics.ts';
 import { type ProblemCode, problemResponse, retryAfter } from './problems.ts';
-import type { ClientAddress } from './proxies.ts';
-import type { RateLimited, RateLimits } from './rate-limits.ts';
+import { type Client, type ClientOf, createClientOf } from './proxies.ts';
+import { createRateLimits, type RateLimited, type RateLimits } from './rate-limits.ts';
 import { type Registry, RegistryOverloadedError, RegistryUnavailableError } from './registry/registry.ts';
+import { isApiPath } from './routes.ts';
 import type { Grant } from './tokens.ts';
 
 export interface AppDeps {
@@ -17,40 +21,92 @@ export interface AppDeps {
   /** Whether to drop private and loopback addresses from registrations. */
   readonly dropPrivateAddrs: boolean;
   readonly rateLimits: RateLimits;
-  readonly clientAddress: ClientAddress;
+  readonly clientOf: ClientOf;
+  readonly clientLog: ClientLog;
   /** Clock for the ages on the status page. */
   readonly nowUnixMs: () => number;
   /** Random number from 0 to 1, which spreads the retries of clients. */
   readonly random: () => number;
 }
 
+/** The dependencies that follow from the configuration, with the clock and the randomness of the process. */
+export function configuredDeps(
+  config: Pick<TrackerConfig, 'limits' | 'trustedProxies'>,
+): Pick<AppDeps, 'rateLimits' | 'clientOf' | 'nowUnixMs' | 'random'> {
+  return {
+    rateLimits: createRateLimits(config.limits),
+    clientOf: createClientOf(config.trustedProxies),
+    nowUnixMs: Date.now,
+    random: Math.random,
+  };
+}
+
 /** The type of a request in Hono. `incoming` is absent without a socket, as in tests. */
 export type AppEnv = {
-  Variables: { grant: Grant };
+  Variables: {
+    grant: Grant;
+    client: Client;
+    /** The device that the request is about, once the body was read. */
+    device?: { readonly peerId: string; readonly userId?: string | null };
+  };
   Bindings: { incoming?: { socket: { remoteAddress?: string } } };
 };
 
-/** Creates the responses that refuse a request, and counts them by code. */
-export interface Refusals {
-  refuse(code: ProblemCode, detail?: string, headers?: Record<string, string>): Response;
-  /** Counts a request towards a rate limit. Resolves to `undefined` when the request is within the limit. */
-  refuseExcess(kind: RateLimited, key: string | undefined): Promise<Response | undefined>;
+/** Details of a refusal. */
+export interface RefusalOptions {
+  /** Part of the response and of the log line. */
+  readonly detail?: string | undefined;
+  /** Part of the log line only, because the response reveals nothing about tokens and other devices. */
+  readonly cause?: string;
+  readonly headers?: Record<string, string>;
 }
 
-export function createRefusals({ metrics, rateLimits, random }: AppDeps): Refusals {
-  function refuse(code: ProblemCode, detail?: string, headers?: Record<string, string>): Response {
+/** Creates the responses that refuse a request, counts them by code, and logs them. */
+export interface Refusals {
+  refuse(c: Context<AppEnv>, code: ProblemCode, options?: RefusalOptions): Response;
+  /** Counts a request towards a rate limit. Resolves to `undefined` when the request is within the limit. */
+  refuseExcess(c: Context<AppEnv>, kind: RateLimited, key: string | undefined): Promise<Response | undefined>;
+}
+
+export function createRefusals({ metrics, rateLimits, random, clientLog }: AppDeps): Refusals {
+  function refuse(
+    c: Context<AppEnv>,
+    code: ProblemCode,
+    { detail, cause, headers }: RefusalOptions = {},
+  ): Response {
     metrics.refusal(code);
+    const { method, path } = c.req;
+    const token = hasToken((name) => c.req.header(name));
+    const request = { ...loggedClient(c), method, path: path.slice(0, MAX_LOGGED_LENGTH), cause, detail };
+    clientLog.refused(code, { ...request, isApiPath: isApiPath(path), hasToken: token });
     return problemResponse(code, detail, headers);
   }
   return {
     refuse,
-    async refuseExcess(kind, key) {
+    async refuseExcess(c, kind, key) {
       if (key === undefined) return undefined;
       const admission = await rateLimits.consume(kind, key);
       if (admission.ok) return undefined;
-      const headers = retryAfter(admission.retrySeconds, random);
-      return refuse('too_many_requests', `the limit per ${kind} is exceeded`, headers);
+      return refuse(c, 'too_many_requests', {
+        detail: `the limit per ${kind} is exceeded`,
+        headers: retryAfter(admission.retrySeconds, random),
+      });
     },
+  };
+}
+
+/** Maximum length of a path or a header in a log line, in characters. */
+const MAX_LOGGED_LENGTH = 200;
+
+/** The client of a request for a log line. */
+export function loggedClient(c: Context<AppEnv>): LoggedClient {
+  const { address, limitKey } = c.get('client');
+  return {
+    address,
+    // With trusted proxies the address is that of the client already.
+    forwardedFor:
+      limitKey === undefined ? c.req.header('x-forwarded-for')?.slice(0, MAX_LOGGED_LENGTH) : undefined,
+    ...c.get('device'),
   };
 }
 

@@ -130,7 +130,11 @@ describe('a rate limit', () => {
     const app = createTestApp(
       {
         rateLimits: createRateLimits({ ...unlimited, addressRequestsPerMinute: 2 }),
-        clientAddress: (_peer, header) => header('x-forwarded-for'),
+        clientOf: (_, header) => ({
+          address: undefined,
+          limitKey: header('x-forwarded-for'),
+          isLocal: false,
+        }),
       },
       {},
     );

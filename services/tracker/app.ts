@@ -29,12 +29,12 @@ export function createApp(deps: AppDeps): App {
   );
   mountApi(app, deps, refusals);
   mountPages(app, deps);
-  app.notFound(() => refusals.refuse('not_found'));
-  app.onError((error) => {
+  app.notFound((c) => refusals.refuse(c, 'not_found'));
+  app.onError((error, c) => {
     const problem = registryProblem(error);
     deps.log[problem === undefined ? 'error' : 'debug']({ error: describeError(error) }, 'request failed');
-    if (problem === undefined) return refusals.refuse('internal');
-    return refusals.refuse(problem.code, undefined, retryAfter(problem.retrySeconds, deps.random));
+    if (problem === undefined) return refusals.refuse(c, 'internal');
+    return refusals.refuse(c, problem.code, { headers: retryAfter(problem.retrySeconds, deps.random) });
   });
   return app;
 }
@@ -48,10 +48,15 @@ export function createOpenApiDocument() {
   return app.getOpenAPI31Document({ openapi: '3.1.0', info: { ...documentInfo, version: VERSION } });
 }
 
-/** Measures every request and logs it at debug. */
-function observe({ metrics, log }: AppDeps): MiddlewareHandler<AppEnv> {
+/** Determines the client of every request, measures the request, and logs it at debug. */
+function observe({ metrics, log, clientOf }: AppDeps): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
     const beganMs = monotonicMs();
+    const { remoteAddress = '' } = c.env?.incoming?.socket ?? {};
+    c.set(
+      'client',
+      clientOf(remoteAddress, (name) => c.req.header(name)),
+    );
     await next();
     const seconds = (monotonicMs() - beganMs) / 1_000;
     const { method } = c.req;
@@ -63,18 +68,16 @@ function observe({ metrics, log }: AppDeps): MiddlewareHandler<AppEnv> {
 
 /** Admits a request that is within the rate limits and has a valid token. */
 function admit(
-  { auth, clientAddress }: AppDeps,
+  { auth }: AppDeps,
   { refuse, refuseExcess }: Refusals,
   challenge: string,
 ): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
-    const header = (name: string): string | undefined => c.req.header(name);
-    const { remoteAddress = '' } = c.env?.incoming?.socket ?? {};
-    const addressExcess = await refuseExcess('address', clientAddress(remoteAddress, header));
+    const addressExcess = await refuseExcess(c, 'address', c.get('client').limitKey);
     if (addressExcess !== undefined) return addressExcess;
-    const grant = auth.identify(header);
-    if (grant === undefined) return refuse('unauthorized', undefined, { 'WWW-Authenticate': challenge });
-    const tokenExcess = await refuseExcess('token', grant.id);
+    const grant = auth.identify((name) => c.req.header(name));
+    if (grant === undefined) return refuse(c, 'unauthorized', { headers: { 'WWW-Authenticate': challenge } });
+    const tokenExcess = await refuseExcess(c, 'token', grant.id);
     if (tokenExcess !== undefined) return tokenExcess;
     c.set('grant', grant);
     return next();
@@ -89,8 +92,11 @@ function mountApi(app: App, deps: AppDeps, refusals: Refusals): void {
     const path = route.path.replaceAll(/\{(\w+)\}/g, ':$1');
     app.on(route.method.toUpperCase(), path, handlers[name as RouteName]);
     const allow = route.method === 'get' ? 'GET, HEAD' : 'POST';
-    app.all(path, () =>
-      refusals.refuse('method_not_allowed', `the path supports ${allow}`, { Allow: allow }),
+    app.all(path, (c) =>
+      refusals.refuse(c, 'method_not_allowed', {
+        detail: `the path supports ${allow}`,
+        headers: { Allow: allow },
+      }),
     );
   }
 }

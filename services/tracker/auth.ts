@@ -26,6 +26,11 @@ export function createAuth(tokens: Pick<Tokens, 'find'> | undefined): Auth {
   };
 }
 
+/** Whether a request has a token, valid or not. */
+export function hasToken(header: (name: string) => string | undefined): boolean {
+  return header('authorization') !== undefined || header('x-rustory-token') !== undefined;
+}
+
 /**
  * Whether the grant permits access to the devices of a user.
  *

@@ -2,11 +2,11 @@
 // responds.
 import type { Handler } from 'hono';
 import { unregisterRequestSchema } from '../shared/contract.ts';
-import type { AppDeps, AppEnv, Refusals } from './app-context.ts';
+import { type AppDeps, type AppEnv, loggedClient, type Refusals } from './app-context.ts';
 import { permitsUser } from './auth.ts';
 import { parseJson, readBody } from './body.ts';
 import { parseListQuery } from './list-query.ts';
-import { listingBody, listingTag, matchesTag, staleHeaders } from './listing.ts';
+import { cutPage, listingBody, listingTag, matchesTag, staleHeaders, withoutLoopback } from './listing.ts';
 import { canonicalPeerId } from './peerid.ts';
 import { retryAfter } from './problems.ts';
 import { createRegistrationReader } from './registration.ts';
@@ -30,55 +30,67 @@ export function createHandlers(deps: AppDeps, refusals: Refusals): Record<RouteN
 }
 
 function createRegisterHandler(deps: AppDeps, { refuse, refuseExcess }: Refusals): AppHandler {
-  const { registry, metrics, ttlSeconds, random } = deps;
+  const { registry, metrics, clientLog, ttlSeconds, random } = deps;
   const readRegistration = createRegistrationReader(deps.dropPrivateAddrs);
   const responseBody = JSON.stringify({ ok: true, ttl_sec: ttlSeconds });
   return async (c) => {
     const body = await readBody(c.req.raw);
-    if (!body.ok) return refuse(body.reason, body.detail, CLOSE);
+    if (!body.ok) return refuse(c, body.reason, { detail: body.detail, headers: CLOSE });
     const parsed = readRegistration(body.text);
-    if (!parsed.ok) return refuse(parsed.reason, parsed.detail);
+    if (!parsed.ok) return refuse(c, parsed.reason, { detail: parsed.detail });
     const { registration, droppedAddrs, droppedMeta } = parsed;
+    const { peerId, userId } = registration;
+    c.set('device', { peerId, userId });
     const grant = c.get('grant');
-    if (grant.readOnly || !permitsUser(grant, registration.userId)) return refuse('forbidden');
-    const excess = await refuseExcess('peer', registration.peerId);
+    if (grant.readOnly) return refuse(c, 'forbidden', { cause: 'read_only_token' });
+    if (!permitsUser(grant, userId)) return refuse(c, 'forbidden', { cause: 'token_of_another_user' });
+    const excess = await refuseExcess(c, 'peer', peerId);
     if (excess !== undefined) return excess;
     const result = await registry.register(registration, grant.userId);
     metrics.registration(result.ok ? 'registered' : result.reason);
     metrics.dropped(droppedAddrs, droppedMeta);
+    clientLog.dropped(loggedClient(c), droppedAddrs, droppedMeta);
     if (result.ok) return new Response(responseBody, { headers: JSON_HEADERS });
-    if (result.reason === 'foreign') return refuse('forbidden');
-    return refuse('too_many_peers', undefined, retryAfter(ttlSeconds / 2, random));
+    if (result.reason === 'foreign') return refuse(c, 'forbidden', { cause: 'registered_by_another_user' });
+    return refuse(c, 'too_many_peers', { headers: retryAfter(ttlSeconds / 2, random) });
   };
 }
 
 function createUnregisterHandler({ registry }: AppDeps, { refuse, refuseExcess }: Refusals): AppHandler {
   return async (c) => {
     const body = await readBody(c.req.raw);
-    if (!body.ok) return refuse(body.reason, body.detail, CLOSE);
+    if (!body.ok) return refuse(c, body.reason, { detail: body.detail, headers: CLOSE });
     const request = parseJson(body.text, unregisterRequestSchema);
-    if (!request.ok) return refuse(request.reason, request.detail);
+    if (!request.ok) return refuse(c, request.reason, { detail: request.detail });
     const peerId = canonicalPeerId(request.value.peer_id.trim());
-    if (peerId === undefined) return refuse('invalid_peer_id');
+    if (peerId === undefined) return refuse(c, 'invalid_peer_id');
+    c.set('device', { peerId });
     const grant = c.get('grant');
-    if (grant.readOnly) return refuse('forbidden');
-    const excess = await refuseExcess('peer', peerId);
+    if (grant.readOnly) return refuse(c, 'forbidden', { cause: 'read_only_token' });
+    const excess = await refuseExcess(c, 'peer', peerId);
     if (excess !== undefined) return excess;
     const removed = await registry.unregister(peerId, grant.userId);
     return new Response(JSON.stringify({ ok: true, removed }), { headers: JSON_HEADERS });
   };
 }
 
-function createListHandler({ registry }: AppDeps, { refuse }: Refusals): AppHandler {
+function createListHandler({ registry, metrics, clientLog }: AppDeps, { refuse }: Refusals): AppHandler {
   return async (c) => {
     const parsed = parseListQuery(c.req.query());
-    if (!parsed.ok) return refuse(parsed.reason, parsed.detail);
+    if (!parsed.ok) return refuse(c, parsed.reason, { detail: parsed.detail });
     const { query } = parsed;
-    if (!permitsUser(c.get('grant'), query.userId)) return refuse('forbidden');
-    const page = await registry.list(query);
+    if (!permitsUser(c.get('grant'), query.userId))
+      return refuse(c, 'forbidden', { cause: 'token_of_another_user' });
+    const isPaged = query.limit !== undefined;
+    const stored = await registry.list(query);
+    const page = cutPage(c.get('client').isLocal ? stored : withoutLoopback(stored), isPaged);
+    if (page.omitted > 0) {
+      metrics.listingCut(page.omitted);
+      clientLog.listingCut(query.userId, page.omitted);
+    }
     const tag = listingTag(page.peers);
     const headers = { ...JSON_HEADERS, ...staleHeaders(page), ETag: tag };
     if (matchesTag(c.req.header('if-none-match'), tag)) return new Response(null, { status: 304, headers });
-    return new Response(listingBody(page, query.limit !== undefined), { headers });
+    return new Response(listingBody(page, isPaged), { headers });
   };
 }

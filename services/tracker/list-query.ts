@@ -11,7 +11,7 @@ const MAX_PAGE_PEERS = 1_000;
 const DEFAULT_PAGE_PEERS = 100;
 
 /** Maximum length of a cursor, in characters. The cursors of this API are shorter; longer texts are refused. */
-const MAX_CURSOR_LENGTH = 256;
+export const MAX_CURSOR_LENGTH = 256;
 
 const limit = z
   .string()

@@ -1,13 +1,73 @@
 // Formats a listing: its JSON, which is streamed in chunks when it is long, its ETag and its headers.
 import { hash } from 'node:crypto';
-import { encodeCursor } from './list-query.ts';
+import { multiaddr } from '@multiformats/multiaddr';
+import type { Peer } from '../shared/contract.ts';
+import { isCircuit, isLoopback } from './address-class.ts';
+import { encodeCursor, MAX_CURSOR_LENGTH } from './list-query.ts';
 import type { ListedPeer, Page } from './registry/registry.ts';
+
+/**
+ * Maximum size of the JSON of a listing, in bytes before compression. `rr` refuses a larger one, and then finds none of
+ * its devices.
+ */
+export const MAX_LISTING_BYTES = 512 * 1024;
 
 /** Peers in one chunk. Longer listings are streamed, so that a slow reader does not keep a whole copy in memory. */
 const PIECE_PEERS = 500;
 
 /** Length of an ETag, in characters: 132 bits of a hash. */
 const TAG_LENGTH = 22;
+
+const START = '{"peers":[';
+const END = ']}';
+
+/** `,"next_cursor":"…"` at its maximum length. */
+const MAX_CURSOR_BYTES = ',"next_cursor":""'.length + MAX_CURSOR_LENGTH;
+
+/** A page and the number of peers at its end that were left out. */
+export interface CutPage extends Page {
+  readonly omitted: number;
+}
+
+/**
+ * Leaves out the peers at the end, which are the longest unseen, above `MAX_LISTING_BYTES`. A page that was requested
+ * as a page continues there, so it loses nothing.
+ */
+export function cutPage<T extends Page>(page: T, isPaged: boolean): T & CutPage {
+  // Each peer counts with a comma, and the last one has none.
+  let bytes = START.length - 1 + END.length + (isPaged ? MAX_CURSOR_BYTES : 0);
+  const fitting = page.peers.findIndex((peer) => {
+    // The JSON of a peer without its last brace, the time, and a comma.
+    bytes += Buffer.byteLength(peer.json) - 1 + seenJson(peer).length + 1;
+    return bytes > MAX_LISTING_BYTES;
+  });
+  if (fitting === -1) return { ...page, omitted: 0 };
+  const peers = page.peers.slice(0, fitting);
+  if (!isPaged) return { ...page, peers, omitted: page.peers.length - fitting };
+  return { ...page, peers, omitted: 0, next: peers.at(-1) };
+}
+
+/** The page without direct loopback addresses, which are of no use to a device on another machine. */
+export function withoutLoopback<T extends Page>(page: T): T {
+  return { ...page, peers: page.peers.map(hideLoopback) };
+}
+
+/** Whether the JSON may contain a loopback address. Most devices have none, and their JSON need not be parsed. */
+const MAY_HAVE_LOOPBACK = /\/ip4\/127\.|\/ip6\/|localhost/i;
+
+function hideLoopback(peer: ListedPeer): ListedPeer {
+  if (!MAY_HAVE_LOOPBACK.test(peer.json)) return peer;
+  const fields = JSON.parse(peer.json) as Peer;
+  const addrs = fields.addrs.filter((addr) => !isDirectLoopback(addr));
+  if (addrs.length === fields.addrs.length) return peer;
+  return { ...peer, json: JSON.stringify({ ...fields, addrs }) };
+}
+
+function isDirectLoopback(addr: string): boolean {
+  if (!MAY_HAVE_LOOPBACK.test(addr)) return false;
+  const components = multiaddr(addr).getComponents();
+  return !isCircuit(components) && isLoopback(components);
+}
 
 /**
  * The body of a listing.
@@ -17,8 +77,8 @@ const TAG_LENGTH = 22;
 export function listingBody({ peers, next }: Page, isPaged: boolean): string | ReadableStream<Uint8Array> {
   const end = isPaged
     ? `],"next_cursor":${next === undefined ? 'null' : JSON.stringify(encodeCursor(next))}}`
-    : ']}';
-  if (peers.length <= PIECE_PEERS) return `{"peers":[${peers.map(peerJson).join(',')}${end}`;
+    : END;
+  if (peers.length <= PIECE_PEERS) return `${START}${peers.map(peerJson).join(',')}${end}`;
   const encoder = new TextEncoder();
   let written = 0;
   return new ReadableStream({
@@ -27,7 +87,7 @@ export function listingBody({ peers, next }: Page, isPaged: boolean): string | R
         .slice(written, written + PIECE_PEERS)
         .map(peerJson)
         .join(',');
-      const start = written === 0 ? '{"peers":[' : ',';
+      const start = written === 0 ? START : ',';
       written += PIECE_PEERS;
       controller.enqueue(encoder.encode(`${start}${piece}${written < peers.length ? '' : end}`));
       if (written >= peers.length) controller.close();
@@ -36,10 +96,15 @@ export function listingBody({ peers, next }: Page, isPaged: boolean): string | R
 }
 
 /** The registered JSON object with the time of the last registration added. */
-function peerJson({ json, seenUnixMicros }: ListedPeer): string {
+function peerJson(peer: ListedPeer): string {
+  return `${peer.json.slice(0, -1)}${seenJson(peer)}`;
+}
+
+/** The time of the last registration, in ASCII, and the end of the object. */
+function seenJson({ seenUnixMicros }: ListedPeer): string {
   const seenUnixMs = Math.floor(seenUnixMicros / 1_000);
   const text = new Date(seenUnixMs).toISOString();
-  return `${json.slice(0, -1)},"last_seen":"${text}","last_seen_unix":${Math.floor(seenUnixMs / 1_000)}}`;
+  return `,"last_seen":"${text}","last_seen_unix":${Math.floor(seenUnixMs / 1_000)}}`;
 }
 
 /**

@@ -21,6 +21,8 @@ export interface TrackerMetrics {
   refusal(reason: ProblemCode): void;
   /** Counts what a registration contained and its record does not contain. */
   dropped(addrs: Dropped<AddressDrop>, meta: Dropped<MetaDrop>): void;
+  /** Counts the devices that a listing left out because of its size. */
+  listingCut(omittedPeers: number): void;
   /** Counts a probe of Redis by its duration; `undefined` when it failed. */
   redisProbe(seconds: number | undefined): void;
 }
@@ -94,7 +96,9 @@ function createRequestMetric(registry: Registry): TrackerMetrics['request'] {
   };
 }
 
-function createCounters(registry: Registry): Pick<TrackerMetrics, 'registration' | 'refusal' | 'dropped'> {
+function createCounters(
+  registry: Registry,
+): Pick<TrackerMetrics, 'registration' | 'refusal' | 'dropped' | 'listingCut'> {
   const registers = [registry];
   const registrations = new Counter({
     name: 'rustory_tracker_registrations_total',
@@ -120,6 +124,11 @@ function createCounters(registry: Registry): Pick<TrackerMetrics, 'registration'
     labelNames: ['reason'],
     registers,
   });
+  const omitted = new Counter({
+    name: 'rustory_tracker_listing_omitted_peers_total',
+    help: 'Devices that listings left out because of their maximum size, once per listing.',
+    registers,
+  });
   // Every series exists from the start, so that a dashboard can distinguish zero from not measured.
   for (const outcome of Object.keys(REGISTRATION_OUTCOMES)) registrations.inc({ outcome }, 0);
   for (const reason of PROBLEM_CODES) refusals.inc({ reason }, 0);
@@ -128,6 +137,7 @@ function createCounters(registry: Registry): Pick<TrackerMetrics, 'registration'
   return {
     registration: (outcome) => registrations.inc({ outcome }),
     refusal: (reason) => refusals.inc({ reason }),
+    listingCut: (count) => omitted.inc(count),
     dropped(addrs, meta) {
       for (const [reason, count] of Object.entries(addrs)) addresses.inc({ reason }, count);
       for (const [reason, count] of Object.entries(meta)) metaFields.inc({ reason }, count);

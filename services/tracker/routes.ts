@@ -121,6 +121,13 @@ export const routes = { ping, register, unregister, list } as const;
 
 export type RouteName = keyof typeof routes;
 
+const apiPaths: ReadonlySet<string> = new Set(Object.values(routes).map(({ path }) => path));
+
+/** Whether a path is one of the API. */
+export function isApiPath(path: string): boolean {
+  return apiPaths.has(path);
+}
+
 export const documentInfo = {
   title: 'rustory tracker',
   description:

@@ -1,6 +1,8 @@
 // The status page: the registered devices as plain HTML without scripts. All texts from devices are escaped.
 import { createHash } from 'node:crypto';
 import { HEARTBEAT_SECONDS, type Peer } from '../shared/contract.ts';
+import { MAX_LISTING_BYTES } from './listing.ts';
+import { type ListingCut, listingCuts } from './listing-cuts.ts';
 import { type ProblemCode, PROBLEMS } from './problems.ts';
 import type { Page } from './registry/registry.ts';
 
@@ -61,13 +63,26 @@ export function statusPage({ peers, staleForSeconds }: Page, nowUnixMs: number):
       ? ''
       : note(`Only the ${MAX_SHOWN_DEVICES} devices that registered last are shown.`),
   ];
+  const cuts = listingCuts(peers).map(cutSection).join('');
   const body = sections.length === 0 ? '<p>No device is registered.</p>' : sections.join('');
   return page(
     'rustory tracker',
-    `<h1>rustory tracker <small class="soft">${count(peers.length, 'device')}</small></h1>${notes.join('')}${body}
+    `<h1>rustory tracker <small class="soft">${count(peers.length, 'device')}</small></h1>${notes.join('')}${cuts}${body}
 <p class="soft">This page reloads every ${REFRESH_SECONDS} seconds. API: <a href="/openapi.json">openapi.json</a></p>`,
     REFRESH_SECONDS,
   );
+}
+
+/** The devices that a listing leaves out because of its maximum size. */
+function cutSection({ userId, omitted, unnamed }: ListingCut): string {
+  const whose = userId === undefined ? 'The listing of all devices' : `The listing of user ${bdi(userId)}`;
+  const items = omitted.map((peer) => {
+    const { peer_id, meta } = JSON.parse(peer.json) as Peer;
+    const name = meta?.hostname ?? meta?.device_id;
+    return `<li>${typeof name === 'string' ? `${bdi(name)} ` : ''}<code>${escape(peer_id)}</code>`;
+  });
+  const more = unnamed === 0 ? '' : `<li>and ${unnamed} more`;
+  return `<div class="note">${whose} leaves out the ${count(omitted.length + unnamed, 'device')} that registered longest ago, because clients refuse more than ${MAX_LISTING_BYTES / 1024} KiB. Clients do not find:<ul>${items.join('')}${more}</ul></div>`;
 }
 
 /** The page that is shown while the registry is unavailable. */

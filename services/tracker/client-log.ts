@@ -1,0 +1,93 @@
+// Info lines about mistakes of clients, limited per kind: an operator finds each mistake within a minute, and neither a
+// port scan nor a device that repeats its mistake fills the log. No line contains a token or a body.
+import type { HttpServerEvents } from '../shared/http-server.ts';
+import { createLimitedLog, type LimitedLogOptions } from '../shared/limited-log.ts';
+import type { AddressDrop, Dropped, MetaDrop } from './drops.ts';
+import type { ProblemCode } from './problems.ts';
+
+/** Maximum lines per minute of each kind, one for each device. */
+const LINES_PER_MINUTE = 10;
+
+/** Maximum lines per minute of each kind that port scans, or harmless habits of many devices, cause. */
+const RARE_LINES_PER_MINUTE = 1;
+
+/** The client of a request, as far as it is known. */
+export interface LoggedClient {
+  readonly address: string | undefined;
+  /** `X-Forwarded-For` of a proxy that is not trusted: a hint only, because any client can send it. */
+  readonly forwardedFor?: string | undefined;
+  readonly peerId?: string | undefined;
+  readonly userId?: string | null | undefined;
+}
+
+/** A refused request. */
+export interface RefusedRequest extends LoggedClient {
+  readonly method: string;
+  readonly path: string;
+  /** Whether the path is one of the API. Other paths are those of port scans, or of a wrong base URL. */
+  readonly isApiPath: boolean;
+  /** Whether the request has a token. */
+  readonly hasToken: boolean;
+  /** What the response does not say, such as the kind of a missing permission. */
+  readonly cause?: string | undefined;
+  readonly detail?: string | undefined;
+}
+
+export interface ClientLog extends Required<HttpServerEvents> {
+  refused(code: ProblemCode, request: RefusedRequest): void;
+  /** What a registration contained and its record does not contain. */
+  dropped(client: LoggedClient, addrs: Dropped<AddressDrop>, meta: Dropped<MetaDrop>): void;
+  /** Devices that a listing leaves out because of its size. */
+  listingCut(userId: string | undefined, omittedPeers: number): void;
+}
+
+/** The tracker causes these itself, and other lines report them. */
+const OWN_FAULTS: ReadonlySet<ProblemCode> = new Set(['internal', 'overloaded', 'registry_unavailable']);
+
+/** Many devices of `rr` 0.1 send such addresses with every registration, which harms nobody. */
+const HARMLESS_DROPS: ReadonlySet<AddressDrop> = new Set(['unreachable', 'over_limit', 'private']);
+
+export function createClientLog({ log, nowMs }: Pick<LimitedLogOptions, 'log' | 'nowMs'>): ClientLog {
+  const clock = nowMs === undefined ? {} : { nowMs };
+  const write = createLimitedLog<string>({ log, perMinute: LINES_PER_MINUTE, ...clock });
+  const writeRarely = createLimitedLog<string>({ log, perMinute: RARE_LINES_PER_MINUTE, ...clock });
+  return {
+    onBroken(problem, address) {
+      const isFull = problem === 'too_many_connections';
+      writeRarely(
+        isFull ? problem : 'unrecognized',
+        { address, reason: problem },
+        isFull ? 'connection refused' : 'not a request of this API',
+      );
+    },
+    refused(code, request) {
+      const { isApiPath, hasToken, ...fields } = request;
+      if (OWN_FAULTS.has(code)) return;
+      if (!isApiPath) {
+        // A browser always sends its first request for the status page without a token.
+        const isChallenge = code === 'unauthorized' && request.path === '/' && !hasToken;
+        if (!isChallenge || request.method !== 'GET')
+          writeRarely('unrecognized', { ...fields, reason: code }, 'not a request of this API');
+        return;
+      }
+      const reason = code === 'unauthorized' ? (hasToken ? 'wrong_token' : 'no_token') : code;
+      write(reason, { ...fields, reason }, 'request refused', subjectOf(request));
+    },
+    dropped(client, addrs, meta) {
+      for (const [reason, count] of Object.entries(addrs)) {
+        const writeDrop = HARMLESS_DROPS.has(reason as AddressDrop) ? writeRarely : write;
+        writeDrop(`address ${reason}`, { ...client, reason, count }, 'addresses dropped', subjectOf(client));
+      }
+      for (const [reason, count] of Object.entries(meta))
+        write(`meta ${reason}`, { ...client, reason, count }, 'fields of meta dropped', subjectOf(client));
+    },
+    listingCut(userId, omittedPeers) {
+      write('listing', { userId, omittedPeers }, 'listing too long, longest unseen left out', userId ?? '');
+    },
+  };
+}
+
+/** The device that a line is about, so that it does not hide other devices. */
+function subjectOf({ peerId, address, forwardedFor }: LoggedClient): string {
+  return peerId ?? `${address ?? ''} ${forwardedFor ?? ''}`;
+}
