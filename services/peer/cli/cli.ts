@@ -8,6 +8,7 @@ import { quote } from '../../shared/variables.ts';
 import { listSettings, PROGRAM, readPeerConfig, wantsColor } from '../config/config.ts';
 import { readArguments } from './arguments.ts';
 import type { Command } from './commands/command.ts';
+import { deleteEntries } from './commands/delete.ts';
 import { doctor } from './commands/doctor.ts';
 import { entries, importHistory, record } from './commands/history.ts';
 import { init } from './commands/init.ts';
@@ -26,6 +27,7 @@ export const COMMANDS: readonly Command[] = [
   importHistory,
   record,
   entries,
+  deleteEntries,
   serve,
   sync,
   daemon,

@@ -17,7 +17,7 @@ export interface PeerBook {
   remember(peers: readonly KnownPeer[]): void;
   /** The record of a peer, whatever its age; `undefined` when there is none. */
   find(peerId: string): Pick<KnownPeer, 'userId' | 'deviceId'> | undefined;
-  /** Returns at most `limit` peers of a user that were seen at or after this time, latest first. */
+  /** Returns at most `limit` peers of a user that are not revoked and were seen at or after this time, latest first. */
   recall(userId: string, sinceUnixSeconds: number, limit: number): KnownPeer[];
 }
 
@@ -34,7 +34,7 @@ export function createPeerBook(database: Database): PeerBook {
     find: sqlite.prepare('SELECT user_id, device_id FROM peer_book WHERE peer_id = ?'),
     recall: sqlite.prepare(
       `SELECT peer_id, addrs_json, user_id, device_id, last_seen FROM peer_book
-       WHERE user_id = ? AND last_seen >= ? ORDER BY last_seen DESC LIMIT ?`,
+       WHERE user_id = ? AND last_seen >= ? AND peer_id NOT IN (SELECT peer_id FROM peer_revocations) ORDER BY last_seen DESC LIMIT ?`,
     ),
   }));
 

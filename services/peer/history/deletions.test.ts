@@ -56,6 +56,14 @@ function readDeletions(after = 0, limit = 1000): Array<Deletion & { seq: number 
 const ids = (): string[] => readEntries(store).map(({ entry_id }) => entry_id);
 const apply = (deletions: Deletion[]) => store.insertPage({ entries: [], deletions }, { peerId: 'p' });
 
+const pushed = () =>
+  database.sqlite
+    .prepare(
+      `SELECT last_pushed_seq AS seq, (SELECT last_pushed_delete_seq FROM peer_delete_push_state) AS deleteSeq
+       FROM peer_push_state`,
+    )
+    .get();
+
 describe('a deletion', () => {
   test('removes the entry, and the entry is never stored again', () => {
     store.insert(makeEntries(3));
@@ -181,14 +189,6 @@ describe('the cursors of a peer', () => {
     ]);
   });
 
-  const pushed = () =>
-    database.sqlite
-      .prepare(
-        `SELECT last_pushed_seq AS seq, (SELECT last_pushed_delete_seq FROM peer_delete_push_state) AS deleteSeq
-         FROM peer_push_state`,
-      )
-      .get();
-
   test('acknowledge what was ever stored here, also when it is deleted, and nothing above it', () => {
     store.insert(makeEntries(3));
     store.deleteEntries(['laptop-2'], { user_id: 'ada', device_id: 'laptop', deleted_at: 1 });
@@ -222,6 +222,15 @@ describe('the cursors of a peer', () => {
     database.sqlite.exec("UPDATE rustory_p2p_pull_state SET state_json = '[nonsense'");
     expect(store.pullState('p')).toEqual({ startsWithProbe: false, unansweredUnixSeconds: [] });
   });
+});
+
+const peer = (peerId: string) => ({
+  peerId,
+  addresses: [],
+  userId: 'ada',
+  deviceId: undefined,
+  hostname: undefined,
+  lastSeenUnixSeconds: 100,
 });
 
 describe('a database of another program', () => {
@@ -260,22 +269,14 @@ describe('a database of another program', () => {
     reopen();
   });
 
-  test('with a revoked peer: it is known as revoked and not written to the peer book', () => {
+  test('with a revoked peer: it is known as revoked and neither written to the peer book nor read from it', () => {
     const book = createPeerBook(database);
-    const peer = (peerId: string) => ({
-      peerId,
-      addresses: [],
-      userId: 'ada',
-      deviceId: undefined,
-      hostname: undefined,
-      lastSeenUnixSeconds: 100,
-    });
     book.remember([peer('removed')]);
     database.sqlite.exec(
       "INSERT INTO peer_revocations(peer_id, revoked_at, ticket_id) VALUES ('removed', 1, 't'), ('never', 1, 't')",
     );
     book.remember([{ ...peer('removed'), lastSeenUnixSeconds: 200 }, peer('never'), peer('other')]);
-    expect(book.recall('ada', 0, 10)).toEqual([peer('other'), peer('removed')]);
+    expect(book.recall('ada', 0, 10)).toEqual([peer('other')]);
     expect([store.isRevoked('removed'), store.isRevoked('other')]).toEqual([true, false]);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { guessShell, parseHistory, type Provenance, toEntries } from './shell-history.ts';
+import { guessShell, parseHistory, type Provenance, toRecords } from './shell-history.ts';
 
 const from: Provenance = {
   shell: 'bash',
@@ -12,8 +12,8 @@ const from: Provenance = {
 
 const read = (shell: 'bash' | 'zsh' | 'fish', text: string | Buffer) =>
   parseHistory(shell, Buffer.from(text));
-const idsOf = (text: string, more: Partial<Provenance> = {}): string[] =>
-  [...toEntries(read('bash', text), { ...from, ...more })].map(({ entry_id }) => entry_id);
+const repetitionIdsOf = (text: string, more: Partial<Provenance> = {}): string[] =>
+  [...toRecords(read('bash', text), { ...from, ...more })].map(({ repetitionId }) => repetitionId);
 
 describe('parseHistory', () => {
   test.each([
@@ -33,15 +33,17 @@ describe('parseHistory', () => {
   });
 
   test('parses commands of several lines in a bash file with times', () => {
-    expect(read('bash', 'old\n#1700000000\nfor i in 1 2\ndo echo $i\ndone\n#1700000005\nls\n')).toEqual([
-      { command: 'old', unixSeconds: undefined, durationMs: 0 },
-      { command: 'for i in 1 2\ndo echo $i\ndone', unixSeconds: 1_700_000_000, durationMs: 0 },
-      { command: 'ls', unixSeconds: 1_700_000_005, durationMs: 0 },
-    ]);
+    expect(read('bash', 'old\n#1700000000\nfor i in 1 2\ndo echo $i\ndone\n#1700000005\nls\n')).toMatchObject(
+      [
+        { command: 'old', unixSeconds: undefined, durationMs: 0 },
+        { command: 'for i in 1 2\ndo echo $i\ndone', unixSeconds: 1_700_000_000, durationMs: 0 },
+        { command: 'ls', unixSeconds: 1_700_000_005, durationMs: 0 },
+      ],
+    );
   });
 
   test('parses plain, extended and continued lines of a zsh file', () => {
-    expect(read('zsh', ': 1700000000:3;sleep 3\nls; pwd\n: 1700000009:0;echo a\\\nb\n')).toEqual([
+    expect(read('zsh', ': 1700000000:3;sleep 3\nls; pwd\n: 1700000009:0;echo a\\\nb\n')).toMatchObject([
       { command: 'sleep 3', unixSeconds: 1_700_000_000, durationMs: 3000 },
       { command: 'ls; pwd', unixSeconds: undefined, durationMs: 0 },
       { command: 'echo a\nb', unixSeconds: 1_700_000_009, durationMs: 0 },
@@ -56,7 +58,7 @@ describe('parseHistory', () => {
 
   test('parses times and escape sequences of a fish file', () => {
     const text = '- cmd: echo a\\nb \\\\n\n  when: 1700000000\n  paths:\n    - /tmp\n- cmd: ls\n';
-    expect(read('fish', text)).toEqual([
+    expect(read('fish', text)).toMatchObject([
       { command: 'echo a\nb \\n', unixSeconds: 1_700_000_000, durationMs: 0 },
       { command: 'ls', unixSeconds: undefined, durationMs: 0 },
     ]);
@@ -71,30 +73,33 @@ describe('parseHistory', () => {
   );
 });
 
-describe('toEntries', () => {
+describe('the id by repetition', () => {
   test('assigns the same id to a command in each import of the file, also when the file has grown', () => {
-    const before = idsOf('ls\ncd\nls\n');
+    const before = repetitionIdsOf('ls\ncd\nls\n');
     expect(new Set(before).size).toBe(3);
     expect(
-      idsOf('ls\ncd\nls\n', { importUnixSeconds: from.importUnixSeconds + 500, hostname: 'renamed' }),
+      repetitionIdsOf('ls\ncd\nls\n', {
+        importUnixSeconds: from.importUnixSeconds + 500,
+        hostname: 'renamed',
+      }),
     ).toEqual(before);
-    expect(idsOf('ls\ncd\nls\nls\n').slice(0, 3)).toEqual(before);
+    expect(repetitionIdsOf('ls\ncd\nls\nls\n').slice(0, 3)).toEqual(before);
   });
 
   test('assigns a different id to a command of another device, user or shell', () => {
     const ids = [
-      ...idsOf('ls\n'),
-      ...idsOf('ls\n', { deviceId: 'desktop' }),
-      ...idsOf('ls\n', { userId: 'bob' }),
-      ...idsOf('ls\n', { shell: 'zsh' }),
+      ...repetitionIdsOf('ls\n'),
+      ...repetitionIdsOf('ls\n', { deviceId: 'desktop' }),
+      ...repetitionIdsOf('ls\n', { userId: 'bob' }),
+      ...repetitionIdsOf('ls\n', { shell: 'zsh' }),
     ];
     expect(new Set(ids).size).toBe(4);
     expect(ids[0]).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
   });
 
   test('assigns times in the order of the file to commands without a time', () => {
-    const entries = [...toEntries(read('bash', 'a\nb\n#1600000000\nc\n'), from)];
-    expect(entries.map(({ ts }) => ts)).toEqual([
+    const records = [...toRecords(read('bash', 'a\nb\n#1600000000\nc\n'), from)];
+    expect(records.map(({ entry }) => entry.ts)).toEqual([
       from.importUnixSeconds - 2,
       from.importUnixSeconds - 1,
       1_600_000_000,

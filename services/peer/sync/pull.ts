@@ -18,8 +18,8 @@ import {
   type PullRequest,
 } from './sync-protocol.ts';
 
-/** Default maximum entries of one page: about 1 MB of JSON. */
-export const DEFAULT_LIMIT = 5_000;
+/** Default maximum entries and deletions of one page: the maximum of `rr`. */
+export const DEFAULT_LIMIT = 1_000;
 
 /** Maximum failed attempts in a report, because a large history uses many circuits. The oldest ones are dropped. */
 const MAX_ATTEMPTS_KEPT = 64;

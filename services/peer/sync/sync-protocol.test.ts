@@ -124,7 +124,11 @@ describe.each([PLAIN, ZSTD])('version %s', (protocol) => {
     ],
     [
       'more deletions than requested',
-      JSON.stringify({ entries: [], deletions: Array(101).fill(deletion), next_delete_cursor: 200 }),
+      JSON.stringify({
+        entries: [],
+        deletions: Array.from({ length: 101 }, () => deletion),
+        next_delete_cursor: 200,
+      }),
     ],
     ['incomplete JSON', '{"entries":['],
   ])('rejects a response with %s', async (_, json) => {

@@ -16,7 +16,7 @@ import {
   parseHistory,
   type Shell,
   SHELLS,
-  toEntries,
+  toRecords,
 } from '../../history/shell-history.ts';
 import { openHistory } from '../context.ts';
 import { CommandError } from '../exit-codes.ts';
@@ -35,8 +35,9 @@ export const importHistory: Command = {
   summary: 'import the history file of a shell',
   help: `Reads the whole file, including the times that bash (HISTTIMEFORMAT), zsh
 (EXTENDED_HISTORY) and fish write. Importing the same file again adds only the
-commands that are new. The file is not changed. The default of FILE is the usual
-history file of the shell.
+commands that are new, as does importing it with rr. Deleted commands and those
+of rr itself are not imported. The file is not changed. The default of FILE is
+the usual history file of the shell.
 
   ${PROGRAM.name} import --shell zsh
   ${PROGRAM.name} import ~/.bash_history
@@ -67,9 +68,9 @@ history file of the shell.
     try {
       let imported = 0;
       let processed = 0;
-      for (const batch of inBatches(toEntries(wanted, from))) {
+      for (const batch of inBatches(toRecords(wanted, from))) {
         signal.throwIfAborted();
-        imported += store.insert(batch).inserted;
+        imported += store.importRecords(batch).inserted;
         processed += batch.length;
         screen.progress(`${formatCount(processed)} of ${formatCount(wanted.length)} commands`);
       }
@@ -78,7 +79,7 @@ history file of the shell.
       await screen.out(
         options['json'] === true
           ? JSON.stringify({ shell, commands: commands.length, imported, skipped })
-          : `imported ${formatCount(imported)} commands, skipped ${formatCount(skipped)} (already stored or ignored)`,
+          : `imported ${formatCount(imported)} commands, skipped ${formatCount(skipped)} (already stored, deleted or ignored)`,
       );
       return 'ok';
     } finally {
@@ -136,14 +137,19 @@ is not added.
 
 export const entries: Command = {
   name: 'entries',
-  usage: 'entries [--json] [--limit N]',
+  usage: 'entries [--ids] [--json] [--limit N]',
   summary: 'print the entries of this database',
   help: `Prints all entries in the order in which they were stored, one per line: time,
-device and command, or with --json every field.
+device and command, with --ids after the id of the entry, or with --json every
+field.
 
   ${PROGRAM.name} entries --limit 20
   ${PROGRAM.name} entries --json | jq -r .cmd`,
-  options: { limit: { value: 'N', doc: 'print only the last N entries' }, json: JSON_OPTION },
+  options: {
+    ids: { doc: 'print the id of each entry first, as delete expects it' },
+    limit: { value: 'N', doc: 'print only the last N entries' },
+    json: JSON_OPTION,
+  },
   maxPositionals: 0,
   async run({ config, options, screen, signal }) {
     const limit = numberOption(options, 'limit', [1, Number.MAX_SAFE_INTEGER], undefined);
@@ -154,7 +160,11 @@ device and command, or with --json every field.
         signal.throwIfAborted();
         store.readAfter(seq, BATCH_ENTRIES, ({ seq: entrySeq, entry }) => {
           seq = entrySeq;
-          return page.push(options['json'] === true ? JSON.stringify(entry) : formatEntry(entry)) > 0;
+          return (
+            page.push(
+              options['json'] === true ? JSON.stringify(entry) : formatEntry(entry, options['ids'] === true),
+            ) > 0
+          );
         });
         if (page.length === 0) return 'ok';
         await screen.out(page.join('\n'));
@@ -165,9 +175,10 @@ device and command, or with --json every field.
   },
 };
 
-function formatEntry({ ts, device_id: device, cmd }: Entry): string {
+/** One entry as text: its id if requested, its time, its device and its command. */
+export function formatEntry({ entry_id: id, ts, device_id: device, cmd }: Entry, hasId: boolean): string {
   const time = new Date(ts * 1000).toISOString().slice(0, 19).replace('T', ' ');
-  return printable(`${time}  ${device}  ${cmd.replaceAll('\n', '\n    ')}`);
+  return printable(`${hasId ? `${id}  ` : ''}${time}  ${device}  ${cmd.replaceAll('\n', '\n    ')}`);
 }
 
 function readShell(options: OptionValues, path: string | undefined): Shell {

@@ -10,7 +10,7 @@ import { peerIdOf } from '../../network/addresses.ts';
 import type { Target } from '../../network/dial.ts';
 import type { PeerNode } from '../../network/node.ts';
 import { DEFAULT_LIMIT, type PullProgress } from '../../sync/pull.ts';
-import { MAX_LIMIT } from '../../sync/sync-protocol.ts';
+import { MAX_LIMIT, MAX_LIMIT_WITHOUT_DELETIONS } from '../../sync/sync-protocol.ts';
 import { type Round, type RoundDeps, syncRound } from '../../sync/sync-round.ts';
 import { createWatch } from '../../sync/watch.ts';
 import { createBaseComponents, runComponents } from '../components.ts';
@@ -162,7 +162,11 @@ function createRoundDeps(config: PeerConfig, { history, node, registrations }: S
 /** The options of one round. */
 export function readSyncOptions({ options }: CommandContext) {
   return {
-    limit: numberOption(options, 'limit', [1, MAX_LIMIT], DEFAULT_LIMIT),
+    // Earlier versions sent larger limits, so they are accepted.
+    limit: Math.min(
+      numberOption(options, 'limit', [1, MAX_LIMIT_WITHOUT_DELETIONS], DEFAULT_LIMIT),
+      MAX_LIMIT,
+    ),
     targets: listOption(options, 'peers')?.map(parseTarget),
   };
 }
