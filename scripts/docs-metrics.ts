@@ -4,6 +4,7 @@ import * as relay from '../services/relay/outcomes.ts';
 import { ADDRESS_DROPS, META_DROPS } from '../services/tracker/drops.ts';
 import { PROBLEMS } from '../services/tracker/problems.ts';
 import { REGISTRATION_OUTCOMES } from '../services/tracker/registry/registry.ts';
+import { HANDSHAKE_OUTCOMES } from '../services/tracker/tls/handshakes.ts';
 
 /** Values of a metric label, each with its meaning. */
 export type Outcomes = Readonly<Record<string, { readonly doc: string }>>;
@@ -14,6 +15,7 @@ export const OUTCOMES: Readonly<Record<string, Outcomes>> = {
   'tracker-problems': PROBLEMS,
   'tracker-address-drops': ADDRESS_DROPS,
   'tracker-meta-drops': META_DROPS,
+  'tracker-tls-handshakes': HANDSHAKE_OUTCOMES,
   'relay-reservation-outcomes': relay.RESERVATION_OUTCOMES,
   'relay-circuit-outcomes': relay.CIRCUIT_OUTCOMES,
   'relay-circuit-ends': relay.CIRCUIT_ENDS,

@@ -6,9 +6,11 @@ import { decimalPattern, withConfigSchema } from '../scripts/chart-schema.ts';
 import { environmentPage } from '../scripts/docs-environment.ts';
 import { OUTCOMES, withOutcomes } from '../scripts/docs-metrics.ts';
 import { createRelayMetrics } from '../services/relay/metrics.ts';
+import { createLogger } from '../services/shared/log.ts';
 import { boolean, integer, oneOf, text } from '../services/shared/variables.ts';
 import { createTrackerMetrics } from '../services/tracker/metrics.ts';
 import { parseRedisUrl } from '../services/tracker/registry/redis-url.ts';
+import { createHandshakeObserver } from '../services/tracker/tls/handshakes.ts';
 import { relayLimits } from './relay-config.ts';
 import { testConfig } from './tracker-app.ts';
 
@@ -29,6 +31,11 @@ describe('docs/metrics.md', () => {
     lastingUnreachablePeers: zero,
   });
   const tracker = createTrackerMetrics({ ...testConfig(), redis: parseRedisUrl('redis://localhost') }, zero);
+  createHandshakeObserver({
+    registry: tracker.registry,
+    log: createLogger('test', 'silent'),
+    validity: () => ({ notBeforeUnixMs: 0, notAfterUnixMs: 0 }),
+  });
   const services = [
     { prefix: 'rustory_relay', registry: relay.registry },
     { prefix: 'rustory_tracker', registry: tracker.registry },

@@ -1,10 +1,12 @@
 // Serves a Hono app on a socket: a component with a drain and with limits on clients.
 import type { Server, ServerOptions } from 'node:http';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { serve } from '@hono/node-server';
 import { describeError, errorCode } from './errors.ts';
 import type { Component } from './lifecycle.ts';
+import { superviseTls, type TlsOptions, tlsServerOptions } from './tls.ts';
 import type { ListenAddress } from './variables.ts';
 
 /** Grace period in milliseconds: for this time after a drain begins, idle keep-alive connections can send requests. */
@@ -38,6 +40,11 @@ export interface HttpServerEvents {
   onBroken?(problem: BrokenRequest, remoteAddress: string | undefined): void;
 }
 
+export interface HttpServerOptions extends HttpServerEvents {
+  /** Serves https with it; otherwise http. */
+  readonly tls?: TlsOptions;
+}
+
 /** A component that knows its listen address; with port 0 only after `start`. */
 export interface HttpServer extends Component {
   address(): ListenAddress | undefined;
@@ -55,17 +62,29 @@ export function createHttpServer(
   app: Pick<Parameters<typeof serve>[0], 'fetch'>,
   limits: HttpLimits,
   onListening: (address: string) => void,
-  { onBroken }: HttpServerEvents = {},
+  { onBroken, tls }: HttpServerOptions = {},
 ): HttpServer & Required<Component> {
   let server: Server | undefined;
   let isDraining = false;
+  let closeHandshakes: (() => void) | undefined;
 
   return {
     name,
     async start() {
       const listening = Promise.withResolvers<void>();
-      const options = { fetch: app.fetch, hostname: host, port, serverOptions: { ...limits, noDelay: true } };
-      server = serve(options, () => listening.resolve()) as Server;
+      const serverOptions = { ...limits, noDelay: true };
+      const options = { fetch: app.fetch, hostname: host, port };
+      server = serve(
+        tls === undefined
+          ? { ...options, serverOptions }
+          : {
+              ...options,
+              createServer: createTlsServer,
+              serverOptions: { ...serverOptions, ...tlsServerOptions(tls) },
+            },
+        () => listening.resolve(),
+      ) as Server;
+      if (tls !== undefined) closeHandshakes = superviseTls(server as TlsServer, tls);
       server.once('error', (error) =>
         listening.reject(
           new Error(`Cannot listen on ${formatAddress({ host, port })}: ${describeError(error)}.`, {
@@ -107,6 +126,7 @@ export function createHttpServer(
         stopping.close(() => resolve());
       });
       stopping.closeIdleConnections();
+      closeHandshakes?.();
       const timer = setTimeout(() => stopping.closeAllConnections(), STOP_GRACE_MS);
       await closed;
       clearTimeout(timer);

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { makeCertificate } from '../../testing/certificates.ts';
 import { ConfigError } from '../shared/errors.ts';
 import { readTrackerConfig } from './config.ts';
 
@@ -206,4 +207,53 @@ describe('the problems of a configuration', () => {
       expect(problems.join()).not.toContain('hunter2');
     },
   );
+});
+
+describe('TLS', () => {
+  const { cert, key } = makeCertificate();
+
+  function pair(): Record<string, string> {
+    return {
+      ...LOOPBACK,
+      TRACKER_TLS_CERT_FILE: file('tls.crt', cert),
+      TRACKER_TLS_KEY_FILE: file('tls.key', key),
+    };
+  }
+
+  test('is off without files, and on with a certificate and its key', () => {
+    expect(readTrackerConfig(LOOPBACK)).toMatchObject({ tls: undefined, plainListen: undefined });
+    expect(readTrackerConfig({ ...pair(), TRACKER_PLAIN_LISTEN: '127.0.0.1:8851' })).toMatchObject({
+      tls: { cert: Buffer.from(cert), key: Buffer.from(key) },
+      plainListen: { host: '127.0.0.1', port: 8851 },
+    });
+  });
+
+  test.each([
+    ['TRACKER_TLS_CERT_FILE', 'TRACKER_TLS_KEY_FILE'],
+    ['TRACKER_TLS_KEY_FILE', 'TRACKER_TLS_CERT_FILE'],
+  ] as const)('requires with %s also %s', (set, other) => {
+    expect(problemsOf({ ...LOOPBACK, [set]: pair()[set] })).toEqual([
+      `${set}: set without ${other}; set both, or neither of them to serve http.`,
+    ]);
+  });
+
+  test('reports the problems of both files', () => {
+    const absent = { TRACKER_TLS_CERT_FILE: '/nowhere/tls.crt', TRACKER_TLS_KEY_FILE: '/nowhere/tls.key' };
+    expect(variablesOf(problemsOf({ ...LOOPBACK, ...absent }))).toEqual(Object.keys(absent));
+  });
+
+  test('is required for a plain port, which has another port', () => {
+    expect(variablesOf(problemsOf({ ...LOOPBACK, TRACKER_PLAIN_LISTEN: '127.0.0.1:2' }))).toEqual([
+      'TRACKER_PLAIN_LISTEN',
+    ]);
+    expect(variablesOf(problemsOf({ ...pair(), TRACKER_PLAIN_LISTEN: '0.0.0.0:1' }))).toContain(
+      'TRACKER_PLAIN_LISTEN',
+    );
+  });
+
+  test('does not permit a plain port without tokens for other machines', () => {
+    expect(variablesOf(problemsOf({ ...pair(), TRACKER_PLAIN_LISTEN: '0.0.0.0:8851' }))).toEqual([
+      'TRACKER_TOKENS_FILE',
+    ]);
+  });
 });

@@ -20,6 +20,8 @@ import {
 import { type Network, parseNetwork } from './proxies.ts';
 import { readTokens, type TokenTable } from './tokens.ts';
 import { parseRedisUrl, type RedisAddress } from './registry/redis-url.ts';
+import type { Certificate } from './tls/certificate.ts';
+import { readTls } from './tls/tls-config.ts';
 
 /** Maximum size of a file with a URL or a password, in bytes. */
 const MAX_SECRET_BYTES = 4_096;
@@ -40,6 +42,21 @@ export const variables = {
   TRACKER_OPS_LISTEN: listenAddress({
     fallback: '0.0.0.0:9090',
     doc: 'Address and port of /livez, /readyz and /metrics. Keep this port private.',
+    audience: 'set',
+  }),
+  TRACKER_TLS_CERT_FILE: text({
+    fallback: undefined,
+    doc: 'PEM file with the certificate of the tracker, then those of the intermediate authorities. With it, TRACKER_LISTEN serves https. Use an ECDSA key (P-256) and a certificate of a public authority: rr accepts no others. Changes are read without a restart.',
+    audience: 'set',
+  }),
+  TRACKER_TLS_KEY_FILE: text({
+    fallback: undefined,
+    doc: 'PEM file with the private key of the certificate, without a passphrase.',
+    audience: 'set',
+  }),
+  TRACKER_PLAIN_LISTEN: listenAddress({
+    fallback: undefined,
+    doc: 'Address and port of a second port without TLS, for clients in a network that is trusted, such as those of the same release. Requires TRACKER_TLS_CERT_FILE.',
     audience: 'set',
   }),
   TRACKER_TTL_SECONDS: integer(1, 86_400, {
@@ -125,6 +142,10 @@ export type TrackerLimits = ReturnType<typeof readLimits>;
 export interface TrackerConfig {
   readonly listen: ListenAddress;
   readonly opsListen: ListenAddress;
+  /** A second port of the API without TLS. */
+  readonly plainListen: ListenAddress | undefined;
+  /** The certificate of `listen`; `undefined`: no TLS. */
+  readonly tls: Certificate | undefined;
   readonly ttlSeconds: number;
   /** `undefined`: registrations are kept in this process. */
   readonly redis: RedisAddress | undefined;
@@ -145,11 +166,22 @@ export function readTrackerConfig(environment: NodeJS.ProcessEnv): TrackerConfig
   const { values, problems, complete } = readEnvironment(variables, environment);
   const redis = readRedis(values, environment, problems);
   const tokens = readTokenFile(values.TRACKER_TOKENS_FILE, problems);
+  const tls = readTls(
+    {
+      certPath: values.TRACKER_TLS_CERT_FILE,
+      keyPath: values.TRACKER_TLS_KEY_FILE,
+      listen: values.TRACKER_LISTEN,
+      plainListen: values.TRACKER_PLAIN_LISTEN,
+    },
+    problems,
+  );
   checkAccess(values, environment, problems);
   const all = complete();
   return {
     listen: all.TRACKER_LISTEN,
     opsListen: all.TRACKER_OPS_LISTEN,
+    plainListen: all.TRACKER_PLAIN_LISTEN,
+    tls,
     ttlSeconds: all.TRACKER_TTL_SECONDS,
     redis,
     staleSeconds: all.TRACKER_STALE_SECONDS,
@@ -217,13 +249,15 @@ function checkAccess(
   environment: NodeJS.ProcessEnv,
   problems: string[],
 ): void {
-  const listen = values.TRACKER_LISTEN;
+  const open = [values.TRACKER_LISTEN, values.TRACKER_PLAIN_LISTEN].find(
+    (listen) => listen !== undefined && !isLoopback(listen.host),
+  );
   // A value that could not be read is already reported.
   const isAllowed = values.TRACKER_ALLOW_UNAUTHENTICATED ?? true;
-  if (listen === undefined || isLoopback(listen.host) || isAllowed) return;
+  if (open === undefined || isAllowed) return;
   if (isGiven('TRACKER_TOKENS_FILE', environment)) return;
   problems.push(
-    `TRACKER_TOKENS_FILE: not set, so everyone who reaches ${listen.host} could register and list devices; ` +
+    `TRACKER_TOKENS_FILE: not set, so everyone who reaches ${open.host} could register and list devices; ` +
       'set it, listen on 127.0.0.1, or set TRACKER_ALLOW_UNAUTHENTICATED=true.',
   );
 }

@@ -1,5 +1,4 @@
 // Starts the tracker: reads the configuration, creates the components, and runs them until a signal.
-import { createHttpServer } from '../shared/http-server.ts';
 import { createHealth, createLifecycle, runService } from '../shared/lifecycle.ts';
 import { createLogger } from '../shared/log.ts';
 import { logMemoryNeeds, memoryLimitBytes } from '../shared/memory.ts';
@@ -10,10 +9,10 @@ import { createApp } from './app.ts';
 import { createAuth } from './auth.ts';
 import { createClientLog } from './client-log.ts';
 import { PROGRAM, readTrackerConfig } from './config.ts';
-import { HTTP_LIMITS } from './http-limits.ts';
 import { memoryNeeds } from './memory-needs.ts';
 import { createTrackerMetrics } from './metrics.ts';
 import { createRegistry } from './registry/create-registry.ts';
+import { createServers } from './servers.ts';
 import { createTokens } from './tokens.ts';
 
 try {
@@ -37,10 +36,9 @@ try {
     log,
     clientLog,
   });
-  const onListening = (address: string): void => log.info({ address }, 'listening');
-  const api = createHttpServer('api server', config.listen, app, HTTP_LIMITS, onListening, clientLog);
   const ops = createOpsServer(config.opsListen, health, metrics.registry, log);
-  const components = [ops, registry, ...(tokens === undefined ? [] : [tokens]), api];
+  const servers = createServers(config, { app, metrics, log, clientLog });
+  const components = [ops, registry, ...(tokens === undefined ? [] : [tokens]), ...servers];
   const options = { log, health, drainMs: config.drainMs, deadlineMs: 5_000 };
   await runService(createLifecycle(components, options), options);
 } catch (error) {

@@ -1,7 +1,15 @@
-import { expect, test } from '@jest/globals';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, expect, test } from '@jest/globals';
+import { makeCertificate } from '../../testing/certificates.ts';
+import { cleanUp } from '../../testing/cleanup.ts';
+import { makeDirectory } from '../../testing/peer.ts';
 import { testConfig } from '../../testing/tracker-app.ts';
 import { memoryNeeds } from './memory-needs.ts';
 import { parseRedisUrl } from './registry/redis-url.ts';
+import { readCertificate } from './tls/certificate.ts';
+
+afterEach(cleanUp);
 
 const inMemory = testConfig();
 const inRedis = { ...inMemory, redis: parseRedisUrl('redis://localhost') };
@@ -19,4 +27,18 @@ test('listings and waiting calls need memory with Redis', () => {
   expect(waitingCalls).toBeGreaterThan(0);
   expect(peers).toBe(0);
   expect(memoryNeeds({ ...inRedis, staleSeconds: 0 })).toMatchObject({ keptListings: 0 });
+});
+
+test('connections with TLS need memory in addition to those of a plain port', () => {
+  expect(memoryNeeds(inMemory)).toMatchObject({ tlsConnections: 0 });
+  const { connections = 0 } = memoryNeeds(inMemory);
+  const { cert, key } = makeCertificate();
+  const directory = makeDirectory();
+  const files = { certPath: join(directory, 'tls.crt'), keyPath: join(directory, 'tls.key') };
+  writeFileSync(files.certPath, cert);
+  writeFileSync(files.keyPath, key);
+  const secured = { ...inMemory, tls: readCertificate(files, Date.now()) };
+  expect(memoryNeeds(secured)).toMatchObject({ connections: 0, tlsConnections: expect.any(Number) });
+  const plainListen = { host: '0.0.0.0', port: 8851 };
+  expect(memoryNeeds({ ...secured, plainListen })).toMatchObject({ connections });
 });

@@ -1,6 +1,6 @@
 // The memory that the configured limits of the tracker permit, by consumer.
 import type { TrackerConfig } from './config.ts';
-import { HTTP_LIMITS } from './http-limits.ts';
+import { HTTP_LIMITS, TLS_LIMITS } from './http-limits.ts';
 import { MAX_CACHED_BODIES } from './registration.ts';
 import { CALL_LIMITS } from './registry/redis-registry.ts';
 import { MAX_KEPT_PEERS } from './registry/stale-listings.ts';
@@ -17,15 +17,26 @@ const CACHED_BODY_BYTES = 1024;
 /** Bytes of an open connection with its HTTP parser. */
 const CONNECTION_BYTES = 10 * 1024;
 
+/** Bytes of an open connection with TLS. Measured: 55 KB with 2,000 of them. */
+const TLS_CONNECTION_BYTES = 56 * 1024;
+
 /** Needs for devices of typical size, in bytes. */
-export function memoryNeeds({ redis, staleSeconds, limits }: TrackerConfig): Record<string, number> {
+export function memoryNeeds({
+  redis,
+  staleSeconds,
+  limits,
+  tls,
+  plainListen,
+}: TrackerConfig): Record<string, number> {
   const isInMemory = redis === undefined;
+  const hasPlainPort = tls === undefined || plainListen !== undefined;
   return {
     process: PROCESS_BYTES,
     peers: isInMemory ? limits.peers * PEER_BYTES : 0,
     keptListings: isInMemory || staleSeconds === 0 ? 0 : MAX_KEPT_PEERS * PEER_BYTES,
     waitingCalls: isInMemory ? 0 : CALL_LIMITS.waitingBytes,
     cachedBodies: MAX_CACHED_BODIES * CACHED_BODY_BYTES,
-    connections: HTTP_LIMITS.maxConnections * CONNECTION_BYTES,
+    connections: hasPlainPort ? HTTP_LIMITS.maxConnections * CONNECTION_BYTES : 0,
+    tlsConnections: tls === undefined ? 0 : TLS_LIMITS.maxConnections * TLS_CONNECTION_BYTES,
   };
 }

@@ -179,20 +179,22 @@ describe('a request to a tracker', () => {
   });
 });
 
+/** An address of this machine that is not a loopback address as a URL, but reaches the same server. */
+function inClearText(url: string): string {
+  return url.replace('127.0.0.1', '[::ffff:127.0.0.1]');
+}
+
+/** A tracker at a URL that is neither https nor loopback, and the Authorization headers that it receives. */
+async function startRemote() {
+  const received: Array<string | undefined> = [];
+  const { url } = await startTracker((request, response) => {
+    received.push(request.headers.authorization);
+    json({ peers: [] })(request, response);
+  });
+  return { url: inClearText(url), received };
+}
+
 describe('a token', () => {
-  // An address of this machine that is not a loopback address as a URL, but reaches the same server.
-  const inClearText = (url: string): string => url.replace('127.0.0.1', '[::ffff:127.0.0.1]');
-
-  /** A tracker at a URL that is neither https nor loopback, and the Authorization headers that it receives. */
-  async function startRemote() {
-    const received: Array<string | undefined> = [];
-    const { url } = await startTracker((request, response) => {
-      received.push(request.headers.authorization);
-      json({ peers: [] })(request, response);
-    });
-    return { url: inClearText(url), received };
-  }
-
   test('is not sent over http to a host that is not loopback, and no request is sent', async () => {
     const { url, received } = await startRemote();
     const tracker = createTrackerClient({ url, token: 'secret-token' });
