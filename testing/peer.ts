@@ -16,7 +16,10 @@ import { until, WAIT_TIMEOUT_MS } from './wait.ts';
 import { loadCipher } from '../services/private-network/cipher.ts';
 import { generateSwarmKey, type SwarmKey } from '../services/private-network/key.ts';
 import { createTransportStack } from '../services/private-network/transport-stack.ts';
-import { openDatabase } from '../services/peer/history/database.ts';
+import { createPeerBook, type PeerBook } from '../services/peer/discovery/peer-book.ts';
+import type { TrackerClient } from '../services/peer/discovery/tracker-client.ts';
+import { createMembership, type Membership } from '../services/peer/sync/membership.ts';
+import { type Database, openDatabase } from '../services/peer/history/database.ts';
 import { createDialer, type Target } from '../services/peer/network/dial.ts';
 import type { Entry } from '../services/peer/history/entry.ts';
 import { createPeerNode, type PeerNode } from '../services/peer/network/node.ts';
@@ -127,7 +130,9 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
 
 export interface TestDevice {
   readonly node: PeerNode;
+  readonly database: Database;
   readonly store: Store;
+  readonly peerBook: PeerBook;
   readonly peerId: string;
 }
 
@@ -142,7 +147,13 @@ export async function startDevice(
   onCleanup(() => database.close());
   await node.start();
   onCleanup(async () => node.libp2p.stop());
-  return { node, store: createStore(database), peerId: node.libp2p.peerId.toString() };
+  return {
+    node,
+    database,
+    store: createStore(database),
+    peerBook: createPeerBook(database),
+    peerId: node.libp2p.peerId.toString(),
+  };
 }
 
 /** A logger that collects its lines. */
@@ -178,7 +189,17 @@ export async function startServingDevice(relays: readonly string[], options: Ser
   const device = await startDevice(options.listen);
   const { log, lines } = createTestLog();
   const { libp2p } = device.node;
-  onCleanup(await servePulls({ libp2p, store: device.store, log, nowMs: monotonicMs }));
+  const membership = createTestMembership(device);
+  onCleanup(
+    await servePulls({
+      libp2p,
+      store: device.store,
+      membership,
+      answersAnyone: true,
+      log,
+      nowMs: monotonicMs,
+    }),
+  );
   const reservations = createReservations({
     node: device.node,
     relays,
@@ -195,6 +216,20 @@ export async function startServingDevice(relays: readonly string[], options: Ser
   onCleanup(async () => reservations.stop());
   await until(() => reservations.addresses().length >= relays.length, 'the reservations are held');
   return { ...device, reservations, lines };
+}
+
+/** The members that a device of the user `ada` answers. */
+export function createTestMembership(
+  { store, peerBook }: TestDevice,
+  trackers: readonly TrackerClient[] = [],
+): Membership {
+  return createMembership({
+    trackers,
+    peerBook,
+    isRevoked: (peerId) => store.isRevoked(peerId),
+    userId: 'ada',
+    nowMs: monotonicMs,
+  });
 }
 
 /** The dependencies of a pull by the device, with a short idle timeout. */

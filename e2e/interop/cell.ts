@@ -118,7 +118,8 @@ export function createCell(network: Network, program: Program, muxer: Muxer): Ce
       deviceCount += 1;
       const name = `ours-${deviceCount}`;
       const environment = deviceEnvironment(folder, name, { relay, tracker: network.tracker });
-      return createDevice(name, { ...environment, RUSTORY_LISTEN: 'none' });
+      // The requesters of the matrix do not register.
+      return createDevice(name, { ...environment, RUSTORY_LISTEN: 'none', RUSTORY_SERVE_TO: 'anyone' });
     },
     entriesFile(entries) {
       const path = join(cell.folder(), 'entries.json');

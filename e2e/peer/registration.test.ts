@@ -103,7 +103,11 @@ describe('a sync', () => {
 
   test('with a read-only token warns and syncs', async () => {
     const network = await startNetwork({ tokens: 'all-of-it\nreading read-only\n' });
-    const desktop = network.device('desktop', { RUSTORY_TRACKER_TOKEN: 'all-of-it' });
+    // A device that cannot register is not a member.
+    const desktop = network.device('desktop', {
+      RUSTORY_TRACKER_TOKEN: 'all-of-it',
+      RUSTORY_SERVE_TO: 'anyone',
+    });
     desktop.insert(makeEntries('desktop', 3));
     await desktop.serve();
     const laptop = network.device('laptop', { RUSTORY_TRACKER_TOKEN: 'reading' });

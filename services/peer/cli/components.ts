@@ -8,13 +8,17 @@ import { isLoopback } from '../network/addresses.ts';
 import type { PeerNode } from '../network/node.ts';
 import { createReservations } from '../network/reservation.ts';
 import { servePulls } from '../sync/serve.ts';
-import { createOwnRegistrations, type History } from './context.ts';
+import { answersAnyone, createMembers, createOwnRegistrations, type History } from './context.ts';
 
 /** Deadline for one component to start or to stop, in milliseconds. */
 const DEADLINE_MS = 10_000;
 
 /** Drain deadline, in milliseconds. It is short, because an interrupted pull continues from its cursor. */
 const DRAIN_MS = 1_000;
+
+/** Logged once at start. Without a tracker this device cannot find out which devices belong to its user. */
+const NO_TRACKER =
+  'no tracker is configured, so that every device that has the swarm key may pull from this one; set trackers or serve_to';
 
 /** Runs the components until SIGTERM or SIGINT, then ends the process. */
 export async function runComponents(components: readonly Component[], log: Logger): Promise<void> {
@@ -47,9 +51,11 @@ export interface Serving {
 }
 
 /** The components that let other devices sync with this one: the pull server, reservations, and registrations. */
-export function createServing(config: PeerConfig, { store }: History, node: PeerNode, log: Logger): Serving {
+export function createServing(config: PeerConfig, history: History, node: PeerNode, log: Logger): Serving {
   const { libp2p } = node;
+  const { store } = history;
   const { relays } = config;
+  const isAnyoneAnswered = answersAnyone(config);
   const reservations = createReservations({
     node,
     relays,
@@ -71,7 +77,17 @@ export function createServing(config: PeerConfig, { store }: History, node: Peer
   const components: Component[] = [
     {
       name: 'pull server',
-      start: async () => void (stopServing = await servePulls({ libp2p, store, log, nowMs: monotonicMs })),
+      start: async () => {
+        if (config.serveTo === undefined && isAnyoneAnswered) log.info({ serveTo: 'anyone' }, NO_TRACKER);
+        stopServing = await servePulls({
+          libp2p,
+          store,
+          membership: createMembers(config, history),
+          answersAnyone: isAnyoneAnswered,
+          log,
+          nowMs: monotonicMs,
+        });
+      },
       stop: async () => stopServing?.(),
     },
     { name: 'reservations', start: async () => reservations.start(), stop: async () => reservations.stop() },

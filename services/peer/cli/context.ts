@@ -20,6 +20,7 @@ import { type Database, openDatabase } from '../history/database.ts';
 import { createStore, type Store } from '../history/store.ts';
 import { createDialer } from '../network/dial.ts';
 import { createPeerNode, type PeerNode } from '../network/node.ts';
+import { createMembership, type Membership } from '../sync/membership.ts';
 import type { PullDeps } from '../sync/pull.ts';
 
 export interface History {
@@ -96,6 +97,22 @@ export function createOwnRegistrations(
 /** The registrations of a process that accepts no connections. */
 export function createSyncRegistrations(config: PeerConfig, node: PeerNode, log: Logger): Registrations {
   return createOwnRegistrations(config, node, { addresses: () => [], yields: true, log });
+}
+
+/** The devices that count as members of this user's network. */
+export function createMembers(config: PeerConfig, { store, peerBook }: History): Membership {
+  return createMembership({
+    trackers: createTrackers(config),
+    peerBook,
+    isRevoked: (peerId) => store.isRevoked(peerId),
+    userId: config.userId,
+    nowMs: monotonicMs,
+  });
+}
+
+/** Whether peers that are not members are answered. Without a tracker no device could become a member. */
+export function answersAnyone({ serveTo, trackers }: PeerConfig): boolean {
+  return serveTo === undefined ? trackers.length === 0 : serveTo === 'anyone';
 }
 
 /**

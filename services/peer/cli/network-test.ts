@@ -20,6 +20,8 @@ import { circuitAddresses, requestReservation } from '../network/reservation.ts'
 import { servePulls } from '../sync/serve.ts';
 import { syncRound } from '../sync/sync-round.ts';
 import {
+  answersAnyone,
+  createMembers,
   createNode,
   createPullDeps,
   createSyncRegistrations,
@@ -80,6 +82,8 @@ async function testBetween(
     stopServing = await servePulls({
       libp2p: node.libp2p,
       store: history.store,
+      membership: createMembers(serving, history),
+      answersAnyone: answersAnyone(serving),
       log: options.log,
       nowMs: monotonicMs,
     });

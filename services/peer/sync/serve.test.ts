@@ -17,6 +17,7 @@ import { decodeResponse, MAX_RESPONSE_BYTES, PULL_PROTOCOLS } from './sync-proto
 import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
 import {
   createTestLog,
+  createTestMembership,
   makeEntries,
   startDevice,
   testSwarmKey,
@@ -33,7 +34,9 @@ async function startServer(idleTimeoutMs = WAIT_TIMEOUT_MS) {
   const device = await startDevice(LOOPBACK);
   const { log, lines } = createTestLog();
   const { libp2p } = device.node;
-  onCleanup(await servePulls({ libp2p, store: device.store, log, nowMs: monotonicMs, idleTimeoutMs }));
+  const membership = createTestMembership(device);
+  const deps = { libp2p, store: device.store, membership, answersAnyone: true, log, nowMs: monotonicMs };
+  onCleanup(await servePulls({ ...deps, idleTimeoutMs }));
   return { ...device, lines };
 }
 

@@ -6,15 +6,17 @@ import type { Logger } from '../../shared/log.ts';
 import { anySignal } from '../../shared/signals.ts';
 import type { Store } from '../history/store.ts';
 import type { PeerLibp2p } from '../network/node.ts';
-import { readPage } from './page.ts';
+import { createAdmission } from './admission.ts';
+import type { Membership } from './membership.ts';
+import { EMPTY_PAGE, readPage } from './page.ts';
 import { createSemaphore } from './semaphore.ts';
 import { readToEnd, writeAndClose } from './stream-io.ts';
 import {
   decodeRequest,
+  type EncodedPage,
   encodeResponse,
   MAX_REQUEST_BYTES,
   PULL_PROTOCOLS,
-  type PullRequest,
 } from './sync-protocol.ts';
 
 /**
@@ -29,9 +31,15 @@ const DEFAULT_IDLE_TIMEOUT_MS = 30_000;
 /** Deadline of one request in milliseconds, so that a requester that sends slowly does not hold a permit for long. */
 const REQUEST_DEADLINE_MS = 30_000;
 
+/** Time in milliseconds until the stream of a refused requester that does not close it is aborted. */
+const REFUSED_STREAM_MS = 10_000;
+
 export interface ServeDeps {
   readonly libp2p: PeerLibp2p;
   readonly store: Store;
+  readonly membership: Membership;
+  /** Whether peers that are not members are answered too. */
+  readonly answersAnyone: boolean;
   readonly log: Logger;
   readonly nowMs: () => number;
   /** Idle timeout of a requester in milliseconds. Default 30,000. */
@@ -40,12 +48,25 @@ export interface ServeDeps {
 
 /** Starts to serve pulls. Resolves to a function that stops serving and aborts responses in progress. */
 export async function servePulls(deps: ServeDeps): Promise<() => Promise<void>> {
-  const { libp2p, store, log, nowMs, idleTimeoutMs = DEFAULT_IDLE_TIMEOUT_MS } = deps;
+  const { libp2p, store, membership, log, nowMs, idleTimeoutMs = DEFAULT_IDLE_TIMEOUT_MS } = deps;
   const semaphore = createSemaphore(PULL_LIMITS);
+  const admission = createAdmission(deps);
   const stopping = new AbortController();
 
   async function onStream(stream: Stream, connection: Connection): Promise<void> {
     const peer = connection.remotePeer.toString();
+    try {
+      // Before the permit, so that unknown peers that wait for a tracker delay no other.
+      const admitted = await admission.admit(peer);
+      if (admitted.ok) await respondWithPermit(stream, peer, admitted.isMember);
+      else await closeUnanswered(stream);
+    } catch (error) {
+      stream.abort(toError(error));
+      log.warn({ peer, error: describeError(error) }, 'pull failed');
+    }
+  }
+
+  async function respondWithPermit(stream: Stream, peer: string, isMember: boolean): Promise<void> {
     const permit = await semaphore.acquire(peer, stopping.signal);
     if (!permit.ok) {
       log.warn({ peer, reason: permit.reason }, 'pull refused');
@@ -53,21 +74,19 @@ export async function servePulls(deps: ServeDeps): Promise<() => Promise<void>> 
       return;
     }
     try {
-      await respond(stream, peer);
-    } catch (error) {
-      stream.abort(toError(error));
-      log.warn({ peer, error: describeError(error) }, 'pull failed');
+      await respond(stream, peer, isMember);
     } finally {
       permit.release();
     }
   }
 
-  async function respond(stream: Stream, peer: string): Promise<void> {
+  async function respond(stream: Stream, peer: string, isMember: boolean): Promise<void> {
     const startedMs = nowMs();
     const deadline = anySignal(stopping.signal, AbortSignal.timeout(REQUEST_DEADLINE_MS));
     const message = await readToEnd(stream, MAX_REQUEST_BYTES, { idleTimeoutMs, signal: deadline });
     const request = await decodeRequest(stream.protocol, message);
-    const { entries, deletions, bytes } = await prepareResponse(store, stream.protocol, request);
+    const page = admission.accept(peer, isMember, request) ? readPage(store, request) : EMPTY_PAGE;
+    const { entries, deletions, bytes } = await prepareResponse(page, stream.protocol);
     await writeAndClose(stream, bytes, { idleTimeoutMs, signal: stopping.signal });
     const durationMs = Math.round(nowMs() - startedMs);
     const fields = { peer, entries, deletions, bytes: bytes.length, durationMs };
@@ -82,13 +101,25 @@ export async function servePulls(deps: ServeDeps): Promise<() => Promise<void>> 
   });
   return async () => {
     stopping.abort(new Error('This peer is stopping.'));
+    membership.stop();
     await libp2p.unhandle([...PULL_PROTOCOLS]);
   };
 }
 
 /** Returns only the bytes, so that the page is not kept in memory while a slow requester reads them. */
-async function prepareResponse(store: Store, protocol: string, request: PullRequest) {
-  const page = readPage(store, request);
+async function prepareResponse(page: EncodedPage, protocol: string) {
   const bytes = await encodeResponse(protocol, page);
   return { entries: page.entries.length, deletions: page.deletions?.length ?? 0, bytes };
+}
+
+/** Closes the stream without a byte, which is how `rr` refuses a pull. */
+async function closeUnanswered(stream: Stream): Promise<void> {
+  const timer = setTimeout(
+    () => stream.abort(new Error('The requester did not close the stream of a refused pull.')),
+    REFUSED_STREAM_MS,
+  );
+  stream.addEventListener('close', () => clearTimeout(timer), { once: true });
+  const signal = AbortSignal.timeout(REFUSED_STREAM_MS);
+  await stream.closeRead({ signal });
+  await stream.close({ signal });
 }

@@ -44,7 +44,10 @@ const MAX_JITTER_SECONDS = 3600;
 
 export const WATCH_OPTIONS = {
   peers: { value: 'LIST', doc: 'peer ids or multiaddrs to sync with (default: all devices)' },
-  limit: { value: 'N', doc: `entries per request, at most ${MAX_LIMIT} (default ${DEFAULT_LIMIT})` },
+  limit: {
+    value: 'N',
+    doc: `entries per request (default and maximum ${MAX_LIMIT}; a larger number counts as ${MAX_LIMIT})`,
+  },
   'interval-sec': { value: 'N', doc: `seconds between rounds (default ${DEFAULT_INTERVAL_SECONDS})` },
   'start-jitter-sec': { value: 'N', doc: 'longest random delay of the first round, in seconds' },
   json: JSON_OPTION,

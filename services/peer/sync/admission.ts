@@ -1,0 +1,100 @@
+// Admits requesters by `serve_to`, logs refusals, and takes the cursors of members as acknowledgements.
+import { createLimitedLog } from '../../shared/limited-log.ts';
+import type { Logger } from '../../shared/log.ts';
+import { refused, type Result } from '../../shared/result.ts';
+import { DatabaseError } from '../history/database.ts';
+import type { Store } from '../history/store.ts';
+import type { Membership, NotMemberReason } from './membership.ts';
+import type { PullRequest } from './sync-protocol.ts';
+
+/** Maximum refusals of one reason in the log per minute. */
+const REFUSALS_PER_MINUTE = 5;
+
+/** Maximum peers of which the last acknowledgement is remembered. Above this limit all are forgotten. */
+const MAX_REMEMBERED = 1_024;
+
+/** Advice in the first refusal, because the user cannot see which version the other device runs. */
+const ADVICE =
+  'If it is a device of yours, compare its user_id and its trackers with those of this device. A device with rr 0.1 has a random peer id at each sync; set serve_to = "anyone" to answer it.';
+
+export interface Admission {
+  /** Whether the peer is answered. `isMember` is false for a peer that is answered only because anyone is. */
+  admit(peer: string): Promise<Result<{ readonly isMember: boolean }, NotMemberReason>>;
+  /**
+   * Takes the cursors of a request as an acknowledgement of a member.
+   *
+   * @returns false for cursors that this database never had. They acknowledge nothing.
+   */
+  accept(peer: string, isMember: boolean, request: PullRequest): boolean;
+}
+
+export interface AdmissionDeps {
+  readonly membership: Membership;
+  /** Whether peers that are not members are answered too. */
+  readonly answersAnyone: boolean;
+  readonly store: Pick<Store, 'highestStored' | 'acknowledge'>;
+  readonly log: Logger;
+  readonly nowMs: () => number;
+}
+
+export function createAdmission(deps: AdmissionDeps): Admission {
+  const { membership, answersAnyone, store, log, nowMs } = deps;
+  const logRefusal = createLimitedLog<NotMemberReason>({ log, perMinute: REFUSALS_PER_MINUTE, nowMs });
+  const acknowledged = new Map<string, string>();
+  const warned = new Set<string>();
+  let hasAdvised = false;
+
+  function acknowledge(peer: string, { cursor, deleteCursor }: PullRequest): void {
+    const position = `${cursor} ${deleteCursor}`;
+    // Most pulls repeat the cursors of the previous one. A write would wait for other processes that write.
+    if (acknowledged.get(peer) === position) return;
+    try {
+      store.acknowledge(peer, { cursor, deleteCursor });
+    } catch (error) {
+      if (!(error instanceof DatabaseError)) throw error;
+      // A history that cannot be written can still be read. The next pull acknowledges the same.
+      log.debug({ peer, error: error.message }, 'acknowledgement not stored');
+      return;
+    }
+    if (acknowledged.size >= MAX_REMEMBERED) acknowledged.clear();
+    acknowledged.set(peer, position);
+  }
+
+  function warnTooHigh(peer: string, { cursor, deleteCursor }: PullRequest): void {
+    const fields = { peer, cursor, deleteCursor, highest: store.highestStored() };
+    const message =
+      'a peer has pulled more than this database ever had, so that it gets nothing; was an older copy of the database restored?';
+    // The peer repeats its request in each of its rounds.
+    log[warned.has(peer) ? 'debug' : 'warn'](fields, message);
+    if (warned.size >= MAX_REMEMBERED) warned.clear();
+    warned.add(peer);
+  }
+
+  return {
+    async admit(peer) {
+      if (answersAnyone)
+        return membership.isRevoked(peer)
+          ? refuse(peer, 'the peer is revoked')
+          : { ok: true, isMember: membership.isKnown(peer) };
+      const result = await membership.check(peer);
+      return result.ok ? { ok: true, isMember: true } : refuse(peer, result.reason);
+    },
+    accept(peer, isMember, request) {
+      const highest = store.highestStored();
+      if (request.cursor > highest.cursor || (request.deleteCursor ?? 0) > highest.deleteCursor) {
+        warnTooHigh(peer, request);
+        return false;
+      }
+      // Random peer ids would let the table of acknowledgements grow without limit.
+      if (isMember) acknowledge(peer, request);
+      return true;
+    },
+  };
+
+  function refuse(peer: string, reason: NotMemberReason) {
+    const needsAdvice = !hasAdvised && reason !== 'the peer is revoked';
+    hasAdvised ||= needsAdvice;
+    logRefusal(reason, { peer, reason, ...(needsAdvice ? { advice: ADVICE } : {}) }, 'pull refused', peer);
+    return refused(reason);
+  }
+}
