@@ -12,6 +12,8 @@ export interface Proxy {
   sent(): Buffer;
   /** Stops forwarding in both directions without closing connections. */
   cut(): void;
+  /** Forwards again, first what has arrived since. */
+  restore(): void;
 }
 
 /** @param delayMs delay in each direction, in milliseconds */
@@ -19,6 +21,7 @@ export async function startProxy(relay: RelayAddress, delayMs = 0): Promise<Prox
   const relayAddress = multiaddr(relay.address);
   const relayPort = Number(relayAddress.getComponents()[1]?.value);
   const sockets = new Set<Socket>();
+  const pairs = new Set<readonly [Socket, Socket]>();
   const chunks: Buffer[] = [];
   const server = createServer((client) => {
     const upstream = connect(relayPort, '127.0.0.1');
@@ -27,6 +30,9 @@ export async function startProxy(relay: RelayAddress, delayMs = 0): Promise<Prox
       socket.on('error', () => {}).on('close', () => (client.destroy(), upstream.destroy()));
     }
     client.on('data', (chunk: Buffer) => chunks.push(chunk));
+    const pair = [client, upstream] as const;
+    pairs.add(pair);
+    client.on('close', () => pairs.delete(pair));
     forward(client, upstream, delayMs);
     forward(upstream, client, delayMs);
   });
@@ -47,6 +53,12 @@ export async function startProxy(relay: RelayAddress, delayMs = 0): Promise<Prox
         socket.unpipe();
         socket.removeAllListeners('data');
         socket.pause();
+      }
+    },
+    restore() {
+      for (const [client, upstream] of pairs) {
+        forward(client, upstream, delayMs);
+        forward(upstream, client, delayMs);
       }
     },
   };

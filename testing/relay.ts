@@ -21,7 +21,7 @@ import { createMuxers } from '../services/private-network/muxers.ts';
 import { createTransportStack } from '../services/private-network/transport-stack.ts';
 import { HOP_PROTOCOL } from '../services/relay/messages.ts';
 import { createRelayMetrics } from '../services/relay/metrics.ts';
-import { createRelayNode } from '../services/relay/node.ts';
+import { createRelayNode, type RelayNodeDeps } from '../services/relay/node.ts';
 
 const ECHO = '/test/echo/1.0.0';
 export const cipher = loadCipher();
@@ -35,10 +35,13 @@ const STACK_LIMITS = {
 export const muxers = createMuxers(STACK_LIMITS.maxStreamsPerConnection);
 
 /** A complete relay on a free port, with access to its metrics. */
-export async function startRelay(overrides: RelayOverrides = {}) {
+export async function startRelay(
+  overrides: RelayOverrides = {},
+  deps: Partial<Pick<RelayNodeDeps, 'clock' | 'events' | 'log'>> = {},
+) {
   const config = await relayConfig(overrides);
   const metrics = createRelayMetrics(config.limits, cipher.name);
-  const node = createRelayNode(config, { cipher, metrics, log });
+  const node = createRelayNode(config, { cipher, metrics, log, ...deps });
   onCleanup(node.stop);
   await node.start();
   const [address] = node.addresses();

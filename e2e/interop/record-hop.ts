@@ -1,10 +1,12 @@
 // Records hop and stop messages: runs our hop protocol on a libp2p node in this process and taps its streams.
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { identify } from '@libp2p/identify';
-import type { Connection, PeerId, Stream } from '@libp2p/interface';
+import type { Connection, Stream } from '@libp2p/interface';
 import { createLibp2p } from 'libp2p';
 import { createBuffers } from '../../services/relay/buffers.ts';
 import { createCircuitAdmission } from '../../services/relay/circuit-admission.ts';
+import { NO_HOP_EVENTS } from '../../services/relay/hop-events.ts';
+import { createHopTiming } from '../../services/relay/hop-timing.ts';
 import { createHop, type HopOptions } from '../../services/relay/hop.ts';
 import { HOP_PROTOCOL, STOP_PROTOCOL } from '../../services/relay/messages.ts';
 import { createRelayMetrics } from '../../services/relay/metrics.ts';
@@ -53,10 +55,9 @@ export async function recordHop(cell: Cell, key: SwarmKey): Promise<HopTranscrip
   const hop = createHop({
     ...hopOptions(await relayConfig({ identity })),
     addresses: () => node.getMultiaddrs(),
-    connectionsTo: (peer: PeerId) => node.getConnections(peer).map((connection) => tapped(connection, stops)),
   });
   const handle = async (stream: Stream, connection: Connection): Promise<void> => {
-    const handled = hop.handle(stream, connection);
+    const handled = hop.handle(stream, tapped(connection, stops));
     // After the handler has added its listener, which must get the data that has already arrived.
     hops.push(tap(stream));
     await handled;
@@ -79,7 +80,7 @@ export async function recordHop(cell: Cell, key: SwarmKey): Promise<HopTranscrip
   };
 }
 
-function hopOptions(config: HopOptions['config']): Omit<HopOptions, 'addresses' | 'connectionsTo'> {
+function hopOptions(config: HopOptions['config']): Omit<HopOptions, 'addresses'> {
   const reservations = createReservationStore(config.limits);
   const log = createLogger('record', 'silent');
   return {
@@ -90,6 +91,8 @@ function hopOptions(config: HopOptions['config']): Omit<HopOptions, 'addresses' 
     unreachablePeers: createUnreachablePeers({ log }),
     metrics: createRelayMetrics(config.limits, cipher.name),
     log,
+    events: NO_HOP_EVENTS,
+    ...createHopTiming(),
   };
 }
 

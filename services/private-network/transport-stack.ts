@@ -8,12 +8,12 @@ import { type BufferLimits, createMuxers } from './muxers.ts';
 import { createProtector, type ProtectorOptions } from './psk.ts';
 
 /**
- * Idle time before the first TCP keepalive probe, in milliseconds. Node sets ten probes, one per second, so the kernel
+ * Default idle time before the first TCP keepalive probe, in milliseconds. Node sets ten probes, one per second, so the kernel
  * detects a dead peer within about 25 seconds, also when the event loop is busy.
  */
 const KEEPALIVE_DELAY_MS = 15_000;
 
-/** Idle timeout of a connection whose peer is alive, in milliseconds. */
+/** Default idle timeout of a connection whose peer is alive, in milliseconds. */
 const IDLE_TIMEOUT_MS = 2 * 60 * 60 * 1000;
 
 /**
@@ -50,6 +50,10 @@ export interface TransportLimits extends BufferLimits {
   readonly handshakeMs?: number;
   /** Deadline for the whole handshake of an inbound connection, in milliseconds. Default: `handshakeMs`. */
   readonly inboundUpgradeMs?: number;
+  /** Idle time before the first TCP keepalive probe, in milliseconds. Default 15,000. */
+  readonly keepAliveDelayMs?: number;
+  /** Idle timeout of a connection whose peer is alive, in milliseconds; 0 means none. Default two hours. */
+  readonly idleTimeoutMs?: number;
   /** Maximum streams of one connection in each direction. Further ones are reset. */
   readonly maxStreamsPerConnection: number;
   /** Maximum concurrent dials. Further ones wait. */
@@ -68,7 +72,12 @@ export interface TransportStackOptions extends ProtectorOptions {
 export function createTransportStack(options: TransportStackOptions) {
   const { identity, limits } = options;
   const handshakeMs = limits.handshakeMs ?? HANDSHAKE_MS;
-  const socket = { keepAlive: true, keepAliveInitialDelay: KEEPALIVE_DELAY_MS, noDelay: true };
+  const socket = {
+    keepAlive: true,
+    keepAliveInitialDelay: limits.keepAliveDelayMs ?? KEEPALIVE_DELAY_MS,
+    noDelay: true,
+  };
+  const idleTimeoutMs = limits.idleTimeoutMs ?? IDLE_TIMEOUT_MS;
   return {
     privateKey: identity,
     // Half of the deadline, so that the error says that the nonce is missing. A caller with deadlines of its own for the
@@ -99,8 +108,8 @@ export function createTransportStack(options: TransportStackOptions) {
     },
     transports: [
       tcp({
-        inboundSocketInactivityTimeout: IDLE_TIMEOUT_MS,
-        outboundSocketInactivityTimeout: IDLE_TIMEOUT_MS,
+        inboundSocketInactivityTimeout: idleTimeoutMs,
+        outboundSocketInactivityTimeout: idleTimeoutMs,
         backlog: LISTEN_BACKLOG,
         dialOpts: socket,
         listenOpts: socket,

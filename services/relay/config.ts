@@ -84,8 +84,8 @@ export const variables = {
     doc: 'Maximum open connections. Further connections are refused.',
   }),
   RELAY_MAX_CONNECTIONS_PER_PEER: integer(1, 1024, {
-    fallback: '8',
-    doc: 'Maximum open connections of one peer. Further connections are refused.',
+    fallback: '32',
+    doc: 'Maximum open connections of one peer. Further connections are refused, unless others sent no byte for 30 seconds; these are closed. A device of rr 1.x opens about ten.',
   }),
   RELAY_MAX_PENDING_CONNECTIONS: integer(1, 10_000, {
     fallback: '512',
@@ -98,7 +98,7 @@ export const variables = {
   }),
   RELAY_IDLE_SECONDS: integer(5, 86_400, {
     fallback: '120',
-    doc: 'Idle timeout of a connection with neither a reservation nor a stream. The connection is closed after this time.',
+    doc: 'Idle timeout of a connection with neither a reservation nor a stream other than ping and identify. The connection is closed after this time.',
     audience: 'rarely',
   }),
   RELAY_ADDRESSES_ARE_REAL: boolean({
@@ -119,9 +119,14 @@ export const variables = {
     fallback: '512',
     doc: 'Maximum reservations. Further devices are refused and cannot be reached through this relay.',
   }),
+  RELAY_RESERVATION_SECONDS: integer(60, 604_800, {
+    fallback: '86400',
+    doc: 'Lifetime of a reservation in the response to its device, which refreshes it before by its own clock; a clock that is wrong by less does no harm. The relay itself keeps a reservation as long as its connection is open.',
+    audience: 'rarely',
+  }),
   RELAY_RESERVATIONS_PER_MINUTE: integer(1, 60_000, {
     fallback: '30',
-    doc: 'Maximum reservation requests of one peer per minute, including refreshes; also the burst. Further requests are refused.',
+    doc: 'Maximum new reservations of one peer per minute; also the burst. Further requests are refused. A refresh on the same connection is not counted and never refused.',
     audience: 'rarely',
   }),
   RELAY_MAX_CIRCUITS: integer(1, 100_000, {
@@ -254,7 +259,9 @@ function readLimits(values: RelayValues) {
     reservations: values.RELAY_MAX_RESERVATIONS,
     /** `undefined` when source addresses are not those of the devices. */
     reservationsPerAddress: isPerAddress ? values.RELAY_MAX_RESERVATIONS_PER_ADDRESS : undefined,
-    /** Requests of one peer, refreshes included. */
+    /** In the response; the relay keeps a reservation as long as its connection is open. */
+    reservationSeconds: values.RELAY_RESERVATION_SECONDS,
+    /** Of one peer, without refreshes. */
     reservationsPerMinute: values.RELAY_RESERVATIONS_PER_MINUTE,
     circuits: values.RELAY_MAX_CIRCUITS,
     /** Counted separately as source and as target. */

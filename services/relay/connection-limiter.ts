@@ -6,8 +6,19 @@ import { monotonicMs } from '../shared/clock.ts';
 import type { RelayLimits } from './config.ts';
 import { addTo } from './counts.ts';
 import type { HandshakeLimiter } from './handshake-limiter.ts';
+import { DEAD_MS, EVICTABLE_MS } from './liveness-limits.ts';
+import type { AnyConnection, Liveness } from './liveness.ts';
 import type { RelayMetrics } from './metrics.ts';
 import type { ConnectionRefusal } from './outcomes.ts';
+import { PING_PROTOCOL } from './ping.ts';
+import type { TcpTimeouts } from './tcp-timeouts.ts';
+
+/** The protocols whose streams are no use of a connection: a peer that needs nothing from the relay uses them too. */
+const UNCOUNTED_PROTOCOLS: ReadonlySet<string> = new Set([
+  PING_PROTOCOL,
+  '/ipfs/id/1.0.0',
+  '/ipfs/id/push/1.0.0',
+]);
 
 export interface ConnectionLimiterOptions {
   readonly limits: RelayLimits;
@@ -15,14 +26,17 @@ export interface ConnectionLimiterOptions {
   readonly metrics: RelayMetrics;
   /** All open connections. */
   connections(): Connection[];
-  isReserved(peer: string): boolean;
+  /** Whether the connection holds a reservation. */
+  isHolder(connection: AnyConnection): boolean;
+  readonly liveness: Liveness;
+  readonly tcpTimeouts: Pick<TcpTimeouts, 'apply'>;
 }
 
 export interface ConnectionLimiter {
   readonly gater: ConnectionGater;
   /**
-   * Closes connections without reservation and stream after `idleSeconds`, and connections that accept none of the
-   * bytes sent to them for `circuitIdleSeconds`. Call it every few seconds.
+   * Closes connections without reservation and use after `idleSeconds`, and connections that send bytes but accept none
+   * for `circuitIdleSeconds`. Call it every few seconds.
    */
   closeIdle(): Promise<void>;
 }
@@ -32,8 +46,10 @@ interface TrackedConnection {
   readonly address: string;
   /** Known after the handshake. */
   peer: string | undefined;
-  /** Last time at which it accepted bytes or had none to send. */
+  /** Last time at which it accepted bytes, had none to send, or was quiet. */
   writableAtMs: number;
+  /** Last time at which it accepted bytes or had none to send. */
+  drainedAtMs: number;
 }
 
 /** @param nowMs monotonic clock */
@@ -41,12 +57,12 @@ export function createConnectionLimiter(
   options: ConnectionLimiterOptions,
   nowMs: () => number = monotonicMs,
 ): ConnectionLimiter {
-  const { limits, handshakes, metrics } = options;
+  const { limits, handshakes, metrics, liveness, isHolder } = options;
   const { connectionsPerAddress: maxPerAddress = Number.POSITIVE_INFINITY } = limits;
   const tracked = new Map<MultiaddrConnection, TrackedConnection>();
   // Includes pending handshakes, because starting handshakes is the cheapest attack on a relay.
   const countByAddress = new Map<string, number>();
-  const countByPeer = new Map<string, number>();
+  const openByPeer = new Map<string, Set<MultiaddrConnection>>();
   const findIdle = createIdleFinder(options, nowMs);
   let open = 0;
 
@@ -61,8 +77,31 @@ export function createConnectionLimiter(
     tracked.delete(connection);
     addTo(countByAddress, entry.address, -1);
     if (entry.peer === undefined) return;
-    addTo(countByPeer, entry.peer, -1);
     open -= 1;
+    const ofPeer = openByPeer.get(entry.peer);
+    ofPeer?.delete(connection);
+    if (ofPeer?.size === 0) openByPeer.delete(entry.peer);
+  }
+
+  /**
+   * Closes the connection of a peer that has been quiet for the longest time, one with a reservation last. Returns
+   * whether there was a quiet one.
+   */
+  function evictQuiet(ofPeer: ReadonlySet<MultiaddrConnection>): boolean {
+    const [evicted] = [...ofPeer]
+      .filter((connection) => liveness.quietMs(connection) >= EVICTABLE_MS)
+      .toSorted(
+        (a, b) => Number(isHolder(a)) - Number(isHolder(b)) || liveness.quietMs(b) - liveness.quietMs(a),
+      );
+    if (evicted === undefined) return false;
+    metrics.connectionRefused('quiet');
+    evicted.abort(new Error('The peer has the maximum number of connections, and this one sent no bytes.'));
+    return true;
+  }
+
+  function hasRoom(peer: string): boolean {
+    const ofPeer = openByPeer.get(peer);
+    return ofPeer === undefined || ofPeer.size < limits.connectionsPerPeer || evictQuiet(ofPeer);
   }
 
   return {
@@ -72,7 +111,7 @@ export function createConnectionLimiter(
         const address = addressOf(connection);
         if ((countByAddress.get(address) ?? 0) >= maxPerAddress) return refuse('address');
         addTo(countByAddress, address, 1);
-        tracked.set(connection, { address, peer: undefined, writableAtMs: nowMs() });
+        tracked.set(connection, { address, peer: undefined, writableAtMs: nowMs(), drainedAtMs: nowMs() });
         connection.addEventListener('close', () => untrack(connection));
         handshakes.begin(connection);
         return false;
@@ -85,11 +124,14 @@ export function createConnectionLimiter(
         // Other handshakes may have finished since this one began.
         if (open >= limits.connections) return refuse('all');
         const peer = peerId.toString();
-        if ((countByPeer.get(peer) ?? 0) >= limits.connectionsPerPeer) return refuse('peer');
+        if (!hasRoom(peer)) return refuse('peer');
         entry.peer = peer;
-        addTo(countByPeer, peer, 1);
+        const ofPeer = openByPeer.get(peer) ?? new Set();
+        openByPeer.set(peer, ofPeer.add(connection));
         open += 1;
-        connection.addEventListener('drain', () => (entry.writableAtMs = nowMs()));
+        connection.addEventListener('drain', () => (entry.drainedAtMs = entry.writableAtMs = nowMs()));
+        liveness.watch(connection);
+        options.tcpTimeouts.apply(connection);
         return false;
       },
     },
@@ -105,26 +147,28 @@ export function createConnectionLimiter(
   };
 }
 
-/** Aborts connections that accept none of the bytes sent to them. */
+/**
+ * Aborts connections that accept none of the bytes sent to them although they send bytes: their peer does not read. While
+ * a connection is quiet its network may be interrupted, which it survives until it is dead.
+ */
 function abortStalled(
   tracked: ReadonlyMap<MultiaddrConnection, TrackedConnection>,
-  { limits, metrics }: ConnectionLimiterOptions,
+  { limits, metrics, liveness }: ConnectionLimiterOptions,
   currentMs: number,
 ): void {
   for (const [connection, entry] of tracked) {
-    if (!connection.writableNeedsDrain) entry.writableAtMs = currentMs;
-    else if (currentMs - entry.writableAtMs >= limits.circuitIdleSeconds * 1000) {
-      metrics.stuckClosed();
-      connection.abort(
-        new Error(`The connection accepted no bytes for ${limits.circuitIdleSeconds} seconds.`),
-      );
-    }
+    if (!connection.writableNeedsDrain) entry.drainedAtMs = currentMs;
+    if (!connection.writableNeedsDrain || liveness.isQuiet(connection)) entry.writableAtMs = currentMs;
+    const isStuck = currentMs - entry.writableAtMs >= limits.circuitIdleSeconds * 1000;
+    if (!isStuck && currentMs - entry.drainedAtMs < DEAD_MS) continue;
+    metrics.stuckClosed();
+    connection.abort(new Error('The connection accepted none of the bytes sent to it.'));
   }
 }
 
-/** Finds connections that have had neither a reservation nor a stream in all checks of the last `idleSeconds`. */
+/** Finds connections that had neither a reservation nor a stream that counts in all checks of the last `idleSeconds`. */
 function createIdleFinder(
-  { limits, connections, isReserved }: ConnectionLimiterOptions,
+  { limits, connections, isHolder }: ConnectionLimiterOptions,
   nowMs: () => number,
 ): () => Connection[] {
   const idleSinceMs = new Map<Connection, number>();
@@ -133,7 +177,8 @@ function createIdleFinder(
     const all = new Set(connections());
     for (const connection of idleSinceMs.keys()) if (!all.has(connection)) idleSinceMs.delete(connection);
     return [...all].filter((connection) => {
-      const isIdle = connection.streams.length === 0 && !isReserved(connection.remotePeer.toString());
+      const isUsed = connection.streams.some(({ protocol }) => !UNCOUNTED_PROTOCOLS.has(protocol));
+      const isIdle = !isUsed && !isHolder(connection);
       const sinceMs = idleSinceMs.get(connection);
       if (!isIdle) idleSinceMs.delete(connection);
       else if (sinceMs === undefined) idleSinceMs.set(connection, nowMs());

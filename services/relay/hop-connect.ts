@@ -1,12 +1,23 @@
 // The CONNECT request: a circuit from the requesting peer to a peer with a reservation.
 import type { Connection, PeerId, Stream } from '@libp2p/interface';
 import { toError } from '../shared/errors.ts';
+import { createLimitedLog } from '../shared/limited-log.ts';
+import { refused, type Result } from '../shared/result.ts';
+import { anySignal } from '../shared/signals.ts';
 import { joinStreams } from './circuit.ts';
 import type { HopExchange } from './hop-exchange.ts';
 import type { HopOptions } from './hop.ts';
 import { circuitLimit, Status } from './messages.ts';
-import { CIRCUIT_REFUSALS, type CircuitRefusal, type CircuitRefusalOutcome } from './outcomes.ts';
+import {
+  CIRCUIT_REFUSALS,
+  type CircuitRefusal,
+  type CircuitRefusalOutcome,
+  type TargetRefusal,
+} from './outcomes.ts';
 import { createStopClient, isRelayed } from './stop.ts';
+
+/** Maximum log lines per minute about targets that do not answer, for each reason. */
+const REFUSAL_LINES_PER_MINUTE = 6;
 
 /** The two ends of a circuit, for the log. */
 interface CircuitPeers {
@@ -24,13 +35,16 @@ export type ServeConnect = (
 
 /** @param shutdown ends all circuits */
 export function createConnectHandler(options: HopOptions, shutdown: AbortSignal): ServeConnect {
-  const { circuits, buffers, metrics, log, unreachablePeers } = options;
+  const { reservations, circuits, buffers, metrics, log, unreachablePeers } = options;
   const { limits } = options.config;
-  const stopClient = createStopClient({ limits, log, connectionsTo: options.connectionsTo });
+  const openStop = createStopClient({ limits, ...options });
+  const limitedLog = createLimitedLog<TargetRefusal>({ log, perMinute: REFUSAL_LINES_PER_MINUTE });
 
   async function refuse(exchange: HopExchange, peers: CircuitPeers, reason: CircuitRefusal): Promise<void> {
     metrics.circuit(reason);
-    log.debug({ ...peers, reason }, 'connect refused');
+    if (isOfTarget(reason))
+      limitedLog(reason, { ...peers, reason }, 'the target of a circuit did not answer', peers.target);
+    else log.debug({ ...peers, reason }, 'connect refused');
     const refusal: CircuitRefusalOutcome = CIRCUIT_REFUSALS[reason];
     if (refusal.isUnreachable === true) unreachablePeers.failed(peers.target, peers.source, reason);
     await exchange.conclude({ status: refusal.status });
@@ -44,6 +58,27 @@ export function createConnectHandler(options: HopOptions, shutdown: AbortSignal)
       targetStream.abort(toError(error));
       throw error;
     }
+  }
+
+  /**
+   * Asks the connection that holds the reservation. When the target reserves on another one meanwhile, because it changed
+   * its network, that one is asked at once.
+   */
+  async function openTarget(
+    source: PeerId,
+    target: string,
+    signal: AbortSignal,
+  ): Promise<Result<{ readonly stream: Stream }, CircuitRefusal>> {
+    const holder = reservations.holderOf(target);
+    if (holder === undefined) return refused('no_reservation');
+    const lost = new AbortController();
+    const removeListener = reservations.onLost(holder, () =>
+      lost.abort(new Error('The target reserved on another connection.')),
+    );
+    const opened = await openStop(source, holder, anySignal(signal, lost.signal)).finally(removeListener);
+    const next = reservations.holderOf(target);
+    if (opened.ok || next === undefined || next === holder || signal.aborted) return opened;
+    return openStop(source, next, signal);
   }
 
   async function run(sourceStream: Stream, targetStream: Stream, peers: CircuitPeers): Promise<void> {
@@ -66,7 +101,7 @@ export function createConnectHandler(options: HopOptions, shutdown: AbortSignal)
     const admitted = circuits.open(peers.source, peers.target);
     if (!admitted.ok) return refuse(exchange, peers, admitted.reason);
     try {
-      const opened = await stopClient.open(connection.remotePeer, target, signal);
+      const opened = await openTarget(connection.remotePeer, peers.target, signal);
       if (!opened.ok) return await refuse(exchange, peers, opened.reason);
       unreachablePeers.reached(peers.target);
       await run(await accept(exchange, opened.stream), opened.stream, peers);
@@ -74,4 +109,8 @@ export function createConnectHandler(options: HopOptions, shutdown: AbortSignal)
       circuits.close(peers.source, peers.target);
     }
   };
+}
+
+function isOfTarget(reason: CircuitRefusal): reason is TargetRefusal {
+  return reason.startsWith('target_');
 }

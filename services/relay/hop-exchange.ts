@@ -24,6 +24,8 @@ export interface HopExchange {
   conclude(response: HopResponse): Promise<void>;
   /** The stream without the framing of messages, for the bytes of the circuit. */
   unwrap(): Stream;
+  /** Calls back when the stream closes. The returned function removes the callback. */
+  onClose(callback: () => void): () => void;
 }
 
 /** Error codes of the library for a message that is longer than the limit. */
@@ -58,6 +60,11 @@ export function createHopExchange(stream: Stream, signal: AbortSignal): HopExcha
       await stream.close({ signal });
     },
     unwrap: () => messages.unwrap(),
+    onClose(callback) {
+      stream.addEventListener('close', callback);
+      if (stream.status !== 'open') callback();
+      return () => stream.removeEventListener('close', callback);
+    },
   };
 }
 

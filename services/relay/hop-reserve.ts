@@ -1,4 +1,5 @@
-// The RESERVE request: a reservation makes a peer reachable through circuits of this relay.
+// The RESERVE request: a reservation makes a peer reachable through circuits of this relay, on the connection that
+// reserved.
 import type { Connection, PeerId, PrivateKey } from '@libp2p/interface';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { RecordEnvelope } from '@libp2p/peer-record';
@@ -6,50 +7,129 @@ import { unixSeconds } from '../shared/clock.ts';
 import { addressOf } from './connection-limiter.ts';
 import type { HopExchange } from './hop-exchange.ts';
 import type { HopOptions } from './hop.ts';
-import { circuitLimit, encodeVoucher, Status } from './messages.ts';
+import { createRefusalDelays } from './late-answers.ts';
+import { SUPERSEDED_MS } from './liveness-limits.ts';
+import { circuitLimit, encodeVoucher, type HopResponse, Status } from './messages.ts';
 import type { ReservationRefusal } from './outcomes.ts';
-import { RESERVATION_SECONDS } from './reservation-store.ts';
+import type { Grant } from './reservation-store.ts';
 import { isRelayed } from './stop.ts';
 
 const VOUCHER_DOMAIN = 'libp2p-relay-rsvp';
 const VOUCHER_CODEC = new Uint8Array([0x03, 0x02]);
 
+/**
+ * Minimum time between two vouchers for one connection, in milliseconds. A client whose clock is ahead refreshes in a
+ * loop; within this time it gets the last voucher again, late.
+ */
+const REFRESH_INTERVAL_MS = 1_000;
+
+/** Age up to which the last voucher is given again, in milliseconds. */
+const MAX_VOUCHER_AGE_MS = 60_000;
+
 /** Serves one RESERVE request. */
 export type ServeReserve = (exchange: HopExchange, connection: Connection) => Promise<void>;
 
+/** The last response with a reservation on a connection. */
+interface Granted {
+  readonly response: Promise<HopResponse>;
+  readonly signedAtMs: number;
+  answeredAtMs: number;
+}
+
 export function createReserveHandler(options: HopOptions): ServeReserve {
-  const { reservations, metrics, log } = options;
+  const { reservations, metrics, log, clock, lateAnswers, events } = options;
   const { identity, limits } = options.config;
   const relay = peerIdFromPrivateKey(identity);
+  const refusalDelays = createRefusalDelays(clock.nowMs);
+  const granted = new WeakMap<Connection, Granted>();
+  /** The connections whose close releases their reservation. One may reserve again after it was superseded. */
+  const watched = new WeakSet<Connection>();
+  /** The last addresses that were not empty, for refreshes while a network interface is down. */
+  let lastAddresses: Uint8Array[] = [];
 
   // Every refusal is RESERVATION_REFUSED, because rust-libp2p treats any other status except RESOURCE_LIMIT_EXCEEDED as
   // a protocol violation and closes the connection.
-  async function refuse(exchange: HopExchange, peer: PeerId, reason: ReservationRefusal): Promise<void> {
+  async function refuse(exchange: HopExchange, peer: string, reason: ReservationRefusal): Promise<void> {
     metrics.reservation(reason);
-    log.debug({ peer: peer.toString(), reason }, 'reserve refused');
+    log.debug({ peer, reason }, 'reserve refused');
+    await lateAnswers.wait(peer, refusalDelays.next(peer), exchange);
     await exchange.conclude({ status: Status.RESERVATION_REFUSED });
   }
 
-  return async (exchange, connection) => {
-    const { remotePeer } = connection;
-    const peer = remotePeer.toString();
-    if (isRelayed(connection)) return refuse(exchange, remotePeer, 'relayed');
-    const addresses = options.addresses().map((address) => address.bytes);
-    // Clients treat a reservation without an address as a protocol violation.
-    if (addresses.length === 0) return refuse(exchange, remotePeer, 'no_address');
-    const reserved = reservations.reserve(peer, addressOf(connection));
-    if (!reserved.ok) return refuse(exchange, remotePeer, reserved.reason);
-    metrics.reservation('ok');
-    log.debug({ peer }, 'reserved');
-    // If the peer disconnected while its request was read, no event will release the reservation.
-    if (options.connectionsTo(remotePeer).length === 0) return reservations.release(peer);
-    const expiresUnixSeconds = unixSeconds() + RESERVATION_SECONDS;
-    const voucher = await sealVoucher(identity, relay, remotePeer, expiresUnixSeconds);
-    await exchange.conclude({
+  function release(peer: string, connection: Connection): void {
+    const ageMs = reservations.release(peer, connection);
+    if (ageMs === undefined) return;
+    log.debug({ peer, ageMs }, 'reservation released');
+    events.released({ peer, connection, ageMs, reason: 'closed' });
+  }
+
+  /** The connection that held the reservation may be left over from another network. If it answers, it may stay. */
+  async function supersede(peer: string, previous: Connection): Promise<void> {
+    const isHeard = await options.probe(previous, SUPERSEDED_MS);
+    if (isHeard || previous.status !== 'open' || reservations.isHolder(previous)) return;
+    log.debug({ peer }, 'superseded connection closed');
+    metrics.supersededClosed();
+    previous.abort(new Error('The peer reserved on another connection, and this one did not answer a ping.'));
+  }
+
+  function hold(peer: string, connection: Connection, grant: Grant): void {
+    if (grant.kind === 'refresh') return;
+    if (!watched.has(connection)) connection.addEventListener('close', () => release(peer, connection));
+    watched.add(connection);
+    if (grant.kind === 'moved') {
+      const { previous, previousAgeMs: ageMs } = grant;
+      events.released({ peer, connection: previous, ageMs, reason: 'moved' });
+      void supersede(peer, previous);
+    }
+    events.granted({ peer, connection, kind: grant.kind });
+  }
+
+  /** A new response, or late the last one when it was given less than a second ago. */
+  async function respond(exchange: HopExchange, connection: Connection): Promise<HopResponse> {
+    const last = granted.get(connection);
+    const currentMs = clock.nowMs();
+    if (last !== undefined && currentMs < last.answeredAtMs + REFRESH_INTERVAL_MS) {
+      await lateAnswers.wait(
+        connection.remotePeer.toString(),
+        last.answeredAtMs + REFRESH_INTERVAL_MS - currentMs,
+        exchange,
+      );
+      last.answeredAtMs = Math.max(last.answeredAtMs, clock.nowMs());
+      if (last.answeredAtMs < last.signedAtMs + MAX_VOUCHER_AGE_MS) return last.response;
+    }
+    const response = sign(connection.remotePeer);
+    granted.set(connection, { response, signedAtMs: currentMs, answeredAtMs: currentMs });
+    // A failure is not repeated to the next request.
+    response.catch(() => granted.delete(connection));
+    return response;
+  }
+
+  async function sign(peer: PeerId): Promise<HopResponse> {
+    const expiresUnixSeconds = unixSeconds() + limits.reservationSeconds;
+    const voucher = await sealVoucher(identity, relay, peer, expiresUnixSeconds);
+    return {
       status: Status.OK,
-      reservation: { expiresUnixSeconds, addresses, voucher },
+      reservation: { expiresUnixSeconds, addresses: lastAddresses, voucher },
       limit: circuitLimit(limits),
-    });
+    };
+  }
+
+  return async (exchange, connection) => {
+    const peer = connection.remotePeer.toString();
+    if (isRelayed(connection)) return refuse(exchange, peer, 'relayed');
+    const addresses = options.addresses().map((address) => address.bytes);
+    if (addresses.length > 0) lastAddresses = addresses;
+    // Clients treat a reservation without an address as a protocol violation.
+    else if (!reservations.isHolder(connection)) return refuse(exchange, peer, 'no_address');
+    // No event would release the reservation of a connection that has closed while its request was read.
+    if (connection.status !== 'open') return;
+    const reserved = reservations.reserve(peer, connection, addressOf(connection));
+    if (!reserved.ok) return refuse(exchange, peer, reserved.reason);
+    hold(peer, connection, reserved.grant);
+    refusalDelays.clear(peer);
+    metrics.reservation('ok');
+    log.debug({ peer, grant: reserved.grant.kind }, 'reserved');
+    await exchange.conclude(await respond(exchange, connection));
   };
 }
 

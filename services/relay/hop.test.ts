@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { generateKeyPair } from '@libp2p/crypto/keys';
 import { pbStream } from '@libp2p/utils';
 import { HopMessage } from '../../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
 import { cleanUp } from '../../testing/cleanup.ts';
@@ -6,6 +7,8 @@ import { relayConfig } from '../../testing/relay-config.ts';
 import { deadlineSignal, until } from '../../testing/wait.ts';
 import { createBuffers } from './buffers.ts';
 import { createCircuitAdmission } from './circuit-admission.ts';
+import { NO_HOP_EVENTS } from './hop-events.ts';
+import { createHopTiming } from './hop-timing.ts';
 import { createHop, type HopOptions } from './hop.ts';
 import { HOP_PROTOCOL } from './messages.ts';
 import { createRelayMetrics } from './metrics.ts';
@@ -40,7 +43,8 @@ async function createBareHop(overrides: Partial<HopOptions>) {
     metrics,
     log,
     addresses: () => [],
-    connectionsTo: () => [],
+    events: NO_HOP_EVENTS,
+    ...createHopTiming(),
     ...overrides,
   });
   return { ...hopSide, metrics };
@@ -51,7 +55,7 @@ const REFUSED = { type: 'STATUS', status: 'RESERVATION_REFUSED' };
 describe('a hop stream', () => {
   test('gets no reservation from a relay without addresses', async () => {
     const node = await startPeer(undefined, { listen: ['/ip4/127.0.0.1/tcp/0'] });
-    const bare = await createBareHop({ connectionsTo: (peer) => node.getConnections(peer) });
+    const bare = await createBareHop({});
     await node.handle(HOP_PROTOCOL, bare.handle);
     const [address] = node.getMultiaddrs();
     if (address === undefined) throw new Error('The node has no address.');
@@ -62,10 +66,7 @@ describe('a hop stream', () => {
   test('over a circuit is refused', async () => {
     const relay = await startRelay();
     const [source, target] = [await startPeer(), await startPeer(relay)];
-    const inner = await createBareHop({
-      addresses: () => [relay.address],
-      connectionsTo: (peer) => target.getConnections(peer),
-    });
+    const inner = await createBareHop({ addresses: () => [relay.address] });
     await target.handle(HOP_PROTOCOL, inner.handle, { runOnLimitedConnection: true });
     const address = circuitAddress(target);
     if (address === undefined) throw new Error('The target has no circuit address.');
@@ -102,22 +103,27 @@ describe('a hop stream', () => {
 
 test('a peer above its request rate is refused, and the refusal is counted', async () => {
   const relay = await startRelay({ limits: { reservationsPerMinute: 1, circuitsPerMinute: 1 } });
-  const [peer, other] = [await startPeer(), await startPeer()];
+  const identity = await generateKeyPair('Ed25519');
+  const [peer, other] = [await startPeer(undefined, { identity }), await startPeer()];
   expect((await hop(peer, relay, RESERVE)).status).toBe('OK');
-  expect(await hop(peer, relay, RESERVE)).toEqual(REFUSED);
+  // A refresh does not count, a reservation on another connection does.
+  expect((await hop(peer, relay, RESERVE)).status).toBe('OK');
+  const second = await startPeer(undefined, { identity });
+  expect(await hop(second, relay, RESERVE)).toEqual(REFUSED);
   expect((await hop(peer, relay, connectTo(other))).status).toBe('NO_RESERVATION');
   expect((await hop(peer, relay, connectTo(other))).status).toBe('RESOURCE_LIMIT_EXCEEDED');
   for (const kind of ['reservation', 'circuit'])
     expect(await relay.metric(`rustory_relay_${kind}_requests_total{outcome="rate"}`)).toBe(1);
 });
 
-test('a draining relay refuses new requests and lets circuits finish', async () => {
+test('a draining relay refuses new requests, but no refresh, and lets circuits finish', async () => {
   const relay = await startRelay();
   const [source, target] = [await startPeer(), await startPeer(relay)];
   const stream = await dialEcho(source, relay, target);
   let isDrained = false;
   const drained = relay.drain?.(deadlineSignal()).then(() => (isDrained = true));
   expect((await hop(source, relay, RESERVE)).status).toBe('RESERVATION_REFUSED');
+  expect((await hop(target, relay, RESERVE)).status).toBe('OK');
   expect((await hop(source, relay, connectTo(target))).status).toBe('RESOURCE_LIMIT_EXCEEDED');
   expect(isDrained).toBe(false);
   const { sent, received } = await exchange(stream, 1_000_000);

@@ -1,23 +1,30 @@
 // The hop side of circuit-relay-v2: reads the request of each hop stream and passes it to its handler.
 // https://github.com/libp2p/specs/blob/master/relay/circuit-v2.md
-import type { Connection, PeerId, Stream } from '@libp2p/interface';
+import type { Connection, Stream } from '@libp2p/interface';
 import type { Multiaddr } from '@multiformats/multiaddr';
 import { describeError, toError } from '../shared/errors.ts';
 import type { Logger } from '../shared/log.ts';
+import { loopTimeout } from '../shared/loop-clock.ts';
 import { aborted, anySignal } from '../shared/signals.ts';
 import type { Buffers } from './buffers.ts';
 import type { CircuitAdmission } from './circuit-admission.ts';
 import type { RelayConfig } from './config.ts';
 import { createConnectHandler } from './hop-connect.ts';
 import { createHopExchange } from './hop-exchange.ts';
+import type { HopEvents } from './hop-events.ts';
 import { createReserveHandler } from './hop-reserve.ts';
+import type { HopTiming } from './hop-timing.ts';
+import { MAX_REFUSAL_DELAY_MS } from './late-answers.ts';
 import { type RequestRejection, Status } from './messages.ts';
 import type { RelayMetrics } from './metrics.ts';
 import type { ReservationStore } from './reservation-store.ts';
 import type { UnreachablePeers } from './unreachable-peers.ts';
 
-/** Deadline of one exchange of hop messages, in milliseconds. Clients give up after about 10 to 60 seconds. */
-const HOP_TIMEOUT_MS = 15_000;
+/**
+ * Deadline of one exchange of hop messages, in milliseconds: 15 s for its messages and for the target, and the longest
+ * delay of a late answer. Clients give up after about 10 to 60 seconds.
+ */
+const HOP_TIMEOUT_MS = 15_000 + MAX_REFUSAL_DELAY_MS;
 
 /** The response status for a message that is not a request. */
 const REJECTION_STATUS: Record<RequestRejection, Status> = {
@@ -25,7 +32,7 @@ const REJECTION_STATUS: Record<RequestRejection, Status> = {
   unexpected: Status.UNEXPECTED_MESSAGE,
 };
 
-export interface HopOptions {
+export interface HopOptions extends HopTiming {
   readonly config: Pick<RelayConfig, 'identity' | 'limits'>;
   readonly reservations: ReservationStore;
   readonly circuits: CircuitAdmission;
@@ -35,7 +42,7 @@ export interface HopOptions {
   readonly log: Logger;
   /** The addresses at which devices dial the relay, ending in its peer id. Empty when no network interface is up. */
   addresses(): readonly Multiaddr[];
-  connectionsTo(peer: PeerId): Connection[];
+  readonly events: HopEvents;
 }
 
 export interface Hop {
@@ -55,7 +62,7 @@ export function createHop(options: HopOptions): Hop {
   const running = new Set<Promise<void>>();
 
   async function serve(stream: Stream, connection: Connection): Promise<void> {
-    const signal = anySignal(shutdown.signal, AbortSignal.timeout(HOP_TIMEOUT_MS));
+    const signal = anySignal(shutdown.signal, loopTimeout(options.clock, HOP_TIMEOUT_MS));
     const exchange = createHopExchange(stream, signal);
     const read = await exchange.readRequest();
     if (!read.ok) {

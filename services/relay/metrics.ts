@@ -57,6 +57,7 @@ export interface RelayMetrics {
   connectionRefused(reason: ConnectionRefusal): void;
   idleClosed(): void;
   stuckClosed(): void;
+  supersededClosed(): void;
   /** Registers the gauges. */
   observe(gauges: RelayGauges): void;
 }
@@ -171,11 +172,17 @@ function createConnectionCounters(registry: Registry) {
     help: 'Connections closed because the peer received no bytes although the relay had bytes to send.',
     registers,
   });
+  const superseded = new Counter({
+    name: 'rustory_relay_superseded_connections_closed_total',
+    help: 'Connections closed because their peer reserved on another connection and they did not answer a ping.',
+    registers,
+  });
   return {
     handshake: (outcome: HandshakeOutcome) => handshakes.inc({ outcome }),
     connectionRefused: (reason: ConnectionRefusal) => refusals.inc({ reason }),
     idleClosed: () => idle.inc(),
     stuckClosed: () => stuck.inc(),
+    supersededClosed: () => superseded.inc(),
   };
 }
 

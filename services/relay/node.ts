@@ -8,12 +8,12 @@ import type {
   Logger as LibraryLogger,
   PeerId,
 } from '@libp2p/interface';
-import { ping } from '@libp2p/ping';
 import type { Multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import { ConfigError, describeError } from '../shared/errors.ts';
 import type { Component } from '../shared/lifecycle.ts';
 import type { Logger } from '../shared/log.ts';
+import type { LoopClock } from '../shared/loop-clock.ts';
 import type { Cipher } from '../private-network/cipher.ts';
 import type { ProtectorOptions } from '../private-network/psk.ts';
 import { startNode } from '../private-network/listen.ts';
@@ -24,11 +24,16 @@ import { createCircuitAdmission } from './circuit-admission.ts';
 import type { RelayConfig } from './config.ts';
 import { createConnectionLimiter } from './connection-limiter.ts';
 import { createHandshakeLimiter, maxHandshakeMs } from './handshake-limiter.ts';
+import { type HopEvents, NO_HOP_EVENTS } from './hop-events.ts';
+import { createHopTiming } from './hop-timing.ts';
 import { createHop } from './hop.ts';
 import { stopPruner } from './library-internals.ts';
+import { KEEPALIVE_DELAY_MS } from './liveness-limits.ts';
 import { HOP_PROTOCOL } from './messages.ts';
 import type { RelayMetrics } from './metrics.ts';
+import { createPingResponder, PING_PROTOCOL, PING_STREAMS } from './ping.ts';
 import { createReservationStore } from './reservation-store.ts';
+import { createTcpTimeouts } from './tcp-timeouts.ts';
 import { createUnreachablePeers } from './unreachable-peers.ts';
 
 /** Maximum interval between two checks for idle and stalled connections, in milliseconds. */
@@ -37,10 +42,10 @@ const MAX_IDLE_CHECK_INTERVAL_MS = 5_000;
 /** Streams of one peer in addition to its circuits: requests and identify. */
 const STREAMS_ABOVE_CIRCUITS = 64;
 
-/** Maximum concurrent streams of identify, and of ping, on one connection. */
+/** Maximum concurrent streams of identify on one connection. */
 const MAX_SERVICE_STREAMS = 8;
 
-/** Deadline of one exchange of identify or ping, in milliseconds. */
+/** Deadline of one exchange of identify, in milliseconds. */
 const SERVICE_TIMEOUT_MS = 10_000;
 
 /** Margin of the library's deadline for a handshake over the deadlines of its stages, in milliseconds. */
@@ -68,6 +73,10 @@ export interface RelayNodeDeps {
   readonly cipher: Cipher;
   readonly metrics: RelayMetrics;
   readonly log: Logger;
+  /** Is told about reservations and circuits. */
+  readonly events?: HopEvents;
+  /** The clock of all deadlines on other programs; the relay stops it. */
+  readonly clock?: LoopClock;
 }
 
 export interface RelayNode extends Component {
@@ -79,7 +88,8 @@ export function createRelayNode(config: RelayConfig, deps: RelayNodeDeps): Relay
   const { cipher, log } = deps;
   let node: Libp2p | undefined;
   let idleCheck: NodeJS.Timeout | undefined;
-  const { reservations, circuits, hop, handshakes, limiter } = createHopAndLimiters(config, deps, () => node);
+  const parts = createHopAndLimiters(config, deps, () => node);
+  const { reservations, circuits, hop, handshakes, limiter } = parts;
   const addresses = (): Multiaddr[] => node?.getMultiaddrs() ?? [];
 
   return {
@@ -93,7 +103,6 @@ export function createRelayNode(config: RelayConfig, deps: RelayNodeDeps): Relay
         admit: handshakes.admit,
       });
       node.addEventListener('peer:disconnect', ({ detail: peer }) => {
-        reservations.release(peer.toString());
         if (node !== undefined) forget(node, peer, log);
       });
       await node.handle(HOP_PROTOCOL, hop.handle, {
@@ -101,6 +110,7 @@ export function createRelayNode(config: RelayConfig, deps: RelayNodeDeps): Relay
         maxOutboundStreams: 1,
         runOnLimitedConnection: true,
       });
+      await node.handle(PING_PROTOCOL, createPingResponder(), PING_STREAMS);
       idleCheck = setInterval(() => void limiter.closeIdle(), idleCheckIntervalMs(config));
       await startNode(node, config.listen.map(String), 'RELAY_LISTEN');
       stopPruner(node);
@@ -108,18 +118,26 @@ export function createRelayNode(config: RelayConfig, deps: RelayNodeDeps): Relay
         throw new ConfigError([
           'RELAY_ANNOUNCE is not set, and no network interface has an address that other devices can dial: set it to the address of this relay, such as /dns4/relay.example.org/tcp/4001, or set RELAY_LOCAL=true when all devices are on this machine.',
         ]);
+      const { kernelDefault } = parts.tcpTimeouts;
+      if (kernelDefault !== undefined)
+        log.warn(
+          { reason: kernelDefault },
+          'bytes in flight have the deadline of the kernel, so a gap of 15 minutes may end connections; raise net.ipv4.tcp_retries2 to 20',
+        );
       const fields = { cipher: cipher.name, reason: cipher.reason, addresses: addresses().map(String) };
       log.info({ peerId: node.peerId.toString(), ...fields }, 'listening');
     },
     async drain(signal) {
       reservations.drain();
       circuits.drain();
+      parts.timing.lateAnswers.drain();
       await hop.settled(signal);
     },
     async stop() {
       clearInterval(idleCheck);
       hop.stop();
       await node?.stop();
+      parts.timing.clock.stop();
     },
   };
 }
@@ -127,7 +145,7 @@ export function createRelayNode(config: RelayConfig, deps: RelayNodeDeps): Relay
 /** Creates everything except the libp2p node; `node` returns `undefined` before the start. */
 function createHopAndLimiters(
   config: RelayConfig,
-  { metrics, log }: RelayNodeDeps,
+  { metrics, log, clock, events = NO_HOP_EVENTS }: RelayNodeDeps,
   node: () => Libp2p | undefined,
 ) {
   const { limits } = config;
@@ -136,6 +154,7 @@ function createHopAndLimiters(
   const circuits = createCircuitAdmission(limits, reservations);
   const buffers = createBuffers(limits);
   const unreachablePeers = createUnreachablePeers({ log });
+  const timing = createHopTiming(clock);
   const hop = createHop({
     config,
     reservations,
@@ -145,11 +164,14 @@ function createHopAndLimiters(
     metrics,
     log,
     addresses: () => node()?.getMultiaddrs() ?? [],
-    connectionsTo: (peer) => node()?.getConnections(peer) ?? [],
+    ...timing,
+    events,
   });
   const handshakes = createHandshakeLimiter(limits, metrics);
-  const { isReserved } = reservations;
-  const limiter = createConnectionLimiter({ limits, handshakes, metrics, connections, isReserved });
+  const tcpTimeouts = createTcpTimeouts();
+  const { isHolder } = reservations;
+  const checks = { liveness: timing.liveness, tcpTimeouts, isHolder };
+  const limiter = createConnectionLimiter({ limits, handshakes, metrics, connections, ...checks });
   metrics.observe({
     reservations: reservations.count,
     circuits: circuits.count,
@@ -159,7 +181,7 @@ function createHopAndLimiters(
     unreachablePeers: unreachablePeers.count,
     lastingUnreachablePeers: unreachablePeers.lastingCount,
   });
-  return { reservations, circuits, hop, handshakes, limiter };
+  return { reservations, circuits, hop, handshakes, limiter, timing, tcpTimeouts };
 }
 
 // Frequent enough that a connection is closed soon after its idle timeout, even if the timeout is short.
@@ -204,6 +226,9 @@ async function createNode(config: RelayConfig, { gater, ...protection }: Connect
         maxStreamBufferBytes: limits.circuitBufferBytes,
         maxUnsentBytes: MAX_UNSENT_BYTES + limits.circuitBufferBytes,
         maxParallelDials: MAX_PARALLEL_DIALS,
+        keepAliveDelayMs: KEEPALIVE_DELAY_MS,
+        // Reservations last as long as their connections, and TCP keepalive finds the dead ones.
+        idleTimeoutMs: 0,
       },
     }),
     start: false,
@@ -217,7 +242,6 @@ async function createNode(config: RelayConfig, { gater, ...protection }: Connect
     services: {
       // The relay responds to identify and does not need the information about its peers.
       identify: identify({ ...serviceOptions, runOnConnectionOpen: false }),
-      ping: ping(serviceOptions),
     },
   });
 }

@@ -24,8 +24,10 @@ export const RESERVATION_REFUSALS = {
   no_address: {
     doc: 'The relay has no address to announce, because no network interface is up. Set `RELAY_ANNOUNCE`.',
   },
-  draining: { doc: 'The relay is stopping.' },
-  rate: { doc: 'One peer sent more requests per minute than `RELAY_RESERVATIONS_PER_MINUTE`.' },
+  draining: { doc: 'The relay is stopping. Refreshes are still served.' },
+  rate: {
+    doc: 'One peer reserved on new connections more often per minute than `RELAY_RESERVATIONS_PER_MINUTE`.',
+  },
   reservations: {
     doc: 'The relay has `RELAY_MAX_RESERVATIONS` reservations. Raise this limit or add a relay.',
   },
@@ -64,10 +66,28 @@ export const CIRCUIT_REFUSALS = {
   target_unreachable: {
     status: Status.CONNECTION_FAILED,
     isUnreachable: true,
-    doc: 'The target has a reservation but did not accept the circuit in time.',
+    doc: 'The target has a reservation but refused the circuit, closed its connection, or sent other bytes and no response in time.',
+  },
+  target_no_answer: {
+    status: Status.CONNECTION_FAILED,
+    isUnreachable: true,
+    doc: 'The target has a reservation and sent bytes shortly before, but no byte for 8 seconds after the request: its network was interrupted.',
+  },
+  target_quiet: {
+    status: Status.CONNECTION_FAILED,
+    isUnreachable: true,
+    doc: 'The target has a reservation, but sent no byte for 20 seconds and none within 2 seconds after a ping.',
+  },
+  target_still_quiet: {
+    status: Status.CONNECTION_FAILED,
+    isUnreachable: true,
+    doc: 'The target left an earlier request unanswered and has sent no byte since. The circuit was refused at once.',
   },
 } as const satisfies Record<string, CircuitRefusalOutcome>;
 export type CircuitRefusal = keyof typeof CIRCUIT_REFUSALS;
+
+/** Reasons of the target of a circuit. */
+export type TargetRefusal = Extract<CircuitRefusal, `target_${string}`>;
 
 /** Outcomes of a reservation request. */
 export const RESERVATION_OUTCOMES = { ...OK, ...RESERVATION_REFUSALS };
@@ -99,6 +119,9 @@ export type Direction = keyof typeof DIRECTIONS;
 export const CONNECTION_REFUSALS = {
   all: { doc: 'The relay has `RELAY_MAX_CONNECTIONS` connections.' },
   peer: { doc: 'One peer has `RELAY_MAX_CONNECTIONS_PER_PEER` connections.' },
+  quiet: {
+    doc: 'A peer with `RELAY_MAX_CONNECTIONS_PER_PEER` connections opened another one, and its connection that had sent no byte for the longest time, at least 30 seconds, was closed. Normal for a device that changes its network.',
+  },
   address: { doc: 'One address has `RELAY_MAX_CONNECTIONS_PER_ADDRESS` connections.' },
   pending: {
     doc: 'The oldest handshake was evicted because `RELAY_MAX_PENDING_CONNECTIONS` handshakes were pending: a flood, or many devices that reconnect at the same time.',

@@ -1,33 +1,54 @@
-// The reservation store: the peers that can be reached through this relay, with limits on new reservations.
+// The reservation store: the peers that can be reached through this relay, each by the connection that reserved, with
+// limits on new reservations.
+import type { Connection } from '@libp2p/interface';
 import { refused, type Result } from '../shared/result.ts';
 import { monotonicMs } from '../shared/clock.ts';
 import type { RelayLimits } from './config.ts';
 import { addTo } from './counts.ts';
+import type { AnyConnection } from './liveness.ts';
 import type { ReservationRefusal } from './outcomes.ts';
 import { createTokenBuckets, perMinute } from './token-bucket.ts';
-
-/** Lifetime of a reservation in seconds, the same as in go-libp2p and rust-libp2p. It expires unless it is refreshed. */
-export const RESERVATION_SECONDS = 3600;
 
 /** Maximum peers whose request rates are stored. Above this limit the oldest one is evicted. */
 export const MAX_RATED_PEERS = 100_000;
 
+/** The connection that holds a reservation. The store only compares it. */
+export type Holder = Connection;
+
+/** What was granted. `moved`: the peer reserved on another connection before, which no longer holds the reservation. */
+export type Grant =
+  | { readonly kind: 'new' | 'refresh' }
+  | { readonly kind: 'moved'; readonly previous: Holder; readonly previousAgeMs: number };
+
 export interface ReservationStore {
-  /** Reserves or refreshes. A refresh is refused only for its rate and during a drain. */
-  reserve(peer: string, address: string): Result<object, ReservationRefusal>;
-  /** Whether the peer has a reservation that has not expired. */
+  /** Reserves or refreshes. A refresh, which comes from the connection that holds the reservation, is never refused. */
+  reserve(
+    peer: string,
+    holder: Holder,
+    address: string,
+  ): Result<{ readonly grant: Grant }, ReservationRefusal>;
+  /** The connection that holds the reservation of a peer. */
+  holderOf(peer: string): Holder | undefined;
+  /** Calls back when a connection no longer holds its reservation. The returned function removes the callback. */
+  onLost(holder: Holder, callback: () => void): () => void;
   isReserved(peer: string): boolean;
-  /** Removes the reservation of a peer that disconnected. */
-  release(peer: string): void;
-  /** Refuses all requests from now on. Existing reservations remain valid. */
+  /** Whether the connection holds the reservation of its peer. */
+  isHolder(connection: AnyConnection): boolean;
+  /**
+   * Removes the reservation that a connection holds, when it closes. Returns its age in milliseconds; `undefined` when
+   * the connection holds none.
+   */
+  release(peer: string, holder: Holder): number | undefined;
+  /** Refuses new reservations from now on. Existing reservations remain valid and can be refreshed. */
   drain(): void;
-  /** Reservations that have not expired. */
   count(): number;
 }
 
+/** It has no expiry: it lasts as long as its connection. */
 interface Reservation {
-  readonly expiresAtMs: number;
+  readonly holder: Holder;
   readonly address: string;
+  readonly grantedAtMs: number;
 }
 
 /** @param nowMs monotonic clock */
@@ -36,46 +57,69 @@ export function createReservationStore(
   nowMs: () => number = monotonicMs,
 ): ReservationStore {
   const reservations = new Map<string, Reservation>();
+  /** The objects that a holder shares with its connection of the lower layer. */
+  const holders = new Set<AnyConnection['timeline']>();
+  const lostCallbacks = new Map<Holder, Set<() => void>>();
   const countByAddress = new Map<string, number>();
   const requests = createTokenBuckets(perMinute(limits.reservationsPerMinute), MAX_RATED_PEERS, nowMs);
   const { reservationsPerAddress: maxPerAddress = Number.POSITIVE_INFINITY } = limits;
   let isDraining = false;
 
-  function release(peer: string): void {
-    const reservation = reservations.get(peer);
-    if (reservation === undefined) return;
+  function remove(peer: string, { holder, address }: Reservation): void {
     reservations.delete(peer);
-    addTo(countByAddress, reservation.address, -1);
+    holders.delete(holder.timeline);
+    addTo(countByAddress, address, -1);
+    for (const callback of lostCallbacks.get(holder) ?? []) callback();
   }
 
-  // A refresh moves its reservation to the end of the map, so the map is ordered by expiry and the loop can stop early.
-  function removeExpired(): void {
-    for (const [peer, { expiresAtMs }] of reservations) {
-      if (expiresAtMs > nowMs()) return;
-      release(peer);
-    }
+  function refusalOf(peer: string, address: string): ReservationRefusal | undefined {
+    const existing = reservations.get(peer);
+    if (isDraining) return 'draining';
+    if (!requests.of(peer).take(1)) return 'rate';
+    if (existing === undefined && reservations.size >= limits.reservations) return 'reservations';
+    const isAnotherAddress = existing?.address !== address;
+    if (isAnotherAddress && (countByAddress.get(address) ?? 0) >= maxPerAddress) return 'address';
+    return undefined;
   }
 
   return {
-    reserve(peer, address) {
-      removeExpired();
-      if (isDraining) return refused('draining');
-      if (!requests.of(peer).take(1)) return refused('rate');
-      if (!reservations.has(peer)) {
-        if (reservations.size >= limits.reservations) return refused('reservations');
-        if ((countByAddress.get(address) ?? 0) >= maxPerAddress) return refused('address');
-      }
-      release(peer);
-      reservations.set(peer, { expiresAtMs: nowMs() + RESERVATION_SECONDS * 1000, address });
+    reserve(peer, holder, address) {
+      const existing = reservations.get(peer);
+      if (existing?.holder === holder) return { ok: true, grant: { kind: 'refresh' } };
+      const refusal = refusalOf(peer, address);
+      if (refusal !== undefined) return refused(refusal);
+      if (existing !== undefined) remove(peer, existing);
+      reservations.set(peer, { holder, address, grantedAtMs: nowMs() });
+      holders.add(holder.timeline);
       addTo(countByAddress, address, 1);
-      return { ok: true };
+      const grant: Grant =
+        existing === undefined
+          ? { kind: 'new' }
+          : {
+              kind: 'moved',
+              previous: existing.holder,
+              previousAgeMs: nowMs() - existing.grantedAtMs,
+            };
+      return { ok: true, grant };
     },
-    isReserved: (peer) => (reservations.get(peer)?.expiresAtMs ?? 0) > nowMs(),
-    release,
+    holderOf: (peer) => reservations.get(peer)?.holder,
+    onLost(holder, callback) {
+      const callbacks = lostCallbacks.get(holder) ?? new Set();
+      lostCallbacks.set(holder, callbacks.add(callback));
+      return () => {
+        callbacks.delete(callback);
+        if (callbacks.size === 0) lostCallbacks.delete(holder);
+      };
+    },
+    isReserved: (peer) => reservations.has(peer),
+    isHolder: ({ timeline }) => holders.has(timeline),
+    release(peer, holder) {
+      const existing = reservations.get(peer);
+      if (existing?.holder !== holder) return undefined;
+      remove(peer, existing);
+      return nowMs() - existing.grantedAtMs;
+    },
     drain: () => void (isDraining = true),
-    count() {
-      removeExpired();
-      return reservations.size;
-    },
+    count: () => reservations.size,
   };
 }

@@ -1,13 +1,17 @@
-// The relay side of the stop protocol: requests the target of a circuit to accept it.
+// The relay side of the stop protocol: requests the target of a circuit to accept it, on the connection that holds its
+// reservation, and decides how long a target that is quiet is waited for.
 // https://github.com/libp2p/specs/blob/master/relay/circuit-v2.md#stop-protocol
 import type { Connection, PeerId, Stream } from '@libp2p/interface';
 import { pbStream } from '@libp2p/utils';
 import { CODE_P2P_CIRCUIT } from '@multiformats/multiaddr';
-import { monotonicMs } from '../shared/clock.ts';
 import { describeError, toError } from '../shared/errors.ts';
 import type { Logger } from '../shared/log.ts';
+import type { LoopClock } from '../shared/loop-clock.ts';
 import { refused, type Result } from '../shared/result.ts';
+import { aborted, anySignal } from '../shared/signals.ts';
 import type { RelayLimits } from './config.ts';
+import { PROBE_MS, STOP_MS } from './liveness-limits.ts';
+import type { Liveness } from './liveness.ts';
 import {
   circuitLimit,
   decodeStopResponse,
@@ -16,12 +20,8 @@ import {
   Status,
   STOP_PROTOCOL,
 } from './messages.ts';
-
-/** Deadline for the target to accept a circuit, for all its connections together, in milliseconds. */
-const STOP_TIMEOUT_MS = 12_000;
-
-/** Maximum connections to one target that are tried. If all of them fail, the circuit is refused. */
-const MAX_TARGET_CONNECTIONS = 4;
+import type { TargetRefusal } from './outcomes.ts';
+import type { Probe } from './ping.ts';
 
 /** Streams of the stop protocol on one connection for circuits that are being set up, in addition to open circuits. */
 const EXTRA_STREAMS = 16;
@@ -29,22 +29,19 @@ const EXTRA_STREAMS = 16;
 export interface StopOptions {
   readonly limits: RelayLimits;
   readonly log: Logger;
-  connectionsTo(peer: PeerId): Connection[];
+  readonly clock: Pick<LoopClock, 'after'>;
+  readonly liveness: Liveness;
+  readonly probe: Probe;
 }
 
-export interface StopClient {
-  /**
-   * Opens a stream to the target for a circuit from `source`, and resolves when the target has accepted it. Tries the
-   * open connections of the target one after the other, newest first.
-   */
-  open(
-    source: PeerId,
-    target: PeerId,
-    signal: AbortSignal,
-  ): Promise<Result<{ readonly stream: Stream }, 'target_unreachable'>>;
-}
+/** Opens a stream to the target for a circuit from `source`, and resolves when the target has accepted it. */
+export type OpenStop = (
+  source: PeerId,
+  target: Connection,
+  signal: AbortSignal,
+) => Promise<Result<{ readonly stream: Stream }, TargetRefusal>>;
 
-export function createStopClient({ limits, log, connectionsTo }: StopOptions): StopClient {
+export function createStopClient({ limits, log, clock, liveness, probe }: StopOptions): OpenStop {
   const maxOutboundStreams = limits.circuitsPerPeer + EXTRA_STREAMS;
 
   async function request(connection: Connection, source: PeerId, signal: AbortSignal): Promise<Stream> {
@@ -62,36 +59,30 @@ export function createStopClient({ limits, log, connectionsTo }: StopOptions): S
     }
   }
 
-  return {
-    async open(source, target, signal) {
-      const connections = newestConnections(connectionsTo(target));
-      const deadlineMs = monotonicMs() + STOP_TIMEOUT_MS;
-      for (const [index, connection] of connections.entries()) {
-        // The remaining time is divided evenly, so that a dead connection leaves time for the next one.
-        const remainingMs = Math.max(0, deadlineMs - monotonicMs());
-        const timeout = AbortSignal.timeout(Math.ceil(remainingMs / (connections.length - index)));
-        try {
-          const stream = await request(connection, source, AbortSignal.any([signal, timeout]));
-          return { ok: true, stream };
-        } catch (error) {
-          log.debug({ target: target.toString(), error: describeError(error) }, 'stop failed');
-        }
-      }
-      return refused('target_unreachable');
-    },
-  };
-}
+  /** Ends early when the signal aborts; the probe itself goes on, because other requests may wait for it. */
+  async function isAwake(target: Connection, signal: AbortSignal): Promise<boolean> {
+    return Promise.race([probe(target, PROBE_MS), aborted(signal).then(() => false)]);
+  }
 
-/** The open direct connections, newest first. */
-function newestConnections(connections: readonly Connection[]): Connection[] {
-  return (
-    connections
-      .filter((connection) => connection.status === 'open' && !isRelayed(connection))
-      // Of connections that opened in the same millisecond, the last one is the newest.
-      .toReversed()
-      .toSorted((a, b) => b.timeline.open - a.timeline.open)
-      .slice(0, MAX_TARGET_CONNECTIONS)
-  );
+  return async (source, target, signal) => {
+    if (liveness.isUnanswered(target)) return refused('target_still_quiet');
+    if (liveness.isQuiet(target) && !(await isAwake(target, signal)))
+      return refused(liveness.isUnanswered(target) ? 'target_quiet' : 'target_unreachable');
+    const deadline = new AbortController();
+    const cancel = clock.after(STOP_MS, () =>
+      deadline.abort(new Error('The target did not respond in time.')),
+    );
+    const listener = liveness.listen(target);
+    try {
+      return { ok: true, stream: await request(target, source, anySignal(signal, deadline.signal)) };
+    } catch (error) {
+      log.debug({ target: target.remotePeer.toString(), error: describeError(error) }, 'stop failed');
+      const isUnanswered = deadline.signal.aborted && listener.markUnanswered();
+      return refused(isUnanswered ? 'target_no_answer' : 'target_unreachable');
+    } finally {
+      cancel();
+    }
+  };
 }
 
 /** Whether a connection is a circuit. Circuits over circuits are refused, because every byte would be relayed twice. */

@@ -1,0 +1,85 @@
+// The time-outs of the kernel for one connection: keepalive while nothing is in flight, and retransmission of bytes that
+// are in flight. By default Linux gives up bytes in flight after 924 seconds at the latest, without a try in the last two
+// minutes, and a gap of 15 minutes then ends most connections.
+import type { Socket } from 'node:net';
+import type { MultiaddrConnection } from '@libp2p/interface';
+import { describeError } from '../shared/errors.ts';
+import { DEAD_MS, KEEPALIVE_DELAY_MS, KEEPALIVE_INTERVAL_MS, KEEPALIVE_PROBES } from './liveness-limits.ts';
+
+/** Numbers of the Linux ABI: the level and the option for `setsockopt`. The option has a value in milliseconds. */
+const IPPROTO_TCP = 6;
+const TCP_USER_TIMEOUT = 18;
+
+/** Sets the option `TCP_USER_TIMEOUT` of a file descriptor. */
+type SetUserTimeout = (fd: number, durationMs: number) => void;
+
+/** The part of Node's module for calls of C functions that is used here. Its types are not in `@types/node` yet. */
+interface ForeignFunctions {
+  dlopen(
+    library: null,
+    functions: Record<string, { arguments: readonly string[]; return: string }>,
+  ): {
+    readonly functions: {
+      setsockopt(fd: number, level: number, option: number, value: Int32Array, bytes: number): number;
+    };
+  };
+}
+
+/** The member of the library's connection that leads to its socket. `tcp-timeouts.test.ts` checks both members. */
+interface TcpConnection {
+  readonly socket?: Socket;
+}
+
+/** The member `_handle` of a socket of Node. */
+interface Handle {
+  readonly fd?: number;
+}
+
+export interface TcpTimeouts {
+  /** Why bytes in flight have the deadline of the kernel; `undefined` when they have ours. For the log. */
+  readonly kernelDefault: string | undefined;
+  apply(connection: MultiaddrConnection): void;
+}
+
+export function createTcpTimeouts(): TcpTimeouts {
+  const loaded = loadSetUserTimeout();
+  return {
+    kernelDefault: typeof loaded === 'string' ? loaded : undefined,
+    apply(connection) {
+      const { socket } = connection as TcpConnection;
+      if (socket === undefined) return;
+      setKeepAlive(socket);
+      const { fd } = (Reflect.get(socket, '_handle') ?? {}) as Handle;
+      if (typeof loaded === 'function' && fd !== undefined && fd >= 0) loaded(fd, DEAD_MS);
+    },
+  };
+}
+
+function setKeepAlive(socket: Socket): void {
+  const options = {
+    enable: true,
+    initialDelay: KEEPALIVE_DELAY_MS,
+    interval: KEEPALIVE_INTERVAL_MS,
+    count: KEEPALIVE_PROBES,
+  };
+  (socket.setKeepAlive as (values: typeof options) => Socket)(options);
+}
+
+/** Returns the reason as a sentence when the option cannot be set. Node has no API for it, only for C functions. */
+function loadSetUserTimeout(): SetUserTimeout | string {
+  if (process.platform !== 'linux') return `The platform ${process.platform} has no TCP_USER_TIMEOUT.`;
+  try {
+    const ffi = process.getBuiltinModule('node:ffi' as 'node:net') as unknown as ForeignFunctions | undefined;
+    if (ffi === undefined) return 'This version of Node.js has no module node:ffi.';
+    const { functions } = ffi.dlopen(null, {
+      setsockopt: { arguments: ['i32', 'i32', 'i32', 'pointer', 'u32'], return: 'i32' },
+    });
+    const value = new Int32Array(1);
+    return (fd, durationMs) => {
+      value[0] = durationMs;
+      functions.setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, value, value.byteLength);
+    };
+  } catch (error) {
+    return describeError(error);
+  }
+}
