@@ -4,6 +4,7 @@ import type { Connection, PeerId, PrivateKey } from '@libp2p/interface';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { RecordEnvelope } from '@libp2p/peer-record';
 import { unixSeconds } from '../shared/clock.ts';
+import { LOOP_STEP_MS } from '../shared/loop-clock.ts';
 import { addressOf } from './connection-limiter.ts';
 import type { HopExchange } from './hop-exchange.ts';
 import type { HopOptions } from './hop.ts';
@@ -88,12 +89,9 @@ export function createReserveHandler(options: HopOptions): ServeReserve {
   async function respond(exchange: HopExchange, connection: Connection): Promise<HopResponse> {
     const last = granted.get(connection);
     const currentMs = clock.nowMs();
-    if (last !== undefined && currentMs < last.answeredAtMs + REFRESH_INTERVAL_MS) {
-      await lateAnswers.wait(
-        connection.remotePeer.toString(),
-        last.answeredAtMs + REFRESH_INTERVAL_MS - currentMs,
-        exchange,
-      );
+    const dueMs = (last?.answeredAtMs ?? 0) + REFRESH_INTERVAL_MS;
+    if (last !== undefined && currentMs < dueMs - LOOP_STEP_MS) {
+      await lateAnswers.wait(connection.remotePeer.toString(), dueMs - currentMs, exchange);
       last.answeredAtMs = Math.max(last.answeredAtMs, clock.nowMs());
       if (last.answeredAtMs < last.signedAtMs + MAX_VOUCHER_AGE_MS) return last.response;
     }

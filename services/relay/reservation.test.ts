@@ -4,6 +4,7 @@ import { RecordEnvelope } from '@libp2p/peer-record';
 import { multiaddr } from '@multiformats/multiaddr';
 import { ReservationVoucher } from '../../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
 import { cleanUp } from '../../testing/cleanup.ts';
+import { createManualClock } from '../../testing/manual-clock.ts';
 import { until } from '../../testing/wait.ts';
 import { unixSeconds } from '../shared/clock.ts';
 import { hop, RESERVE, startPeer, startRelay } from '../../testing/relay.ts';
@@ -42,12 +43,15 @@ describe('a reservation', () => {
   });
 
   test('has a later expiry after a refresh, and all other fields again', async () => {
-    const relay = await startRelay();
+    const clock = createManualClock();
+    const relay = await startRelay({}, { clock });
     const peer = await startPeer();
     const first = (await hop(peer, relay, RESERVE)).reservation;
     // The expiry is in whole seconds.
     const firstSecond = unixSeconds();
     await until(() => unixSeconds() > firstSecond, 'the next second has begun');
+    // Within a second of the last response the same voucher would be sent again.
+    clock.advance(1_000);
     const again = (await hop(peer, relay, RESERVE)).reservation;
     expect(Number(again?.expire)).toBeGreaterThan(Number(first?.expire));
     expect(again?.addrs).toEqual(first?.addrs);

@@ -130,7 +130,10 @@ export const problemSchema = z
 // such as that of `rr`, or a newer version. Unknown fields are ignored.
 
 /** The response to a registration or an unregistration. A `ttl_sec` that is not a number counts as absent. */
-export const acceptedAckSchema = z.object({ ok: z.literal(true), ttl_sec: z.number().optional().catch(undefined) });
+export const acceptedAckSchema = z.object({
+  ok: z.literal(true),
+  ttl_sec: z.number().optional().catch(undefined),
+});
 
 /**
  * A list whose entries are validated one by one with `acceptedPeerSchema`, so that an invalid entry does not affect

@@ -3,7 +3,7 @@
 import { monotonicMs } from './clock.ts';
 
 /** Interval of the steps, and so the resolution of the clock, in milliseconds. */
-const STEP_MS = 100;
+export const LOOP_STEP_MS = 100;
 
 /** Maximum advance of one step, in milliseconds. A longer step means that the process did not run; that time is not counted. */
 const MAX_STEP_MS = 500;
@@ -26,7 +26,7 @@ export function createLoopClock(): LoopClock {
   // Timers run before sockets are read, and immediates after that. A step that ends in an immediate comes after the
   // bytes that had arrived when it began.
   function schedule(): void {
-    timer = setTimeout(() => setImmediate(step), STEP_MS);
+    timer = setTimeout(() => setImmediate(step), LOOP_STEP_MS);
     // The clock keeps no process alive.
     timer.unref();
   }
