@@ -20,12 +20,14 @@ export function formatProgress({ entries, bytes }: PullProgress): string {
 
 /** A report as JSON. Its error includes the result of each address. */
 function toJson(report: PullReport) {
-  const { peerId, address, entries, duplicates, bytes, durationMs, nextCursor, error, attempts } = report;
+  const { peerId, address, entries, duplicates, deleted, bytes, durationMs, nextCursor, error, attempts } =
+    report;
   return {
     peer_id: peerId,
     address: address ?? null,
     entries,
     duplicates,
+    deleted,
     bytes,
     duration_ms: durationMs,
     next_cursor: nextCursor,
@@ -46,6 +48,8 @@ export async function showRound(
     return;
   }
   if (reports.length === 0) return;
+  const deleted = reports.reduce((total, report) => total + report.deleted, 0);
+  if (deleted > 0) screen.note(`${formatAmount(deleted, 'entry', 'entries')} deleted, as on another device`);
   const rows = reports.map(({ peerId, entries, duplicates, bytes, durationMs, error }) => [
     shortenPeerIds(peerId),
     formatCount(entries),

@@ -130,12 +130,15 @@ function prepare(sqlite: DatabaseSync): void {
 
 /**
  * Moves the content of the log into the database and empties it, so that it no longer contains what was deleted. Does
- * nothing while another process reads or writes: the log is emptied later, at the latest when the last process closes it.
+ * nothing while another process reads or writes, and ignores errors, because the deletion itself is committed: the log is
+ * emptied later, at the latest when the last process closes the database.
  */
 function emptyLog(sqlite: DatabaseSync): void {
   sqlite.exec('PRAGMA busy_timeout = 0');
   try {
     sqlite.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+  } catch (error) {
+    if (!isDatabaseFailure(error)) throw error;
   } finally {
     sqlite.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
   }

@@ -68,7 +68,7 @@ export class BadEntryError extends Error {
   readonly index: number;
 
   constructor(index: number, reason: string) {
-    super(`Entry ${index} of the batch is not valid: ${reason}. Nothing of the batch was stored.`);
+    super(`Entry ${index} of the batch is not valid: ${reason}. No entry of the batch was stored.`);
     this.index = index;
   }
 }

@@ -38,6 +38,8 @@ export interface PullReport extends PullProgress {
   /** The address of the connection; `undefined` when the peer could not be reached. */
   readonly address: string | undefined;
   readonly duplicates: number;
+  /** Entries that were removed here, because a device of the user deleted them. */
+  readonly deleted: number;
   readonly durationMs: number;
   readonly nextCursor: number;
   /** Description of the error that ended the pull; `undefined` when it completed. */
@@ -78,6 +80,7 @@ interface PullState {
   address: string | undefined;
   entries: number;
   duplicates: number;
+  deleted: number;
   bytes: number;
 }
 
@@ -99,6 +102,7 @@ export async function pull(target: Target, deps: PullDeps, options: PullOptions)
     address: undefined,
     entries: 0,
     duplicates: 0,
+    deleted: 0,
     bytes: 0,
   };
   let failure: unknown;
@@ -110,12 +114,13 @@ export async function pull(target: Target, deps: PullDeps, options: PullOptions)
   } finally {
     await release(state);
   }
-  const { address, entries, duplicates, bytes, cursor: nextCursor, attempts } = state;
+  const { address, entries, duplicates, deleted, bytes, cursor: nextCursor, attempts } = state;
   return {
     peerId: target.peerId,
     address,
     entries,
     duplicates,
+    deleted,
     bytes,
     durationMs: Math.round(deps.nowMs() - startedMs),
     nextCursor,
@@ -162,7 +167,9 @@ async function tryPage(state: PullState, deps: PullDeps): Promise<boolean> {
   state.failures = 0;
   if (nextCursor !== undefined || nextDeleteCursor !== undefined) {
     const position = { peerId: target.peerId, cursor: nextCursor, deleteCursor: nextDeleteCursor };
-    state.duplicates += store.insertPage(response, position).duplicates;
+    const { duplicates, deleted } = store.insertPage(response, position);
+    state.duplicates += duplicates;
+    state.deleted += deleted;
     state.cursor = nextCursor ?? cursor;
     state.deleteCursor = nextDeleteCursor ?? deleteCursor;
     state.entries += response.entries.length;
