@@ -126,20 +126,20 @@ describe('a deletion', () => {
   });
 });
 
+const idsOf = (list: unknown): string[] =>
+  (list as Array<{ entry_id: string }>).map(({ entry_id: id }) => id);
+
+async function startServer() {
+  const server = await startServingDevice([], { listen: LOOPBACK });
+  server.store.insert(makeEntries(5));
+  server.store.insertPage(
+    { entries: [], deletions: ['a', 'b', 'c'].map((id) => deletion(id)) },
+    { peerId: 'p' },
+  );
+  return { server, client: await startDevice() };
+}
+
 describe('a response', () => {
-  async function startServer() {
-    const server = await startServingDevice([], { listen: LOOPBACK });
-    server.store.insert(makeEntries(5));
-    server.store.insertPage(
-      { entries: [], deletions: ['a', 'b', 'c'].map((id) => deletion(id)) },
-      { peerId: 'p' },
-    );
-    return { server, client: await startDevice() };
-  }
-
-  const idsOf = (list: unknown): string[] =>
-    (list as Array<{ entry_id: string }>).map(({ entry_id: id }) => id);
-
   test('has the deletions first, which use up its limit', async () => {
     const { server, client } = await startServer();
     const response = await ask(client, server, { cursor: 0, limit: 4, delete_cursor: 1 });
