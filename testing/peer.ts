@@ -20,7 +20,8 @@ import { createPeerBook, type PeerBook } from '../services/peer/discovery/peer-b
 import type { TrackerClient } from '../services/peer/discovery/tracker-client.ts';
 import { createMembership, type Membership } from '../services/peer/sync/membership.ts';
 import { type Database, openDatabase } from '../services/peer/history/database.ts';
-import { createDialer, type Target } from '../services/peer/network/dial.ts';
+import type { DialStrategy } from '../services/peer/network/addresses.ts';
+import { createDialer, type Dialer, type Target } from '../services/peer/network/dial.ts';
 import type { Entry } from '../services/peer/history/entry.ts';
 import { createPeerNode, type PeerNode } from '../services/peer/network/node.ts';
 import type { PullDeps } from '../services/peer/sync/pull.ts';
@@ -232,9 +233,26 @@ export function createTestMembership(
   });
 }
 
+/** A dialer that uses the real clock. */
+export function createTestDialer(
+  node: PeerNode,
+  relays: readonly string[],
+  strategy: DialStrategy = 'relay-first',
+  nowMs: () => number = monotonicMs,
+): Dialer {
+  return createDialer({
+    node,
+    relays,
+    strategy,
+    nowMs,
+    random: () => 0.5,
+    sleep: async (ms, signal) => sleep(ms, undefined, { signal }),
+  });
+}
+
 /** The dependencies of a pull by the device, with a short idle timeout. */
 export function createTestPullDeps({ node, store }: TestDevice, relays: readonly string[] = []): PullDeps {
-  const dialer = createDialer({ libp2p: node.libp2p, relays, strategy: 'relay-first', nowMs: monotonicMs });
+  const dialer = createTestDialer(node, relays);
   const retry = {
     attempts: 3,
     timeoutBaseMs: WAIT_TIMEOUT_MS,

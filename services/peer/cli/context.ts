@@ -126,11 +126,18 @@ export async function createNode(config: PeerConfig, listen?: readonly string[])
 /** The dependencies of a pull over the node. */
 export function createPullDeps(
   { relays, dialStrategy, retry }: PeerConfig,
-  { libp2p }: PeerNode,
+  node: PeerNode,
   store: Store,
 ): PullDeps {
   return {
-    dialer: createDialer({ libp2p, relays, strategy: dialStrategy, nowMs: monotonicMs }),
+    dialer: createDialer({
+      node,
+      relays,
+      strategy: dialStrategy,
+      nowMs: monotonicMs,
+      random: Math.random,
+      sleep: pause,
+    }),
     store,
     retry,
     nowMs: monotonicMs,

@@ -5,7 +5,7 @@ import { monotonicMs } from '../../shared/clock.ts';
 import { ConfigError, describeError } from '../../shared/errors.ts';
 import { readIdentity } from '../../private-network/identity.ts';
 import { type PeerConfig, PROGRAM } from '../config/config.ts';
-import { openRelay } from '../network/dial.ts';
+import { openRelay } from '../network/relay-connection.ts';
 import { createDialProgress, explainFailure, type Stage } from '../network/dial-report.ts';
 import type { PeerNode } from '../network/node.ts';
 import { createTrackers, loadSwarmKey, openHistory } from './context.ts';

@@ -1,7 +1,7 @@
 // Describes failed attempts to connect: the stage that failed, and the reason. The library reports the stages as
 // progress events and the reasons as nested errors of many types.
 import type { ProtectionOutcome } from '../../private-network/psk.ts';
-import { describeError } from '../../shared/errors.ts';
+import { describeError, errorCode } from '../../shared/errors.ts';
 import { findRelayRefusal } from './relay-status.ts';
 
 /** The stages of an attempt to connect and sync, in order. `docs/peer.md` lists them. */
@@ -79,7 +79,7 @@ export function explainFailure(
 ): DialAttempt {
   const text = describeAll(error);
   const refusal = findRelayRefusal(text);
-  if (refusal !== undefined) return { address, ...refusal };
+  if (refusal !== undefined) return { address, stage: refusal.stage, reason: refusal.reason };
   if (protection === 'wrong_key')
     return { address, stage: 'swarm key', reason: PROTECTION_FAILURES[protection] };
   // At the deadline this device closes the connection, so other outcomes are no information about the peer.
@@ -87,6 +87,32 @@ export function explainFailure(
   if (protection !== undefined && protection !== 'ok')
     return { address, stage: 'swarm key', reason: PROTECTION_FAILURES[protection] };
   return { address, stage, reason: text };
+}
+
+/** Codes of errors that stay the same for some time: of the network, and of the library for a peer of another kind. */
+const FINAL_CODES: ReadonlySet<string> = new Set([
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EADDRNOTAVAIL',
+  'EINVAL',
+  'ENOTFOUND',
+  'MuxerUnavailableError',
+  'TransportUnavailableError',
+  'UnsupportedProtocolError',
+]);
+
+/**
+ * Whether an attempt would fail in the same way if it was repeated at once. A limit of a relay, a connection that was
+ * reset and a missing response may be over at the next try.
+ */
+export function isFinalFailure({ address, stage, reason }: DialAttempt, error: unknown): boolean {
+  const refusal = findRelayRefusal(describeAll(error));
+  if (refusal !== undefined) return refusal.isFinal;
+  if (stage === 'swarm key') return reason === PROTECTION_FAILURES.wrong_key;
+  // Another device has the address. In a circuit, the relay has connected to the right one.
+  if (stage === 'noise' && !address.includes('/p2p-circuit')) return true;
+  return listErrors(error).some((each) => FINAL_CODES.has(errorCode(each)));
 }
 
 /** Formats attempts as lines. Equal lines are merged and counted. */
@@ -100,9 +126,15 @@ export function formatAttempts(attempts: readonly DialAttempt[]): string[] {
   return [...counts].map(([line, count]) => (count === 1 ? line : `${line} (${count} times)`));
 }
 
-/** A dial of several addresses fails with an AggregateError, whose own message does not name the reasons. */
 function describeAll(error: unknown): string {
-  if (typeof error === 'object' && error !== null && 'errors' in error && Array.isArray(error.errors))
-    return error.errors.map((each) => describeError(each)).join('; ');
-  return describeError(error);
+  return listErrors(error)
+    .map((each) => describeError(each))
+    .join('; ');
+}
+
+/** A dial of several addresses fails with an AggregateError, whose own message does not name the reasons. */
+function listErrors(error: unknown): readonly unknown[] {
+  return typeof error === 'object' && error !== null && 'errors' in error && Array.isArray(error.errors)
+    ? error.errors
+    : [error];
 }

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { createLibp2p } from 'libp2p';
@@ -7,23 +7,27 @@ import { loadCipher } from '../../private-network/cipher.ts';
 import { generateSwarmKey } from '../../private-network/key.ts';
 import { createTransportStack } from '../../private-network/transport-stack.ts';
 import { type DialStrategy, peerIdOf } from './addresses.ts';
-import { createDialer, DialFailedError } from './dial.ts';
+import { DialFailedError } from './dial.ts';
 import type { DialAttempt } from './dial-report.ts';
 import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
-import { startDevice, startTestRelay, type TestDevice, testSwarmKey } from '../../../testing/peer.ts';
+import { until } from '../../../testing/wait.ts';
+import {
+  createTestDialer,
+  startDevice,
+  startServingDevice,
+  startTestRelay,
+  type TestDevice,
+  testSwarmKey,
+} from '../../../testing/peer.ts';
 
 afterEach(cleanUp);
 
 const LOOPBACK = ['/ip4/127.0.0.1/tcp/0'];
 const DEAD_RELAY = '/ip4/127.0.0.1/tcp/9/p2p/12D3KooWSCufgHzV4fCwRijfH2k3abrpAJxTKxEvN1FDuRXA2U9x';
 
-function createTestDialer(
-  { node }: TestDevice,
-  relays: readonly string[],
-  strategy: DialStrategy = 'relay-first',
-) {
+function createDialerOf({ node }: TestDevice, relays: readonly string[], strategy?: DialStrategy) {
   const clock = { ms: 0 };
-  return { dialer: createDialer({ libp2p: node.libp2p, relays, strategy, nowMs: () => clock.ms }), clock };
+  return { dialer: createTestDialer(node, relays, strategy, () => clock.ms), clock };
 }
 
 function targetOf({ node, peerId }: TestDevice) {
@@ -40,18 +44,111 @@ async function attemptsOf(promise: Promise<unknown>): Promise<readonly DialAttem
 }
 
 describe('a dialer', () => {
-  test('reuses an open connection', async () => {
-    const [client, server] = [await startDevice(), await startDevice(LOOPBACK)];
-    const { dialer } = createTestDialer(client, []);
+  test('opens a new connection, although it or the other side has opened one', async () => {
+    const [client, server] = [await startDevice(LOOPBACK), await startDevice(LOOPBACK)];
+    await server.node.libp2p.dial(client.node.libp2p.getMultiaddrs());
+    const { dialer } = createDialerOf(client, []);
+    await until(() => client.node.libp2p.getConnections().length === 1, 'the other side has connected');
+    const ids = client.node.libp2p.getConnections().map(({ id }) => id);
     const first = await dialer.connect(targetOf(server), 5_000);
-    const second = await dialer.connect({ peerId: server.peerId, addresses: [] }, 5_000);
-    expect(second.connection).toBe(first.connection);
-    await first.connection.close();
-    expect((await dialer.connect(targetOf(server), 5_000)).connection).not.toBe(first.connection);
+    const second = await dialer.connect(targetOf(server), 5_000);
+    expect(ids).not.toContain(first.connection.id);
+    expect([first.connection.direction, second.connection.direction]).toEqual(['outbound', 'outbound']);
+    expect(second.connection.id).not.toBe(first.connection.id);
+    expect(ids).toHaveLength(1);
+  });
+
+  test('uses a circuit with relay-first and a direct connection with direct-first', async () => {
+    const relay = await startTestRelay();
+    const [client, server] = [
+      await startDevice(),
+      await startServingDevice([relay.address], { listen: LOOPBACK }),
+    ];
+    const { peerId } = server;
+    const direct = server.node.libp2p.getMultiaddrs().map(String);
+    const target = { peerId, addresses: [...server.reservations.addresses(), ...direct] };
+    const addressWith = async (strategy: DialStrategy): Promise<string> =>
+      (await createDialerOf(client, [relay.address], strategy).dialer.connect(target, 10_000)).address;
+    expect(await addressWith('relay-first')).toBe(`${relay.address}/p2p-circuit/p2p/${peerId}`);
+    expect(direct).toContain(await addressWith('direct-first'));
+  });
+
+  test('uses a direct address while a relay does not answer, and the other way round', async () => {
+    const relay = await startTestRelay();
+    const [client, server] = [
+      await startDevice(),
+      await startServingDevice([relay.address], { listen: LOOPBACK }),
+    ];
+    const { peerId } = server;
+    const silent = await startSocket(() => {});
+    const silentRelay = `${silent}/p2p/${peerIdOf(DEAD_RELAY)}`;
+    const direct = server.node.libp2p.getMultiaddrs().map(String);
+    const throughSilent = createDialerOf(client, [silentRelay]).dialer;
+    const target = { peerId, addresses: [`${silentRelay}/p2p-circuit`, ...direct] };
+    expect(direct).toContain((await throughSilent.connect(target, 60_000)).address);
+    const directFirst = createDialerOf(client, [relay.address], 'direct-first').dialer;
+    const circuits = { peerId, addresses: [silent, ...server.reservations.addresses()] };
+    expect((await directFirst.connect(circuits, 60_000)).address).toContain('/p2p-circuit');
+  });
+
+  test('closes the connection of the slower address', async () => {
+    const [client, server] = [await startDevice(), await startDevice(LOOPBACK)];
+    let open = 0;
+    const silent = await startSocket((socket) => {
+      open += 1;
+      socket.resume().on('close', () => (open -= 1));
+    });
+    const { dialer } = createDialerOf(client, [`${silent}/p2p/${peerIdOf(DEAD_RELAY)}`]);
+    const target = targetOf(server);
+    await dialer.connect({ ...target, addresses: [silent, ...target.addresses] }, 60_000);
+    await until(() => open === 0, 'the other connections are closed');
+    expect(client.node.libp2p.getConnections().map(({ remotePeer }) => remotePeer.toString())).toEqual([
+      server.peerId,
+    ]);
+  });
+
+  test('asks a relay once for a peer without a reservation, whatever addresses the relay has', async () => {
+    const relay = await startTestRelay();
+    const client = await startDevice();
+    const { peerId } = await startDevice();
+    const other = relay.address.replace('/ip4/127.0.0.1/', '/dns4/localhost/');
+    const { dialer } = createDialerOf(client, [relay.address, other]);
+    const listed = [`${other}/p2p-circuit/p2p/${peerId}`, `${relay.address}/p2p-circuit`];
+    expect(await attemptsOf(dialer.connect({ peerId, addresses: listed }, 60_000))).toHaveLength(1);
+  });
+
+  test('has no address of a listed peer without a circuit, and no direct one with relay-only', async () => {
+    const { dialer } = createDialerOf(await startDevice(), [DEAD_RELAY], 'relay-only');
+    const server = targetOf(await startDevice(LOOPBACK));
+    expect(dialer.canDial(server)).toBe(true);
+    expect(dialer.canDial({ ...server, isListed: true })).toBe(false);
+    expect(dialer.canDial({ ...server, addresses: [`${DEAD_RELAY}/p2p-circuit`], isListed: true })).toBe(
+      true,
+    );
+  });
+
+  test('repeats an attempt whose connection was reset', async () => {
+    const [client, server] = [await startDevice(), await startDevice(LOOPBACK)];
+    const [address = ''] = targetOf(server).addresses;
+    let connections = 0;
+    const resetting = await startSocket((socket) => {
+      connections += 1;
+      if (connections === 1) {
+        socket.resetAndDestroy();
+        return;
+      }
+      const upstream = connect(Number(address.split('/')[4]), '127.0.0.1');
+      onCleanup(() => void upstream.destroy());
+      upstream.on('error', () => {});
+      socket.pipe(upstream).pipe(socket);
+    });
+    const { dialer } = createDialerOf(client, []);
+    const dialed = await dialer.connect({ peerId: server.peerId, addresses: [resetting] }, 60_000);
+    expect(dialed.failed).toHaveLength(1);
   });
 
   test('names the setting to change when there is no address', async () => {
-    const { dialer } = createTestDialer(await startDevice(), []);
+    const { dialer } = createDialerOf(await startDevice(), []);
     const { peerId } = await startDevice();
     await expect(dialer.connect({ peerId, addresses: [] }, 5_000)).rejects.toThrow('set relay_addr');
   });
@@ -60,7 +157,7 @@ describe('a dialer', () => {
     const client = await startDevice();
     const { peerId } = await startDevice();
     const relay = await startTestRelay();
-    const { dialer, clock } = createTestDialer(client, [DEAD_RELAY, relay.address]);
+    const { dialer, clock } = createDialerOf(client, [DEAD_RELAY, relay.address]);
     const connect = async () => attemptsOf(dialer.connect({ peerId, addresses: [] }, 5_000));
     const stages = async () => (await connect()).map(({ stage }) => stage);
     expect(await stages()).toEqual(['tcp', 'reservation']);
@@ -71,13 +168,13 @@ describe('a dialer', () => {
 
   test('uses no direct address with relay-only', async () => {
     const [client, server] = [await startDevice(), await startDevice(LOOPBACK)];
-    const { dialer } = createTestDialer(client, [DEAD_RELAY], 'relay-only');
+    const { dialer } = createDialerOf(client, [DEAD_RELAY], 'relay-only');
     expect(await attemptsOf(dialer.connect(targetOf(server), 5_000))).toHaveLength(1);
   });
 
   test('reports the attempts that failed before one succeeded', async () => {
     const [client, server] = [await startDevice(), await startDevice(LOOPBACK)];
-    const { dialer } = createTestDialer(client, [DEAD_RELAY], 'direct-first');
+    const { dialer } = createDialerOf(client, [DEAD_RELAY], 'direct-first');
     const { peerId, addresses } = targetOf(server);
     const dialed = await dialer.connect({ peerId, addresses: ['/ip4/127.0.0.1/tcp/9', ...addresses] }, 5_000);
     expect(dialed.address).toBe(addresses[0]);
@@ -87,7 +184,7 @@ describe('a dialer', () => {
   test('stops when the signal aborts', async () => {
     const client = await startDevice();
     const { peerId } = await startDevice();
-    const { dialer } = createTestDialer(client, [DEAD_RELAY]);
+    const { dialer } = createDialerOf(client, [DEAD_RELAY]);
     const signal = AbortSignal.abort(new Error('The dial is canceled.'));
     await expect(dialer.connect({ peerId, addresses: [] }, 5_000, signal)).rejects.toThrow('canceled');
   });
@@ -123,7 +220,7 @@ async function startWithoutMuxers(): Promise<string> {
 async function failureAt(address: string, relays: readonly string[] = []): Promise<string> {
   const client = await startDevice();
   const peerId = peerIdOf(address) ?? (await startDevice()).peerId;
-  const { dialer } = createTestDialer(client, relays);
+  const { dialer } = createDialerOf(client, relays);
   const addresses = address === '' ? [] : [address];
   const [attempt] = await attemptsOf(dialer.connect({ peerId, addresses }, 1_000));
   return `${attempt?.stage}: ${attempt?.reason}`;

@@ -1,13 +1,15 @@
 // The libp2p node of the peer: the shared transport stack, circuits through relays, identify and ping.
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2';
 import { identify } from '@libp2p/identify';
-import type { Libp2p, PrivateKey } from '@libp2p/interface';
+import type { Connection, Libp2p, PrivateKey } from '@libp2p/interface';
 import { ping, type Ping } from '@libp2p/ping';
+import type { Multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import { loadCipher } from '../../private-network/cipher.ts';
 import type { SwarmKey } from '../../private-network/key.ts';
 import { startNode } from '../../private-network/listen.ts';
 import { createTransportStack } from '../../private-network/transport-stack.ts';
+import type { ProgressEvent } from './dial-report.ts';
 import {
   createProtectionProgress,
   type ReservationStore,
@@ -33,9 +35,19 @@ export type PeerLibp2p = Libp2p<{ ping: Ping }>;
 export interface PeerNode {
   readonly libp2p: PeerLibp2p;
   start(): Promise<void>;
+  /**
+   * Opens a new connection. The library's own `dial` would merge concurrent calls for one peer, so that its addresses
+   * could not be tried at the same time. A circuit needs an open connection to its relay.
+   */
+  dial(address: Multiaddr, options: DialOptions): Promise<Connection>;
   readonly reservations: ReservationStore;
   /** The cipher of the private network, for the log. `reason` is the reason if it is not the fastest one. */
   readonly cipher: { readonly name: string; readonly reason?: string };
+}
+
+export interface DialOptions {
+  readonly signal: AbortSignal;
+  readonly onProgress: (event: ProgressEvent) => void;
 }
 
 export interface PeerNodeOptions {
@@ -64,6 +76,7 @@ export async function createPeerNode({
   });
   const createCircuits = circuitRelayTransport({ reservationCompletionTimeout: RESERVATION_TIMEOUT_MS });
   const reservations = Promise.withResolvers<ReservationStore>();
+  const dialer = Promise.withResolvers<PeerNode['dial']>();
   const libp2p = await createLibp2p({
     ...stack,
     addresses: { listen: [...(listen ?? [])] },
@@ -73,6 +86,7 @@ export async function createPeerNode({
         protection.watch(components.upgrader);
         const circuits = createCircuits(components);
         reservations.resolve(takeReservationStore(circuits));
+        dialer.resolve(async (address, options) => components.transportManager.dial(address, options));
         return circuits;
       },
     ],
@@ -88,6 +102,7 @@ export async function createPeerNode({
       // the `serve` of the same device. Without the protocol the relay tries the next connection.
       if (listen === undefined) await libp2p.unhandle(STOP_PROTOCOL);
     },
+    dial: await dialer.promise,
     reservations: await reservations.promise,
     cipher,
   };

@@ -3,7 +3,7 @@ import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
 import { createTestLog, SHORT_PROBE_TIMINGS, startDevice, startTestRelay } from '../../../testing/peer.ts';
 import { startTunnel } from '../../../testing/tunnel.ts';
 import { until } from '../../../testing/wait.ts';
-import { openRelay } from './dial.ts';
+import { openRelay } from './relay-connection.ts';
 import { createRelayProbe, type ProbeTimings } from './relay-probe.ts';
 
 afterEach(cleanUp);

@@ -5,6 +5,8 @@ import type { Stage } from './dial-report.ts';
 export interface RelayRefusal {
   readonly stage: Stage;
   readonly reason: string;
+  /** Whether the same request would be refused again if it was repeated at once. */
+  readonly isFinal: boolean;
 }
 
 /** Statuses of circuit-relay-v2 (https://github.com/libp2p/specs/blob/master/relay/circuit-v2.md#status-codes). */
@@ -12,16 +14,19 @@ const REFUSALS: Readonly<Record<string, RelayRefusal>> = {
   NO_RESERVATION: {
     stage: 'reservation',
     reason: 'the peer holds no reservation on this relay; check that it is running and uses this relay',
+    isFinal: true,
   },
-  RESERVATION_REFUSED: { stage: 'reservation', reason: 'the relay refused the reservation' },
+  RESERVATION_REFUSED: { stage: 'reservation', reason: 'the relay refused the reservation', isFinal: true },
   RESOURCE_LIMIT_EXCEEDED: {
     stage: 'circuit',
     reason: 'the relay has reached one of its limits; try again later',
+    isFinal: false,
   },
-  PERMISSION_DENIED: { stage: 'circuit', reason: 'the relay denied the request' },
+  PERMISSION_DENIED: { stage: 'circuit', reason: 'the relay denied the request', isFinal: true },
   CONNECTION_FAILED: {
     stage: 'circuit',
     reason: 'the relay could not reach the peer, which has probably just disconnected',
+    isFinal: true,
   },
 };
 

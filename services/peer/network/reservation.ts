@@ -5,7 +5,7 @@ import { multiaddr } from '@multiformats/multiaddr';
 import type { Logger } from '../../shared/log.ts';
 import type { Result } from '../../shared/result.ts';
 import { anySignal } from '../../shared/signals.ts';
-import { openRelay } from './dial.ts';
+import { openRelay } from './relay-connection.ts';
 import { createDialProgress, type DialAttempt, explainFailure, type Stage } from './dial-report.ts';
 import type { Reservation } from './library-internals.ts';
 import type { PeerNode } from './node.ts';

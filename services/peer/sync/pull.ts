@@ -5,7 +5,7 @@ import { describeError, toError } from '../../shared/errors.ts';
 import { anySignal } from '../../shared/signals.ts';
 import { DatabaseError } from '../history/database.ts';
 import type { Store } from '../history/store.ts';
-import { type Dialed, type Dialer, DialFailedError, type Target } from '../network/dial.ts';
+import { DIAL_TIMEOUT_MS, type Dialed, type Dialer, DialFailedError, type Target } from '../network/dial.ts';
 import type { DialAttempt } from '../network/dial-report.ts';
 import { backoffAfter, idleTimeoutAfter, isFinal, type RetryPolicy } from './retry.ts';
 import { MessageTooLargeError, readToEnd, type StreamOptions, writeAndClose } from './stream-io.ts';
@@ -76,6 +76,8 @@ interface PullState {
   limit: number;
   /** Consecutive failures since the last page. */
   failures: number;
+  /** Time that is left for connecting to the peer, in milliseconds, until the next page arrives. */
+  dialTimeoutMs: number;
   dialed: Dialed | undefined;
   address: string | undefined;
   entries: number;
@@ -98,6 +100,7 @@ export async function pull(target: Target, deps: PullDeps, options: PullOptions)
     ...deps.store.cursorsOf(target.peerId),
     limit: options.limit,
     failures: 0,
+    dialTimeoutMs: DIAL_TIMEOUT_MS,
     dialed: undefined,
     address: undefined,
     entries: 0,
@@ -154,7 +157,9 @@ async function tryPage(state: PullState, deps: PullDeps): Promise<boolean> {
   const { dialer, store, retry, maxResponseBytes = MAX_RESPONSE_BYTES } = deps;
   const idleTimeoutMs = idleTimeoutAfter(retry, state.failures);
   if (state.dialed?.connection.status !== 'open') {
-    state.dialed = await dialer.connect(state.target, idleTimeoutMs, state.signal);
+    const startedMs = deps.nowMs();
+    state.dialed = await dialer.connect(state.target, state.dialTimeoutMs, state.signal);
+    state.dialTimeoutMs = Math.max(0, state.dialTimeoutMs - Math.ceil(deps.nowMs() - startedMs));
     state.address = state.dialed.address;
     keepAttempts(state, state.dialed.failed);
   }
@@ -165,6 +170,8 @@ async function tryPage(state: PullState, deps: PullDeps): Promise<boolean> {
   const { nextCursor, nextDeleteCursor, entriesError } = response;
   state.bytes += bytes;
   state.failures = 0;
+  // A large history needs many circuits, each of which may be dialed for as long.
+  state.dialTimeoutMs = DIAL_TIMEOUT_MS;
   if (nextCursor !== undefined || nextDeleteCursor !== undefined) {
     const position = { peerId: target.peerId, cursor: nextCursor, deleteCursor: nextDeleteCursor };
     const { duplicates, deleted } = store.insertPage(response, position);

@@ -2,6 +2,7 @@
 import { errorCode } from '../../shared/errors.ts';
 import { DatabaseError } from '../history/database.ts';
 import { BadEntryError } from '../history/entry.ts';
+import { DialFailedError } from '../network/dial.ts';
 import { MessageTooLargeError } from './stream-io.ts';
 import { BadMessageError } from './sync-protocol.ts';
 
@@ -30,6 +31,8 @@ export function backoffAfter({ backoffBaseMs }: RetryPolicy, failures: number): 
 export function isFinal(error: unknown): boolean {
   return (
     error instanceof DatabaseError ||
+    // The dialer has repeated what may succeed.
+    error instanceof DialFailedError ||
     error instanceof BadEntryError ||
     error instanceof BadMessageError ||
     error instanceof MessageTooLargeError ||

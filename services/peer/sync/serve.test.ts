@@ -8,7 +8,6 @@ import { loadCipher } from '../../private-network/cipher.ts';
 import { createMuxers } from '../../private-network/muxers.ts';
 import { createTransportStack } from '../../private-network/transport-stack.ts';
 import { monotonicMs } from '../../shared/clock.ts';
-import { createDialer } from '../network/dial.ts';
 import { toWire } from '../history/entry.ts';
 import { pull } from './pull.ts';
 import { servePulls } from './serve.ts';
@@ -19,6 +18,7 @@ import {
   createTestLog,
   createTestMembership,
   makeEntries,
+  createTestDialer,
   startDevice,
   testSwarmKey,
   type TestDevice,
@@ -197,12 +197,7 @@ describe('a device that supports only mplex', () => {
       await write(stream, { entries, next_cursor: entries.length === 0 ? null : 1_000 });
     });
     const client = await startDevice();
-    const dialer = createDialer({
-      libp2p: client.node.libp2p,
-      relays: [],
-      strategy: 'relay-first',
-      nowMs: monotonicMs,
-    });
+    const dialer = createTestDialer(client.node, []);
     const retry = {
       attempts: 1,
       timeoutBaseMs: WAIT_TIMEOUT_MS,
