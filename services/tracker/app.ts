@@ -10,6 +10,8 @@ import { VERSION } from '../shared/program.ts';
 import { type AppDeps, type AppEnv, createRefusals, type Refusals, registryProblem } from './app-context.ts';
 import { createHandlers, JSON_HEADERS } from './handlers.ts';
 import { retryAfter } from './problems.ts';
+import type { Conflict } from './registry/claims.ts';
+import type { Registry } from './registry/registry.ts';
 import { documentInfo, type RouteName, routes, securitySchemes } from './routes.ts';
 import { PAGE_HEADERS, statusPage, unavailablePage } from './status-page.ts';
 
@@ -108,8 +110,12 @@ function mountPages(app: App, { registry, nowUnixMs, random }: AppDeps): void {
 
   app.get(STATUS_PATH, async (c) => {
     try {
-      const page = await registry.list({ userId: c.get('grant').userId });
-      return new Response(statusPage(page, nowUnixMs()), { headers: PAGE_HEADERS });
+      const { userId } = c.get('grant');
+      const [page, conflicts] = await Promise.all([
+        registry.list({ userId }),
+        readConflicts(registry, userId),
+      ]);
+      return new Response(statusPage(page, conflicts, nowUnixMs()), { headers: PAGE_HEADERS });
     } catch (error) {
       const problem = registryProblem(error);
       if (problem === undefined) throw error;
@@ -117,6 +123,17 @@ function mountPages(app: App, { registry, nowUnixMs, random }: AppDeps): void {
       return new Response(unavailablePage(problem.code), { status: 503, headers });
     }
   });
+}
+
+/** The conflicts that a grant may see. While the registry does not answer, its stale listing is shown without them. */
+async function readConflicts(registry: Registry, userId: string | undefined): Promise<readonly Conflict[]> {
+  try {
+    const conflicts = await registry.conflicts();
+    return conflicts.filter((conflict) => userId === undefined || conflict.userId === userId);
+  } catch (error) {
+    if (registryProblem(error) === undefined) throw error;
+    return [];
+  }
 }
 
 /** The path without doubled and trailing slashes, which clients send when their base URL ends with a slash. */

@@ -4,6 +4,7 @@ import type { HttpServerEvents } from '../shared/http-server.ts';
 import { createLimitedLog, type LimitedLogOptions } from '../shared/limited-log.ts';
 import type { AddressDrop, Dropped, MetaDrop } from './drops.ts';
 import type { ProblemCode } from './problems.ts';
+import type { Conflict } from './registry/claims.ts';
 
 /** Maximum lines per minute of each kind, one for each device. */
 const LINES_PER_MINUTE = 10;
@@ -37,6 +38,8 @@ export interface ClientLog extends Required<HttpServerEvents> {
   refused(code: ProblemCode, request: RefusedRequest): void;
   /** What a registration contained and its record does not contain. */
   dropped(client: LoggedClient, addrs: Dropped<AddressDrop>, meta: Dropped<MetaDrop>): void;
+  /** A registration showed that two devices use one identity. */
+  conflict(client: LoggedClient, conflict: Conflict): void;
   /** Devices that a listing leaves out because of its size. */
   listingCut(userId: string | undefined, omittedPeers: number): void;
 }
@@ -80,6 +83,13 @@ export function createClientLog({ log, nowMs }: Pick<LimitedLogOptions, 'log' | 
       }
       for (const [reason, count] of Object.entries(meta))
         write(`meta ${reason}`, { ...client, reason, count }, 'fields of meta dropped', subjectOf(client));
+    },
+    conflict(client, { kind, subject, claimants }) {
+      const message =
+        kind === 'peer_id'
+          ? 'two devices have one device id and never sync with each other'
+          : 'one identity key is used on two devices';
+      write(`conflict ${kind}`, { ...client, differsIn: kind, subject, claimants }, message, subject);
     },
     listingCut(userId, omittedPeers) {
       write('listing', { userId, omittedPeers }, 'listing too long, longest unseen left out', userId ?? '');

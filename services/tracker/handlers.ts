@@ -50,7 +50,13 @@ function createRegisterHandler(deps: AppDeps, { refuse, refuseExcess }: Refusals
     metrics.registration(result.ok ? 'registered' : result.reason);
     metrics.dropped(droppedAddrs, droppedMeta);
     clientLog.dropped(loggedClient(c), droppedAddrs, droppedMeta);
-    if (result.ok) return new Response(responseBody, { headers: JSON_HEADERS });
+    if (result.ok) {
+      for (const conflict of result.conflicts ?? []) {
+        metrics.conflict(conflict.kind);
+        clientLog.conflict(loggedClient(c), conflict);
+      }
+      return new Response(responseBody, { headers: JSON_HEADERS });
+    }
     if (result.reason === 'foreign') return refuse(c, 'forbidden', { cause: 'registered_by_another_user' });
     return refuse(c, 'too_many_peers', { headers: retryAfter(ttlSeconds / 2, random) });
   };

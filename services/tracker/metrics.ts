@@ -5,6 +5,7 @@ import { VERSION } from '../shared/program.ts';
 import type { TrackerConfig } from './config.ts';
 import { ADDRESS_DROPS, type AddressDrop, type Dropped, META_DROPS, type MetaDrop } from './drops.ts';
 import { PROBLEM_CODES, type ProblemCode } from './problems.ts';
+import { CONFLICT_KINDS, type ConflictKind } from './registry/claims.ts';
 import { REGISTRATION_OUTCOMES, type RegistrationOutcome } from './registry/registry.ts';
 
 /** Methods with their own label value. All other methods are counted as `OTHER`, because clients can send any word. */
@@ -21,6 +22,8 @@ export interface TrackerMetrics {
   refusal(reason: ProblemCode): void;
   /** Counts what a registration contained and its record does not contain. */
   dropped(addrs: Dropped<AddressDrop>, meta: Dropped<MetaDrop>): void;
+  /** Counts a registration of an identity that two devices use. */
+  conflict(kind: ConflictKind): void;
   /** Counts the devices that a listing left out because of its size. */
   listingCut(omittedPeers: number): void;
   /** Counts a probe of Redis by its duration; `undefined` when it failed. */
@@ -98,7 +101,7 @@ function createRequestMetric(registry: Registry): TrackerMetrics['request'] {
 
 function createCounters(
   registry: Registry,
-): Pick<TrackerMetrics, 'registration' | 'refusal' | 'dropped' | 'listingCut'> {
+): Pick<TrackerMetrics, 'registration' | 'refusal' | 'dropped' | 'conflict' | 'listingCut'> {
   const registers = [registry];
   const registrations = new Counter({
     name: 'rustory_tracker_registrations_total',
@@ -129,14 +132,22 @@ function createCounters(
     help: 'Devices that listings left out because of their maximum size, once per listing.',
     registers,
   });
+  const conflicts = new Counter({
+    name: 'rustory_tracker_identity_conflicts_total',
+    help: 'Registrations of an identity that two devices use, by what the devices differ in.',
+    labelNames: ['kind'],
+    registers,
+  });
   // Every series exists from the start, so that a dashboard can distinguish zero from not measured.
   for (const outcome of Object.keys(REGISTRATION_OUTCOMES)) registrations.inc({ outcome }, 0);
   for (const reason of PROBLEM_CODES) refusals.inc({ reason }, 0);
   for (const reason of Object.keys(ADDRESS_DROPS)) addresses.inc({ reason }, 0);
+  for (const kind of Object.keys(CONFLICT_KINDS)) conflicts.inc({ kind }, 0);
   for (const reason of Object.keys(META_DROPS)) metaFields.inc({ reason }, 0);
   return {
     registration: (outcome) => registrations.inc({ outcome }),
     refusal: (reason) => refusals.inc({ reason }),
+    conflict: (kind) => conflicts.inc({ kind }),
     listingCut: (count) => omitted.inc(count),
     dropped(addrs, meta) {
       for (const [reason, count] of Object.entries(addrs)) addresses.inc({ reason }, count);

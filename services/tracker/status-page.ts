@@ -4,6 +4,7 @@ import { HEARTBEAT_SECONDS, type Peer } from '../shared/contract.ts';
 import { MAX_LISTING_BYTES } from './listing.ts';
 import { type ListingCut, listingCuts } from './listing-cuts.ts';
 import { type ProblemCode, PROBLEMS } from './problems.ts';
+import type { Conflict } from './registry/claims.ts';
 import type { Page } from './registry/registry.ts';
 
 const STYLE = `
@@ -42,7 +43,11 @@ const REFRESH_SECONDS = HEARTBEAT_SECONDS;
 const MAX_SHOWN_DEVICES = 1_000;
 
 /** The registered devices, by user. */
-export function statusPage({ peers, staleForSeconds }: Page, nowUnixMs: number): string {
+export function statusPage(
+  { peers, staleForSeconds }: Page,
+  conflicts: readonly Conflict[],
+  nowUnixMs: number,
+): string {
   const shown = peers.slice(0, MAX_SHOWN_DEVICES);
   const users = Map.groupBy(shown, ({ json }) => (JSON.parse(json) as Peer).meta?.user_id ?? undefined);
   const sections = [...users]
@@ -50,7 +55,7 @@ export function statusPage({ peers, staleForSeconds }: Page, nowUnixMs: number):
     .map(([user, devices]) => {
       const name = user === undefined ? '<span class="soft">no user</span>' : bdi(user);
       const rows = devices.map(({ json, seenUnixMicros }) =>
-        deviceRow(JSON.parse(json) as Peer, seenUnixMicros / 1_000, nowUnixMs),
+        deviceRow(JSON.parse(json) as Peer, seenUnixMicros / 1_000, nowUnixMs, conflicts),
       );
       return `<h2>${name} <small>${count(devices.length, 'device')}</small></h2>
 <table class="devices"><thead><tr><th>Device<th>Peer id and addresses<th>Last seen</thead><tbody>${rows.join('')}</tbody></table>`;
@@ -71,6 +76,18 @@ export function statusPage({ peers, staleForSeconds }: Page, nowUnixMs: number):
 <p class="soft">This page reloads every ${REFRESH_SECONDS} seconds. API: <a href="/openapi.json">openapi.json</a></p>`,
     REFRESH_SECONDS,
   );
+}
+
+/** The mark of a device whose identity another device uses. */
+function conflictMark({ kind, subject, claimants }: Conflict, peerId: string): string {
+  if (kind !== 'peer_id') {
+    const what = kind === 'device_id' ? 'device ids' : 'hostnames';
+    return `<p class="note">This identity is used on two devices: its ${what} alternate between ${claimants.map(bdi).join(' and ')}. Delete the identity key on one of them.</p>`;
+  }
+  const others = claimants
+    .filter((other) => other !== peerId)
+    .map((other) => `<code>${escape(other)}</code>`);
+  return `<p class="note">Another device has the device id ${bdi(subject)} too: ${others.join(', ')}. These devices never sync with each other. Change the device id of one of them.</p>`;
 }
 
 /** The devices that a listing leaves out because of its maximum size. */
@@ -94,15 +111,25 @@ export function unavailablePage(code: ProblemCode): string {
   );
 }
 
-function deviceRow({ peer_id, addrs, meta }: Peer, seenUnixMs: number, nowUnixMs: number): string {
+function deviceRow(
+  { peer_id, addrs, meta }: Peer,
+  seenUnixMs: number,
+  nowUnixMs: number,
+  conflicts: readonly Conflict[],
+): string {
   const name = meta?.hostname ?? meta?.device_id ?? undefined;
   const details = [meta?.device_id, meta?.version].filter(
     (text) => typeof text === 'string' && text !== name,
   );
   const items = addrs.map((addr) => `<li><code>${escape(addr)}</code>`);
+  const marks = conflicts
+    .filter(({ kind, subject, claimants }) =>
+      kind === 'peer_id' ? claimants.includes(peer_id) : subject === peer_id,
+    )
+    .map((conflict) => conflictMark(conflict, peer_id));
   const seconds = Math.max(0, (nowUnixMs - seenUnixMs) / 1_000);
   return `<tr><td>${name === undefined ? '<span class="soft">unnamed</span>' : bdi(name)}<br><span class="soft">${details.map((text) => bdi(String(text))).join(' · ')}</span>
-<td><code>${escape(peer_id)}</code><ul>${items.length === 0 ? '<li class="soft">no address' : items.join('')}</ul>
+<td><code>${escape(peer_id)}</code><ul>${items.length === 0 ? '<li class="soft">no address' : items.join('')}</ul>${marks.join('')}
 <td><time datetime="${new Date(seenUnixMs).toISOString()}">${age(seconds)} ago</time><br><span class="soft">${new Date(seenUnixMs).toISOString().replace('T', ' ').slice(0, 19)} UTC</span>`;
 }
 

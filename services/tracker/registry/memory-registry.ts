@@ -1,5 +1,6 @@
 // The registry in the memory of one process: two maps with the same records, one of all peers and one by user.
 import { refused } from '../../shared/result.ts';
+import { createMemoryClaims } from './memory-claims.ts';
 import type { ListedPeer, ListQuery, Page, Registration, Registry } from './registry.ts';
 
 export interface MemoryRegistryOptions {
@@ -18,6 +19,8 @@ export function createMemoryRegistry({ ttlSeconds, maxPeers, nowUnixMs }: Memory
   const ttlMicros = ttlSeconds * 1_000_000;
   const all = new Map<string, MemoryRecord>();
   const users = new Map<string, Map<string, MemoryRecord>>();
+  // A registration has claims of a peer and of a device.
+  const claims = createMemoryClaims(2 * maxPeers);
   let latestUnixMicros = 0;
   // No record expires before this time, so most calls need not read the oldest record: reading a Map from its start
   // also visits the slots of deleted entries.
@@ -62,13 +65,15 @@ export function createMemoryRegistry({ ttlSeconds, maxPeers, nowUnixMs }: Memory
       // Every record has a unique time, also when the clock is set back, so that a position identifies one record.
       latestUnixMicros = Math.max(latestUnixMicros + 1, Math.floor(nowUnixMs() * 1_000));
       add({ ...registration, seenUnixMicros: latestUnixMicros });
-      return { ok: true };
+      const conflicts = claims.claim(registration, latestUnixMicros);
+      return conflicts.length === 0 ? { ok: true } : { ok: true, conflicts };
     },
     async unregister(peerId, owner) {
       removeExpired();
       const old = all.get(peerId);
       if (old === undefined || (owner !== undefined && old.userId !== owner)) return false;
       remove(old);
+      claims.forget(peerId);
       return true;
     },
     async list(query) {
@@ -76,6 +81,7 @@ export function createMemoryRegistry({ ttlSeconds, maxPeers, nowUnixMs }: Memory
       const scope = query.userId === undefined ? all : users.get(query.userId);
       return page([...(scope?.values() ?? [])].toReversed(), query);
     },
+    conflicts: async () => claims.conflicts(nowUnixMs() * 1_000),
     live() {
       removeExpired();
       return all.size;

@@ -22,6 +22,9 @@ interface ScriptCommands {
   take(key: string, owner: string): Promise<string | null>;
   withdraw(key: string, record: string): Promise<number>;
   repair(key: string, ...entries: string[]): Promise<number>;
+  claim(key: string, forgetMicros: number, maxClaims: number, ...claims: string[]): Promise<string[]>;
+  report(key: string, reportMicros: number, maxReports: number, conflict: string): Promise<number>;
+  reported(key: string, reportMicros: number): Promise<string[]>;
   countLive(key: string, ttlMicros: number): Promise<number>;
 }
 

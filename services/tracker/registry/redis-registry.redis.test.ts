@@ -113,6 +113,41 @@ describe('in one Redis', () => {
   });
 });
 
+/** A time in microseconds. */
+function minutesAgo(minutes: number): string {
+  return String((Date.now() - minutes * 60_000) * 1_000);
+}
+
+describe('the claims of devices', () => {
+  test('are forgotten after some minutes, and limited', async () => {
+    const { registry } = await openEmpty();
+    const key = 'rustory:claims:peer:p1';
+    for (let n = 0; n < 20; n += 1)
+      await redis.command('HSET', key, `device_id\0old${n}`, `${minutesAgo(9)}:${minutesAgo(6)}`);
+    for (let n = 0; n < 20; n += 1)
+      await redis.command('HSET', key, `device_id\0new${n}`, `${minutesAgo(9)}:${minutesAgo(4 - n / 100)}`);
+    await redis.command('HSET', key, 'device_id\0mine', `${minutesAgo(8)}:${minutesAgo(7)}`);
+    const result = await registry.register({ ...device('p1'), deviceId: 'mine', hostname: null });
+    expect(result).toEqual({ ok: true });
+    const stored = (await redis.command('HKEYS', key)) as string[];
+    expect(stored.toSorted()).toEqual(
+      ['mine', ...Array.from({ length: 15 }, (_, n) => `new${n + 5}`)]
+        .map((id) => `device_id\0${id}`)
+        .toSorted(),
+    );
+    expect(Number(await redis.command('PTTL', key))).toBeGreaterThan(0);
+    await registry.unregister('p1');
+    await until(async () => (await redis.command('EXISTS', key)) === 0, 'the claims are removed');
+  });
+
+  test('that cannot be stored do not fail a registration', async () => {
+    const { registry } = await openEmpty();
+    await redis.command('SET', 'rustory:claims:peer:p1', 'not a hash');
+    const result = await registry.register({ ...device('p1'), deviceId: 'a', hostname: 'a' });
+    expect(result).toEqual({ ok: true });
+  });
+});
+
 describe('in a Cluster', () => {
   test('records are distributed over all nodes', async () => {
     await Promise.all(cluster.nodes.map((node) => node.command('FLUSHALL')));

@@ -3,6 +3,7 @@
 //   rustory:peer:<id>    string with a time to live: the record, the only authoritative copy
 //   rustory:user:<uid>   sorted set of peer ids by registration time: an index, repaired when it is read
 //   rustory:all          the same over all peers; the maximum number of peers is enforced on it
+// and the keys of redis-claims.ts, which find identities that two devices use.
 // No command and no script touches keys of different slots, so a Cluster serves it too.
 import { setTimeout as pause } from 'node:timers/promises';
 import { monotonicMs } from '../../shared/clock.ts';
@@ -12,6 +13,16 @@ import { refused } from '../../shared/result.ts';
 import { type CallQueueLimits, createCallQueue } from './call-queue.ts';
 import { CONNECT_TIMEOUT_MS, createRedisClient, type RedisClient } from './redis-client.ts';
 import type { RedisAddress } from './redis-url.ts';
+import { claimsOf, conflictsOf } from './claims.ts';
+import {
+  decodeClaims,
+  decodeConflicts,
+  forgetClaims,
+  readConflicts,
+  reportConflict,
+  sendClaims,
+  withdrawClaims,
+} from './redis-claims.ts';
 import { createProbe } from './redis-probe.ts';
 import { decodeEntries, decodeRecord, encodeOwner, encodeRecord } from './redis-records.ts';
 import {
@@ -134,6 +145,8 @@ export function createRedisRegistry(address: RedisAddress, options: RedisRegistr
       call(registration.json.length, () => register(store, registration, owner)),
     unregister: async (peerId, owner) => call(peerId.length, () => unregister(store, peerId, owner)),
     list: async (query) => call(0, () => list(store, query)),
+    conflicts: async () =>
+      call(0, async () => decodeConflicts((await store.roundTrip([readConflicts(client)]))[0])),
     live: () => live,
     problem: () => probe.problem(),
   };
@@ -158,21 +171,40 @@ function createRoundTrip(connectionError: () => unknown): RoundTrip {
 }
 
 async function register(
-  { client, options, ttlMicros, roundTrip }: Store,
-  { peerId, userId, json }: Registration,
+  store: Store,
+  registration: Registration,
   owner: string | undefined,
 ): Promise<RegisterResult> {
+  const { client, options, ttlMicros, roundTrip } = store;
+  const { peerId, userId, json } = registration;
   const record = encodeRecord(userId, json);
   const ttlMs = options.ttlSeconds * 1_000;
-  const [written, enrolled] = await roundTrip([
+  const sets = claimsOf(registration);
+  const [written, enrolled, , ...claimed] = await roundTrip([
     owner === undefined
       ? client.set(peerKey(peerId), record, 'PX', ttlMs)
       : client.replace(peerKey(peerId), record, ttlMs, encodeOwner(owner)),
     client.enroll(ALL, peerId, ttlMicros, options.maxPeers),
     userId === null ? 1 : client.enroll(userKey(userId), peerId, ttlMicros, UNLIMITED),
+    ...sets.map((set) => sendClaims(client, set).catch(() => [])),
   ]);
+  if (written !== 0 && enrolled === 1) {
+    const conflicts = sets.flatMap((set, index) =>
+      conflictsOf(set, decodeClaims(claimed[index] ?? []), userId),
+    );
+    inBackground(
+      store,
+      'conflict not reported',
+      conflicts.map((conflict) => reportConflict(client, conflict)),
+    );
+    return conflicts.length === 0 ? { ok: true } : { ok: true, conflicts };
+  }
+  inBackground(
+    store,
+    'claims not withdrawn',
+    sets.map((set) => withdrawClaims(client, set)),
+  );
   if (written === 0) return refused('foreign');
-  if (enrolled === 1) return { ok: true };
   // The order does not matter, so one round trip is used. The record of a refused peer is withdrawn afterwards.
   await roundTrip([
     client.withdraw(peerKey(peerId), record),
@@ -181,16 +213,14 @@ async function register(
   return refused('full');
 }
 
-async function unregister(
-  { client, roundTrip }: Store,
-  peerId: string,
-  owner: string | undefined,
-): Promise<boolean> {
+async function unregister(store: Store, peerId: string, owner: string | undefined): Promise<boolean> {
+  const { client, roundTrip } = store;
   const [taken] = await roundTrip([
     client.take(peerKey(peerId), owner === undefined ? '' : encodeOwner(owner)),
   ]);
   if (taken === null) return false;
   const { userId } = decodeRecord(taken);
+  inBackground(store, 'claims not forgotten', [forgetClaims(client, peerId)]);
   await roundTrip([client.zrem(ALL, peerId), userId === null ? 0 : client.zrem(userKey(userId), peerId)]);
   return true;
 }
@@ -232,11 +262,15 @@ async function readRecords({ client, roundTrip }: Store, keys: string[]): Promis
 }
 
 /** Removes index entries whose record is gone, unless the peer registered again in the meantime. It is not awaited. */
-function repair({ client, options }: Store, key: string, vanished: string[]): void {
-  for (const chunk of inChunks(vanished, 2 * CHUNK))
-    client.repair(key, ...chunk).catch((error: unknown) => {
-      options.log.debug({ error: describeError(error) }, 'index not repaired');
-    });
+function repair(store: Store, key: string, vanished: string[]): void {
+  const chunks = inChunks(vanished, 2 * CHUNK).map((chunk) => store.client.repair(key, ...chunk));
+  inBackground(store, 'index not repaired', chunks);
+}
+
+/** Lets commands run without waiting for their replies. */
+function inBackground({ options }: Store, failure: string, commands: readonly Promise<unknown>[]): void {
+  for (const command of commands)
+    command.catch((error: unknown) => options.log.debug({ error: describeError(error) }, failure));
 }
 
 function inChunks<T>(items: readonly T[], size: number): T[][] {

@@ -69,6 +69,57 @@ const WITHDRAW = `
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0`;
 
+/**
+ * KEYS: claims; ARGV: time in µs after which a claim is forgotten, maximum claims, claims. Returns all claims with the
+ * times when they were made first and last.
+ */
+const CLAIM = `${CLOCK}
+local claims, count = {}, 0
+local stored = redis.call('HGETALL', KEYS[1])
+for i = 1, #stored, 2 do
+  local first, last = string.match(stored[i + 1], '(%d+):(%d+)')
+  if tonumber(last) > nowUnixMicros - ARGV[1] then
+    claims[stored[i]] = { first, last }
+    count = count + 1
+  end
+end
+for i = 3, #ARGV do
+  if not claims[ARGV[i]] then
+    claims[ARGV[i]] = { text(nowUnixMicros) }
+    count = count + 1
+  end
+  claims[ARGV[i]][2] = text(nowUnixMicros)
+end
+while count > tonumber(ARGV[2]) do
+  local oldest
+  for claim, times in pairs(claims) do
+    if not oldest or tonumber(times[2]) < tonumber(claims[oldest][2]) then oldest = claim end
+  end
+  claims[oldest] = nil
+  count = count - 1
+end
+local flat = {}
+for claim, times in pairs(claims) do
+  flat[#flat + 1] = claim
+  flat[#flat + 1] = times[1] .. ':' .. times[2]
+end
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], unpack(flat))
+redis.call('PEXPIRE', KEYS[1], text(ARGV[1] / 1000))
+return flat`;
+
+/** KEYS: conflicts; ARGV: time in µs for which a conflict is reported, maximum conflicts, conflict. */
+const REPORT = `${CLOCK}
+redis.call('ZADD', KEYS[1], text(nowUnixMicros), ARGV[3])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', text(nowUnixMicros - ARGV[1]))
+redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - ARGV[2])
+redis.call('PEXPIRE', KEYS[1], text(ARGV[1] / 1000))
+return 1`;
+
+/** KEYS: conflicts; ARGV: time in µs for which a conflict is reported. Returns the conflicts, newest first. */
+const REPORTED = `${CLOCK}
+return redis.call('ZREVRANGEBYSCORE', KEYS[1], '+inf', '(' .. text(nowUnixMicros - ARGV[1]))`;
+
 /** The scripts as commands of the client. */
 export const SCRIPTS = {
   enroll: { lua: ENROLL, numberOfKeys: 1 },
@@ -76,5 +127,8 @@ export const SCRIPTS = {
   take: { lua: TAKE, numberOfKeys: 1 },
   withdraw: { lua: WITHDRAW, numberOfKeys: 1 },
   repair: { lua: REPAIR, numberOfKeys: 1 },
+  claim: { lua: CLAIM, numberOfKeys: 1 },
+  report: { lua: REPORT, numberOfKeys: 1 },
+  reported: { lua: REPORTED, numberOfKeys: 1 },
   countLive: { lua: COUNT_LIVE, numberOfKeys: 1 },
 };

@@ -1,7 +1,7 @@
 // Tests of the guarantees in registry.ts. The test file of every implementation runs this suite.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { until } from '../../../testing/wait.ts';
-import type { ListQuery, Page, Registration, Registry } from './registry.ts';
+import type { ListQuery, Page, RegisterResult, Registration, Registry } from './registry.ts';
 
 const FULL = { ok: false, reason: 'full' };
 const FOREIGN = { ok: false, reason: 'foreign' };
@@ -26,6 +26,20 @@ export function device(peerId: string, userId: string | null = 'alice', extra = 
     hostname: null,
     json: JSON.stringify({ peer_id: peerId, addrs: [], meta: { user_id: userId, extra } }),
   };
+}
+
+/** A registration of a device with a device id and a hostname. */
+function named(peerId: string, deviceId: string | null, hostname: string | null, userId = 'alice') {
+  return { ...device(peerId, userId), deviceId, hostname };
+}
+
+/** The conflicts of the last of some registrations, each on the next replica in turn, by kind. */
+async function conflictsAfter({ registry, replica }: Replicas, given: Registration[]): Promise<unknown> {
+  let result: RegisterResult = { ok: true };
+  for (const [index, registration] of given.entries())
+    result = await (index % 2 === 0 ? registry : replica).register(registration);
+  if (!result.ok) return result.reason;
+  return (result.conflicts ?? []).map(({ kind, claimants }) => [kind, claimants.join()]);
 }
 
 async function ids(registry: Registry, query: ListQuery = {}): Promise<string[]> {
@@ -192,6 +206,83 @@ export function suiteOfRegistry(name: string, open: (options: SuiteOptions) => P
       for (let from = 0; from < 3_000; from += 500)
         await Promise.all(Array.from({ length: 500 }, (_, n) => registry.register(device(`p${from + n}`))));
       expect(new Set(await ids(replica, { userId: 'alice' })).size).toBe(3_000);
+    });
+
+    test('reports two devices with one identity key when their registrations alternate, on any replicas', async () => {
+      const [a, b] = [named('p1', 'desk', 'desk.local'), named('p1', 'lap', 'Lap')];
+      expect(await conflictsAfter(subject, [a, a, b, b])).toEqual([]);
+      expect(await conflictsAfter(subject, [a])).toEqual([
+        ['device_id', 'desk,lap'],
+        ['hostname', 'desk,lap'],
+      ]);
+      await until(async () => (await subject.replica.conflicts()).length === 2, 'they are reported');
+      expect(await subject.registry.conflicts()).toContainEqual({
+        kind: 'hostname',
+        subject: 'p1',
+        userId: 'alice',
+        claimants: ['desk', 'lap'],
+      });
+      expect(await subject.registry.list({})).toMatchObject({ peers: [{ peerId: 'p1' }] });
+    });
+
+    test('reports hostnames alone, and device ids alone', async () => {
+      expect(
+        await conflictsAfter(
+          subject,
+          ['x', 'y', 'x'].map((host) => named('p1', 'same', host)),
+        ),
+      ).toEqual([['hostname', 'x,y']]);
+      expect(
+        await conflictsAfter(
+          subject,
+          ['x', 'y', 'x'].map((id) => named('p2', id, 'same')),
+        ),
+      ).toEqual([['device_id', 'x,y']]);
+    });
+
+    test.each([
+      ['renamed once', [named('p1', 'a', 'a'), named('p1', 'b', 'b'), named('p1', 'b', 'b')]],
+      ['renamed twice', [named('p1', 'a', 'a'), named('p1', 'b', 'b'), named('p1', 'c', 'c')]],
+      [
+        'known under two architectures',
+        [named('p1', 'a-x86_64', 'a'), named('p1', 'a', 'a'), named('p1', 'a-x86_64', 'a')],
+      ],
+      [
+        'in networks with and without .local',
+        [named('p1', 'a', 'a'), named('p1', 'a', 'A.local'), named('p1', 'a', 'a')],
+      ],
+      [
+        'that sometimes omits its names',
+        [named('p1', 'a', 'a'), named('p1', null, null), named('p1', 'a', 'a')],
+      ],
+      ['installed again', [named('p1', 'a', 'a'), named('p2', 'a', 'a'), named('p2', 'a', 'a')]],
+      [
+        'with the device id of another user',
+        [named('p1', 'a', 'a'), named('p2', 'a', 'a', 'bob'), named('p1', 'a', 'a')],
+      ],
+      ['with other ids', [named('p1', 'a', 'a'), named('p2', 'b', 'a'), named('p1', 'a', 'a')]],
+    ])('does not report a device %s', async (_, given) => {
+      expect(await conflictsAfter(subject, given)).toEqual([]);
+      expect(await subject.registry.conflicts()).toEqual([]);
+    });
+
+    test('reports two devices with one device id when both are registered', async () => {
+      const given = ['p1', 'p2', 'p1'].map((peerId) => named(peerId, 'laptop', peerId));
+      expect(await conflictsAfter(subject, given)).toEqual([['peer_id', 'p1,p2']]);
+      await until(async () => (await subject.replica.conflicts()).length === 1, 'it is reported');
+      expect(await subject.registry.conflicts()).toEqual([
+        { kind: 'peer_id', subject: 'laptop', userId: 'alice', claimants: ['p1', 'p2'] },
+      ]);
+    });
+
+    test('does not count registrations that were refused', async () => {
+      const { registry } = subject;
+      const mine = named('p1', 'mine', 'mine');
+      await registry.register(mine);
+      expect(await registry.register(named('p1', 'other', 'other', 'bob'), 'bob')).toEqual(FOREIGN);
+      // The claims of the refused registration are withdrawn without waiting.
+      await until(async () => (await registry.list({})).peers.length === 1, 'the registry answers');
+      expect(await conflictsAfter(subject, [mine, mine])).toEqual([]);
     });
   });
 }

@@ -1,6 +1,7 @@
 // The interface of a registry of peers. `registry.suite.ts` tests every implementation.
 import type { Component } from '../../shared/lifecycle.ts';
 import type { Result } from '../../shared/result.ts';
+import type { Conflict } from './claims.ts';
 
 /** A validated registration of a device. */
 export interface Registration {
@@ -62,7 +63,13 @@ export const REGISTRATION_OUTCOMES = {
 
 export type RegistrationOutcome = keyof typeof REGISTRATION_OUTCOMES;
 
-export type RegisterResult = Result<object, Exclude<RegistrationOutcome, 'registered'>>;
+export type RegisterResult = Result<
+  {
+    /** Other devices that use an identity of this device; absent without a conflict. */
+    readonly conflicts?: readonly Conflict[];
+  },
+  Exclude<RegistrationOutcome, 'registered'>
+>;
 
 /**
  * Guarantees:
@@ -72,6 +79,8 @@ export type RegisterResult = Result<object, Exclude<RegistrationOutcome, 'regist
  * - No listing shows a record after its time to live, measured by the clock of the registry.
  * - There are never more live peers than the configured maximum, also with concurrent registrations.
  * - The cost of a listing depends on the number of returned peers, not of registered ones.
+ * - Registrations of two devices with one identity are reported as conflicts when they alternate, on any replicas.
+ *   Finding them never delays or fails a registration.
  * - Every call ends. It rejects with `RegistryUnavailableError` when the store does not respond; then it is unknown
  *   whether a registration was written. It rejects with `RegistryOverloadedError` when the call waited too long in
  *   this process; the store may be fine.
@@ -88,6 +97,8 @@ export interface Registry extends Component {
    */
   unregister(peerId: string, owner?: string): Promise<boolean>;
   list(query: ListQuery): Promise<Page>;
+  /** The conflicts that registrations were part of lately, newest first. */
+  conflicts(): Promise<readonly Conflict[]>;
   /** Number of live peers, counted every few seconds; `undefined` before the first count. */
   live(): number | undefined;
   /** The reason why the registry is unavailable; `undefined` when it is available. */

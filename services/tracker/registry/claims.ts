@@ -1,0 +1,128 @@
+// Finds identities that two devices use. Each registration claims a device id and a hostname for its peer id, and the
+// peer id for its device id. Claims are kept for some minutes. Two claimants of the same thing whose claims alternate
+// are two devices; a device that was renamed or installed again changes its claim once and does not return to the old
+// one. Pure functions; both registries store the claims.
+import { hash } from 'node:crypto';
+import type { Registration } from './registry.ts';
+
+/** Kinds of conflicts, as metric labels; docs/metrics.md shows the sentences. */
+export const CONFLICT_KINDS = {
+  device_id: {
+    doc: 'Registrations with one peer id alternate between device ids: an identity key was copied to another device. Delete the key on one of them.',
+  },
+  hostname: {
+    doc: 'Registrations with one peer id alternate between hostnames: an identity key was copied to another device. Delete the key on one of them.',
+  },
+  peer_id: {
+    doc: 'Two devices of one user have the same device id, so they never sync with each other. Change the device id of one of them.',
+  },
+} as const satisfies Record<string, { readonly doc: string }>;
+
+export type ConflictKind = keyof typeof CONFLICT_KINDS;
+
+/** Two or more devices that use one identity. */
+export interface Conflict {
+  readonly kind: ConflictKind;
+  /** What they have in common: the peer id, or the device id for `peer_id`. */
+  readonly subject: string;
+  readonly userId: string | null;
+  /** What they differ in, sorted. */
+  readonly claimants: readonly string[];
+}
+
+/**
+ * Seconds after which a claim that is not repeated is forgotten. Devices register every 30 seconds, and after a copied
+ * key is deleted or a renamed device gets its old name back, its mark should not stay for long.
+ */
+export const CLAIM_SECONDS = 300;
+
+/** Seconds for which the status page shows a conflict after a registration was part of it. */
+export const REPORT_SECONDS = 120;
+
+/** Maximum conflicts that are reported at the same time. Above this limit the oldest are dropped. */
+export const MAX_REPORTS = 1_000;
+
+/** Maximum claims with one key. Above this limit the claim that was repeated longest ago is dropped. */
+export const MAX_CLAIMS_PER_KEY = 16;
+
+/**
+ * Number of keys that device ids are hashed to. It is fixed, so that a client that invents a device id for every
+ * registration cannot fill the memory.
+ */
+const DEVICE_KEYS = 65_536;
+
+/** The claims of a registration that are stored with one key. */
+export interface ClaimSet {
+  readonly key: string;
+  readonly claims: readonly Claim[];
+}
+
+interface Claim {
+  readonly kind: ConflictKind;
+  readonly subject: string;
+  /** The text that is stored: claims with the same start, up to the NUL, exclude each other. */
+  readonly field: string;
+}
+
+/** When a claim was made first and last, in microseconds. */
+export interface ClaimTimes {
+  readonly firstUnixMicros: number;
+  readonly lastUnixMicros: number;
+}
+
+/** The claims of a registration. What it leaves empty is not claimed. */
+export function claimsOf({ peerId, userId, deviceId, hostname }: Registration): ClaimSet[] {
+  const ofPeer: Claim[] = [];
+  if (deviceId !== null)
+    ofPeer.push({ kind: 'device_id', subject: peerId, field: `device_id\0${baseDeviceId(deviceId)}` });
+  if (hostname !== null)
+    ofPeer.push({ kind: 'hostname', subject: peerId, field: `hostname\0${baseHostname(hostname)}` });
+  const sets: ClaimSet[] = ofPeer.length === 0 ? [] : [{ key: `peer:${peerId}`, claims: ofPeer }];
+  if (deviceId === null) return sets;
+  const digest = hash('sha256', JSON.stringify([userId, deviceId]), 'hex').slice(0, 24);
+  sets.push({
+    key: `device:${Number.parseInt(digest.slice(0, 8), 16) % DEVICE_KEYS}`,
+    claims: [{ kind: 'peer_id', subject: deviceId, field: `${digest}\0${peerId}` }],
+  });
+  return sets;
+}
+
+/** The device id without the suffix of its architecture, because `rr` compares it so. */
+function baseDeviceId(deviceId: string): string {
+  return deviceId.replace(/[-_](?:x86_64|aarch64|arm64)$/, '');
+}
+
+/** The hostname without case and without the suffix that macOS adds in some networks only. */
+function baseHostname(hostname: string): string {
+  return hostname.toLowerCase().replace(/\.local\.?$/, '');
+}
+
+/**
+ * The conflicts of a registration: claims that another claim alternates with, because each of the two was made both
+ * before and after the other.
+ *
+ * @param stored all claims with the key, by field, with those of the registration
+ */
+export function conflictsOf(
+  { claims }: ClaimSet,
+  stored: ReadonlyMap<string, ClaimTimes>,
+  userId: string | null,
+): Conflict[] {
+  const conflicts: Conflict[] = [];
+  for (const { kind, subject, field } of claims) {
+    const own = stored.get(field);
+    if (own === undefined) continue;
+    const group = field.slice(0, field.indexOf('\0') + 1);
+    const others = [...stored].filter(
+      ([other, times]) => other !== field && other.startsWith(group) && alternate(own, times),
+    );
+    if (others.length === 0) continue;
+    const claimants = [field, ...others.map(([other]) => other)].map((each) => each.slice(group.length));
+    conflicts.push({ kind, subject, userId, claimants: claimants.toSorted() });
+  }
+  return conflicts;
+}
+
+function alternate(a: ClaimTimes, b: ClaimTimes): boolean {
+  return a.firstUnixMicros < b.lastUnixMicros && b.firstUnixMicros < a.lastUnixMicros;
+}

@@ -1,0 +1,75 @@
+// The claims and conflicts of the registry in the memory of one process.
+import {
+  CLAIM_SECONDS,
+  type ClaimSet,
+  type ClaimTimes,
+  claimsOf,
+  type Conflict,
+  conflictsOf,
+  MAX_CLAIMS_PER_KEY,
+  MAX_REPORTS,
+  REPORT_SECONDS,
+} from './claims.ts';
+import type { Registration } from './registry.ts';
+
+export interface MemoryClaims {
+  /** Stores the claims of an accepted registration, and returns its conflicts. */
+  claim(registration: Registration, nowUnixMicros: number): Conflict[];
+  forget(peerId: string): void;
+  conflicts(nowUnixMicros: number): Conflict[];
+}
+
+/** @param maxKeys maximum keys; above this limit the oldest are dropped */
+export function createMemoryClaims(maxKeys: number): MemoryClaims {
+  // Both in the order of their last change.
+  const keys = new Map<string, Map<string, ClaimTimes>>();
+  const reports = new Map<string, { readonly conflict: Conflict; readonly seenUnixMicros: number }>();
+
+  function store({ key, claims }: ClaimSet, nowUnixMicros: number): Map<string, ClaimTimes> {
+    const stored = keys.get(key) ?? new Map<string, ClaimTimes>();
+    for (const [field, { lastUnixMicros }] of stored)
+      if (lastUnixMicros <= nowUnixMicros - CLAIM_SECONDS * 1_000_000) stored.delete(field);
+    for (const { field } of claims) {
+      const { firstUnixMicros = nowUnixMicros } = stored.get(field) ?? {};
+      stored.delete(field);
+      stored.set(field, { firstUnixMicros, lastUnixMicros: nowUnixMicros });
+    }
+    dropOldest(stored, MAX_CLAIMS_PER_KEY);
+    keys.delete(key);
+    keys.set(key, stored);
+    dropOldest(keys, maxKeys);
+    return stored;
+  }
+
+  function report(conflict: Conflict, seenUnixMicros: number): void {
+    const key = JSON.stringify([conflict.kind, conflict.userId, conflict.subject]);
+    reports.delete(key);
+    reports.set(key, { conflict, seenUnixMicros });
+    dropOldest(reports, MAX_REPORTS);
+  }
+
+  return {
+    claim(registration, nowUnixMicros) {
+      const conflicts = claimsOf(registration).flatMap((set) =>
+        conflictsOf(set, store(set, nowUnixMicros), registration.userId),
+      );
+      for (const conflict of conflicts) report(conflict, nowUnixMicros);
+      return conflicts;
+    },
+    forget: (peerId) => void keys.delete(`peer:${peerId}`),
+    conflicts(nowUnixMicros) {
+      const sinceUnixMicros = nowUnixMicros - REPORT_SECONDS * 1_000_000;
+      return [...reports.values()]
+        .filter(({ seenUnixMicros }) => seenUnixMicros > sinceUnixMicros)
+        .map(({ conflict }) => conflict)
+        .toReversed();
+    },
+  };
+}
+
+function dropOldest(map: Map<string, unknown>, max: number): void {
+  for (const key of map.keys()) {
+    if (map.size <= max) return;
+    map.delete(key);
+  }
+}
