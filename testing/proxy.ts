@@ -16,15 +16,22 @@ export interface Proxy {
   restore(): void;
 }
 
-/** @param delayMs delay in each direction, in milliseconds */
-export async function startProxy(relay: RelayAddress, delayMs = 0): Promise<Proxy> {
+/**
+ * @param delayMs delay in each direction, in milliseconds
+ * @param localAddress address that the connections of the proxy come from
+ */
+export async function startProxy(
+  relay: RelayAddress,
+  delayMs = 0,
+  localAddress = '127.0.0.1',
+): Promise<Proxy> {
   const relayAddress = multiaddr(relay.address);
   const relayPort = Number(relayAddress.getComponents()[1]?.value);
   const sockets = new Set<Socket>();
   const pairs = new Set<readonly [Socket, Socket]>();
   const chunks: Buffer[] = [];
   const server = createServer((client) => {
-    const upstream = connect(relayPort, '127.0.0.1');
+    const upstream = connect({ port: relayPort, host: '127.0.0.1', localAddress });
     for (const socket of [client, upstream]) {
       sockets.add(socket);
       socket.on('error', () => {}).on('close', () => (client.destroy(), upstream.destroy()));

@@ -56,7 +56,10 @@ describe('a peer that is refused again and again', () => {
     for (const [index, minimumMs] of [0, 1_000, 2_000, 4_000, 8_000, 10_000].entries())
       expect(waits[index]).toBeGreaterThanOrEqual(minimumMs);
     await reserved.stop();
-    await until(async () => (await relay.metric('rustory_relay_reservations')) === 0, 'there is room again');
+    await until(
+      async () => (await relay.metric('rustory_relay_reservations')) === 0,
+      'the reservation is released',
+    );
     expect((await hop(refusedPeer, relay, RESERVE)).status).toBe('OK');
   });
 

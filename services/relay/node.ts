@@ -24,7 +24,7 @@ import { createCircuitAdmission } from './circuit-admission.ts';
 import type { RelayConfig } from './config.ts';
 import { createConnectionLimiter } from './connection-limiter.ts';
 import { createHandshakeLimiter, maxHandshakeMs } from './handshake-limiter.ts';
-import { type HopEvents, NO_HOP_EVENTS } from './hop-events.ts';
+import type { HopEvents } from './hop-events.ts';
 import { createHopTiming } from './hop-timing.ts';
 import { createHop } from './hop.ts';
 import { stopPruner } from './library-internals.ts';
@@ -34,6 +34,7 @@ import type { RelayMetrics } from './metrics.ts';
 import { createPingResponder, PING_PROTOCOL, PING_STREAMS } from './ping.ts';
 import { createReservationStore } from './reservation-store.ts';
 import { createTcpTimeouts } from './tcp-timeouts.ts';
+import { createReservationWatch } from './reservation-watch.ts';
 import { createUnreachablePeers } from './unreachable-peers.ts';
 
 /** Maximum interval between two checks for idle and stalled connections, in milliseconds. */
@@ -73,7 +74,7 @@ export interface RelayNodeDeps {
   readonly cipher: Cipher;
   readonly metrics: RelayMetrics;
   readonly log: Logger;
-  /** Is told about reservations and circuits. */
+  /** Receives the events of reservations instead of the watch that reports mistakes of devices. */
   readonly events?: HopEvents;
   /** The clock of all deadlines on other programs; the relay stops it. */
   readonly clock?: LoopClock;
@@ -130,11 +131,13 @@ export function createRelayNode(config: RelayConfig, deps: RelayNodeDeps): Relay
     async drain(signal) {
       reservations.drain();
       circuits.drain();
+      parts.watch.drain();
       parts.timing.lateAnswers.drain();
       await hop.settled(signal);
     },
     async stop() {
       clearInterval(idleCheck);
+      parts.watch.drain();
       hop.stop();
       await node?.stop();
       parts.timing.clock.stop();
@@ -145,16 +148,17 @@ export function createRelayNode(config: RelayConfig, deps: RelayNodeDeps): Relay
 /** Creates everything except the libp2p node; `node` returns `undefined` before the start. */
 function createHopAndLimiters(
   config: RelayConfig,
-  { metrics, log, clock, events = NO_HOP_EVENTS }: RelayNodeDeps,
+  { metrics, log, clock, events }: RelayNodeDeps,
   node: () => Libp2p | undefined,
 ) {
   const { limits } = config;
   const connections = (): Connection[] => node()?.getConnections() ?? [];
-  const reservations = createReservationStore(limits);
+  const timing = createHopTiming(clock);
+  const reservations = createReservationStore(limits, timing.clock.nowMs);
   const circuits = createCircuitAdmission(limits, reservations);
   const buffers = createBuffers(limits);
   const unreachablePeers = createUnreachablePeers({ log });
-  const timing = createHopTiming(clock);
+  const watch = createReservationWatch({ log, ...timing });
   const hop = createHop({
     config,
     reservations,
@@ -165,7 +169,7 @@ function createHopAndLimiters(
     log,
     addresses: () => node()?.getMultiaddrs() ?? [],
     ...timing,
-    events,
+    events: events ?? watch,
   });
   const handshakes = createHandshakeLimiter(limits, metrics);
   const tcpTimeouts = createTcpTimeouts();
@@ -181,7 +185,7 @@ function createHopAndLimiters(
     unreachablePeers: unreachablePeers.count,
     lastingUnreachablePeers: unreachablePeers.lastingCount,
   });
-  return { reservations, circuits, hop, handshakes, limiter, timing, tcpTimeouts };
+  return { reservations, circuits, hop, handshakes, limiter, timing, tcpTimeouts, watch };
 }
 
 // Frequent enough that a connection is closed soon after its idle timeout, even if the timeout is short.

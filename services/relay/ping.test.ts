@@ -32,7 +32,7 @@ describe('a ping stream', () => {
     await until(() => stream.status === 'closed', 'the relay closes it too');
   });
 
-  test('that was used least recently makes room for a new one', async () => {
+  test('that was used least recently is closed for a new one', async () => {
     const relay = await startRelay();
     const peer = await startPeer(relay);
     const streams: Stream[] = [];

@@ -129,7 +129,7 @@ describe('a peer that reserves on another connection', () => {
 });
 
 describe('the connections of one peer', () => {
-  test('that are quiet make room for a new one at the limit', async () => {
+  test('that are quiet are closed for a new one at the limit', async () => {
     const clock = createManualClock();
     const relay = await startRelay({ limits: { connectionsPerPeer: 2 } }, { clock });
     const proxy = await startProxy(relay);

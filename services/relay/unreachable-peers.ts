@@ -1,4 +1,4 @@
-// The peers that others asked for in vain: targets of circuits that found no reservation or got no answer. A device that
+// The peers that others asked for without success: targets of circuits that found no reservation or got no answer. A device that
 // lost its reservation may not notice (rr 0.1 asks once), so only those who ask for it can show that it is unreachable.
 import { monotonicMs, unixSeconds } from '../shared/clock.ts';
 import type { Logger } from '../shared/log.ts';
