@@ -7,6 +7,13 @@ import { generateKeyPair } from '@libp2p/crypto/keys';
 import { createSwarmKeyFile } from '../services/private-network/key.ts';
 import { type RelayConfig, type RelayLimits, readRelayConfig } from '../services/relay/config.ts';
 
+/** Those of the chart, so that the defaults of a test do not depend on the machine. */
+export const RESOURCES = {
+  memoryBytes: 512 * 1024 ** 2,
+  memoryOf: 'container',
+  fileDescriptors: undefined,
+} as const;
+
 const defaults = await readDefaults();
 
 /** The default swarm key of all relays and peers in a test. */
@@ -34,14 +41,17 @@ async function readDefaults(): Promise<RelayConfig> {
     const [swarmKeyFile, seedFile] = [join(folder, 'swarm.key'), join(folder, 'seed')];
     createSwarmKeyFile(swarmKeyFile);
     writeFileSync(seedFile, randomBytes(32).toString('hex'));
-    return await readRelayConfig({
-      RELAY_LISTEN: '/ip4/127.0.0.1/tcp/0',
-      RELAY_LOCAL: 'true',
-      RELAY_SWARM_KEY_FILE: swarmKeyFile,
-      RELAY_IDENTITY_SEED_FILE: seedFile,
-      RELAY_OPS_LISTEN: '127.0.0.1:0',
-      LOG_LEVEL: 'silent',
-    });
+    return await readRelayConfig(
+      {
+        RELAY_LISTEN: '/ip4/127.0.0.1/tcp/0',
+        RELAY_LOCAL: 'true',
+        RELAY_SWARM_KEY_FILE: swarmKeyFile,
+        RELAY_IDENTITY_SEED_FILE: seedFile,
+        RELAY_OPS_LISTEN: '127.0.0.1:0',
+        LOG_LEVEL: 'silent',
+      },
+      RESOURCES,
+    );
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -24,8 +24,8 @@ const relay = await startRelay(folder, {
   under: container.under,
   env: {
     ...container.env,
-    RELAY_MAX_RESERVATIONS: '4096',
-    RELAY_MAX_CONNECTIONS: '4096',
+    RELAY_MAX_RESERVATIONS: '8192',
+    RELAY_MAX_CONNECTIONS: '8192',
     RELAY_IDLE_SECONDS: '3600',
   },
 });

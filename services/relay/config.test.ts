@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
+import { RESOURCES } from '../../testing/relay-config.ts';
 import { createSwarmKeyFile } from '../private-network/key.ts';
 import { readIdentityConfig, readRelayConfig } from './config.ts';
 
@@ -26,11 +27,13 @@ async function problems(environment: NodeJS.ProcessEnv): Promise<unknown> {
 
 describe('the configuration of a relay', () => {
   test('requires a swarm key and an identity, and has the limits that clients expect', async () => {
-    const config = await readRelayConfig(MINIMAL);
+    const config = await readRelayConfig(MINIMAL, RESOURCES);
     expect(config.swarmKey.fingerprint).toBe(swarmKey.fingerprint);
     expect(config.limits).toMatchObject({
-      reservations: 512,
-      circuits: 256,
+      reservations: 2048,
+      connections: 4096,
+      pendingConnections: 2048,
+      circuits: 512,
       circuitsPerPeer: 64,
       circuitSeconds: 900,
       circuitBytes: 67_108_864,

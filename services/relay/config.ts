@@ -20,6 +20,7 @@ import {
 import { readSeed } from '../private-network/identity.ts';
 import { readSwarmKey, type SwarmKey } from '../private-network/key.ts';
 import { MAX_ANNOUNCED, parseListen } from './announce.ts';
+import { fileDescriptorWarning, readResources, type Resources, withDefaultLimits } from './default-limits.ts';
 import { readAnnounce, readIdentity } from './identity.ts';
 
 /** Maximum listen addresses: IPv4 and IPv6 on a few networks. */
@@ -80,16 +81,16 @@ export const variables = {
   }),
 
   RELAY_MAX_CONNECTIONS: integer(1, 100_000, {
-    fallback: '2048',
-    doc: 'Maximum open connections. Further connections are refused.',
+    fallback: undefined,
+    doc: 'Maximum open connections. Above this limit the longest idle one without a reservation or a circuit is evicted; if there is none, further connections are refused. Default: two for each of RELAY_MAX_RESERVATIONS.',
   }),
   RELAY_MAX_CONNECTIONS_PER_PEER: integer(1, 1024, {
     fallback: '32',
     doc: 'Maximum open connections of one peer. Further connections are refused, unless others sent no byte for 30 seconds; these are closed. A device of rr 1.x opens about ten.',
   }),
-  RELAY_MAX_PENDING_CONNECTIONS: integer(1, 10_000, {
-    fallback: '512',
-    doc: 'Maximum pending handshakes. Above this limit the oldest one is evicted.',
+  RELAY_MAX_PENDING_CONNECTIONS: integer(1, 100_000, {
+    fallback: undefined,
+    doc: 'Maximum pending handshakes. Above this limit one that its client delays is evicted. Default: one for each of RELAY_MAX_RESERVATIONS.',
   }),
   RELAY_HANDSHAKE_SECONDS: integer(1, 60, {
     fallback: '10',
@@ -116,8 +117,8 @@ export const variables = {
   }),
 
   RELAY_MAX_RESERVATIONS: integer(1, 100_000, {
-    fallback: '512',
-    doc: 'Maximum reservations. Further devices are refused and cannot be reached through this relay.',
+    fallback: undefined,
+    doc: 'Maximum reservations. Further devices are refused and cannot be reached through this relay. Default: derived from the memory of the container, or half of that of the machine, and from its maximum of open files: 2048 with 512 MiB.',
   }),
   RELAY_RESERVATION_SECONDS: integer(60, 604_800, {
     fallback: '86400',
@@ -130,8 +131,8 @@ export const variables = {
     audience: 'rarely',
   }),
   RELAY_MAX_CIRCUITS: integer(1, 100_000, {
-    fallback: '256',
-    doc: 'Maximum circuits. Further circuits are refused; devices try again.',
+    fallback: undefined,
+    doc: 'Maximum circuits. Further circuits are refused; devices try again. Default: a quarter of RELAY_MAX_RESERVATIONS.',
   }),
   RELAY_MAX_CIRCUITS_PER_PEER: integer(1, 4096, {
     fallback: '64',
@@ -201,6 +202,8 @@ export interface RelayConfig {
   readonly identity: PrivateKey;
   readonly opsListen: ListenAddress;
   readonly limits: RelayLimits;
+  /** What the defaults of the limits follow from. */
+  readonly resources: Resources;
   readonly drainMs: number;
   readonly logLevel: string;
   /** Whole sentences about what has no effect; for the log. */
@@ -208,7 +211,10 @@ export interface RelayConfig {
 }
 
 /** Reads the whole configuration. @throws ConfigError with all problems at once */
-export async function readRelayConfig(environment: NodeJS.ProcessEnv): Promise<RelayConfig> {
+export async function readRelayConfig(
+  environment: NodeJS.ProcessEnv,
+  resources: Resources = readResources(),
+): Promise<RelayConfig> {
   const { values, problems, complete } = readEnvironment(variables, environment);
   if (values.RELAY_LISTEN?.length === 0)
     problems.push(
@@ -218,6 +224,7 @@ export async function readRelayConfig(environment: NodeJS.ProcessEnv): Promise<R
   const announce = readAnnounce(values, identity, problems);
   const all = complete();
   if (identity === undefined) throw new ConfigError(problems);
+  const limits = readLimits(all, resources);
   return {
     listen: all.RELAY_LISTEN,
     announce,
@@ -225,10 +232,14 @@ export async function readRelayConfig(environment: NodeJS.ProcessEnv): Promise<R
     swarmKey: all.RELAY_SWARM_KEY_FILE,
     identity,
     opsListen: all.RELAY_OPS_LISTEN,
-    limits: readLimits(all),
+    limits,
+    resources,
     drainMs: all.RELAY_DRAIN_SECONDS * 1000,
     logLevel: all.LOG_LEVEL,
-    warnings: unknownVariableWarnings(variables, 'RELAY_', environment),
+    warnings: [
+      ...unknownVariableWarnings(variables, 'RELAY_', environment),
+      ...[fileDescriptorWarning(limits, resources)].filter((warning) => warning !== undefined),
+    ],
   };
 }
 
@@ -245,25 +256,35 @@ export async function readIdentityConfig(environment: NodeJS.ProcessEnv): Promis
   return identity;
 }
 
-function readLimits(values: RelayValues) {
+function readLimits(values: RelayValues, resources: Resources) {
   const isPerAddress = values.RELAY_ADDRESSES_ARE_REAL;
+  const sized = withDefaultLimits(
+    {
+      reservations: values.RELAY_MAX_RESERVATIONS,
+      connections: values.RELAY_MAX_CONNECTIONS,
+      pendingConnections: values.RELAY_MAX_PENDING_CONNECTIONS,
+      circuits: values.RELAY_MAX_CIRCUITS,
+    },
+    values.RELAY_BUFFER_BYTES,
+    resources,
+  );
   return {
-    connections: values.RELAY_MAX_CONNECTIONS,
+    connections: sized.connections,
     connectionsPerPeer: values.RELAY_MAX_CONNECTIONS_PER_PEER,
     /** `undefined` when source addresses are not those of the devices. */
     connectionsPerAddress: isPerAddress ? values.RELAY_MAX_CONNECTIONS_PER_ADDRESS : undefined,
-    pendingConnections: values.RELAY_MAX_PENDING_CONNECTIONS,
+    pendingConnections: sized.pendingConnections,
     handshakeSeconds: values.RELAY_HANDSHAKE_SECONDS,
     /** Of a connection with neither a reservation nor a stream. */
     idleSeconds: values.RELAY_IDLE_SECONDS,
-    reservations: values.RELAY_MAX_RESERVATIONS,
+    reservations: sized.reservations,
     /** `undefined` when source addresses are not those of the devices. */
     reservationsPerAddress: isPerAddress ? values.RELAY_MAX_RESERVATIONS_PER_ADDRESS : undefined,
     /** In the response; the relay keeps a reservation as long as its connection is open. */
     reservationSeconds: values.RELAY_RESERVATION_SECONDS,
     /** Of one peer, without refreshes. */
     reservationsPerMinute: values.RELAY_RESERVATIONS_PER_MINUTE,
-    circuits: values.RELAY_MAX_CIRCUITS,
+    circuits: sized.circuits,
     /** Counted separately as source and as target. */
     circuitsPerPeer: values.RELAY_MAX_CIRCUITS_PER_PEER,
     /** Requests of one peer. */

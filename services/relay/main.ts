@@ -23,6 +23,8 @@ async function main(args: readonly string[]): Promise<void> {
   const config = await readRelayConfig(process.env);
   const log = createLogger('relay', config.logLevel);
   for (const warning of config.warnings) log.warn({ warning }, 'configuration');
+  const { reservations, connections, pendingConnections, circuits } = config.limits;
+  log.info({ reservations, connections, pendingConnections, circuits, ...config.resources }, 'limits');
   logMemoryNeeds(log, memoryNeeds(config.limits), memoryLimitBytes());
 
   const cipher = loadCipher();
