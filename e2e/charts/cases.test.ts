@@ -107,7 +107,9 @@ describe.each(cases)('%s', (_, one) => {
 
   test('mounts only Secrets that it creates or that the values name', async () => {
     const { all, objects } = await renderCase(one);
-    const created = new Set(all('Secret').map(({ metadata }) => metadata.name));
+    // cert-manager creates the Secret of a Certificate.
+    const issued = all('Certificate').map((certificate) => valueAt(certificate, 'spec', 'secretName'));
+    const created = new Set<unknown>([...all('Secret').map(({ metadata }) => metadata.name), ...issued]);
     const mounted = objects.flatMap((object) => {
       const volumes = (valueAt(podSpec(object), 'volumes') ?? []) as unknown[];
       return volumes.flatMap(

@@ -181,7 +181,7 @@ describe('NOTES.txt', () => {
     expect(notes).toContain('set tracker.ingress.host');
     expect(notes).toContain('set relay.p2p.expose and relay.p2p.announce');
     const clear = await render(UMBRELLA, { tracker: { ingress: { host: 'tracker.example.org' } } });
-    expect(clear.notes).toContain('Set tracker.ingress.tls.enabled');
+    expect(clear.notes).toContain('devices with a token send no request to http://tracker.example.org.');
     const open = await render(UMBRELLA, { tracker: { auth: { enabled: false } } });
     expect(open.notes).toContain('set tracker.auth.enabled');
   });

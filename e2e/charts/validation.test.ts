@@ -59,6 +59,49 @@ const CONTRADICTIONS: ReadonlyArray<readonly [name: string, chart: string, value
       'auth.enabled is false, but tokens are set',
     ],
     ['TLS without a host name', TRACKER, { ingress: { tls: { enabled: true } } }, 'Set ingress.host.'],
+    ['an issuer without a host name', TRACKER, { ingress: { tls: { issuer: 'le' } } }, 'Set ingress.host.'],
+    [
+      'an issuer of an Ingress that does not exist',
+      TRACKER,
+      { ingress: { enabled: false, tls: { issuer: 'le' } } },
+      'ingress.tls.issuer has no effect when ingress.enabled is false. Set tls.issuer',
+    ],
+    [
+      'two issuers',
+      TRACKER,
+      {
+        ingress: {
+          host: 'tracker.example.org',
+          annotations: { 'cert-manager.io/issuer': 'a' },
+          tls: { issuer: 'b' },
+        },
+      },
+      'ingress.tls.issuer and ingress.annotations both name an issuer',
+    ],
+    [
+      'TLS of the tracker behind an Ingress',
+      TRACKER,
+      { tls: { existingSecret: 's' } },
+      'Set ingress.enabled to false, or use ingress.tls instead of tls.',
+    ],
+    [
+      'a certificate in a Secret and from an issuer',
+      TRACKER,
+      { ingress: { enabled: false }, tls: { existingSecret: 's', issuer: 'le', hosts: ['a.example.org'] } },
+      'tls.existingSecret and tls.issuer are both set',
+    ],
+    [
+      'an issuer of the tracker without a host name',
+      TRACKER,
+      { ingress: { enabled: false }, tls: { issuer: 'le' } },
+      'Set tls.hosts.',
+    ],
+    [
+      'host names without a certificate',
+      TRACKER,
+      { tls: { hosts: ['a.example.org'] } },
+      'tls.hosts has no effect without a certificate',
+    ],
     [
       'a node port for a ClusterIP Service',
       TRACKER,

@@ -38,6 +38,14 @@ const swarmKey: Preparation = async (namespace) => {
   return [];
 };
 
+const trackerCertificate: Preparation = async (namespace) => {
+  const { key, certificate } = makeCertificate('tracker.rustory.test');
+  const data = { 'tls.key': key, 'tls.crt': certificate };
+  const secret = { apiVersion: 'v1', kind: 'Secret', type: 'kubernetes.io/tls', stringData: data };
+  await namespace.apply({ ...secret, metadata: { name: 'tracker-tls' } });
+  return [];
+};
+
 const PREPARATIONS: Readonly<Record<string, Preparation>> = {
   'rustory-p2p/cluster-redis': async (namespace) => {
     const databases = await createNamespace(DATABASES);
@@ -64,13 +72,8 @@ const PREPARATIONS: Readonly<Record<string, Preparation>> = {
     await namespace.secret('my-redis', { url });
     return [databases];
   },
-  'rustory-p2p/ingress-tls': async (namespace) => {
-    const { key, certificate } = makeCertificate('tracker.rustory.test');
-    const data = { 'tls.key': key, 'tls.crt': certificate };
-    const secret = { apiVersion: 'v1', kind: 'Secret', type: 'kubernetes.io/tls', stringData: data };
-    await namespace.apply({ ...secret, metadata: { name: 'tracker-tls' } });
-    return [];
-  },
+  'rustory-p2p/ingress-tls-secret': trackerCertificate,
+  'rustory-p2p/tls': trackerCertificate,
   'rustory-p2p/relays-only': swarmKey,
   'relay/region': swarmKey,
   'tracker/shared-redis': async () => {
@@ -85,6 +88,8 @@ export async function missingRequirement({ values }: Case): Promise<string | und
   const text = readFileSync(values, 'utf8');
   if (/\b(?:service|pod)Monitor:/.test(text) && !(await exists('crd', 'podmonitors.monitoring.coreos.com')))
     return 'the Prometheus operator';
+  if (/^tls:\n {2}issuer:/m.test(text) && !(await exists('crd', 'certificates.cert-manager.io')))
+    return 'cert-manager';
   const storage = /storageClassName: (\S+)/.exec(text)?.[1];
   if (storage !== undefined && !(await exists('storageclass', storage)))
     return `the storage class ${storage}`;

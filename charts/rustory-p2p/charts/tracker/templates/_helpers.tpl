@@ -36,15 +36,75 @@
 {{- ternary .Values.bundledRedis.existingSecretKey .Values.externalRedis.passwordKey (eq (include "tracker.redis" .) "bundled") -}}
 {{- end -}}
 
+{{/* Whether the tracker serves TLS itself. Empty: no. */}}
+{{- define "tracker.servesTls" -}}
+{{- if or .Values.tls.existingSecret .Values.tls.issuer -}}true{{- end -}}
+{{- end -}}
+
+{{/* Secret with the certificate of the tracker, when it serves TLS itself. */}}
+{{- define "tracker.tlsSecret" -}}
+{{- .Values.tls.existingSecret | default (printf "%s-tls" (include "rustory.fullname" .)) -}}
+{{- end -}}
+
+{{/* Whether the Ingress terminates TLS. Empty: no. */}}
+{{- define "tracker.ingressTls" -}}
+{{- if and .Values.ingress.enabled (or .Values.ingress.tls.enabled .Values.ingress.tls.issuer) -}}true{{- end -}}
+{{- end -}}
+
+{{/* Secret with the certificate of the Ingress. Empty: the default certificate of the controller. */}}
+{{- define "tracker.ingressTlsSecret" -}}
+{{- if .Values.ingress.tls.secretName -}}
+{{- .Values.ingress.tls.secretName -}}
+{{- else if .Values.ingress.tls.issuer -}}
+{{- printf "%s-ingress-tls" (include "rustory.fullname" .) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Kind of the issuer of cert-manager in a value: `NAME`, `ClusterIssuer/NAME` or `Issuer/NAME`. */}}
+{{- define "tracker.issuerKind" -}}
+{{- if contains "/" . -}}{{ splitList "/" . | first }}{{- else -}}ClusterIssuer{{- end -}}
+{{- end -}}
+
+{{- define "tracker.issuerName" -}}
+{{- splitList "/" . | last -}}
+{{- end -}}
+
+{{/* Name of the Service of the port without TLS, when the tracker serves TLS itself. */}}
+{{- define "tracker.plainService" -}}
+{{- printf "%s-plain" (include "rustory.fullname" .) -}}
+{{- end -}}
+
+{{/* Address and port without TLS: the host of `config.TRACKER_LISTEN`, because a cluster may have only IPv6. */}}
+{{- define "tracker.plainListen" -}}
+{{- .Values.config.TRACKER_LISTEN | default "0.0.0.0:8850" | trimSuffix ":8850" -}}:8851
+{{- end -}}
+
 {{/* URL of the tracker for devices. */}}
 {{- define "tracker.url" -}}
-{{- if and .Values.ingress.enabled .Values.ingress.host -}}
-{{- printf "%s://%s%s" (ternary "https" "http" .Values.ingress.tls.enabled) .Values.ingress.host (trimSuffix "/" .Values.ingress.path) -}}
+{{- if include "tracker.servesTls" . -}}
+{{- $host := first .Values.tls.hosts | default (printf "%s.%s.svc" (include "rustory.fullname" .) .Release.Namespace) -}}
+{{- printf "https://%s%s" $host (ternary "" (printf ":%v" .Values.service.port) (eq (int .Values.service.port) 443)) -}}
+{{- else if and .Values.ingress.enabled .Values.ingress.host -}}
+{{- printf "%s://%s%s" (ternary "https" "http" (ne (include "tracker.ingressTls" .) "")) .Values.ingress.host (trimSuffix "/" .Values.ingress.path) -}}
 {{- else -}}
 {{- include "tracker.clusterUrl" . -}}
 {{- end -}}
 {{- end -}}
 
+{{/* URL of the tracker for the pods of the release, without TLS. */}}
 {{- define "tracker.clusterUrl" -}}
-{{- printf "http://%s.%s.svc:%v" (include "rustory.fullname" .) .Release.Namespace .Values.service.port -}}
+{{- $service := ternary (include "tracker.plainService" .) (include "rustory.fullname" .) (ne (include "tracker.servesTls" .) "") -}}
+{{- printf "http://%s.%s.svc:%v" $service .Release.Namespace .Values.service.port -}}
+{{- end -}}
+
+{{/* Rule of the NetworkPolicy for the port without TLS: only the pods of the release. */}}
+{{- define "tracker.plainIngress" -}}
+{{- if include "tracker.servesTls" . -}}
+- ports:
+    - port: plain
+  from:
+    - podSelector:
+        matchLabels:
+          app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
 {{- end -}}
