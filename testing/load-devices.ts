@@ -4,6 +4,7 @@ import { circuitRelayTransport } from '@libp2p/circuit-relay-v2';
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { identify } from '@libp2p/identify';
 import type { Libp2p, Stream } from '@libp2p/interface';
+import { peerIdFromString } from '@libp2p/peer-id';
 import { pbStream } from '@libp2p/utils';
 import { multiaddr, type Multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
@@ -15,7 +16,7 @@ import {
 import { deadlineSignal, until } from './wait.ts';
 import { loadCipher } from '../services/private-network/cipher.ts';
 import type { SwarmKey } from '../services/private-network/key.ts';
-import { createTransportStack } from '../services/private-network/transport-stack.ts';
+import { createTransportStack, type TransportLimits } from '../services/private-network/transport-stack.ts';
 import type { Relay } from '../scripts/local-network.ts';
 
 const HOP = '/libp2p/circuit/relay/0.2.0/hop';
@@ -37,18 +38,18 @@ export interface RelayAddress {
 /**
  * Starts a device. With `relay` it has a reservation on the relay.
  *
- * @param handshakeMs its deadline for a handshake and the first message of a stream
+ * @param limits of its connections; by default a handshake and the first message of a stream have 10 s
  */
 export async function startDevice(
   key: SwarmKey,
   relay?: RelayAddress,
-  handshakeMs = 10_000,
+  limits: Partial<TransportLimits> = {},
 ): Promise<Libp2p> {
   const stack = createTransportStack({
     identity: await generateKeyPair('Ed25519'),
     key,
     cipher,
-    limits: { ...LIMITS, handshakeMs },
+    limits: { ...LIMITS, ...limits },
   });
   const node = await createLibp2p({
     ...stack,
@@ -97,6 +98,22 @@ export async function openBareCircuit(relay: RelayAddress, from: Libp2p, to: Lib
   const { status } = await messages.read({ signal });
   if (status !== Status.OK) throw new Error(`The relay responded to CONNECT with ${status}.`);
   return messages.unwrap().unwrap();
+}
+
+/** Requests a circuit to a peer id, ends it at once, and returns the status of the response. */
+export async function connectStatus(
+  relay: RelayAddress,
+  from: Libp2p,
+  peerId: string,
+): Promise<string | undefined> {
+  const signal = deadlineSignal();
+  const stream = await from.dialProtocol(multiaddr(relay.address), HOP, { signal, maxOutboundStreams: 1024 });
+  const messages = pbStream(stream).pb(HopMessage);
+  const peer = { id: peerIdFromString(peerId).toMultihash().bytes, addrs: [] };
+  await messages.write({ type: HopMessage.Type.CONNECT, peer }, { signal });
+  const { status } = await messages.read({ signal });
+  stream.abort(new Error('Only the status is of interest.'));
+  return status;
 }
 
 /** Makes a device accept every bare circuit and never read from it. */

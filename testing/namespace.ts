@@ -11,6 +11,8 @@ export interface Namespace {
   isQuiet(): boolean;
   /** Drops all packets in both directions from now on, without an error on either side. */
   cut(): void;
+  /** Delivers packets again. */
+  restore(): void;
   remove(): void;
 }
 
@@ -69,6 +71,7 @@ export function createNamespace(subnet: number): Namespace {
     isQuiet: () => areQuiet(device),
     // A veth pair drops packets when the inside end is down. The outside end stays up, so that the route remains.
     cut: () => ip('-n', name, 'link', 'set', inside, 'down'),
+    restore: () => ip('-n', name, 'link', 'set', inside, 'up'),
     // This also removes the veth pair.
     remove: () => ip('netns', 'delete', name),
   };

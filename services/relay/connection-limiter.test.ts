@@ -4,7 +4,9 @@ import { generateKeyPair } from '@libp2p/crypto/keys';
 import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
 import { authenticate, connectRaw, GREETING } from '../../testing/attacks.ts';
 import { swarmKey } from '../../testing/relay-config.ts';
+import { createManualClock } from '../../testing/manual-clock.ts';
 import { until } from '../../testing/wait.ts';
+import { DEAD_MS } from './liveness-limits.ts';
 import { generateSwarmKey } from '../private-network/key.ts';
 import { flood } from '../../testing/load-devices.ts';
 import { startProxy } from '../../testing/proxy.ts';
@@ -169,7 +171,36 @@ describe('a connection', () => {
     expect(reserved.getConnections()).toHaveLength(1);
   });
 
-  test('that accepts no bytes is closed, although unsent bytes delay its keepalive', async () => {
+  test('that accepts no bytes survives while it is quiet, until it is dead', async () => {
+    const clock = createManualClock();
+    const relay = await startRelay({ limits: { circuitIdleSeconds: 1, idleSeconds: 5 } }, { clock });
+    const proxy = await startProxy(relay);
+    const target = await startPeer(proxy, { muxers: muxers.slice(1) });
+    const source = await startPeer();
+    const stream = await dialEcho(source, relay, target);
+    proxy.cut();
+    flood(stream);
+    await until(() => stream.status !== 'open', 'the circuit has ended, because no byte passes');
+    for (let minutes = 0; minutes < 20; minutes += 5) {
+      clock.advance(5 * 60_000);
+      // The check that closes an idle connection has also looked at the target.
+      const idle = await startPeer();
+      await idle.dial(relay.address);
+      await until(() => {
+        clock.advance(1_000);
+        return idle.getConnections().length === 0;
+      }, 'an idle connection is closed');
+      expect(await relay.metric('rustory_relay_reservations')).toBe(1);
+    }
+    clock.advance(DEAD_MS);
+    await until(
+      async () => (await relay.metric('rustory_relay_stuck_connections_closed_total')) === 1,
+      'the dead connection is closed',
+    );
+    expect(await relay.metric('rustory_relay_reservations')).toBe(0);
+  });
+
+  test('that sends bytes but accepts none is closed', async () => {
     const relay = await startRelay({ limits: { circuitIdleSeconds: 1 } });
     const proxy = await startProxy(relay);
     // mplex has no window, so only the socket slows the sender down.

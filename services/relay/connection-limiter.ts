@@ -52,7 +52,7 @@ interface TrackedConnection {
   drainedAtMs: number;
 }
 
-/** @param nowMs monotonic clock */
+/** @param nowMs clock of the silence of peers */
 export function createConnectionLimiter(
   options: ConnectionLimiterOptions,
   nowMs: () => number = monotonicMs,

@@ -14,6 +14,13 @@ import { createRelayNode } from './node.ts';
 /** Deadline for one component to start, or to stop after the drain, in milliseconds. */
 const DEADLINE_MS = 10_000;
 
+// Node.js warns at each start that calls of C functions, which `tcp-timeouts.ts` uses, are experimental. The operator cannot
+// change this.
+const printWarning = process.listeners('warning');
+process.removeAllListeners('warning').on('warning', (warning) => {
+  if (warning.name !== 'ExperimentalWarning') for (const print of printWarning) print(warning);
+});
+
 async function main(args: readonly string[]): Promise<void> {
   if (args[0] === 'peer-id') {
     const identity = await readIdentityConfig(process.env);

@@ -175,7 +175,10 @@ function createHopAndLimiters(
   const tcpTimeouts = createTcpTimeouts();
   const { isHolder } = reservations;
   const checks = { liveness: timing.liveness, tcpTimeouts, isHolder };
-  const limiter = createConnectionLimiter({ limits, handshakes, metrics, connections, ...checks });
+  const limiter = createConnectionLimiter(
+    { limits, handshakes, metrics, connections, ...checks },
+    timing.clock.nowMs,
+  );
   metrics.observe({
     reservations: reservations.count,
     circuits: circuits.count,

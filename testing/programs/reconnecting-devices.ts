@@ -89,7 +89,7 @@ let started = 0;
 async function startSome(): Promise<void> {
   while (started < devices) {
     started += 1;
-    const device = await startDevice(key, undefined, PATIENT_MS);
+    const device = await startDevice(key, undefined, { handshakeMs: PATIENT_MS });
     if (!(await attempt(device))) throw new Error('A device got no reservation at the start.');
     state.reserved += 1;
     void hold(device);
