@@ -1,4 +1,5 @@
-// Classifies multiaddrs by who can connect to them. Pure functions.
+// Classifies multiaddrs by who can connect to them. Pure functions. Those that read the text of an address do not parse
+// it, because they are applied to every address of long lists; what they return for an invalid address does not matter.
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import type { Component } from '@multiformats/multiaddr';
 
@@ -10,55 +11,64 @@ export const ADDRESS_CLASSES = ['circuit', 'public', 'private_ipv4', 'rest'] as 
 
 export type AddressClass = (typeof ADDRESS_CLASSES)[number];
 
-type Family = 'ipv4' | 'ipv6';
+type Host = Pick<Component, 'name' | 'value'>;
 
-function networks(...given: readonly [address: string, prefix: number, family: Family][]): BlockList {
-  const list = new BlockList();
-  for (const [address, prefix, family] of given) list.addSubnet(address, prefix, family);
-  return list;
+/** Networks of one kind. IPv4 is matched as text, because a BlockList is slow and a listing has thousands of addresses. */
+interface Networks {
+  readonly ipv4: RegExp;
+  readonly ipv6: BlockList;
 }
 
-const LOOPBACK: readonly [string, number, Family][] = [
-  ['127.0.0.0', 8, 'ipv4'],
-  ['::1', 128, 'ipv6'],
-];
-const loopback = networks(...LOOPBACK);
+function networks(ipv4: RegExp, ...ipv6: readonly [network: string, prefix: number][]): Networks {
+  const list = new BlockList();
+  for (const [network, prefix] of ipv6) list.addSubnet(network, prefix, 'ipv6');
+  return { ipv4, ipv6: list };
+}
+
+const loopback = networks(/^127\./, ['::1', 128]);
 
 /** IPv4 networks that other devices of the same LAN or tailnet can reach: RFC 1918 and 6598. */
 const privateIpv4 = networks(
-  ['10.0.0.0', 8, 'ipv4'],
-  ['172.16.0.0', 12, 'ipv4'],
-  ['192.168.0.0', 16, 'ipv4'],
-  ['100.64.0.0', 10, 'ipv4'],
+  /^(10|192\.168|172\.(1[6-9]|2\d|3[01])|100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7]))\./,
 );
 
 /** Other networks whose addresses are unreachable from other networks: loopback, RFC 3927, 4193, 4291. */
-const otherPrivate = networks(
-  ...LOOPBACK,
-  ['169.254.0.0', 16, 'ipv4'],
-  ['fc00::', 7, 'ipv6'],
-  ['fe80::', 10, 'ipv6'],
-);
+const otherPrivate = networks(/^(127|169\.254)\./, ['::1', 128], ['fc00::', 7], ['fe80::', 10]);
 
 /** Hosts to which no device can connect: unspecified, broadcast and multicast. */
-const unreachable = networks(
-  ['0.0.0.0', 8, 'ipv4'],
-  ['224.0.0.0', 4, 'ipv4'],
-  ['255.255.255.255', 32, 'ipv4'],
-  ['::', 128, 'ipv6'],
-  ['ff00::', 8, 'ipv6'],
-);
+const unreachable = networks(/^(0|22[4-9]|23\d)\.|^255\.255\.255\.255$/, ['::', 128], ['ff00::', 8]);
 
 /** Whether the address is a circuit: its relay forwards connections, so the hosts in it are those of the relay. */
 export function isCircuit(components: readonly Component[]): boolean {
   return components.some(({ name }) => name === 'p2p-circuit');
 }
 
-export function addressClass(components: readonly Component[]): AddressClass {
-  if (isCircuit(components)) return 'circuit';
-  const host = components.find(({ name }) => name === 'ip4' || name === 'ip6' || isDns(name));
+/** The same for the text of an address. */
+function isCircuitText(addr: string): boolean {
+  return addr.includes('/p2p-circuit');
+}
+
+/** The first host of an address: the name of its component and its value. */
+const HOST = /\/(?<name>ip4|ip6|dns\w*)\/(?<value>[^/]+)/;
+
+function hostOf(addr: string): Host | undefined {
+  const { name, value } = HOST.exec(addr)?.groups ?? {};
+  return name === undefined || value === undefined ? undefined : { name, value };
+}
+
+/** The class of the text of an address. */
+export function addressClass(addr: string): AddressClass {
+  if (isCircuitText(addr)) return 'circuit';
+  const host = hostOf(addr);
   if (host === undefined || isIn(otherPrivate, host) || isLocalName(host)) return 'rest';
   return isIn(privateIpv4, host) ? 'private_ipv4' : 'public';
+}
+
+/** Whether the text of an address is that of a direct address that reaches only the device that dials it. */
+export function isDirectLoopback(addr: string): boolean {
+  if (isCircuitText(addr)) return false;
+  const host = hostOf(addr);
+  return host !== undefined && (isIn(loopback, host) || isLocalName(host));
 }
 
 /** Whether no device can connect to the address directly. */
@@ -73,22 +83,26 @@ export function isPrivate(components: readonly Component[]): boolean {
   return components.some((each) => isIn(privateIpv4, each) || isIn(otherPrivate, each) || isLocalName(each));
 }
 
-/** Whether a direct address reaches only the device that dials it. */
-export function isLoopback(components: readonly Component[]): boolean {
-  return components.some((each) => isIn(loopback, each) || isLocalName(each));
-}
-
 /** Whether an IP address, in any notation, is a loopback address. */
 export function isLoopbackIp(address: string): boolean {
-  return isIPv4(address)
-    ? loopback.check(address, 'ipv4')
-    : isIPv6(address) && loopback.check(address, 'ipv6');
+  return isIn(loopback, { name: isIPv4(address) ? 'ip4' : 'ip6', value: address });
 }
 
-/** A BlockList applies the rules of IPv4 to an IPv4-mapped address. */
-function isIn(list: BlockList, { name, value = '' }: Component): boolean {
-  if (name === 'ip4') return isIPv4(value) && list.check(value, 'ipv4');
-  return name === 'ip6' && isIPv6(value) && list.check(value, 'ipv6');
+function isIn({ ipv4, ipv6 }: Networks, { name, value = '' }: Host): boolean {
+  if (name === 'ip4') return ipv4.test(value);
+  if (name !== 'ip6' || !isIPv6(value)) return false;
+  const mapped = mappedIpv4(value);
+  return mapped === undefined ? ipv6.check(value, 'ipv6') : ipv4.test(mapped);
+}
+
+/** The IPv4 address in an IPv4-mapped IPv6 address (`::ffff:127.0.0.1` or `::ffff:7f00:1`). */
+function mappedIpv4(address: string): string | undefined {
+  if (!/^[0:]*:ffff:/i.test(address)) return undefined;
+  const host = new URL(`http://[${address}]`).hostname;
+  const [, high, low] = /^\[::ffff:([0-9a-f]+):([0-9a-f]+)\]$/.exec(host) ?? [];
+  if (high === undefined || low === undefined) return undefined;
+  const groups = [high, low].map((group) => Number.parseInt(group, 16));
+  return groups.flatMap((group) => [group >> 8, group & 255]).join('.');
 }
 
 function isDns(name: string): boolean {
@@ -96,6 +110,6 @@ function isDns(name: string): boolean {
 }
 
 /** A name that every device resolves to itself (RFC 6761 section 6.3). */
-function isLocalName({ name, value = '' }: Component): boolean {
+function isLocalName({ name, value = '' }: Host): boolean {
   return isDns(name) && /(^|\.)localhost\.?$/i.test(value);
 }

@@ -1,8 +1,7 @@
 // Formats a listing: its JSON, which is streamed in chunks when it is long, its ETag and its headers.
 import { hash } from 'node:crypto';
-import { multiaddr } from '@multiformats/multiaddr';
 import type { Peer } from '../shared/contract.ts';
-import { isCircuit, isLoopback } from './address-class.ts';
+import { isDirectLoopback } from './address-class.ts';
 import { encodeCursor, MAX_CURSOR_LENGTH } from './list-query.ts';
 import type { ListedPeer, Page } from './registry/registry.ts';
 
@@ -61,12 +60,6 @@ function hideLoopback(peer: ListedPeer): ListedPeer {
   const addrs = fields.addrs.filter((addr) => !isDirectLoopback(addr));
   if (addrs.length === fields.addrs.length) return peer;
   return { ...peer, json: JSON.stringify({ ...fields, addrs }) };
-}
-
-function isDirectLoopback(addr: string): boolean {
-  if (!MAY_HAVE_LOOPBACK.test(addr)) return false;
-  const components = multiaddr(addr).getComponents();
-  return !isCircuit(components) && isLoopback(components);
 }
 
 /**

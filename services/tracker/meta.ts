@@ -6,7 +6,7 @@ import { createDropCounter, type Dropped, type MetaDrop } from './drops.ts';
 type Scalar = string | number | boolean | null;
 
 export interface SelectedMeta {
-  /** The kept fields as they were sent, in the order given. */
+  /** The kept fields as they were sent. */
   readonly kept: Readonly<Record<string, Scalar>>;
   readonly dropped: Dropped<MetaDrop>;
 }
@@ -14,18 +14,22 @@ export interface SelectedMeta {
 /** Selects the fields of one registration. Above `MAX_META_FIELDS` the known fields are kept first. */
 export function selectMeta(given: Readonly<Record<string, unknown>>): SelectedMeta {
   const { counts, drop } = createDropCounter<MetaDrop>();
-  const good: [name: string, value: Scalar][] = [];
-  for (const [name, value] of Object.entries(given)) {
+  const entries = Object.entries(given);
+  const ordered =
+    entries.length <= MAX_META_FIELDS
+      ? entries
+      : entries.toSorted(([a], [b]) => Number(isKnown(b)) - Number(isKnown(a)));
+  const kept: [name: string, value: Scalar][] = [];
+  for (const [index, [name, value]] of ordered.entries()) {
+    if (kept.length === MAX_META_FIELDS) {
+      drop('over_limit', ordered.length - index);
+      break;
+    }
     const problem = fieldProblem(name, value);
-    if (problem === undefined) good.push([name, value as Scalar]);
+    if (problem === undefined) kept.push([name, value as Scalar]);
     else drop(problem);
   }
-  const excess = good.length - MAX_META_FIELDS;
   // `fromEntries` also defines a field with the name `__proto__`.
-  if (excess <= 0) return { kept: Object.fromEntries(good), dropped: counts };
-  drop('over_limit', excess);
-  let unknownLeft = MAX_META_FIELDS - good.filter(([name]) => isKnown(name)).length;
-  const kept = good.filter(([name]) => isKnown(name) || unknownLeft-- > 0);
   return { kept: Object.fromEntries(kept), dropped: counts };
 }
 

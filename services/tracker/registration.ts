@@ -23,6 +23,9 @@ export const MAX_CACHED_BODIES = 20_000;
  */
 const MAX_CACHED_LENGTH = 2_048;
 
+/** Maximum length of a body that is looked up in the cache, in characters. The fields that are not stored are longer. */
+const MAX_BODY_LENGTH = 8_192;
+
 /** The fields of a body that are stored. */
 interface RegisterFields {
   readonly peer_id: string;
@@ -44,7 +47,8 @@ export function createRegistrationReader(
     if (!parsed.ok) return parsed;
     const { peer_id, addrs, meta = null } = parsed.value;
     const fields: RegisterFields = { peer_id, addrs, meta };
-    const key = isFlat(addrs) && isFlat(meta) ? JSON.stringify(fields) : undefined;
+    const isCached = body.length <= MAX_BODY_LENGTH && isFlat(addrs) && isFlat(meta);
+    const key = isCached ? JSON.stringify(fields) : undefined;
     const cached = key === undefined ? undefined : cache.get(key);
     if (cached !== undefined) return cached;
     const result = readRecord(fields, dropPrivateAddrs);

@@ -43,6 +43,7 @@ export function createServers(
     onFailed: (handshake) => observer.failed(handshake),
   };
   const api = createHttpServer('api server', listen, app, TLS_LIMITS, logAddress('listening'), {
+    ...clientLog,
     tls: secured,
   });
   if (plainListen === undefined) return [certificate, api];

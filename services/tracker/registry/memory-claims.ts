@@ -68,8 +68,10 @@ export function createMemoryClaims(maxKeys: number): MemoryClaims {
 }
 
 function dropOldest(map: Map<string, unknown>, max: number): void {
+  // Reading a Map from its start visits the slots of deleted entries, so it is read only when it is too large.
+  if (map.size <= max) return;
   for (const key of map.keys()) {
-    if (map.size <= max) return;
     map.delete(key);
+    if (map.size <= max) return;
   }
 }
