@@ -19,6 +19,13 @@ export interface DeletionCounts {
 export interface Deletions {
   /** Stores deletions and removes their entries. To be called in a transaction. */
   apply(deletions: readonly Deletion[]): DeletionCounts;
+  /**
+   * Applies the deletions that `rr` made in this database to the other ids of their records, which it does not know. To be
+   * called in a transaction.
+   */
+  complete(): void;
+  /** Whether no deletion was added since `complete`. */
+  isComplete(): boolean;
   /** The deletion of an entry. */
   find(entryId: string): Deletion | undefined;
   readAfter(seq: number, limit: number, visit: (stored: StoredDeletion) => boolean): void;
@@ -26,6 +33,13 @@ export interface Deletions {
 
 // `rr` stores any 64-bit time that a peer sends. Larger numbers than these are not exact in JavaScript.
 const DELETED_AT = `max(-${Number.MAX_SAFE_INTEGER}, min(${Number.MAX_SAFE_INTEGER}, deleted_at)) AS deleted_at`;
+
+/** Deletions of one id of a record whose other id is not deleted. */
+function incompleteSql(one: string, other: string): string {
+  return `SELECT known.entry_id, user_id, device_id, ${DELETED_AT}
+    FROM entry_deletions AS known JOIN rustory_p2p_import_ids AS ids ON ids.${one} = known.entry_id
+    WHERE delete_seq > ?1 AND NOT EXISTS (SELECT 1 FROM entry_deletions WHERE entry_id = ids.${other})`;
+}
 
 export function createDeletions({ sqlite, read }: Database): Deletions {
   const statements = read(() => ({
@@ -41,6 +55,12 @@ export function createDeletions({ sqlite, read }: Database): Deletions {
       'INSERT INTO entry_deletions(entry_id, user_id, device_id, deleted_at) VALUES (?, ?, ?, ?)',
     ),
     removeEntry: sqlite.prepare('DELETE FROM entries WHERE entry_id = ?'),
+    highest: sqlite.prepare('SELECT coalesce(max(delete_seq), 0) AS seq FROM entry_deletions'),
+    incomplete: sqlite.prepare(
+      [incompleteSql('repetition_id', 'entry_id'), incompleteSql('entry_id', 'repetition_id')].join(
+        ' UNION ALL ',
+      ),
+    ),
     page: sqlite.prepare(
       `SELECT delete_seq, entry_id, user_id, device_id, ${DELETED_AT} FROM entry_deletions
        WHERE delete_seq > ? ORDER BY delete_seq LIMIT ?`,
@@ -61,19 +81,30 @@ export function createDeletions({ sqlite, read }: Database): Deletions {
     return true;
   }
 
-  return {
-    apply(deletions) {
-      let [newDeletions, deleted] = [0, 0];
-      for (const deletion of deletions) {
-        // The other id of an imported record gets a deletion of its own, for devices that know only that id.
-        const others = statements.otherIds.all(deletion.entry_id).map((row) => String(row['id']));
-        for (const id of [deletion.entry_id, ...others]) {
-          const isNew = store({ ...deletion, entry_id: id });
-          if (isNew && id === deletion.entry_id) newDeletions += 1;
-          deleted += Number(statements.removeEntry.run(id).changes);
-        }
+  /** Deletions up to this `delete_seq` are complete. */
+  let completeSeq = 0;
+  const highestSeq = (): number => read(() => Number(statements.highest.get()?.['seq']));
+
+  function apply(deletions: readonly Deletion[]): DeletionCounts {
+    let [newDeletions, deleted] = [0, 0];
+    for (const deletion of deletions) {
+      // The other id of an imported record gets a deletion of its own, for devices that know only that id.
+      const others = statements.otherIds.all(deletion.entry_id).map((row) => String(row['id']));
+      for (const id of [deletion.entry_id, ...others]) {
+        const isNew = store({ ...deletion, entry_id: id });
+        if (isNew && id === deletion.entry_id) newDeletions += 1;
+        deleted += Number(statements.removeEntry.run(id).changes);
       }
-      return { newDeletions, ignoredDeletions: deletions.length - newDeletions, deleted };
+    }
+    return { newDeletions, ignoredDeletions: deletions.length - newDeletions, deleted };
+  }
+
+  return {
+    apply,
+    isComplete: () => highestSeq() <= completeSeq,
+    complete() {
+      apply(statements.incomplete.all(completeSeq) as unknown as Deletion[]);
+      completeSeq = highestSeq();
     },
     find: (entryId) => read(() => find(entryId)),
     readAfter: (seq, limit, visit) =>

@@ -3,15 +3,16 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
 import { makeDirectory, readEntries } from '../../../testing/peer.ts';
-import { openDatabase } from './database.ts';
+import { type Database, openDatabase } from './database.ts';
 import type { Entry } from './entry.ts';
 import { parseHistory, type Shell, toRecords } from './shell-history.ts';
 import { createStore, type Store } from './store.ts';
 
+let database: Database;
 let store: Store;
 
 beforeEach(() => {
-  const database = openDatabase(join(makeDirectory(), 'history.db'));
+  database = openDatabase(join(makeDirectory(), 'history.db'));
   onCleanup(() => database.close());
   store = createStore(database);
 });
@@ -172,5 +173,21 @@ describe('an import', () => {
     expect(commands()).toEqual(['secret']);
     importFile('secret\n');
     expect(commands()).toEqual([]);
+  });
+
+  test('counts for both ids when rr deletes a record in the same database', () => {
+    const [record] = recordsOf('bash', 'secret\n');
+    importFile('secret\n');
+    // A deletion as rr makes it, by the id under which the record is stored.
+    database.sqlite.exec(`DELETE FROM entries;
+      INSERT INTO entry_deletions(entry_id, user_id, device_id, deleted_at)
+        SELECT entry_id, 'ada', 'dev1', 5 FROM rustory_p2p_import_ids`);
+    const sent: string[] = [];
+    store.readDeletionsAfter(0, 10, ({ deletion }) => sent.push(deletion.entry_id) > 0);
+    expect(sent).toEqual([record?.entry.entry_id, record?.repetitionId]);
+    const again = entryWithId(record?.repetitionId ?? '', 'secret');
+    expect(store.insertPage({ entries: [again], deletions: [] }, { peerId: 'p' })).toMatchObject({
+      inserted: 0,
+    });
   });
 });

@@ -126,6 +126,10 @@ export function createStore(database: Database): Store {
     return { inserted, duplicates: entries.length - inserted };
   }
 
+  function completeDeletions(): void {
+    if (!deletions.isComplete()) database.write(deletions.complete);
+  }
+
   /** Runs `work` in one transaction, and removes what it deleted from the log of SQLite. */
   function writeDeletions<T extends DeletionCounts>(work: () => T): T {
     const counts = database.write(work);
@@ -143,6 +147,7 @@ export function createStore(database: Database): Store {
       }),
     insertPage: (page, { peerId, ...cursors }) =>
       writeDeletions(() => {
+        deletions.complete();
         const counts = deletions.apply(page.deletions);
         const inserted = insertAll(page.entries);
         peers.advance(peerId, cursors);
@@ -159,7 +164,10 @@ export function createStore(database: Database): Store {
           if (!visit({ seq: Number(seqOfRow), entry: row as unknown as Entry })) break;
       });
     },
-    readDeletionsAfter: deletions.readAfter,
+    readDeletionsAfter(seq, limit, visit) {
+      completeDeletions();
+      deletions.readAfter(seq, limit, visit);
+    },
     startOfLast: (count) =>
       database.read(() => Number(statements.startOfLast.get(count)?.['ingest_seq'] ?? 0)),
     summary: () => database.read(() => statements.summary.get() as ReturnType<Store['summary']>),

@@ -81,6 +81,12 @@ describe.each([PLAIN, ZSTD])('version %s', (protocol) => {
       cursor: 0,
       limit: MAX_LIMIT_WITHOUT_DELETIONS,
     });
+    const max = '9223372036854775807';
+    expect(await unpack(protocol, `{"cursor":${max},"limit":${max},"delete_cursor":${max}}`)).toEqual({
+      cursor: Number.MAX_SAFE_INTEGER,
+      deleteCursor: Number.MAX_SAFE_INTEGER,
+      limit: MAX_LIMIT,
+    });
     for (const [limit, granted] of [
       [0, 1],
       [1, 1],

@@ -95,18 +95,22 @@ export async function encodeRequest(protocol: string, request: PullRequest): Pro
 /** @throws BadMessageError, MessageTooLargeError, StreamCutError */
 export async function decodeRequest(protocol: string, message: Uint8Array): Promise<PullRequest> {
   const fields = await decode(protocol, message, MAX_REQUEST_BYTES, 'request');
-  const cursor = fields['cursor'] ?? 0;
-  const deleteCursor = fields['delete_cursor'] ?? undefined;
-  const limit = fields['limit'];
-  if (!isCursor(cursor))
-    throw new BadMessageError('The cursor of the request must be an integer of at least 0.');
-  if (deleteCursor !== undefined && !isCursor(deleteCursor))
-    throw new BadMessageError('The delete_cursor of the request must be an integer of at least 0.');
-  if (!isCursor(limit))
-    throw new BadMessageError('The limit of the request must be an integer of at least 0.');
+  const cursor = readCount(fields['cursor'] ?? 0, 'cursor');
+  const limit = readCount(fields['limit'], 'limit');
+  const deleteCursor =
+    (fields['delete_cursor'] ?? undefined) === undefined
+      ? undefined
+      : readCount(fields['delete_cursor'], 'delete_cursor');
   const maxLimit = deleteCursor === undefined ? MAX_LIMIT_WITHOUT_DELETIONS : MAX_LIMIT;
   // `rr` also raises a limit of 0.
   return { cursor, deleteCursor, limit: Math.max(1, Math.min(limit, maxLimit)) };
+}
+
+/** Reads a field of a request. Integers that are not exact in JavaScript are larger than any number of this database. */
+function readCount(value: unknown, name: string): number {
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 0)
+    throw new BadMessageError(`The ${name} of the request must be an integer of at least 0.`);
+  return Math.min(value, Number.MAX_SAFE_INTEGER);
 }
 
 /** @throws MessageTooLargeError */
