@@ -108,16 +108,21 @@ export function createRunner(
   }
 
   return {
-    async run(rows) {
-      const results = new Map<Row, Result[]>();
-      const queue = [...rows];
-      const work = async (): Promise<void> => {
-        for (let row = queue.shift(); row !== undefined; row = queue.shift())
-          results.set(row, await runRow(row));
-      };
-      await Promise.all(Array.from({ length: PARALLEL_ROWS }, work));
-      return rows.flatMap((row) => results.get(row) ?? []);
-    },
+    run: async (rows) => runInParallel(rows, runRow),
     stop: async () => void (await Promise.all([...running].map(async (cell) => cell.stop()))),
   };
+}
+
+/** Runs rows in parallel, and returns their results in the order of the rows. */
+export async function runInParallel<T>(
+  rows: readonly T[],
+  runRow: (row: T) => Promise<Result[]>,
+): Promise<Result[]> {
+  const results = new Map<T, Result[]>();
+  const queue = [...rows];
+  const work = async (): Promise<void> => {
+    for (let row = queue.shift(); row !== undefined; row = queue.shift()) results.set(row, await runRow(row));
+  };
+  await Promise.all(Array.from({ length: PARALLEL_ROWS }, work));
+  return rows.flatMap((row) => results.get(row) ?? []);
 }

@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { attempt, type CommandOptions, run } from '../../testing/command.ts';
 
 /** The folder for builds; outside the repository, because it contains gigabytes. */
-const CACHE = process.env['INTEROP_CACHE'] ?? join(homedir(), '.cache/rustory-interop');
+export const CACHE = process.env['INTEROP_CACHE'] ?? join(homedir(), '.cache/rustory-interop');
 
 /** Timeout of a build, in milliseconds. The first build takes several minutes on two cores. */
 const BUILD_TIMEOUT_MS = 30 * 60 * 1000;
@@ -84,12 +84,16 @@ export async function isInstalled(toolchain: string): Promise<boolean> {
   return (await attempt(toolchain, ['version'])).code === 0;
 }
 
-async function compile(program: string, args: readonly string[], options: CommandOptions): Promise<void> {
+export async function compile(
+  program: string,
+  args: readonly string[],
+  options: CommandOptions,
+): Promise<void> {
   mkdirSync(join(CACHE, 'bin'), { recursive: true });
   await run(program, args, { ...options, timeoutMs: BUILD_TIMEOUT_MS, inheritsOutput: true });
 }
 
-function pathOf(path: string): string {
+export function pathOf(path: string): string {
   return join(import.meta.dirname, path);
 }
 

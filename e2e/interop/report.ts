@@ -2,6 +2,8 @@
 import type { Pair } from './pairs.ts';
 import type { Scenario } from './scenarios.ts';
 import type { Program } from './programs.ts';
+import { type Generation, rrVersions } from './rr-programs.ts';
+import type { RrScenario } from './rr-scenarios.ts';
 
 export type Outcome = 'passed' | 'failed' | 'skipped';
 
@@ -14,6 +16,8 @@ export interface Result {
   readonly reason?: string;
   /** Known defects of the program that appeared in a cell that passed. */
   readonly defects?: readonly string[];
+  /** Figures for the terminal. They differ between two runs. */
+  readonly notes?: readonly string[];
 }
 
 const MARKS: Record<Outcome, string> = { passed: '✓', failed: 'FAILED', skipped: 'skipped' };
@@ -47,18 +51,24 @@ export function formatTable(
   return [line(head), line(widths.map((width) => '-'.repeat(width))), ...body.map(line)].join('\n');
 }
 
+const RR_GENERATIONS: readonly Generation[] = ['1.x', '0.1'];
+
 export interface Page {
   readonly programs: readonly Program[];
   readonly scenarios: readonly Scenario[];
   readonly pairs: readonly Pair[];
   readonly matrix: readonly Result[];
   readonly across: readonly Result[];
+  readonly rr: readonly Result[];
+  readonly rrScenarios: readonly RrScenario[];
   readonly findings: string;
 }
 
 /** The page. It contains nothing that differs between two runs with the same results. */
-export function formatPage({ programs, scenarios, pairs, matrix, across, findings }: Page): string {
-  const all = [...matrix, ...across];
+export function formatPage(page: Page): string {
+  const { programs, scenarios, pairs, matrix, across, rr, rrScenarios, findings } = page;
+  const all = [...matrix, ...across, ...rr];
+  const run = rrScenarios.filter(({ name }) => rr.some(({ column }) => column === name));
   const failures = all.filter(({ outcome }) => outcome === 'failed');
   return `# Other implementations
 
@@ -68,6 +78,7 @@ the peer of this repository, all as processes in one private network. ${count(al
 | program | libraries |
 | --- | --- |
 ${programs.map(({ name, versions }) => `| ${name} | ${versions} |`).join('\n')}
+${RR_GENERATIONS.map((generation) => `| rr ${generation} | ${rrVersions(generation)} |`).join('\n')}
 
 \`rust-0.55\` has the library versions of released \`rr\` clients. \`both\` offers yamux first, then mplex. All programs use TCP → swarm key → Noise →
 muxer, and the same layers again inside a circuit, including the swarm key.
@@ -90,6 +101,18 @@ The program of the row serves and offers both muxers. The program of the column 
 compares the hashes, and pulls all entries.
 
 ${formatTable(across, pairs)}
+
+## Both generations of \`rr\`
+
+\`rr 1.x\` and \`rr 0.1\` are not the released clients but programs on the libp2p of their generation that do what the clients do:
+[e2e/interop/rr/README.md](../e2e/interop/rr/README.md) says what. Cells that are empty are about something that 0.1 does not have, or ran with another muxer.
+
+${formatTable(rr, run)}
+
+| column | the device … |
+| --- | --- |
+${run.map(({ name, proves }) => `| ${name} | ${proves} |`).join('\n')}
+
 ${failures.length === 0 ? '' : `\n## Failed cells\n\n${failures.map(({ row, column, reason }) => `- ${row}, ${column}: ${reason}`).join('\n')}\n`}
 ${findings.trim()}
 `;
