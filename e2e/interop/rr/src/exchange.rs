@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use libp2p::multiaddr::Protocol;
 use libp2p::request_response::{Event, Message, OutboundRequestId, ResponseChannel};
-use libp2p::swarm::dial_opts::DialOpts;
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{Swarm, SwarmEvent};
 use libp2p::{Multiaddr, PeerId};
 use serde_json::json;
@@ -93,6 +93,8 @@ impl Exchange {
             self.summary.tries += 1;
             let options = DialOpts::peer_id(self.peer)
                 .addresses(addresses.clone())
+                // A dial that did not end in time may still be pending.
+                .condition(PeerCondition::Always)
                 .build();
             self.swarm.dial(options)?;
             let result = timeout(Duration::from_secs(seconds), self.connected()).await;
@@ -101,8 +103,6 @@ impl Exchange {
                 Ok(Err(error)) => explain(error.as_ref()),
                 Err(_) => format!("dial timeout after {seconds}s"),
             };
-            // This also ends a dial that is still pending.
-            let _ = self.swarm.disconnect_peer_id(self.peer);
             print_line(
                 json!({ "msg": "dial failed", "peer": self.peer.to_string(), "reason": last }),
             );

@@ -30,11 +30,6 @@ pub fn route(peer: &PeerId, listed: Vec<Multiaddr>) -> Option<Route> {
     (!public.is_empty()).then_some(Route::Direct(public))
 }
 
-/// Whether 1.x announces this address: circuits and public addresses.
-pub fn is_announced(address: &Multiaddr) -> bool {
-    is_circuit(address) || is_public(address)
-}
-
 pub fn is_circuit(address: &Multiaddr) -> bool {
     address.iter().any(|part| part == Protocol::P2pCircuit)
 }
@@ -43,8 +38,8 @@ fn is_circuit_to(address: &Multiaddr, peer: &PeerId) -> bool {
     is_circuit(address) && matches!(address.iter().last(), Some(Protocol::P2p(id)) if id == *peer)
 }
 
-/// No private, loopback, link-local or unique local address and no name; 100.64.0.0/10 counts as public.
-fn is_public(address: &Multiaddr) -> bool {
+/// Whether 1.x announces and dials this address: no private, loopback, link-local or unique local address and no name; 100.64.0.0/10 counts as public.
+pub fn is_public(address: &Multiaddr) -> bool {
     if is_circuit(address) {
         return false;
     }

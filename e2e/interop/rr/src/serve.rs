@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::answers::{Answers, Pull};
 use crate::node::{Behaviour, BehaviourEvent, create};
 use crate::options::Options;
-use crate::reach::{is_announced, is_circuit};
+use crate::reach::{is_circuit, is_public};
 use crate::tracker::Tracker;
 use crate::{IS_GEN1, Outcome, explain, print_line};
 
@@ -86,9 +86,9 @@ pub async fn run(options: &Options) -> Outcome<ExitCode> {
 /// Addresses in addition to the own ones, like those of a device with many networks.
 fn extra_addresses(options: &Options) -> Outcome<Vec<Multiaddr>> {
     let count: u8 = options.number_or("--extra-addresses", 0)?;
-    // Documentation addresses, which nobody can reach.
+    // Addresses of carriers, which count as public and lead nowhere.
     (1..=count)
-        .map(|number| Ok(format!("/ip4/203.0.113.{number}/tcp/4001").parse()?))
+        .map(|number| Ok(format!("/ip4/100.64.0.{number}/tcp/4001").parse()?))
         .collect()
 }
 
@@ -224,12 +224,16 @@ impl Responder {
             .addresses
             .iter()
             .partition(|address| is_circuit(address));
-        let max = if IS_GEN1 { MAX_ADDRESSES } else { usize::MAX };
+        let max = if IS_GEN1 {
+            MAX_ADDRESSES - circuits.len()
+        } else {
+            usize::MAX
+        };
         let texts: Vec<String> = direct
             .into_iter()
-            .chain(circuits)
-            .filter(|address| !IS_GEN1 || is_announced(address))
+            .filter(|address| !IS_GEN1 || is_public(address))
             .take(max)
+            .chain(circuits)
             .map(ToString::to_string)
             .collect();
         self.announced.send_if_modified(|known| {
