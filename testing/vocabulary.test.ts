@@ -50,7 +50,8 @@ const EXCEPTIONS: ReadonlyArray<{ readonly file: RegExp; readonly line: RegExp }
   // The name of the format of swarm key files.
   { file: /./, line: /\/key\\?\/swarm\\?\/psk/ },
   // Names of other implementations.
-  { file: /^e2e\/interop\/(?:rust|go)\//, line: /swarm|behaviour/i },
+  { file: /^e2e\/interop\/(?:rust|rr|go)\//, line: /swarm|behaviour/i },
+  { file: /^e2e\/interop\/rr-programs\.ts$/, line: /libp2p-swarm/ },
 ];
 
 const FILES = globSync(['**/*', '.*', '.{ci,github}/**/*'], {

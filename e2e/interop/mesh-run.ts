@@ -99,7 +99,7 @@ function summarize(
   const reasons = new Map<string, number>();
   for (const line of [...of('dial failed'), ...of('sync failed'), ...of('daemon ended')]) {
     // Addresses and peer ids make every reason unique.
-    const text = String(line['reason'] ?? '').replaceAll(/\/ip4\S+|\b12D3Koo\w+/g, '…');
+    const text = ((line['reason'] as string | undefined) ?? '').replaceAll(/\/ip4\S+|\b12D3Koo\w+/g, '…');
     const reason = `${line.msg}: ${text}`;
     reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
   }

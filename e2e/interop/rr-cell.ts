@@ -128,7 +128,7 @@ export function createRrCell(network: Network, program: RrProgram): RrCell {
         process.kill('SIGKILL');
         await process.exited;
       }
-      for (const network_ of silent.splice(0)) network_.remove();
+      for (const created of silent.splice(0)) created.remove();
     },
   };
   return cell;

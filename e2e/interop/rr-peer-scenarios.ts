@@ -19,7 +19,7 @@ const MAX_ENDS = 2;
 /** Registers 1,000 other devices, whose addresses nobody dials; their list would be longer than `rr` accepts. */
 export async function largeList(cell: RrCell): Promise<void> {
   const { tracker } = cell.network;
-  const ids = peerIds(LIST_SIZE);
+  const others = peerIds(LIST_SIZE);
   const register = async (id: string, index: number): Promise<void> => {
     const response = await fetch(`${tracker.url}/api/v1/peers/register`, {
       method: 'POST',
@@ -39,9 +39,11 @@ export async function largeList(cell: RrCell): Promise<void> {
     });
     assert.equal(response.status, 200, await response.text());
   };
-  for (let first = 0; first < ids.length; first += REGISTRATIONS_AT_ONCE)
+  for (let first = 0; first < others.length; first += REGISTRATIONS_AT_ONCE)
     await Promise.all(
-      ids.slice(first, first + REGISTRATIONS_AT_ONCE).map(async (id, index) => register(id, first + index)),
+      others
+        .slice(first, first + REGISTRATIONS_AT_ONCE)
+        .map(async (id, index) => register(id, first + index)),
     );
   const serving = await cell.device('serving');
   await serving.record(cell.entries('serving', 1));

@@ -111,7 +111,7 @@ export const RR_SCENARIOS: readonly RrScenario[] = [
   {
     name: 'deletions',
     proves:
-      'spreads a deletion through our peer to a third device; for 0.1, offers the deleted entry again, in vain',
+      'spreads a deletion through our peer to a third device; for 0.1, offers the deleted entry again, without success',
     run: peerScenarios.deletions,
   },
   {

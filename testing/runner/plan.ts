@@ -19,7 +19,8 @@ const SUMMARIES: Readonly<Record<(typeof STEPS)[number], string>> = {
   redis: GROUPS.redis.summary,
   e2e: GROUPS.e2e.summary,
   slow: GROUPS.slow.summary,
-  interop: 'the services with rust-libp2p, go-libp2p and js-libp2p (cells without compiler are skipped)',
+  interop:
+    'the services with rust-libp2p, go-libp2p, js-libp2p and stand-ins for rr (cells without compiler are skipped)',
 };
 
 export const HELP = `Usage: npm test [-- STEP|PATH...]
