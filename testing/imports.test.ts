@@ -31,7 +31,7 @@ const PEER_RULES: Readonly<Record<string, readonly string[]>> = {
   network: [],
   history: [],
   config: ['network'],
-  discovery: ['history'],
+  discovery: ['history', 'network'],
   sync: ['discovery', 'history', 'network'],
   cli: ['config', 'discovery', 'history', 'network', 'sync'],
   'main.ts': ['cli', 'config'],

@@ -35,9 +35,12 @@ function toJson(report: PullReport) {
   };
 }
 
+/** The reason why a device is skipped. */
+const SKIPPED = 'skipped, because it lists no address to which this device can connect';
+
 /** Prints the only round of a sync. */
 export async function showRound(
-  { reports, problems, warnings }: Round,
+  { reports, skipped, problems, warnings }: Round,
   screen: Screen,
   isJson: boolean,
 ): Promise<void> {
@@ -45,9 +48,14 @@ export async function showRound(
   showFailures(reports, screen);
   if (isJson) {
     for (const report of reports) await screen.out(JSON.stringify(toJson(report)));
+    for (const peerId of skipped)
+      await screen.out(
+        JSON.stringify({ peer_id: peerId, address: null, entries: 0, bytes: 0, skipped: SKIPPED }),
+      );
     return;
   }
-  if (reports.length === 0) return;
+  for (const peerId of skipped) screen.note(`${shortenPeerIds(peerId)}: ${SKIPPED}`);
+  if (reports.length + skipped.length === 0) return;
   const deleted = reports.reduce((total, report) => total + report.deleted, 0);
   if (deleted > 0) screen.note(`${formatAmount(deleted, 'entry', 'entries')} deleted, as on another device`);
   const rows = reports.map(({ peerId, entries, duplicates, bytes, durationMs, error }) => [
@@ -58,6 +66,7 @@ export async function showRound(
     formatDuration(durationMs),
     error === undefined ? 'ok' : 'failed',
   ]);
+  for (const peerId of skipped) rows.push([shortenPeerIds(peerId), '0', '0', '-', '-', 'skipped']);
   for (const line of formatTable(['PEER', 'ENTRIES', 'DUPLICATES', 'BYTES', 'TIME', 'RESULT'], rows))
     await screen.out(line);
 }
@@ -80,18 +89,20 @@ export async function showWatchRound(
   screen: Screen,
   isJson: boolean,
 ): Promise<void> {
-  const { reports, problems, warnings } = round;
+  const { reports, skipped, problems, warnings } = round;
   const failed = reports.filter(({ error }) => error !== undefined);
   const total = sum(reports);
   if (isJson) {
     const counts = { peers: reports.length, failed: failed.length, ...total, duration_ms: durationMs };
     const at = new Date().toISOString();
-    await screen.out(JSON.stringify({ at, ...counts, problems, warnings, reports: reports.map(toJson) }));
+    await screen.out(
+      JSON.stringify({ at, ...counts, skipped, problems, warnings, reports: reports.map(toJson) }),
+    );
     return;
   }
   const time = new Date().toISOString().slice(11, 19);
   await screen.out(
-    `${time} ${formatAmount(reports.length, 'peer', 'peers')}, ${formatProgress(total)}, ${failed.length} failed`,
+    `${time} ${formatAmount(reports.length, 'peer', 'peers')}, ${formatProgress(total)}, ${failed.length} failed${skipped.length === 0 ? '' : `, ${skipped.length} skipped`}`,
   );
   for (const problem of [...problems, ...warnings]) screen.note(`  warning: ${problem}`);
   showFailures(reports, screen);

@@ -35,8 +35,8 @@ const peer = (
 });
 
 /** A tracker with this function for its listings. */
-function trackerThat(list: () => Promise<PeerList>): TrackerClient {
-  return { url: 'http://tracker.lan', register: async () => ACCEPTED, unregister: async () => {}, list };
+function trackerThat(list: () => Promise<PeerList>, url = 'http://tracker.lan'): TrackerClient {
+  return { url, register: async () => ACCEPTED, unregister: async () => {}, list };
 }
 
 const trackerWith = (...peers: KnownPeer[]): TrackerClient =>
@@ -47,6 +47,10 @@ const failing = trackerThat(async () => {
 
 const find = async (...trackers: TrackerClient[]) =>
   discover({ trackers, peerBook, userId: 'ada', ownPeerId: 'me', nowUnixSeconds: () => NOW_UNIX_SECONDS });
+
+const trackerAt = (url: string, ...peers: KnownPeer[]): TrackerClient =>
+  trackerThat(async () => ({ peers, skipped: 0 }), url);
+const addressesFrom = async (...trackers: TrackerClient[]) => (await find(...trackers)).peers[0]?.addresses;
 
 const peerIds = (peers: readonly KnownPeer[]): string[] => peers.map(({ peerId }) => peerId);
 
@@ -103,5 +107,32 @@ describe('discovery', () => {
     await new Promise(setImmediate);
     slow.resolve({ peers: [peer('a', 10)], skipped: 0 });
     expect((await finding).peers).toHaveLength(1);
+  });
+
+  test('keeps the addresses of a device that is listed without one by another tracker, later', async () => {
+    const empty = { ...peer('a', 20), addresses: [] };
+    expect((await find(trackerWith(empty), trackerWith(peer('a', 10, '/circuit')))).peers).toEqual([
+      peer('a', 10, '/circuit'),
+    ]);
+    expect((await find(trackerWith(empty))).peers).toEqual([empty]);
+  });
+
+  test('omits loopback addresses unless a tracker that was reached by loopback lists them', async () => {
+    const [loopback, lan] = ['/ip4/127.0.0.1/tcp/1', '/ip4/10.0.0.1/tcp/1'];
+    const relay = '12D3KooWRfdEznKxzJbPSkejpr8aRmRX6e8NGW1XWT5irbxBAzuV';
+    const circuit = `/ip4/127.0.0.1/tcp/4001/p2p/${relay}/p2p-circuit/p2p/a`;
+    const listed = { ...peer('a', 20), addresses: [loopback, lan, circuit] };
+    const remote = trackerAt('http://tracker.lan', listed);
+    expect(await addressesFrom(remote)).toEqual([lan, `/p2p/${relay}/p2p-circuit/p2p/a`]);
+    for (const url of ['http://127.0.0.1:8850', 'http://localhost:8850', 'http://[::1]:8850']) {
+      expect(await addressesFrom(trackerAt(url, listed))).toEqual(listed.addresses);
+      expect(await addressesFrom(remote, trackerAt(url, listed))).toEqual(listed.addresses);
+      expect(
+        await addressesFrom(
+          remote,
+          trackerAt(url, { ...listed, addresses: [loopback], lastSeenUnixSeconds: 1 }),
+        ),
+      ).toEqual([loopback, lan, `/p2p/${relay}/p2p-circuit/p2p/a`]);
+    }
   });
 });

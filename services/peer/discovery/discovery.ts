@@ -1,7 +1,9 @@
 // Finds the other devices of this user: queries all trackers concurrently, and uses the peer book when no tracker lists
 // a device.
 import { describeError } from '../../shared/errors.ts';
+import { isLoopbackHost } from '../../shared/loopback.ts';
 import { aborted, anySignal } from '../../shared/signals.ts';
+import { withoutLoopback } from '../network/addresses.ts';
 import type { KnownPeer, PeerBook } from './peer-book.ts';
 import type { Registrations } from './registrations.ts';
 import type { PeerList, TrackerClient } from './tracker-client.ts';
@@ -55,7 +57,7 @@ export async function discover(deps: DiscoveryDeps, signal?: AbortSignal): Promi
     warnings.push(...describeSkipped(url, result.value));
   }
   warnings.push(...(await register(lists, deps, signal)));
-  const found = mergeNewest(listed.filter(({ peerId }) => peerId !== ownPeerId));
+  const found = usableAddresses(mergeNewest(listed.filter(({ peerId }) => peerId !== ownPeerId)), lists);
   if (found.length > 0) {
     peerBook.remember(found);
     return { peers: found, source: 'trackers', problems, warnings };
@@ -88,15 +90,42 @@ function describeSkipped(url: string, { skipped }: PeerList): string[] {
   return [`The list of the tracker ${url} has ${entries} not valid. The other entries are used.`];
 }
 
-/** Keeps the newest record of each peer, and sorts the peers by the time when they were last seen. */
+/**
+ * Keeps the newest record of each peer, and sorts the peers by the time when they were last seen. A record without an
+ * address does not replace one with addresses: it may be that of a sync, which registers where its device is not listed.
+ */
 function mergeNewest(peers: readonly KnownPeer[]): KnownPeer[] {
   const newest = new Map<string, KnownPeer>();
   for (const peer of peers) {
     const known = newest.get(peer.peerId);
-    if (known === undefined || known.lastSeenUnixSeconds < peer.lastSeenUnixSeconds)
-      newest.set(peer.peerId, peer);
+    if (known === undefined || isBetter(peer, known)) newest.set(peer.peerId, peer);
   }
   return [...newest.values()]
     .toSorted((a, b) => b.lastSeenUnixSeconds - a.lastSeenUnixSeconds)
     .slice(0, MAX_PEERS);
+}
+
+function isBetter(peer: KnownPeer, known: KnownPeer): boolean {
+  const [hasAddress, hadAddress] = [peer.addresses.length > 0, known.addresses.length > 0];
+  return hasAddress === hadAddress ? peer.lastSeenUnixSeconds > known.lastSeenUnixSeconds : hasAddress;
+}
+
+/**
+ * Removes loopback addresses, which another machine registered, unless a tracker that was reached by loopback lists
+ * them: then the peer may be a process on this machine.
+ */
+function usableAddresses(peers: readonly KnownPeer[], lists: ReadonlyMap<string, PeerList>): KnownPeer[] {
+  const local = new Set(
+    [...lists]
+      .filter(([url]) => isLoopbackHost(new URL(url).hostname))
+      .flatMap(([, list]) =>
+        list.peers.flatMap(({ peerId, addresses }) => addresses.map((each) => `${peerId} ${each}`)),
+      ),
+  );
+  return peers.map((peer) => ({
+    ...peer,
+    addresses: peer.addresses.flatMap((address) =>
+      local.has(`${peer.peerId} ${address}`) ? address : (withoutLoopback(address) ?? []),
+    ),
+  }));
 }

@@ -158,8 +158,8 @@ describe('a dialer', () => {
     const { peerId } = await startDevice();
     const relay = await startTestRelay();
     const { dialer, clock } = createDialerOf(client, [DEAD_RELAY, relay.address]);
-    const connect = async () => attemptsOf(dialer.connect({ peerId, addresses: [] }, 5_000));
-    const stages = async () => (await connect()).map(({ stage }) => stage);
+    const dial = async () => attemptsOf(dialer.connect({ peerId, addresses: [] }, 5_000));
+    const stages = async () => (await dial()).map(({ stage }) => stage);
     expect(await stages()).toEqual(['tcp', 'reservation']);
     expect(await stages()).toEqual(['reservation', 'tcp']);
     clock.ms += 60_000;

@@ -18,6 +18,7 @@ const transport = () => ({
     addEventListener: noop,
     removeEventListener: noop,
     relayFilter: { add: noop, has: () => true },
+    peerStore: { all: noop, merge: noop },
   },
 });
 

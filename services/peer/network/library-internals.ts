@@ -1,6 +1,6 @@
 // The members of libp2p that we use although they are not part of its public API. They are checked when a node is
 // created, so that the error after an upgrade of the library names a removed member.
-import type { MultiaddrConnection, PeerId } from '@libp2p/interface';
+import type { MultiaddrConnection, PeerData, PeerId, PeerStore } from '@libp2p/interface';
 import type { ProtectionOutcome } from '../../private-network/psk.ts';
 import { PROTECTION_OUTCOME, PROTECTION_START, type ProgressEvent } from './dial-report.ts';
 
@@ -12,9 +12,15 @@ export interface Reservation {
   expire: bigint;
 }
 
+/** What the library keeps of a reservation. */
+interface AddedRelay {
+  /** The timer that renews the reservation. */
+  readonly details: { readonly timeout: NodeJS.Timeout };
+}
+
 /** The members of the library's reservation store that we use; its class is not exported. */
 export interface ReservationStore extends EventTarget {
-  addRelay(relay: PeerId, type: 'configured'): Promise<unknown>;
+  addRelay(relay: PeerId, type: 'configured'): Promise<AddedRelay>;
   getReservation(relay: PeerId): Reservation | undefined;
 }
 
@@ -32,9 +38,13 @@ export class LibraryMemberError extends Error {
 }
 
 /**
- * The reservation store of a circuit transport. The library never dials a relay again in this process after one
- * failed dial or one response without the hop protocol, and a relay that restarts causes both. The filter that holds
- * these relays is replaced by one that is always empty.
+ * The reservation store of a circuit transport, with two changes:
+ *
+ * - The library never dials a relay again in this process after one failed dial or one response without the hop
+ *   protocol, and a relay that restarts causes both. The filter that holds these relays is replaced by an empty one.
+ * - The library computes the lifetime of a reservation with the clock of this machine. One that has ended by that clock
+ *   is an error, because it is saved as a negative number, and one that ends soon is renewed in a loop. The lifetime is
+ *   not saved, and the timer of the library is cleared; `reservation.ts` renews.
  *
  * @throws LibraryMemberError
  */
@@ -48,7 +58,30 @@ export function takeReservationStore(transport: object): ReservationStore {
   const filter = requireMember(store, 'relayFilter', 'object', packageName, owner) as object;
   for (const name of ['add', 'has'])
     requireMember(filter, name, 'function', packageName, `${owner}.relayFilter`);
-  return Object.assign(store as ReservationStore, { relayFilter: { add: () => {}, has: () => false } });
+  const peerStore = requireMember(store, 'peerStore', 'object', packageName, owner) as PeerStore;
+  for (const name of ['all', 'merge'])
+    requireMember(peerStore, name, 'function', packageName, `${owner}.peerStore`);
+  const reservations = store as ReservationStore;
+  const addRelay = reservations.addRelay.bind(reservations);
+  return Object.assign(reservations, {
+    relayFilter: { add: () => {}, has: () => false },
+    peerStore: {
+      all: async (...args: Parameters<PeerStore['all']>) => peerStore.all(...args),
+      merge: async (peer: PeerId, data: PeerData) => peerStore.merge(peer, withoutLifetimes(data)),
+    },
+    async addRelay(...args: Parameters<typeof addRelay>) {
+      const added = await addRelay(...args);
+      clearTimeout(added.details.timeout);
+      return added;
+    },
+  });
+}
+
+/** The data without the times at which its tags expire. */
+function withoutLifetimes({ tags, ...data }: PeerData): PeerData {
+  if (tags === undefined || tags instanceof Map) return { ...data, ...(tags && { tags }) };
+  const kept = Object.entries(tags).map(([name, tag]) => [name, tag && { value: tag.value ?? 0 }] as const);
+  return { ...data, tags: Object.fromEntries(kept) };
 }
 
 interface UpgradeOptions {

@@ -23,7 +23,7 @@ describe('the state of a relay', () => {
 
   test.each([
     ['half of its lifetime', 60_000, 30_000],
-    ['one second when its lifetime is shorter than two', 500, 1_000],
+    ['fifteen seconds when it ends soon by the clock of this machine', 500, 15_000],
     ['ten minutes when its lifetime is longer than twenty', 86_400_000, 600_000],
     ['ten minutes when it has ended by the clock of this machine', -5_000, 600_000],
   ])('renews a reservation after %s', (_, lifetimeMs, renewMs) => {

@@ -6,13 +6,16 @@ export interface RelayTimings {
   readonly backoffBaseMs: number;
   /** Maximum pause after a failed request in milliseconds. */
   readonly backoffCapMs: number;
-  /** Minimum time before a reservation is renewed, in milliseconds. */
-  readonly renewMinMs: number;
   /**
    * Maximum time before a reservation is renewed, in milliseconds. It is bounded, because the remaining lifetime is
    * computed with the clock of this machine, which may be wrong.
    */
   readonly renewMaxMs: number;
+  /**
+   * Minimum time before a reservation is renewed, in milliseconds. It is more than a moment for the same reason: by a
+   * clock that is ahead, every reservation ends soon.
+   */
+  readonly renewMinMs: number;
   /**
    * A reservation that is lost before this time, in milliseconds, counts as a failed request, so that there is a pause
    * before the next request to a relay that grants and drops reservations.
@@ -23,7 +26,7 @@ export interface RelayTimings {
 export const RELAY_TIMINGS: RelayTimings = {
   backoffBaseMs: 500,
   backoffCapMs: 8_000,
-  renewMinMs: 1_000,
+  renewMinMs: 15_000,
   renewMaxMs: 600_000,
   stableMs: 10_000,
 };

@@ -17,7 +17,7 @@ afterEach(cleanUp);
 test('a device stays reachable for longer than the lifetime of its reservation', async () => {
   const relay = await startTestRelay({ reservationMs: 2_000 });
   const { reservations, store, node, peerId } = await startServingDevice([relay.address], {
-    relayTimings: RELAY_TIMINGS,
+    relayTimings: { ...RELAY_TIMINGS, renewMinMs: 500 },
   });
   const client = await startDevice();
   store.insert(makeEntries(5));

@@ -25,19 +25,29 @@ export interface RoundOptions {
 
 export interface Round extends Pick<Discovery, 'problems' | 'warnings'> {
   readonly reports: readonly PullReport[];
+  /** Peer ids of devices that list no address to which this device can connect. This is no failure. */
+  readonly skipped: readonly string[];
 }
 
 /** Runs one round. A peer or a tracker that fails is reported, not thrown. @throws DatabaseError */
 export async function syncRound({ discovery, pulls }: RoundDeps, options: RoundOptions): Promise<Round> {
   const { targets, problems, warnings } = await findTargets(discovery, options);
-  const reports = await pullAll(targets.slice(0, MAX_PEERS), pulls, options);
-  return { reports, problems, warnings };
+  const canDial = (target: Target): boolean => target.isListed !== true || pulls.dialer.canDial(target);
+  const skipped = targets.filter((target) => !canDial(target)).map(({ peerId }) => peerId);
+  const reports = await pullAll(targets.filter(canDial).slice(0, MAX_PEERS), pulls, options);
+  return { reports, skipped, problems, warnings };
 }
 
-async function findTargets(discovery: DiscoveryDeps, { targets: given, signal }: RoundOptions) {
+async function findTargets(
+  discovery: DiscoveryDeps,
+  { targets: given, signal }: RoundOptions,
+): Promise<Pick<Round, 'problems' | 'warnings'> & { readonly targets: readonly Target[] }> {
   // Also when the addresses of all targets are given, because devices answer only those that a tracker lists.
   const { peers, problems, warnings } = await discover(discovery, signal);
-  const targets = given === undefined ? peers : given.map((target) => withAddresses(target, peers));
+  const targets =
+    given === undefined
+      ? peers.map((peer): Target => ({ ...peer, isListed: true }))
+      : given.map((target) => withAddresses(target, peers));
   return { targets, problems, warnings };
 }
 

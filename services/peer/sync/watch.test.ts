@@ -10,7 +10,12 @@ afterEach(cleanUp);
 
 const synced = { error: undefined } as PullReport;
 const failed = { error: 'No address led to the peer (2 tried)' } as PullReport;
-const roundOf = (...reports: PullReport[]): Round => ({ reports, problems: [], warnings: [] });
+const roundOf = (...reports: PullReport[]): Round => ({
+  reports,
+  skipped: [],
+  problems: [],
+  warnings: [],
+});
 
 /** A watch whose pauses end immediately and are recorded. */
 async function startWatch(rounds: ReadonlyArray<Round | Error>, intervalMs = 60_000) {
@@ -55,7 +60,7 @@ describe('a watch', () => {
   test('pauses for a shorter time after a peer or a tracker failed', async () => {
     const { pauses } = await startWatch([
       roundOf(synced, failed),
-      { reports: [synced], problems: ['The tracker is down.'], warnings: [] },
+      { reports: [synced], skipped: [], problems: ['The tracker is down.'], warnings: [] },
       roundOf(synced),
     ]);
     expect(pauses.slice(1)).toEqual([10_000, 10_000, 60_000]);

@@ -57,12 +57,16 @@ export const sync: Command = {
   name: 'sync',
   usage: 'sync [--peers A,B] [--limit N] [--watch] [--json]',
   summary: 'pull the history of your other devices',
-  help: `Asks the trackers for the other devices of the user, connects to each in the
-order of dial_strategy, and pulls the entries that are new. Entries that arrived
+  help: `Asks the trackers for the other devices of the user, connects to each as
+dial_strategy says, and pulls the entries that are new. Entries that arrived
 are kept when the sync is interrupted; the next sync continues after them.
 
+Other devices answer only devices that a tracker lists. Where this one is not
+listed, it is registered until the sync ends.
+
 With --json each peer is one object: peer_id, address, entries, duplicates,
-bytes, duration_ms, next_cursor and, when it failed, error.
+bytes, duration_ms, next_cursor and, when it failed, error. A device that lists
+no address to connect to is skipped; its object has the field skipped.
 
   ${PROGRAM.name} sync
   ${PROGRAM.name} sync --watch --interval-sec 60
@@ -188,7 +192,8 @@ function parseTarget(text: string): Target {
   }
 }
 
-function exitOfRound({ reports, problems }: Round, trackers: readonly string[]): ExitName {
+function exitOfRound({ reports, skipped, problems }: Round, trackers: readonly string[]): ExitName {
+  if (reports.length === 0 && skipped.length > 0) return 'ok';
   if (reports.length === 0) {
     if (trackers.length === 0)
       throw new CommandError('unreachable', 'No peer was found: no tracker is configured.', {
