@@ -44,13 +44,13 @@ describe('a mistake of a device is logged at info', () => {
   const alice = { peer_id: PEER, addrs: [], meta: { user_id: 'alice' } };
 
   test.each([
-    ['no token', {}, alice, { reason: 'no_token' }],
-    ['a wrong token', bearer('hunter2-secret'), alice, { reason: 'wrong_token' }],
+    ['no token', {}, alice, { reason: 'unauthorized', cause: 'no_token' }],
+    ['a wrong token', bearer('hunter2-secret'), alice, { reason: 'unauthorized', cause: 'wrong_token' }],
     [
       'a wrong token in X-Rustory-Token',
       { 'X-Rustory-Token': 'hunter2-secret' },
       alice,
-      { reason: 'wrong_token' },
+      { reason: 'unauthorized', cause: 'wrong_token' },
     ],
     ['a read-only token', bearer('reader'), alice, { reason: 'forbidden', cause: 'read_only_token' }],
     [
@@ -127,7 +127,7 @@ describe('a mistake of a device is logged at info', () => {
       [PEER, 'not_a_multiaddr'],
       [OTHER_PEER, 'not_a_multiaddr'],
       [PEER, 'forbidden'],
-      [undefined, 'wrong_token'],
+      [undefined, 'unauthorized'],
     ]);
     expect(lines[1]).toMatchObject({ dropped: 29 });
     clock.nowMs += 60_000;

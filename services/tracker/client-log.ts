@@ -73,8 +73,14 @@ export function createClientLog({ log, nowMs }: Pick<LimitedLogOptions, 'log' | 
           writeRarely('unrecognized', { ...fields, reason: code }, 'not a request of this API');
         return;
       }
-      const reason = code === 'unauthorized' ? (hasToken ? 'wrong_token' : 'no_token') : code;
-      write(reason, { ...fields, reason }, 'request refused', subjectOf(request));
+      const tokenCause = hasToken ? 'wrong_token' : 'no_token';
+      const cause = code === 'unauthorized' ? tokenCause : request.cause;
+      write(
+        `${code} ${cause ?? ''}`,
+        { ...fields, reason: code, cause },
+        'request refused',
+        subjectOf(request),
+      );
     },
     dropped(client, addrs, meta) {
       for (const [reason, count] of Object.entries(addrs)) {

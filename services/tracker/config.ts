@@ -66,7 +66,7 @@ export const variables = {
   }),
   TRACKER_MAX_PEERS: integer(1, 1_000_000, {
     fallback: '10000',
-    doc: 'Maximum registered peers. Further peers are refused with 429. A peer uses about 1 KB of memory, at most 33 KB.',
+    doc: 'Maximum registered peers. Further peers are refused with 429. A peer uses about 2 KB of memory, at most 36 KB.',
   }),
   TRACKER_REDIS_URL: secret(parseRedisUrl, {
     fallback: undefined,
@@ -100,7 +100,7 @@ export const variables = {
   }),
   TRACKER_DROP_PRIVATE_ADDRS: boolean({
     fallback: 'false',
-    doc: 'Whether private and loopback addresses are dropped from registrations. By default they are kept, because devices on the same LAN need them.',
+    doc: 'Whether private and loopback addresses are dropped from registrations. By default they are kept, because devices on the same LAN need them. Circuits are always kept, whatever the address of their relay.',
     audience: 'rarely',
   }),
   TRACKER_TOKEN_REQUESTS_PER_MINUTE: integer(0, MAX_REQUESTS_PER_MINUTE, {
@@ -117,7 +117,7 @@ export const variables = {
   }),
   TRACKER_TRUSTED_PROXIES: list(parseNetwork, MAX_PROXIES, {
     fallback: '',
-    doc: 'Addresses and networks of the proxies in front of the tracker. Their X-Forwarded-For headers are trusted. Empty: client addresses are unknown, and the limit per client address is off.',
+    doc: 'Addresses and networks of the proxies in front of the tracker. Their X-Forwarded-For headers are trusted. Empty: client addresses behind a proxy are unknown, and the limit per client address is off.',
     audience: 'set',
   }),
   TRACKER_DRAIN_SECONDS: integer(0, 3_600, {

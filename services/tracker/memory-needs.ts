@@ -11,6 +11,9 @@ const PROCESS_BYTES = 64 * 1024 * 1024;
 /** Bytes of a registered device with its JSON and index entries. A body of the maximum size uses 33 times as much. */
 const PEER_BYTES = 1024;
 
+/** Bytes of the claims that find devices with one identity, for each registered device. */
+const CLAIMS_BYTES = 1024;
+
 /** Bytes of a cached body with its parsed registration. */
 const CACHED_BODY_BYTES = 1024;
 
@@ -32,7 +35,7 @@ export function memoryNeeds({
   const hasPlainPort = tls === undefined || plainListen !== undefined;
   return {
     process: PROCESS_BYTES,
-    peers: isInMemory ? limits.peers * PEER_BYTES : 0,
+    peers: isInMemory ? limits.peers * (PEER_BYTES + CLAIMS_BYTES) : 0,
     keptListings: isInMemory || staleSeconds === 0 ? 0 : MAX_KEPT_PEERS * PEER_BYTES,
     waitingCalls: isInMemory ? 0 : CALL_LIMITS.waitingBytes,
     cachedBodies: MAX_CACHED_BODIES * CACHED_BODY_BYTES,
