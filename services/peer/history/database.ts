@@ -69,8 +69,8 @@ export interface Database {
   /** Runs `work` in one transaction, which is rolled back when `work` throws. */
   write<T>(work: () => T): T;
   read<T>(work: () => T): T;
-  /** Removes what was deleted from the log of SQLite, if no other process uses the database just now. */
-  emptyLog(): void;
+  /** Removes what was deleted from the log of SQLite. Returns false when another process uses the database just now. */
+  emptyLog(): boolean;
   close(): void;
 }
 
@@ -133,12 +133,13 @@ function prepare(sqlite: DatabaseSync): void {
  * nothing while another process reads or writes, and ignores errors, because the deletion itself is committed: the log is
  * emptied later, at the latest when the last process closes the database.
  */
-function emptyLog(sqlite: DatabaseSync): void {
+function emptyLog(sqlite: DatabaseSync): boolean {
   sqlite.exec('PRAGMA busy_timeout = 0');
   try {
-    sqlite.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+    return sqlite.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get()?.['busy'] === 0;
   } catch (error) {
-    if (!isDatabaseFailure(error)) throw error;
+    if (isDatabaseFailure(error)) return false;
+    throw error;
   } finally {
     sqlite.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
   }

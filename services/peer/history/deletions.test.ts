@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -139,6 +139,9 @@ describe('a deletion', () => {
     expect(ids()).not.toContain('laptop-0');
     rows.return?.();
     reader.close();
+    // Its content is removed from the log with the next page.
+    apply([]);
+    expect(statSync(`${path}-wal`).size).toBe(0);
   });
 });
 

@@ -83,8 +83,8 @@ CREATE TABLE IF NOT EXISTS peer_revocations (
   peer_id TEXT PRIMARY KEY,
   device_id TEXT,
   user_id TEXT,
-  revoked_at INTEGER NOT NULL,
-  ticket_id TEXT NOT NULL
+  revoked_at INTEGER,
+  ticket_id TEXT
 );`,
   },
   peer_book: {

@@ -130,10 +130,13 @@ export function createStore(database: Database): Store {
     if (!deletions.isComplete()) database.write(deletions.complete);
   }
 
-  /** Runs `work` in one transaction, and removes what it deleted from the log of SQLite. */
+  /** Whether the log of SQLite contains what was deleted. */
+  let isLogStale = false;
+
+  /** Runs `work` in one transaction, and removes what was deleted from the log of SQLite. */
   function writeDeletions<T extends DeletionCounts>(work: () => T): T {
     const counts = database.write(work);
-    if (counts.deleted > 0) database.emptyLog();
+    if (counts.deleted > 0 || isLogStale) isLogStale = !database.emptyLog();
     return counts;
   }
 

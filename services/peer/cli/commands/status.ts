@@ -49,12 +49,13 @@ here. Opens no connections.
 
 /** Every device that has a cursor or is in the peer book. */
 function listPeers({ store, peerBook }: History, userId: string) {
-  const cursors = new Map(store.cursors().map(({ peerId, cursor }) => [peerId, cursor]));
+  const cursors = new Map(store.cursors().map((of) => [of.peerId, of]));
   const known = new Map(peerBook.recall(userId, 0, MAX_PEERS).map((peer) => [peer.peerId, peer]));
   return [...new Set([...cursors.keys(), ...known.keys()])].map((peerId) => ({
     peer_id: peerId,
     device_id: known.get(peerId)?.deviceId ?? null,
-    cursor: cursors.get(peerId) ?? 0,
+    cursor: cursors.get(peerId)?.cursor ?? 0,
+    delete_cursor: cursors.get(peerId)?.deleteCursor ?? 0,
     last_seen_unix: known.get(peerId)?.lastSeenUnixSeconds ?? null,
   }));
 }
