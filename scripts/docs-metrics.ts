@@ -8,7 +8,7 @@ import { REGISTRATION_OUTCOMES } from '../services/tracker/registry/registry.ts'
 import { HANDSHAKE_OUTCOMES } from '../services/tracker/tls/handshakes.ts';
 
 /** Values of a metric label, each with its meaning. */
-export type Outcomes = Readonly<Record<string, { readonly doc: string }>>;
+export type Outcomes = Readonly<Record<string, relay.Outcome>>;
 
 /** The tables of the page, by name. */
 export const OUTCOMES: Readonly<Record<string, Outcomes>> = {
@@ -52,7 +52,7 @@ export function withOutcomes(page: string, lists: Readonly<Record<string, Outcom
 
 function table(outcomes: Outcomes): string {
   const rows = Object.entries(outcomes).map(
-    ([value, { doc }]) => `| \`${value}\` | ${doc.replaceAll('|', '\\|')} |`,
+    ([value, outcome]) => `| \`${value}\` | ${relay.outcomeDoc(outcome).replaceAll('|', '\\|')} |`,
   );
   return ['| value | meaning |', '| --- | --- |', ...rows].join('\n');
 }

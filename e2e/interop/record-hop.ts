@@ -11,6 +11,7 @@ import { createHop, type HopOptions } from '../../services/relay/hop.ts';
 import { HOP_PROTOCOL, STOP_PROTOCOL } from '../../services/relay/messages.ts';
 import { createRelayMetrics } from '../../services/relay/metrics.ts';
 import { createReservationStore } from '../../services/relay/reservation-store.ts';
+import { createRefusalLog } from '../../services/relay/refusal-log.ts';
 import { createUnreachablePeers } from '../../services/relay/unreachable-peers.ts';
 import { createLogger } from '../../services/shared/log.ts';
 import { loadCipher } from '../../services/private-network/cipher.ts';
@@ -89,6 +90,7 @@ function hopOptions(config: HopOptions['config']): Omit<HopOptions, 'addresses'>
     circuits: createCircuitAdmission(config.limits, reservations),
     buffers: createBuffers(config.limits),
     unreachablePeers: createUnreachablePeers({ log }),
+    refusals: createRefusalLog(log),
     metrics: createRelayMetrics(config.limits, cipher.name),
     log,
     events: NO_HOP_EVENTS,

@@ -10,6 +10,7 @@ test.each([
   { program: 'bulk', args: ['0.05'], output: /^bytes: 0\.05 GiB in .* MB\/s$/m },
   { program: 'hostile', args: ['200', '100'], output: /^silence: 200 connections .* 0 failed;/m },
   { program: 'reservations', args: ['20', '0.05', '20'], output: /^20 reservations: \d+ MiB$/m },
+  { program: 'restart', args: ['20'], output: /^attempts: 20 of 20 devices$/m },
   { program: 'stalled', args: ['10', '5'], output: /^10 stalled circuits: \d+ MiB/m },
 ])('$program measures a relay under a small load', async ({ program, args, output }) => {
   const running = startProgram(program, join(import.meta.dirname, `${program}.ts`), { args });

@@ -5,25 +5,20 @@ import { clientNetwork } from '../shared/client-network.ts';
 import { monotonicMs } from '../shared/clock.ts';
 import type { RelayLimits } from './config.ts';
 import { addTo } from './counts.ts';
+import { createIdleConnections } from './idle-connections.ts';
 import type { HandshakeLimiter } from './handshake-limiter.ts';
 import { DEAD_MS, EVICTABLE_MS } from './liveness-limits.ts';
 import type { AnyConnection, Liveness } from './liveness.ts';
 import type { RelayMetrics } from './metrics.ts';
 import type { ConnectionRefusal } from './outcomes.ts';
-import { PING_PROTOCOL } from './ping.ts';
+import type { RefusalLog } from './refusal-log.ts';
 import type { TcpTimeouts } from './tcp-timeouts.ts';
-
-/** The protocols whose streams are no use of a connection: a peer that needs nothing from the relay uses them too. */
-const UNCOUNTED_PROTOCOLS: ReadonlySet<string> = new Set([
-  PING_PROTOCOL,
-  '/ipfs/id/1.0.0',
-  '/ipfs/id/push/1.0.0',
-]);
 
 export interface ConnectionLimiterOptions {
   readonly limits: RelayLimits;
   readonly handshakes: HandshakeLimiter;
   readonly metrics: RelayMetrics;
+  readonly refusals: RefusalLog;
   /** All open connections. */
   connections(): Connection[];
   /** Whether the connection holds a reservation. */
@@ -57,17 +52,34 @@ export function createConnectionLimiter(
   options: ConnectionLimiterOptions,
   nowMs: () => number = monotonicMs,
 ): ConnectionLimiter {
-  const { limits, handshakes, metrics, liveness, isHolder } = options;
+  const { limits, handshakes, metrics, liveness, isHolder, refusals } = options;
   const { connectionsPerAddress: maxPerAddress = Number.POSITIVE_INFINITY } = limits;
   const tracked = new Map<MultiaddrConnection, TrackedConnection>();
   // Includes pending handshakes, because starting handshakes is the cheapest attack on a relay.
   const countByAddress = new Map<string, number>();
   const openByPeer = new Map<string, Set<MultiaddrConnection>>();
-  const findIdle = createIdleFinder(options, nowMs);
+  const idle = createIdleConnections(options, nowMs);
   let open = 0;
 
-  function refuse(reason: ConnectionRefusal): true {
+  function refuse(reason: ConnectionRefusal, connection: MultiaddrConnection, peer?: string): true {
     metrics.connectionRefused(reason);
+    refusals.refused('connection', reason, {
+      address: connection.remoteAddr.toString(),
+      ...(peer === undefined ? {} : { peer }),
+    });
+    return true;
+  }
+
+  /** Whether another connection may be opened. At the maximum, the longest idle one is closed for it. */
+  function evictIdle(): boolean {
+    const evicted = idle.longest();
+    if (evicted === undefined) return false;
+    metrics.connectionRefused('idle');
+    const request = { peer: evicted.remotePeer.toString(), address: evicted.remoteAddr.toString() };
+    refusals.refused('connection', 'idle', request);
+    evicted.abort(
+      new Error('The relay has the maximum number of connections, and this one was the longest idle.'),
+    );
     return true;
   }
 
@@ -107,9 +119,10 @@ export function createConnectionLimiter(
   return {
     gater: {
       denyInboundConnection(connection) {
-        if (open >= limits.connections) return refuse('all');
+        // None is evicted before the other side has proved the swarm key and its peer id.
+        if (open >= limits.connections && idle.longest() === undefined) return refuse('all', connection);
         const address = addressOf(connection);
-        if ((countByAddress.get(address) ?? 0) >= maxPerAddress) return refuse('address');
+        if ((countByAddress.get(address) ?? 0) >= maxPerAddress) return refuse('address', connection);
         addTo(countByAddress, address, 1);
         tracked.set(connection, { address, peer: undefined, writableAtMs: nowMs(), drainedAtMs: nowMs() });
         connection.addEventListener('close', () => untrack(connection));
@@ -122,9 +135,9 @@ export function createConnectionLimiter(
         if (entry === undefined) return true;
         handshakes.finish(connection);
         // Other handshakes may have finished since this one began.
-        if (open >= limits.connections) return refuse('all');
         const peer = peerId.toString();
-        if (!hasRoom(peer)) return refuse('peer');
+        if (!hasRoom(peer)) return refuse('peer', connection, peer);
+        if (open >= limits.connections && !evictIdle()) return refuse('all', connection, peer);
         entry.peer = peer;
         const ofPeer = openByPeer.get(peer) ?? new Set();
         openByPeer.set(peer, ofPeer.add(connection));
@@ -138,7 +151,7 @@ export function createConnectionLimiter(
     async closeIdle() {
       abortStalled(tracked, options, nowMs());
       await Promise.all(
-        findIdle().map(async (connection) => {
+        idle.expired().map(async (connection) => {
           metrics.idleClosed();
           await connection.close().catch((error: Error) => connection.abort(error));
         }),
@@ -164,27 +177,6 @@ function abortStalled(
     metrics.stuckClosed();
     connection.abort(new Error('The connection accepted none of the bytes sent to it.'));
   }
-}
-
-/** Finds connections that had neither a reservation nor a stream that counts in all checks of the last `idleSeconds`. */
-function createIdleFinder(
-  { limits, connections, isHolder }: ConnectionLimiterOptions,
-  nowMs: () => number,
-): () => Connection[] {
-  const idleSinceMs = new Map<Connection, number>();
-
-  return () => {
-    const all = new Set(connections());
-    for (const connection of idleSinceMs.keys()) if (!all.has(connection)) idleSinceMs.delete(connection);
-    return [...all].filter((connection) => {
-      const isUsed = connection.streams.some(({ protocol }) => !UNCOUNTED_PROTOCOLS.has(protocol));
-      const isIdle = !isUsed && !isHolder(connection);
-      const sinceMs = idleSinceMs.get(connection);
-      if (!isIdle) idleSinceMs.delete(connection);
-      else if (sinceMs === undefined) idleSinceMs.set(connection, nowMs());
-      return isIdle && sinceMs !== undefined && nowMs() - sinceMs >= limits.idleSeconds * 1000;
-    });
-  };
 }
 
 /** The source of a connection: its IPv4 address or IPv6 network. */

@@ -11,6 +11,7 @@ import type { RelayLimits } from './config.ts';
 import { createHandshakeQueue, NoTurnError } from './handshake-queue.ts';
 import type { RelayMetrics } from './metrics.ts';
 import type { HandshakeOutcome } from './outcomes.ts';
+import type { RefusalLog } from './refusal-log.ts';
 
 /** Maximum time that a handshake waits for its turn, in milliseconds: the longest pause of a device between two tries. */
 const MAX_WAIT_MS = 60_000;
@@ -45,6 +46,7 @@ interface PendingHandshake {
 export function createHandshakeLimiter(
   limits: Pick<RelayLimits, 'pendingConnections' | 'handshakeSeconds'>,
   metrics: Pick<RelayMetrics, 'handshake' | 'connectionRefused'>,
+  refusals: RefusalLog,
 ): HandshakeLimiter {
   // Both are in order of arrival.
   const unauthenticated = new Map<MultiaddrConnection, PendingHandshake>();
@@ -75,6 +77,7 @@ export function createHandshakeLimiter(
     const connection = leastUseful();
     if (connection === undefined) return;
     metrics.connectionRefused('pending');
+    refusals.refused('connection', 'pending', { address: connection.remoteAddr.toString() });
     evicted.add(connection);
     remove(connection);
     connection.abort(

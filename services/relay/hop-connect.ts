@@ -23,6 +23,8 @@ const REFUSAL_LINES_PER_MINUTE = 6;
 interface CircuitPeers {
   readonly source: string;
   readonly target: string;
+  /** Address of the source. */
+  readonly address: string;
 }
 
 /** Serves one CONNECT request, and resolves when its circuit has ended. */
@@ -35,16 +37,17 @@ export type ServeConnect = (
 
 /** @param shutdown ends all circuits */
 export function createConnectHandler(options: HopOptions, shutdown: AbortSignal): ServeConnect {
-  const { reservations, circuits, buffers, metrics, log, unreachablePeers } = options;
+  const { reservations, circuits, buffers, metrics, refusals, log, unreachablePeers } = options;
   const { limits } = options.config;
   const openStop = createStopClient({ limits, ...options });
   const limitedLog = createLimitedLog<TargetRefusal>({ log, perMinute: REFUSAL_LINES_PER_MINUTE });
 
   async function refuse(exchange: HopExchange, peers: CircuitPeers, reason: CircuitRefusal): Promise<void> {
     metrics.circuit(reason);
+    const { source: peer, target, address } = peers;
     if (isOfTarget(reason))
-      limitedLog(reason, { ...peers, reason }, 'the target of a circuit did not answer', peers.target);
-    else log.debug({ ...peers, reason }, 'connect refused');
+      limitedLog(reason, { ...peers, reason }, 'the target of a circuit did not answer', target);
+    else refusals.refused('circuit', reason, { peer, target, address });
     const refusal: CircuitRefusalOutcome = CIRCUIT_REFUSALS[reason];
     if (refusal.isUnreachable === true) unreachablePeers.failed(peers.target, peers.source, reason);
     await exchange.conclude({ status: refusal.status });
@@ -96,7 +99,11 @@ export function createConnectHandler(options: HopOptions, shutdown: AbortSignal)
   }
 
   return async (exchange, connection, target, signal) => {
-    const peers = { source: connection.remotePeer.toString(), target: target.toString() };
+    const peers = {
+      source: connection.remotePeer.toString(),
+      target: target.toString(),
+      address: connection.remoteAddr.toString(),
+    };
     if (isRelayed(connection)) return refuse(exchange, peers, 'relayed');
     const admitted = circuits.open(peers.source, peers.target);
     if (!admitted.ok) return refuse(exchange, peers, admitted.reason);

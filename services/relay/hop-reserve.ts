@@ -38,7 +38,7 @@ interface Granted {
 }
 
 export function createReserveHandler(options: HopOptions): ServeReserve {
-  const { reservations, metrics, log, clock, lateAnswers, events } = options;
+  const { reservations, metrics, refusals, log, clock, lateAnswers, events } = options;
   const { identity, limits } = options.config;
   const relay = peerIdFromPrivateKey(identity);
   const refusalDelays = createRefusalDelays(clock.nowMs);
@@ -50,9 +50,14 @@ export function createReserveHandler(options: HopOptions): ServeReserve {
 
   // Every refusal is RESERVATION_REFUSED, because rust-libp2p treats any other status except RESOURCE_LIMIT_EXCEEDED as
   // a protocol violation and closes the connection.
-  async function refuse(exchange: HopExchange, peer: string, reason: ReservationRefusal): Promise<void> {
+  async function refuse(
+    exchange: HopExchange,
+    connection: Connection,
+    reason: ReservationRefusal,
+  ): Promise<void> {
+    const peer = connection.remotePeer.toString();
     metrics.reservation(reason);
-    log.debug({ peer, reason }, 'reserve refused');
+    refusals.refused('reservation', reason, { peer, address: connection.remoteAddr.toString() });
     await lateAnswers.wait(peer, refusalDelays.next(peer), exchange);
     await exchange.conclude({ status: Status.RESERVATION_REFUSED });
   }
@@ -114,15 +119,15 @@ export function createReserveHandler(options: HopOptions): ServeReserve {
 
   return async (exchange, connection) => {
     const peer = connection.remotePeer.toString();
-    if (isRelayed(connection)) return refuse(exchange, peer, 'relayed');
+    if (isRelayed(connection)) return refuse(exchange, connection, 'relayed');
     const addresses = options.addresses().map((address) => address.bytes);
     if (addresses.length > 0) lastAddresses = addresses;
     // Clients treat a reservation without an address as a protocol violation.
-    else if (!reservations.isHolder(connection)) return refuse(exchange, peer, 'no_address');
+    else if (!reservations.isHolder(connection)) return refuse(exchange, connection, 'no_address');
     // No event would release the reservation of a connection that has closed while its request was read.
     if (connection.status !== 'open') return;
     const reserved = reservations.reserve(peer, connection, addressOf(connection));
-    if (!reserved.ok) return refuse(exchange, peer, reserved.reason);
+    if (!reserved.ok) return refuse(exchange, connection, reserved.reason);
     hold(peer, connection, reserved.grant);
     refusalDelays.clear(peer);
     metrics.reservation('ok');

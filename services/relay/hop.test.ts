@@ -13,6 +13,7 @@ import { createHop, type HopOptions } from './hop.ts';
 import { HOP_PROTOCOL } from './messages.ts';
 import { createRelayMetrics } from './metrics.ts';
 import { createReservationStore } from './reservation-store.ts';
+import { createRefusalLog } from './refusal-log.ts';
 import { createUnreachablePeers } from './unreachable-peers.ts';
 import {
   cipher,
@@ -40,6 +41,7 @@ async function createBareHop(overrides: Partial<HopOptions>) {
     circuits: createCircuitAdmission(config.limits, reservations),
     buffers: createBuffers(config.limits),
     unreachablePeers: createUnreachablePeers({ log }),
+    refusals: createRefusalLog(log),
     metrics,
     log,
     addresses: () => [],

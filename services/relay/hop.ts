@@ -17,6 +17,7 @@ import type { HopTiming } from './hop-timing.ts';
 import { MAX_REFUSAL_DELAY_MS } from './late-answers.ts';
 import { type RequestRejection, Status } from './messages.ts';
 import type { RelayMetrics } from './metrics.ts';
+import type { RefusalLog } from './refusal-log.ts';
 import type { ReservationStore } from './reservation-store.ts';
 import type { UnreachablePeers } from './unreachable-peers.ts';
 
@@ -39,6 +40,7 @@ export interface HopOptions extends HopTiming {
   readonly buffers: Buffers;
   readonly unreachablePeers: UnreachablePeers;
   readonly metrics: RelayMetrics;
+  readonly refusals: RefusalLog;
   readonly log: Logger;
   /** The addresses at which devices dial the relay, ending in its peer id. Empty when no network interface is up. */
   addresses(): readonly Multiaddr[];

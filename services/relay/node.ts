@@ -32,6 +32,7 @@ import { KEEPALIVE_DELAY_MS } from './liveness-limits.ts';
 import { HOP_PROTOCOL } from './messages.ts';
 import type { RelayMetrics } from './metrics.ts';
 import { createPingResponder, PING_PROTOCOL, PING_STREAMS } from './ping.ts';
+import { createRefusalLog } from './refusal-log.ts';
 import { createReservationStore } from './reservation-store.ts';
 import { createTcpTimeouts } from './tcp-timeouts.ts';
 import { createReservationWatch } from './reservation-watch.ts';
@@ -157,6 +158,7 @@ function createHopAndLimiters(
   const reservations = createReservationStore(limits, timing.clock.nowMs);
   const circuits = createCircuitAdmission(limits, reservations);
   const buffers = createBuffers(limits);
+  const refusals = createRefusalLog(log);
   const unreachablePeers = createUnreachablePeers({ log });
   const watch = createReservationWatch({ log, ...timing });
   const hop = createHop({
@@ -166,15 +168,16 @@ function createHopAndLimiters(
     buffers,
     unreachablePeers,
     metrics,
+    refusals,
     log,
     addresses: () => node()?.getMultiaddrs() ?? [],
     ...timing,
     events: events ?? watch,
   });
-  const handshakes = createHandshakeLimiter(limits, metrics);
+  const handshakes = createHandshakeLimiter(limits, metrics, refusals);
   const tcpTimeouts = createTcpTimeouts();
   const { isHolder } = reservations;
-  const checks = { liveness: timing.liveness, tcpTimeouts, isHolder };
+  const checks = { liveness: timing.liveness, tcpTimeouts, isHolder, refusals };
   const limiter = createConnectionLimiter(
     { limits, handshakes, metrics, connections, ...checks },
     timing.clock.nowMs,

@@ -5,8 +5,19 @@ import { Status } from './messages.ts';
 
 /** An outcome as the documentation shows it. */
 export interface Outcome {
-  /** One sentence: the meaning, and the variable to change if there is one. */
+  /** One sentence: the meaning. */
   readonly doc: string;
+  /** The variable to raise, or to set; the documentation and the log lines about refusals name it. */
+  readonly setting?: string;
+}
+
+/** The settings that are not numbers. All others are raised. */
+const SETTINGS_WITHOUT_NUMBER: ReadonlySet<string> = new Set(['RELAY_ANNOUNCE']);
+
+/** The meaning of an outcome, and what to set. */
+export function outcomeDoc({ doc, setting }: Outcome): string {
+  if (setting === undefined) return doc;
+  return `${doc} ${SETTINGS_WITHOUT_NUMBER.has(setting) ? 'Set' : 'Raise'} \`${setting}\`.`;
 }
 
 /** A reason to refuse a circuit, with its response status. */
@@ -22,16 +33,22 @@ const OK = { ok: { doc: 'The request was served.' } } as const satisfies Record<
 export const RESERVATION_REFUSALS = {
   relayed: { doc: 'The request came over a circuit of another relay.' },
   no_address: {
-    doc: 'The relay has no address to announce, because no network interface is up. Set `RELAY_ANNOUNCE`.',
+    doc: 'The relay has no address to announce, because no network interface is up.',
+    setting: 'RELAY_ANNOUNCE',
   },
   draining: { doc: 'The relay is stopping. Refreshes are still served.' },
   rate: {
-    doc: 'One peer reserved on new connections more often per minute than `RELAY_RESERVATIONS_PER_MINUTE`.',
+    doc: 'One peer reserved on new connections more often per minute than its limit.',
+    setting: 'RELAY_RESERVATIONS_PER_MINUTE',
   },
   reservations: {
-    doc: 'The relay has `RELAY_MAX_RESERVATIONS` reservations. Raise this limit or add a relay.',
+    doc: 'The relay has the maximum number of reservations: add a relay, or memory.',
+    setting: 'RELAY_MAX_RESERVATIONS',
   },
-  address: { doc: 'One address has `RELAY_MAX_RESERVATIONS_PER_ADDRESS` reservations.' },
+  address: {
+    doc: 'One address has its maximum number of reservations.',
+    setting: 'RELAY_MAX_RESERVATIONS_PER_ADDRESS',
+  },
 } as const satisfies Record<string, Outcome>;
 export type ReservationRefusal = keyof typeof RESERVATION_REFUSALS;
 
@@ -44,7 +61,8 @@ export const CIRCUIT_REFUSALS = {
   draining: { status: Status.RESOURCE_LIMIT_EXCEEDED, doc: 'The relay is stopping.' },
   rate: {
     status: Status.RESOURCE_LIMIT_EXCEEDED,
-    doc: 'One peer sent more requests per minute than `RELAY_CIRCUITS_PER_MINUTE`.',
+    doc: 'One peer sent more requests per minute than its limit.',
+    setting: 'RELAY_CIRCUITS_PER_MINUTE',
   },
   no_reservation: {
     status: Status.NO_RESERVATION,
@@ -53,15 +71,18 @@ export const CIRCUIT_REFUSALS = {
   },
   circuits: {
     status: Status.RESOURCE_LIMIT_EXCEEDED,
-    doc: 'The relay has `RELAY_MAX_CIRCUITS` circuits. Raise this limit or add a relay.',
+    doc: 'The relay has the maximum number of circuits: add a relay, or memory.',
+    setting: 'RELAY_MAX_CIRCUITS',
   },
   source: {
     status: Status.RESOURCE_LIMIT_EXCEEDED,
-    doc: 'The requesting peer has `RELAY_MAX_CIRCUITS_PER_PEER` circuits as source.',
+    doc: 'The requesting peer has its maximum number of circuits as source.',
+    setting: 'RELAY_MAX_CIRCUITS_PER_PEER',
   },
   target: {
     status: Status.RESOURCE_LIMIT_EXCEEDED,
-    doc: 'The target has `RELAY_MAX_CIRCUITS_PER_PEER` circuits as target.',
+    doc: 'The target has its maximum number of circuits as target.',
+    setting: 'RELAY_MAX_CIRCUITS_PER_PEER',
   },
   target_unreachable: {
     status: Status.CONNECTION_FAILED,
@@ -117,14 +138,28 @@ export type Direction = keyof typeof DIRECTIONS;
 
 /** Reasons to refuse a connection, or to evict one in its handshake. */
 export const CONNECTION_REFUSALS = {
-  all: { doc: 'The relay has `RELAY_MAX_CONNECTIONS` connections.' },
-  peer: { doc: 'One peer has `RELAY_MAX_CONNECTIONS_PER_PEER` connections.' },
+  all: {
+    doc: 'The relay has the maximum number of connections, each with a reservation or a circuit: add a relay, or memory.',
+    setting: 'RELAY_MAX_CONNECTIONS',
+  },
+  idle: {
+    doc: 'The relay had the maximum number of connections, and the longest idle one without a reservation or a circuit was closed for a new one.',
+    setting: 'RELAY_MAX_CONNECTIONS',
+  },
+  peer: {
+    doc: 'One peer has its maximum number of connections.',
+    setting: 'RELAY_MAX_CONNECTIONS_PER_PEER',
+  },
   quiet: {
     doc: 'A peer with `RELAY_MAX_CONNECTIONS_PER_PEER` connections opened another one, and its connection that had sent no byte for the longest time, at least 30 seconds, was closed. Normal for a device that changes its network.',
   },
-  address: { doc: 'One address has `RELAY_MAX_CONNECTIONS_PER_ADDRESS` connections.' },
+  address: {
+    doc: 'One address has its maximum number of connections.',
+    setting: 'RELAY_MAX_CONNECTIONS_PER_ADDRESS',
+  },
   pending: {
-    doc: 'The oldest handshake was evicted because `RELAY_MAX_PENDING_CONNECTIONS` handshakes were pending: a flood, or many devices that reconnect at the same time.',
+    doc: 'A pending handshake was evicted because too many were pending: a flood, or many devices that reconnect at the same time.',
+    setting: 'RELAY_MAX_PENDING_CONNECTIONS',
   },
 } as const satisfies Record<string, Outcome>;
 export type ConnectionRefusal = keyof typeof CONNECTION_REFUSALS;

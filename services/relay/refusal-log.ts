@@ -1,0 +1,49 @@
+// Log lines about refusals, so that an operator sees within a minute whom the relay refuses, and which setting to raise.
+import { createLimitedLog } from '../shared/limited-log.ts';
+import type { Logger } from '../shared/log.ts';
+import { CIRCUIT_REFUSALS, CONNECTION_REFUSALS, type Outcome, RESERVATION_REFUSALS } from './outcomes.ts';
+
+/** Maximum lines per minute for each reason. */
+const LINES_PER_MINUTE = 6;
+
+const REFUSALS = {
+  connection: CONNECTION_REFUSALS,
+  reservation: RESERVATION_REFUSALS,
+  circuit: CIRCUIT_REFUSALS,
+} as const satisfies Record<string, Readonly<Record<string, Outcome>>>;
+type Refusals = typeof REFUSALS;
+
+/** Whom a request came from, as far as the relay knows. */
+export interface RefusedRequest {
+  readonly peer?: string;
+  /** Address of the client. */
+  readonly address: string;
+  /** Of a circuit. */
+  readonly target?: string;
+}
+
+export interface RefusalLog {
+  /** Writes one line, at most once per minute for each reason and peer or, where no peer is known, address. */
+  refused<Kind extends keyof Refusals>(
+    kind: Kind,
+    reason: keyof Refusals[Kind] & string,
+    request: RefusedRequest,
+  ): void;
+}
+
+/** @param nowMs monotonic clock */
+export function createRefusalLog(log: Logger, nowMs?: () => number): RefusalLog {
+  const limitedLog = createLimitedLog<string>({
+    log,
+    perMinute: LINES_PER_MINUTE,
+    ...(nowMs === undefined ? {} : { nowMs }),
+  });
+  return {
+    refused(kind, reason, request) {
+      const outcomes: Readonly<Record<string, Outcome>> = REFUSALS[kind];
+      const setting = outcomes[reason]?.setting;
+      const fields = { reason, ...request, ...(setting === undefined ? {} : { setting }) };
+      limitedLog(`${kind} ${reason}`, fields, `${kind} refused`, request.peer ?? request.address);
+    },
+  };
+}
