@@ -8,6 +8,7 @@ import { monotonicMs } from '../shared/clock.ts';
 import { describeError } from '../shared/errors.ts';
 import { VERSION } from '../shared/program.ts';
 import { type AppDeps, type AppEnv, createRefusals, type Refusals, registryProblem } from './app-context.ts';
+import { accessWarning } from './device-access.ts';
 import { createHandlers, JSON_HEADERS } from './handlers.ts';
 import { retryAfter } from './problems.ts';
 import type { Conflict } from './registry/claims.ts';
@@ -115,7 +116,12 @@ function mountPages(app: App, { registry, nowUnixMs, random }: AppDeps): void {
         registry.list({ userId }),
         readConflicts(registry, userId),
       ]);
-      return new Response(statusPage(page, conflicts, nowUnixMs()), { headers: PAGE_HEADERS });
+      const warning = accessWarning({
+        url: c.req.url,
+        forwardedProto: c.req.header('x-forwarded-proto'),
+        requiresToken: c.get('grant').id !== undefined,
+      });
+      return new Response(statusPage(page, conflicts, nowUnixMs(), warning), { headers: PAGE_HEADERS });
     } catch (error) {
       const problem = registryProblem(error);
       if (problem === undefined) throw error;

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { HEARTBEAT_SECONDS, type Peer } from '../shared/contract.ts';
 import { MAX_LISTING_BYTES } from './listing.ts';
 import { type ListingCut, listingCuts } from './listing-cuts.ts';
+import { ACCESS_RULES } from './device-access.ts';
 import { type ProblemCode, PROBLEMS } from './problems.ts';
 import type { Conflict } from './registry/claims.ts';
 import type { Page } from './registry/registry.ts';
@@ -42,11 +43,16 @@ const REFRESH_SECONDS = HEARTBEAT_SECONDS;
 /** Maximum devices on the page. Further ones are omitted, with a note. */
 const MAX_SHOWN_DEVICES = 1_000;
 
-/** The registered devices, by user. */
+/**
+ * The registered devices, by user.
+ *
+ * @param warning a sentence about the address at which the page was opened
+ */
 export function statusPage(
   { peers, staleForSeconds }: Page,
   conflicts: readonly Conflict[],
   nowUnixMs: number,
+  warning?: string,
 ): string {
   const shown = peers.slice(0, MAX_SHOWN_DEVICES);
   const users = Map.groupBy(shown, ({ json }) => (JSON.parse(json) as Peer).meta?.user_id ?? undefined);
@@ -61,6 +67,7 @@ export function statusPage(
 <table class="devices"><thead><tr><th>Device<th>Peer id and addresses<th>Last seen</thead><tbody>${rows.join('')}</tbody></table>`;
     });
   const notes = [
+    warning === undefined ? '' : note(warning),
     staleForSeconds === undefined
       ? ''
       : note(`The registry does not answer. This list is ${age(staleForSeconds)} old.`),
@@ -73,7 +80,8 @@ export function statusPage(
   return page(
     'rustory tracker',
     `<h1>rustory tracker <small class="soft">${count(peers.length, 'device')}</small></h1>${notes.join('')}${cuts}${body}
-<p class="soft">This page reloads every ${REFRESH_SECONDS} seconds. API: <a href="/openapi.json">openapi.json</a></p>`,
+<p class="soft">This page reloads every ${REFRESH_SECONDS} seconds. API: <a href="/openapi.json">openapi.json</a></p>
+<p class="soft">${escape(ACCESS_RULES)}</p>`,
     REFRESH_SECONDS,
   );
 }

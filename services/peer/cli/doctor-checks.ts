@@ -1,15 +1,15 @@
 // The checks of `doctor`. Each checks one thing that a sync depends on and returns its findings.
 import { existsSync, statSync } from 'node:fs';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
-import { monotonicMs } from '../../shared/clock.ts';
-import { ConfigError, describeError } from '../../shared/errors.ts';
+import { describeError } from '../../shared/errors.ts';
 import { readIdentity } from '../../private-network/identity.ts';
 import { type PeerConfig, PROGRAM } from '../config/config.ts';
 import { openRelay } from '../network/relay-connection.ts';
 import { createDialProgress, explainFailure, type Stage } from '../network/dial-report.ts';
 import type { PeerNode } from '../network/node.ts';
-import { createTrackers, loadSwarmKey, openHistory } from './context.ts';
+import { loadSwarmKey, openHistory } from './context.ts';
 import { adviceOf } from './exit-codes.ts';
+import { type Finding, sentencesOf } from './finding.ts';
 import { formatAmount } from './screen.ts';
 
 /** Deadline for one relay, in milliseconds. */
@@ -17,17 +17,6 @@ const RELAY_TIMEOUT_MS = 6_000;
 
 /** The circuit-relay-v2 protocol that every relay supports. */
 const HOP_PROTOCOL = '/libp2p/circuit/relay/0.2.0/hop';
-
-/** The result of one check. */
-export interface Finding {
-  /** The checked thing; also a value in the JSON of `doctor`. */
-  readonly subject: string;
-  readonly state: 'ok' | 'warning' | 'failed';
-  /** The result: a name, or a whole sentence. */
-  readonly detail: string;
-  /** The advice, as a whole sentence. */
-  readonly advice?: string;
-}
 
 export function checkConfig({ file: { path, exists }, warnings }: PeerConfig): Finding[] {
   const file: Finding = exists
@@ -96,33 +85,6 @@ export function checkDatabase(config: PeerConfig): Finding {
   }
 }
 
-export async function checkTrackers(config: PeerConfig, signal: AbortSignal): Promise<Finding[]> {
-  const trackers = createTrackers(config);
-  if (trackers.length === 0)
-    return [
-      {
-        subject: 'trackers',
-        state: 'warning',
-        detail: 'No tracker is configured.',
-        advice: `Set trackers in ${config.file.path}.`,
-      },
-    ];
-  return Promise.all(
-    trackers.map(async (tracker): Promise<Finding> => {
-      const startMs = monotonicMs();
-      try {
-        const { peers, skipped } = await tracker.list(config.userId, signal);
-        const detail = `${tracker.url} answered in ${Math.round(monotonicMs() - startMs)} ms and lists ${formatAmount(peers.length, 'device', 'devices')} of this user.`;
-        if (skipped === 0) return { subject: 'tracker', state: 'ok', detail };
-        const skips = `${formatAmount(skipped, 'entry', 'entries')} of its list ${skipped === 1 ? 'is' : 'are'} not valid.`;
-        return { subject: 'tracker', state: 'warning', detail: `${detail} ${skips}` };
-      } catch (error) {
-        return { subject: 'tracker', state: 'failed', detail: sentencesOf(error) };
-      }
-    }),
-  );
-}
-
 /** Connects to each relay as a sync does, and checks that it relays. */
 export async function checkRelays(
   { relays, dialStrategy, file }: PeerConfig,
@@ -183,9 +145,4 @@ function checkMode(subject: string, path: string, name: string): Finding {
     detail: `${name}, ${path}. Other users can read the file.`,
     advice: `Run chmod 600 ${path}.`,
   };
-}
-
-/** An error as whole sentences. */
-function sentencesOf(error: unknown): string {
-  return error instanceof ConfigError ? error.problems.join(' ') : `${describeError(error)}.`;
 }

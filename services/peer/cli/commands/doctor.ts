@@ -1,15 +1,9 @@
 // `doctor`: checks everything that a sync depends on. Prints each result before the next check starts.
 import { PROGRAM, type PeerConfig, type SettingReading } from '../../config/config.ts';
 import { createNode, loadSwarmKey } from '../context.ts';
-import {
-  checkConfig,
-  checkDatabase,
-  checkIdentity,
-  checkRelays,
-  checkSwarmKey,
-  checkTrackers,
-  type Finding,
-} from '../doctor-checks.ts';
+import { checkConfig, checkDatabase, checkIdentity, checkRelays, checkSwarmKey } from '../doctor-checks.ts';
+import { checkTrackers } from '../doctor-tracker.ts';
+import type { Finding } from '../finding.ts';
 import {
   formatAmount,
   formatTable,
