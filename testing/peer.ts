@@ -263,7 +263,11 @@ export function createTestPullDeps({ node, store }: TestDevice, relays: readonly
     dialer,
     store,
     retry,
+    own: { userId: 'ada', trackers: ['http://tracker.test'] },
+    // The machine may be slow.
+    slotMs: WAIT_TIMEOUT_MS,
     nowMs: monotonicMs,
+    nowUnixSeconds: unixSeconds,
     sleep: async (ms, signal) => sleep(ms, undefined, { ...(signal && { signal }) }),
   };
 }

@@ -5,7 +5,7 @@ import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PrivateKey } from '@libp2p/interface';
-import { monotonicMs } from '../../shared/clock.ts';
+import { monotonicMs, unixSeconds } from '../../shared/clock.ts';
 import { ConfigError, describeError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/log.ts';
 import { makePrivateDirectory } from '../../shared/files.ts';
@@ -125,7 +125,7 @@ export async function createNode(config: PeerConfig, listen?: readonly string[])
 
 /** The dependencies of a pull over the node. */
 export function createPullDeps(
-  { relays, dialStrategy, retry }: PeerConfig,
+  { relays, dialStrategy, retry, userId, trackers }: PeerConfig,
   node: PeerNode,
   store: Store,
 ): PullDeps {
@@ -140,7 +140,9 @@ export function createPullDeps(
     }),
     store,
     retry,
+    own: { userId, trackers },
     nowMs: monotonicMs,
+    nowUnixSeconds: unixSeconds,
     sleep: pause,
   };
 }

@@ -7,22 +7,26 @@ import { DatabaseError } from '../history/database.ts';
 import type { Store } from '../history/store.ts';
 import { DIAL_TIMEOUT_MS, type Dialed, type Dialer, DialFailedError, type Target } from '../network/dial.ts';
 import type { DialAttempt } from '../network/dial-report.ts';
+import { createCursorGuard, type CursorGuard } from './cursor-guard.ts';
+import { NoAnswerError, type OwnMembership, probe, type RequestOptions, requestPage } from './request.ts';
 import { backoffAfter, idleTimeoutAfter, isFinal, type RetryPolicy } from './retry.ts';
-import { MessageTooLargeError, readToEnd, type StreamOptions, writeAndClose } from './stream-io.ts';
-import {
-  decodeResponse,
-  encodeRequest,
-  MAX_RESPONSE_BYTES,
-  PULL_PROTOCOLS,
-  type PullResponse,
-  type PullRequest,
-} from './sync-protocol.ts';
+import { MessageTooLargeError } from './stream-io.ts';
+import { MAX_RESPONSE_BYTES, PULL_PROTOCOLS, type PullResponse } from './sync-protocol.ts';
 
 /** Default maximum entries and deletions of one page: the maximum of `rr`. */
 export const DEFAULT_LIMIT = 1_000;
 
 /** Maximum failed attempts in a report, because a large history uses many circuits. The oldest ones are dropped. */
 const MAX_ATTEMPTS_KEPT = 64;
+
+/**
+ * Time for one peer in milliseconds, the same as in `rr`. A pull that has stored pages by then is interrupted and can
+ * continue; one that has not fails.
+ */
+const DEFAULT_SLOT_MS = 30_000;
+
+/** Maximum requests in a pull that were closed without an answer and are not failures: a probe and a new start follow. */
+const MAX_FOLLOW_UPS = 2;
 
 /** Deadline of the graceful close of a connection in milliseconds. Then it is aborted. */
 const CLOSE_TIMEOUT_MS = 1_000;
@@ -42,6 +46,10 @@ export interface PullReport extends PullProgress {
   readonly deleted: number;
   readonly durationMs: number;
   readonly nextCursor: number;
+  /** Whether the time for this peer ended before its history did. The next pull continues at the cursor. */
+  readonly isUnfinished: boolean;
+  /** Whether the peer has a new database, so that its history was requested from the start. */
+  readonly hasNewDatabase: boolean;
   /** Description of the error that ended the pull; `undefined` when it completed. */
   readonly error: string | undefined;
   /** Failed attempts to connect, also those before a successful one. */
@@ -52,9 +60,14 @@ export interface PullDeps {
   readonly dialer: Dialer;
   readonly store: Store;
   readonly retry: RetryPolicy;
+  /** For the report when a peer does not answer this device. */
+  readonly own: OwnMembership;
+  /** Time for one peer in milliseconds. Default 30,000. */
+  readonly slotMs?: number;
   /** Maximum size of a response in bytes. Default 33,554,432, the maximum of the protocol. */
   readonly maxResponseBytes?: number;
   readonly nowMs: () => number;
+  readonly nowUnixSeconds: () => number;
   /** Resolves after `milliseconds`; rejects when the signal aborts. */
   readonly sleep: (milliseconds: number, signal: AbortSignal | undefined) => Promise<void>;
 }
@@ -69,7 +82,9 @@ export interface PullOptions {
 /** The state of a pull in progress. */
 interface PullState {
   readonly target: Target;
-  readonly signal: AbortSignal | undefined;
+  /** Aborts at the end of the time for this peer, too. */
+  readonly signal: AbortSignal;
+  readonly guard: CursorGuard;
   readonly attempts: DialAttempt[];
   cursor: number;
   deleteCursor: number;
@@ -78,6 +93,9 @@ interface PullState {
   failures: number;
   /** Time that is left for connecting to the peer, in milliseconds, until the next page arrives. */
   dialTimeoutMs: number;
+  followUps: number;
+  pages: number;
+  hasNewDatabase: boolean;
   dialed: Dialed | undefined;
   address: string | undefined;
   entries: number;
@@ -92,15 +110,21 @@ interface PullState {
  * @throws DatabaseError
  */
 export async function pull(target: Target, deps: PullDeps, options: PullOptions): Promise<PullReport> {
-  const startedMs = deps.nowMs();
+  const { store, slotMs = DEFAULT_SLOT_MS, nowMs, nowUnixSeconds } = deps;
+  const startedMs = nowMs();
+  const slot = AbortSignal.timeout(slotMs);
   const state: PullState = {
     target,
-    signal: options.signal,
+    signal: anySignal(options.signal, slot),
+    guard: createCursorGuard(store, target.peerId, nowUnixSeconds),
     attempts: [],
-    ...deps.store.cursorsOf(target.peerId),
+    ...store.cursorsOf(target.peerId),
     limit: options.limit,
     failures: 0,
     dialTimeoutMs: DIAL_TIMEOUT_MS,
+    followUps: 0,
+    pages: 0,
+    hasNewDatabase: false,
     dialed: undefined,
     address: undefined,
     entries: 0,
@@ -109,15 +133,18 @@ export async function pull(target: Target, deps: PullDeps, options: PullOptions)
     bytes: 0,
   };
   let failure: unknown;
+  let isUnfinished = false;
   try {
     while (await pullPage(state, deps)) options.onProgress?.(state);
   } catch (error) {
     if (error instanceof DatabaseError) throw error;
-    failure = error;
+    const isLate = slot.aborted && options.signal?.aborted !== true;
+    isUnfinished = isLate && state.pages > 0;
+    if (!isUnfinished) failure = isLate ? describeLate(slotMs, state) : error;
   } finally {
     await release(state);
   }
-  const { address, entries, duplicates, deleted, bytes, cursor: nextCursor, attempts } = state;
+  const { address, entries, duplicates, deleted, bytes, hasNewDatabase, attempts } = state;
   return {
     peerId: target.peerId,
     address,
@@ -125,11 +152,18 @@ export async function pull(target: Target, deps: PullDeps, options: PullOptions)
     duplicates,
     deleted,
     bytes,
-    durationMs: Math.round(deps.nowMs() - startedMs),
-    nextCursor,
+    durationMs: Math.round(nowMs() - startedMs),
+    nextCursor: state.cursor,
+    isUnfinished,
+    hasNewDatabase,
     error: failure === undefined ? undefined : describeError(failure),
     attempts,
   };
+}
+
+function describeLate(slotMs: number, { address }: PullState): Error {
+  const problem = address === undefined ? 'could not be reached' : 'did not send its entries';
+  return new Error(`The peer ${problem} within ${slotMs / 1_000} s.`);
 }
 
 /** Gets and stores one page, with the attempts of the retry policy. Resolves to false when the page is empty. */
@@ -139,10 +173,11 @@ async function pullPage(state: PullState, deps: PullDeps): Promise<boolean> {
     try {
       return await tryPage(state, deps);
     } catch (error) {
-      state.signal?.throwIfAborted();
+      state.signal.throwIfAborted();
       keepAttempts(state, attemptsOf(error, state.address));
       const canShrink = error instanceof MessageTooLargeError && state.limit > 1;
-      if (!canShrink) state.failures += 1;
+      if (isFollowedUp(error, state)) state.followUps += 1;
+      else if (!canShrink) state.failures += 1;
       if ((isFinal(error) && !canShrink) || state.failures >= retry.attempts) throw error;
       // A circuit that reaches its limit causes one cut. A second cut before the next page may mean that the page is
       // too large for one circuit.
@@ -154,19 +189,22 @@ async function pullPage(state: PullState, deps: PullDeps): Promise<boolean> {
 }
 
 async function tryPage(state: PullState, deps: PullDeps): Promise<boolean> {
-  const { dialer, store, retry, maxResponseBytes = MAX_RESPONSE_BYTES } = deps;
+  const { dialer, store, retry, own, maxResponseBytes = MAX_RESPONSE_BYTES } = deps;
+  const { guard, target } = state;
   const idleTimeoutMs = idleTimeoutAfter(retry, state.failures);
   if (state.dialed?.connection.status !== 'open') {
     const startedMs = deps.nowMs();
-    state.dialed = await dialer.connect(state.target, state.dialTimeoutMs, state.signal);
+    state.dialed = await dialer.connect(target, state.dialTimeoutMs, state.signal);
     state.dialTimeoutMs = Math.max(0, state.dialTimeoutMs - Math.ceil(deps.nowMs() - startedMs));
     state.address = state.dialed.address;
     keepAttempts(state, state.dialed.failed);
   }
-  const { cursor, deleteCursor, limit, target } = state;
-  const options = { idleTimeoutMs, signal: state.signal };
-  const pullRequest = { cursor, deleteCursor, limit };
-  const { response, bytes } = await request(state.dialed, pullRequest, maxResponseBytes, options);
+  const options = { idleTimeoutMs, signal: state.signal, maxResponseBytes };
+  if (guard.needsProbe()) {
+    await probe(state.dialed.connection, own, options);
+    guard.onProbeAnswered();
+  }
+  const { response, bytes } = await requestGuarded(state, state.dialed, options);
   const { nextCursor, nextDeleteCursor, entriesError } = response;
   state.bytes += bytes;
   state.failures = 0;
@@ -177,12 +215,46 @@ async function tryPage(state: PullState, deps: PullDeps): Promise<boolean> {
     const { duplicates, deleted } = store.insertPage(response, position);
     state.duplicates += duplicates;
     state.deleted += deleted;
-    state.cursor = nextCursor ?? cursor;
-    state.deleteCursor = nextDeleteCursor ?? deleteCursor;
+    state.cursor = nextCursor ?? state.cursor;
+    state.deleteCursor = nextDeleteCursor ?? state.deleteCursor;
     state.entries += response.entries.length;
+    state.pages += 1;
   }
   if (entriesError !== undefined) throw entriesError;
   return nextCursor !== undefined || nextDeleteCursor !== undefined;
+}
+
+/** Requests the page at the cursors, and remembers whether these got an answer. */
+async function requestGuarded(
+  state: PullState,
+  { connection }: Dialed,
+  options: RequestOptions,
+): Promise<{ readonly response: PullResponse; readonly bytes: number }> {
+  const { cursor, deleteCursor, limit, guard } = state;
+  const cursors = { cursor, deleteCursor };
+  try {
+    return await requestPage(
+      connection,
+      { ...cursors, limit },
+      {
+        ...options,
+        beforeSend: () => guard.beforeSend(cursors),
+        onAnswer: () => guard.onAnswered(),
+      },
+    );
+  } catch (error) {
+    if (!(error instanceof NoAnswerError)) throw error;
+    if (guard.onUnanswered(cursors, error.isClosed, state.pages === 0)) {
+      state.hasNewDatabase = true;
+      [state.cursor, state.deleteCursor] = [0, 0];
+    }
+    throw error;
+  }
+}
+
+/** Whether the request is followed by a probe, or by one from the start, whatever the number of attempts. */
+function isFollowedUp(error: unknown, { followUps }: PullState): boolean {
+  return error instanceof NoAnswerError && error.isClosed && followUps < MAX_FOLLOW_UPS;
 }
 
 /** The attempts of a failure. A failure on an open connection is an attempt at the stage "protocol". */
@@ -194,21 +266,6 @@ function attemptsOf(error: unknown, address: string | undefined): readonly DialA
 function keepAttempts({ attempts }: PullState, more: readonly DialAttempt[]): void {
   attempts.push(...more);
   attempts.splice(0, attempts.length - MAX_ATTEMPTS_KEPT);
-}
-
-async function request(
-  { connection }: Dialed,
-  pullRequest: PullRequest,
-  maxResponseBytes: number,
-  options: StreamOptions,
-): Promise<{ readonly response: PullResponse; readonly bytes: number }> {
-  const stream = await connection.newStream([...PULL_PROTOCOLS], {
-    signal: anySignal(options.signal, AbortSignal.timeout(options.idleTimeoutMs)),
-    runOnLimitedConnection: true,
-  });
-  await writeAndClose(stream, await encodeRequest(stream.protocol, pullRequest), options);
-  const message = await readToEnd(stream, maxResponseBytes, options);
-  return { response: await decodeResponse(stream.protocol, message, pullRequest), bytes: message.length };
 }
 
 /** Closes the connection, so that the circuit no longer counts at the relay, unless the peer is pulling over it. */

@@ -3,6 +3,8 @@ import { errorCode } from '../../shared/errors.ts';
 import { DatabaseError } from '../history/database.ts';
 import { BadEntryError } from '../history/entry.ts';
 import { DialFailedError } from '../network/dial.ts';
+import { CursorsHeldBackError } from './cursor-guard.ts';
+import { NotMemberError } from './request.ts';
 import { MessageTooLargeError } from './stream-io.ts';
 import { BadMessageError } from './sync-protocol.ts';
 
@@ -36,6 +38,8 @@ export function isFinal(error: unknown): boolean {
     error instanceof BadEntryError ||
     error instanceof BadMessageError ||
     error instanceof MessageTooLargeError ||
+    error instanceof CursorsHeldBackError ||
+    error instanceof NotMemberError ||
     // The name of libp2p's error for a peer that does not support the protocol.
     errorCode(error) === 'UnsupportedProtocolError'
   );

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import type { Libp2p, Stream } from '@libp2p/interface';
@@ -17,8 +16,8 @@ import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
 import {
   createTestLog,
   createTestMembership,
+  createTestPullDeps,
   makeEntries,
-  createTestDialer,
   startDevice,
   testSwarmKey,
   type TestDevice,
@@ -197,21 +196,8 @@ describe('a device that supports only mplex', () => {
       await write(stream, { entries, next_cursor: entries.length === 0 ? null : 1_000 });
     });
     const client = await startDevice();
-    const dialer = createTestDialer(client.node, []);
-    const retry = {
-      attempts: 1,
-      timeoutBaseMs: WAIT_TIMEOUT_MS,
-      timeoutCapMs: WAIT_TIMEOUT_MS,
-      backoffBaseMs: 1,
-    };
     const target = { peerId: old.peerId.toString(), addresses: old.getMultiaddrs().map(String) };
-    const deps = {
-      dialer,
-      store: client.store,
-      retry,
-      nowMs: monotonicMs,
-      sleep: async (ms: number) => sleep(ms),
-    };
+    const deps = createTestPullDeps(client);
     expect(await pull(target, deps, { limit: 1_000 })).toMatchObject({ entries: 1_000, error: undefined });
   });
 });

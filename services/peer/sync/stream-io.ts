@@ -17,6 +17,11 @@ export interface StreamOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface ReadOptions extends StreamOptions {
+  /** Called when bytes of the message arrive. */
+  readonly onData?: () => void;
+}
+
 /** A message is larger than its limit. */
 export class MessageTooLargeError extends Error {
   override readonly name = 'MessageTooLargeError';
@@ -45,12 +50,17 @@ export class StreamTimeoutError extends Error {
  * @throws MessageTooLargeError as soon as there are more than `maxBytes`, StreamCutError, StreamTimeoutError, or the
  * reason of the signal. The stream is aborted then.
  */
-export async function readToEnd(stream: Stream, maxBytes: number, options: StreamOptions): Promise<Buffer> {
+export async function readToEnd(
+  stream: Stream,
+  maxBytes: number,
+  { onData, ...options }: ReadOptions,
+): Promise<Buffer> {
   // One growing buffer, because a list of one-byte chunks would use a hundred times the memory.
   let message = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, maxBytes));
   let length = 0;
   await transfer(stream, options, 'message', (finish, fail) => {
     const onMessage = ({ data }: StreamMessageEvent): void => {
+      onData?.();
       const total = length + data.byteLength;
       if (total > maxBytes) return fail(new MessageTooLargeError('message', total, maxBytes));
       if (total > message.length)
