@@ -48,7 +48,8 @@ function memoryOf({ pid }: Running): number {
 
 /** A device that serves, and a function that opens a stream to it through the relay. */
 async function startVictim(network: TestNetwork) {
-  const victim = network.device('victim');
+  // Attackers with the identity of a member are the worse case: others get no answer.
+  const victim = network.device('victim', { RUSTORY_SERVE_TO: 'anyone' });
   victim.insert(makeEntries('victim', 40_000));
   const serving = await victim.serve();
   const address = multiaddr(`${network.relay.address}/p2p-circuit/p2p/${peerIdOf(serving)}`);
