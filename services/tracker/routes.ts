@@ -57,7 +57,7 @@ const register = {
   summary: 'Register a device or renew its registration',
   description:
     'Replaces the whole record of the peer id. A record is listed for `ttl_sec` seconds; register again before it expires. ' +
-    'Addresses to which no device can connect (`0.0.0.0`, `::`, port 0) are dropped.',
+    'No registration is refused for its addresses: those that no device can use are dropped. Unknown fields are ignored.',
   security,
   request: { body: { required: true, content: json(registerRequestSchema) } },
   responses: {
@@ -85,7 +85,8 @@ const list = {
   path: '/api/v1/peers',
   summary: 'List devices, newest registration first',
   description:
-    'Without `limit` and `cursor` the response contains all devices. With one of them it is a page, and `next_cursor` ' +
+    'Without `limit` and `cursor` the response contains all devices, up to 512 KiB; the devices that registered longest ' +
+    'ago are left out. With one of them it is a page, and `next_cursor` ' +
     'is the cursor of the next page. A page may contain fewer devices than `limit`. A device that registers again ' +
     'between two pages moves to the first page.',
   security,

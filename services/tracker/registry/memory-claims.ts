@@ -15,7 +15,6 @@ import type { Registration } from './registry.ts';
 export interface MemoryClaims {
   /** Stores the claims of an accepted registration, and returns its conflicts. */
   claim(registration: Registration, nowUnixMicros: number): Conflict[];
-  forget(peerId: string): void;
   conflicts(nowUnixMicros: number): Conflict[];
 }
 
@@ -56,7 +55,6 @@ export function createMemoryClaims(maxKeys: number): MemoryClaims {
       for (const conflict of conflicts) report(conflict, nowUnixMicros);
       return conflicts;
     },
-    forget: (peerId) => void keys.delete(`peer:${peerId}`),
     conflicts(nowUnixMicros) {
       const sinceUnixMicros = nowUnixMicros - REPORT_SECONDS * 1_000_000;
       return [...reports.values()]

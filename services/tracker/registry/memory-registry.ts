@@ -73,7 +73,6 @@ export function createMemoryRegistry({ ttlSeconds, maxPeers, nowUnixMs }: Memory
       const old = all.get(peerId);
       if (old === undefined || (owner !== undefined && old.userId !== owner)) return false;
       remove(old);
-      claims.forget(peerId);
       return true;
     },
     async list(query) {

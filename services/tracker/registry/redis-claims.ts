@@ -12,6 +12,12 @@ import {
 } from './claims.ts';
 import type { RedisClient } from './redis-client.ts';
 
+/**
+ * Seconds after which the claims of an unregistered peer are forgotten, so that clients that register many peer ids for a
+ * moment do not fill the memory of Redis. Devices that register only during a sync do so once a minute.
+ */
+const UNREGISTERED_CLAIM_SECONDS = 120;
+
 const CONFLICTS = 'rustory:conflicts';
 const claimsKey = (key: string): string => `rustory:claims:${key}`;
 
@@ -36,9 +42,9 @@ export function withdrawClaims(client: RedisClient, { key, claims }: ClaimSet): 
   return client.hdel(claimsKey(key), ...claims.map(({ field }) => field));
 }
 
-/** Forgets what was claimed for a peer id. */
+/** Forgets soon what was claimed for a peer id, unless it registers again. */
 export function forgetClaims(client: RedisClient, peerId: string): Promise<unknown> {
-  return client.del(claimsKey(`peer:${peerId}`));
+  return client.pexpire(claimsKey(`peer:${peerId}`), UNREGISTERED_CLAIM_SECONDS * 1_000);
 }
 
 export function reportConflict(client: RedisClient, conflict: Conflict): Promise<unknown> {

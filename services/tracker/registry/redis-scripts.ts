@@ -74,38 +74,37 @@ return 0`;
  * times when they were made first and last.
  */
 const CLAIM = `${CLOCK}
-local claims, count = {}, 0
 local stored = redis.call('HGETALL', KEYS[1])
+local times, count, now = {}, 0, text(nowUnixMicros)
 for i = 1, #stored, 2 do
   local first, last = string.match(stored[i + 1], '(%d+):(%d+)')
   if tonumber(last) > nowUnixMicros - ARGV[1] then
-    claims[stored[i]] = { first, last }
+    times[stored[i]] = { first, last }
     count = count + 1
+  else
+    redis.call('HDEL', KEYS[1], stored[i])
   end
 end
 for i = 3, #ARGV do
-  if not claims[ARGV[i]] then
-    claims[ARGV[i]] = { text(nowUnixMicros) }
-    count = count + 1
-  end
-  claims[ARGV[i]][2] = text(nowUnixMicros)
+  if not times[ARGV[i]] then count = count + 1 end
+  times[ARGV[i]] = { times[ARGV[i]] and times[ARGV[i]][1] or now, now }
+  redis.call('HSET', KEYS[1], ARGV[i], times[ARGV[i]][1] .. ':' .. now)
 end
 while count > tonumber(ARGV[2]) do
   local oldest
-  for claim, times in pairs(claims) do
-    if not oldest or tonumber(times[2]) < tonumber(claims[oldest][2]) then oldest = claim end
+  for claim, each in pairs(times) do
+    if not oldest or tonumber(each[2]) < tonumber(times[oldest][2]) then oldest = claim end
   end
-  claims[oldest] = nil
+  redis.call('HDEL', KEYS[1], oldest)
+  times[oldest] = nil
   count = count - 1
 end
-local flat = {}
-for claim, times in pairs(claims) do
-  flat[#flat + 1] = claim
-  flat[#flat + 1] = times[1] .. ':' .. times[2]
-end
-redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], unpack(flat))
 redis.call('PEXPIRE', KEYS[1], text(ARGV[1] / 1000))
+local flat = {}
+for claim, each in pairs(times) do
+  flat[#flat + 1] = claim
+  flat[#flat + 1] = each[1] .. ':' .. each[2]
+end
 return flat`;
 
 /** KEYS: conflicts; ARGV: time in µs for which a conflict is reported, maximum conflicts, conflict. */

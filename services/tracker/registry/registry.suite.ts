@@ -225,6 +225,15 @@ export function suiteOfRegistry(name: string, open: (options: SuiteOptions) => P
       expect(await subject.registry.list({})).toMatchObject({ peers: [{ peerId: 'p1' }] });
     });
 
+    test('reports two devices that register only during a sync', async () => {
+      const { registry, replica } = subject;
+      for (const id of ['a', 'b']) {
+        await registry.register(named('p1', id, id));
+        await replica.unregister('p1');
+      }
+      expect(await conflictsAfter(subject, [named('p1', 'a', 'a')])).toHaveLength(2);
+    });
+
     test('reports hostnames alone, and device ids alone', async () => {
       expect(
         await conflictsAfter(
