@@ -52,14 +52,14 @@ async function main(): Promise<void> {
   onCleanup(relay.stop);
   const key = readSwarmKey(join(folder, 'swarm.key'));
   const devices = await Promise.all(
-    DEVICES.map(async (options) => {
+    DEVICES.map(async ({ name, pingSeconds, askAt }) => {
       const running = startProgram('device', DEVICE, {
         under: namespace.under,
-        args: [join(folder, 'swarm.key'), relay.address, String(options.pingSeconds)],
+        args: [join(folder, 'swarm.key'), relay.address, String(pingSeconds)],
       });
       onCleanup(running.stop);
       const { peerId } = await running.waitFor('reserved');
-      return { ...options, running, peerId: String(peerId) };
+      return { name, askAt, running, peerId: String(peerId) };
     }),
   );
   const source = await startDevice(key);

@@ -13,6 +13,8 @@ export interface Liveness {
   /** Milliseconds since the last byte. 0 while the relay itself does not read from the connection. */
   quietMs(connection: AnyConnection): number;
   isQuiet(connection: AnyConnection): boolean;
+  /** Whether bytes for the connection wait in the relay, so that a response cannot be expected yet. */
+  hasUnsentBytes(connection: AnyConnection): boolean;
   /** Runs a check on whether a byte arrives from now on. */
   listen(connection: AnyConnection): ByteListener;
   /** Whether the connection left a request unanswered and has sent no byte since. */
@@ -87,6 +89,7 @@ export function createLiveness(clock: Pick<LoopClock, 'nowMs' | 'after'>): Liven
     },
     quietMs,
     isQuiet: (connection) => quietMs(connection) > QUIET_MS,
+    hasUnsentBytes: ({ timeline }) => entries.get(timeline)?.connection.writableNeedsDrain ?? false,
     listen({ timeline }) {
       const entry = entries.get(timeline);
       const readsBefore = entry?.reads ?? 0;

@@ -26,6 +26,9 @@ import type { Probe } from './ping.ts';
 /** Streams of the stop protocol on one connection for circuits that are being set up, in addition to open circuits. */
 const EXTRA_STREAMS = 16;
 
+/** Interval of the checks whether bytes still wait before a request, in milliseconds. */
+const UNSENT_CHECK_MS = 1_000;
+
 export interface StopOptions {
   readonly limits: RelayLimits;
   readonly log: Logger;
@@ -59,6 +62,18 @@ export function createStopClient({ limits, log, clock, liveness, probe }: StopOp
     }
   }
 
+  /** The request waits behind bytes for the target that are not sent yet. While it reads them, this time does not count. */
+  function startDeadline(target: Connection): { readonly signal: AbortSignal; cancel(): void } {
+    const controller = new AbortController();
+    const check = (): void => {
+      if (liveness.hasUnsentBytes(target) && !liveness.isQuiet(target))
+        cancel = clock.after(UNSENT_CHECK_MS, check);
+      else controller.abort(new Error('The target did not respond in time.'));
+    };
+    let cancel = clock.after(STOP_MS, check);
+    return { signal: controller.signal, cancel: () => cancel() };
+  }
+
   /** Ends early when the signal aborts; the probe itself goes on, because other requests may wait for it. */
   async function isAwake(target: Connection, signal: AbortSignal): Promise<boolean> {
     return Promise.race([probe(target, PROBE_MS), aborted(signal).then(() => false)]);
@@ -68,11 +83,8 @@ export function createStopClient({ limits, log, clock, liveness, probe }: StopOp
     if (liveness.isUnanswered(target)) return refused('target_still_quiet');
     if (liveness.isQuiet(target) && !(await isAwake(target, signal)))
       return refused(liveness.isUnanswered(target) ? 'target_quiet' : 'target_unreachable');
-    const deadline = new AbortController();
-    const cancel = clock.after(STOP_MS, () =>
-      deadline.abort(new Error('The target did not respond in time.')),
-    );
     const listener = liveness.listen(target);
+    const deadline = startDeadline(target);
     try {
       return { ok: true, stream: await request(target, source, anySignal(signal, deadline.signal)) };
     } catch (error) {
@@ -80,7 +92,7 @@ export function createStopClient({ limits, log, clock, liveness, probe }: StopOp
       const isUnanswered = deadline.signal.aborted && listener.markUnanswered();
       return refused(isUnanswered ? 'target_no_answer' : 'target_unreachable');
     } finally {
-      cancel();
+      deadline.cancel();
     }
   };
 }

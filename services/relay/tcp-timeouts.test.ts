@@ -1,6 +1,9 @@
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterEach, expect, test } from '@jest/globals';
-import { cleanUp } from '../../testing/cleanup.ts';
+import type { MultiaddrConnection } from '@libp2p/interface';
+import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
 import { startPeer, startRelay } from '../../testing/relay.ts';
 import { createTcpTimeouts } from './tcp-timeouts.ts';
 
@@ -16,9 +19,53 @@ function timersOf(port: number): string {
   return stdout;
 }
 
+/** Numbers of the Linux ABI. */
+const IPPROTO_TCP = 6;
+const OPTIONS = { idle: 4, interval: 5, probes: 6, userTimeout: 18 };
+
+interface GetOption {
+  readonly functions: {
+    getsockopt(fd: number, level: number, option: number, value: Int32Array, bytes: Int32Array): number;
+  };
+}
+
+/** The time-outs of a socket as the kernel has them. */
+function timeoutsOf(socket: Socket): Record<keyof typeof OPTIONS, number> {
+  const ffi = process.getBuiltinModule('node:ffi' as 'node:net') as unknown as {
+    dlopen(library: null, functions: object): GetOption;
+  };
+  const { functions } = ffi.dlopen(null, {
+    getsockopt: { arguments: ['i32', 'i32', 'i32', 'pointer', 'pointer'], return: 'i32' },
+  });
+  const { fd } = Reflect.get(socket, '_handle') as { fd: number };
+  const read = (option: number): number => {
+    const value = new Int32Array(1);
+    functions.getsockopt(fd, IPPROTO_TCP, option, value, new Int32Array([4]));
+    return value[0] ?? 0;
+  };
+  return {
+    idle: read(OPTIONS.idle),
+    interval: read(OPTIONS.interval),
+    probes: read(OPTIONS.probes),
+    userTimeout: read(OPTIONS.userTimeout),
+  };
+}
+
 if (process.platform === 'linux')
-  test('bytes in flight have a deadline of our own', () => {
-    expect(createTcpTimeouts().kernelDefault).toBeUndefined();
+  test('an idle connection is probed after 15 minutes, and gives up after 25, also with bytes in flight', async () => {
+    const timeouts = createTcpTimeouts();
+    expect(timeouts.kernelDefault).toBeUndefined();
+    const accepted = Promise.withResolvers<Socket>();
+    const server = createServer(accepted.resolve).listen(0, '127.0.0.1');
+    onCleanup(() => void server.close());
+    await once(server, 'listening');
+    const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    onCleanup(() => void client.destroy());
+    const socket = await accepted.promise;
+    onCleanup(() => void socket.destroy());
+    // The member of the library's connection that is used.
+    timeouts.apply({ socket } as unknown as MultiaddrConnection);
+    expect(timeoutsOf(socket)).toEqual({ idle: 900, interval: 60, probes: 10, userTimeout: 1_500_000 });
   });
 
 if (HAS_SS)

@@ -55,14 +55,10 @@ export function createTcpTimeouts(): TcpTimeouts {
   };
 }
 
+/** The types of Node lack the last two parameters, and versions that do not have them ignore them. */
 function setKeepAlive(socket: Socket): void {
-  const options = {
-    enable: true,
-    initialDelay: KEEPALIVE_DELAY_MS,
-    interval: KEEPALIVE_INTERVAL_MS,
-    count: KEEPALIVE_PROBES,
-  };
-  (socket.setKeepAlive as (values: typeof options) => Socket)(options);
+  const values = [true, KEEPALIVE_DELAY_MS, KEEPALIVE_INTERVAL_MS, KEEPALIVE_PROBES];
+  Reflect.apply(socket.setKeepAlive, socket, values);
 }
 
 /** Returns the reason as a sentence when the option cannot be set. Node has no API for it, only for C functions. */
