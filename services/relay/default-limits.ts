@@ -1,5 +1,5 @@
 // The defaults of the limits that cost memory: they follow from the memory and the file descriptors of the process, so a
-// relay refuses nothing that it has room for. A limit that is set keeps its value, and the others share what is left.
+// relay refuses nothing that its memory allows. A limit that is set keeps its value, and the others share what is left.
 import { totalmem } from 'node:os';
 import { getHeapStatistics } from 'node:v8';
 import { memoryLimitBytes } from '../shared/memory.ts';
