@@ -12,6 +12,9 @@ import type { RrDevice } from './rr-device.ts';
 /** Within this time after the first failed request, the relay must show a device as unreachable, in milliseconds. */
 const UNREACHABLE_TIMEOUT_MS = 60_000;
 
+/** Within this time, an operator finds the mistake of a device in the log, in milliseconds. */
+const LOGGED_TIMEOUT_MS = 60_000;
+
 interface Pair {
   readonly serving: RrDevice;
   readonly process: Running;
@@ -65,6 +68,30 @@ export async function clock(cell: RrCell, shift: number): Promise<void> {
   const { serving, process, asker } = await pair(cell, place, {});
   await syncOnce(asker, serving);
   assert.equal(process.logged('reserved').length, 1);
+  assert.deepEqual(process.logged('lost'), []);
+}
+
+export async function clockTooFarAhead(cell: RrCell): Promise<void> {
+  const relay = await cell.startRelay();
+  const device = await cell.device('ahead', { relay, options: ['--clock', String(25 * 3600)] });
+  device.start('p2p-serve');
+  await until(
+    () =>
+      [...relay.stdout().split('\n'), ...relay.stderr().split('\n')].some(
+        (line) => line.includes(device.peerId) && line.includes('clock'),
+      ),
+    'the relay logs that the clock may be ahead',
+    LOGGED_TIMEOUT_MS,
+  );
+}
+
+/** The shortest reservation that the relay grants; the device wants to refresh it after 45 minutes. */
+export async function expiredReservation(cell: RrCell): Promise<void> {
+  const relay = await cell.startRelay({ RELAY_RESERVATION_SECONDS: '60' });
+  const place = { relay, options: ['--clock', '-3600'] };
+  const { serving, process, asker } = await pair(cell, place, { relay });
+  await sleep(90_000);
+  await syncOnce(asker, serving);
   assert.deepEqual(process.logged('lost'), []);
 }
 

@@ -68,6 +68,19 @@ export const RR_SCENARIOS: readonly RrScenario[] = [
     run: async (cell) => relayScenarios.clock(cell, 20 * 3600),
   },
   {
+    name: 'clock +25 h',
+    proves:
+      'has a clock that is ahead by more than a reservation, and the log of the relay names it within a minute',
+    run: relayScenarios.clockTooFarAhead,
+  },
+  {
+    name: 'long clock −1 h',
+    proves:
+      'has a clock that is one hour behind, and is reached after its reservation has expired by the clock of the relay',
+    isLong: true,
+    run: relayScenarios.expiredReservation,
+  },
+  {
     name: '40 addresses',
     proves: 'registers 40 addresses, the circuit last, and is reached',
     run: async (cell) => addresses(cell, 40),
