@@ -19,13 +19,8 @@ export interface DeletionCounts {
 export interface Deletions {
   /** Stores deletions and removes their entries. To be called in a transaction. */
   apply(deletions: readonly Deletion[]): DeletionCounts;
-  /**
-   * Applies the deletions that `rr` made in this database to the other ids of their records, which it does not know. To be
-   * called in a transaction.
-   */
+  /** Applies the deletions that `rr` made in this database to the other ids of their records, which it does not know. */
   complete(): void;
-  /** Whether no deletion was added since `complete`. */
-  isComplete(): boolean;
   /** The deletion of an entry. */
   find(entryId: string): Deletion | undefined;
   readAfter(seq: number, limit: number, visit: (stored: StoredDeletion) => boolean): void;
@@ -41,7 +36,7 @@ function incompleteSql(one: string, other: string): string {
     WHERE delete_seq > ?1 AND NOT EXISTS (SELECT 1 FROM entry_deletions WHERE entry_id = ids.${other})`;
 }
 
-export function createDeletions({ sqlite, read }: Database): Deletions {
+export function createDeletions({ sqlite, read, write }: Database): Deletions {
   const statements = read(() => ({
     find: sqlite.prepare(
       `SELECT entry_id, user_id, device_id, ${DELETED_AT} FROM entry_deletions WHERE entry_id = ?`,
@@ -83,7 +78,6 @@ export function createDeletions({ sqlite, read }: Database): Deletions {
 
   /** Deletions up to this `delete_seq` are complete. */
   let completeSeq = 0;
-  const highestSeq = (): number => read(() => Number(statements.highest.get()?.['seq']));
 
   function apply(deletions: readonly Deletion[]): DeletionCounts {
     let [newDeletions, deleted] = [0, 0];
@@ -101,10 +95,12 @@ export function createDeletions({ sqlite, read }: Database): Deletions {
 
   return {
     apply,
-    isComplete: () => highestSeq() <= completeSeq,
     complete() {
-      apply(statements.incomplete.all(completeSeq) as unknown as Deletion[]);
-      completeSeq = highestSeq();
+      const highest = read(() => Number(statements.highest.get()?.['seq']));
+      if (highest <= completeSeq) return;
+      const incomplete = read(() => statements.incomplete.all(completeSeq)) as unknown as Deletion[];
+      if (incomplete.length > 0) write(() => apply(incomplete));
+      completeSeq = highest;
     },
     find: (entryId) => read(() => find(entryId)),
     readAfter: (seq, limit, visit) =>

@@ -126,10 +126,6 @@ export function createStore(database: Database): Store {
     return { inserted, duplicates: entries.length - inserted };
   }
 
-  function completeDeletions(): void {
-    if (!deletions.isComplete()) database.write(deletions.complete);
-  }
-
   /** Whether the log of SQLite contains what was deleted. */
   let isLogStale = false;
 
@@ -148,14 +144,15 @@ export function createStore(database: Database): Store {
         const { inserted } = insertAll(entries);
         return { inserted, duplicates: records.length - inserted };
       }),
-    insertPage: (page, { peerId, ...cursors }) =>
-      writeDeletions(() => {
-        deletions.complete();
+    insertPage(page, { peerId, ...cursors }) {
+      deletions.complete();
+      return writeDeletions(() => {
         const counts = deletions.apply(page.deletions);
         const inserted = insertAll(page.entries);
         peers.advance(peerId, cursors);
         return { ...counts, ...inserted };
-      }),
+      });
+    },
     deleteEntries: (entryIds, by) =>
       writeDeletions(() => deletions.apply(entryIds.map((entryId) => ({ ...by, entry_id: entryId })))),
     findByCommand: (command) => database.read(() => statements.byCommand.all(command) as unknown as Entry[]),
@@ -168,7 +165,7 @@ export function createStore(database: Database): Store {
       });
     },
     readDeletionsAfter(seq, limit, visit) {
-      completeDeletions();
+      deletions.complete();
       deletions.readAfter(seq, limit, visit);
     },
     startOfLast: (count) =>
