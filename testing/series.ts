@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { startRelay, startTracker } from '../scripts/local-network.ts';
+import { createLogger } from '../services/shared/log.ts';
 import { collectMemoryLimit } from '../services/shared/memory.ts';
+import { createHandshakeObserver } from '../services/tracker/tls/handshakes.ts';
 import { until } from './wait.ts';
 import { startRedis } from './redis.ts';
 
@@ -32,7 +34,7 @@ async function collect(): Promise<Metrics> {
     await fetch(`${tracker.url}/api/v1/ping`);
     const { address } = await tracker.waitFor('ops listening');
     const texts = await Promise.all([String(address), relay.ops].map(scrape));
-    return parse([...texts, await limitOfContainer()].join('\n'));
+    return parse([...texts, await limitOfContainer(), await tlsOfTracker()].join('\n'));
   } finally {
     await Promise.all([tracker.stop(), relay.stop()]);
     await redis.stop();
@@ -53,6 +55,14 @@ async function scrape(ops: string): Promise<string> {
 async function limitOfContainer(): Promise<string> {
   const registry = new Registry();
   collectMemoryLimit(registry, 1);
+  return registry.metrics();
+}
+
+/** The tracker above serves no TLS, and the metrics of TLS exist only with it. */
+async function tlsOfTracker(): Promise<string> {
+  const registry = new Registry();
+  const validity = { notBeforeUnixMs: 0, notAfterUnixMs: 1 };
+  createHandshakeObserver({ registry, log: createLogger('test', 'silent'), validity: () => validity });
   return registry.metrics();
 }
 
