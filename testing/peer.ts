@@ -265,7 +265,7 @@ export function createTestPullDeps({ node, store }: TestDevice, relays: readonly
     retry,
     own: { userId: 'ada', trackers: ['http://tracker.test'] },
     // The machine may be slow.
-    slotMs: WAIT_TIMEOUT_MS,
+    startSlot: () => AbortSignal.timeout(WAIT_TIMEOUT_MS),
     nowMs: monotonicMs,
     nowUnixSeconds: unixSeconds,
     sleep: async (ms, signal) => sleep(ms, undefined, { ...(signal && { signal }) }),

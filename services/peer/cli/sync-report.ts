@@ -1,7 +1,8 @@
 // Prints the results of sync rounds: a table and the reasons of failures, or JSON.
 import { formatAttempts } from '../network/dial-report.ts';
 import type { PullProgress, PullReport } from '../sync/pull.ts';
-import { type Round, sum } from '../sync/sync-round.ts';
+import { sum } from '../sync/pull-queue.ts';
+import type { Round } from '../sync/sync-round.ts';
 import {
   formatAmount,
   formatBytes,
@@ -22,6 +23,7 @@ export function formatProgress({ entries, bytes }: PullProgress): string {
 function toJson(report: PullReport) {
   const { peerId, address, entries, duplicates, deleted, bytes, durationMs, nextCursor, error, attempts } =
     report;
+  const { isUnfinished, hasNewDatabase } = report;
   return {
     peer_id: peerId,
     address: address ?? null,
@@ -31,6 +33,8 @@ function toJson(report: PullReport) {
     bytes,
     duration_ms: durationMs,
     next_cursor: nextCursor,
+    ...(isUnfinished ? { unfinished: true } : {}),
+    ...(hasNewDatabase ? { new_database: true } : {}),
     ...(error === undefined ? {} : { error: [error, ...formatAttempts(attempts)].join('; ') }),
   };
 }
@@ -73,7 +77,9 @@ export async function showRound(
 
 /** Prints one line for each failed attempt: the address, the stage and the reason. */
 function showFailures(reports: readonly PullReport[], screen: Screen): void {
-  for (const { peerId, attempts, error } of reports) {
+  for (const { peerId, attempts, error, hasNewDatabase } of reports) {
+    if (hasNewDatabase)
+      screen.note(shortenPeerIds(`${peerId}: The device has a new database; all its entries are requested.`));
     // Failed attempts before a successful sync are not shown.
     if (error === undefined) continue;
     screen.note(shortenPeerIds(`${peerId}: ${error}.`));
@@ -91,6 +97,7 @@ export async function showWatchRound(
 ): Promise<void> {
   const { reports, skipped, problems, warnings } = round;
   const failed = reports.filter(({ error }) => error !== undefined);
+  const unfinished = reports.filter(({ isUnfinished }) => isUnfinished).length;
   const total = sum(reports);
   if (isJson) {
     const counts = { peers: reports.length, failed: failed.length, ...total, duration_ms: durationMs };
@@ -101,8 +108,12 @@ export async function showWatchRound(
     return;
   }
   const time = new Date().toISOString().slice(11, 19);
+  const others = [
+    ...(unfinished === 0 ? [] : [`${unfinished} continue in the next round`]),
+    ...(skipped.length === 0 ? [] : [`${skipped.length} skipped`]),
+  ].map((text) => `, ${text}`);
   await screen.out(
-    `${time} ${formatAmount(reports.length, 'peer', 'peers')}, ${formatProgress(total)}, ${failed.length} failed${skipped.length === 0 ? '' : `, ${skipped.length} skipped`}`,
+    `${time} ${formatAmount(reports.length, 'peer', 'peers')}, ${formatProgress(total)}, ${failed.length} failed${others.join('')}`,
   );
   for (const problem of [...problems, ...warnings]) screen.note(`  warning: ${problem}`);
   showFailures(reports, screen);

@@ -9,7 +9,7 @@ import { DIAL_TIMEOUT_MS, type Dialed, type Dialer, DialFailedError, type Target
 import type { DialAttempt } from '../network/dial-report.ts';
 import { createCursorGuard, type CursorGuard } from './cursor-guard.ts';
 import { NoAnswerError, type OwnMembership, probe, type RequestOptions, requestPage } from './request.ts';
-import { backoffAfter, idleTimeoutAfter, isFinal, type RetryPolicy } from './retry.ts';
+import { backoffAfter, idleTimeoutAfter, isFinal, isRefusal, type RetryPolicy } from './retry.ts';
 import { MessageTooLargeError } from './stream-io.ts';
 import { MAX_RESPONSE_BYTES, PULL_PROTOCOLS, type PullResponse } from './sync-protocol.ts';
 
@@ -20,10 +20,10 @@ export const DEFAULT_LIMIT = 1_000;
 const MAX_ATTEMPTS_KEPT = 64;
 
 /**
- * Time for one peer in milliseconds, the same as in `rr`. A pull that has stored pages by then is interrupted and can
+ * Time for one peer in seconds, the same as in `rr`. A pull that has stored pages by then is interrupted and can
  * continue; one that has not fails.
  */
-const DEFAULT_SLOT_MS = 30_000;
+const PEER_SECONDS = 30;
 
 /** Maximum requests in a pull that were closed without an answer and are not failures: a probe and a new start follow. */
 const MAX_FOLLOW_UPS = 2;
@@ -50,6 +50,8 @@ export interface PullReport extends PullProgress {
   readonly isUnfinished: boolean;
   /** Whether the peer has a new database, so that its history was requested from the start. */
   readonly hasNewDatabase: boolean;
+  /** Whether the peer refuses this device or its cursors. Asking again soon would not help, and costs the peer a look-up. */
+  readonly isRefused: boolean;
   /** Description of the error that ended the pull; `undefined` when it completed. */
   readonly error: string | undefined;
   /** Failed attempts to connect, also those before a successful one. */
@@ -62,8 +64,8 @@ export interface PullDeps {
   readonly retry: RetryPolicy;
   /** For the report when a peer does not answer this device. */
   readonly own: OwnMembership;
-  /** Time for one peer in milliseconds. Default 30,000. */
-  readonly slotMs?: number;
+  /** Starts the time for one peer: a signal that aborts at its end. Default: after 30 seconds. */
+  readonly startSlot?: () => AbortSignal;
   /** Maximum size of a response in bytes. Default 33,554,432, the maximum of the protocol. */
   readonly maxResponseBytes?: number;
   readonly nowMs: () => number;
@@ -110,9 +112,9 @@ interface PullState {
  * @throws DatabaseError
  */
 export async function pull(target: Target, deps: PullDeps, options: PullOptions): Promise<PullReport> {
-  const { store, slotMs = DEFAULT_SLOT_MS, nowMs, nowUnixSeconds } = deps;
+  const { store, startSlot = startDefaultSlot, nowMs, nowUnixSeconds } = deps;
   const startedMs = nowMs();
-  const slot = AbortSignal.timeout(slotMs);
+  const slot = startSlot();
   const state: PullState = {
     target,
     signal: anySignal(options.signal, slot),
@@ -140,7 +142,7 @@ export async function pull(target: Target, deps: PullDeps, options: PullOptions)
     if (error instanceof DatabaseError) throw error;
     const isLate = slot.aborted && options.signal?.aborted !== true;
     isUnfinished = isLate && state.pages > 0;
-    if (!isUnfinished) failure = isLate ? describeLate(slotMs, state) : error;
+    if (!isUnfinished) failure = isLate ? describeLate(state) : error;
   } finally {
     await release(state);
   }
@@ -156,14 +158,19 @@ export async function pull(target: Target, deps: PullDeps, options: PullOptions)
     nextCursor: state.cursor,
     isUnfinished,
     hasNewDatabase,
+    isRefused: isRefusal(failure),
     error: failure === undefined ? undefined : describeError(failure),
     attempts,
   };
 }
 
-function describeLate(slotMs: number, { address }: PullState): Error {
+function startDefaultSlot(): AbortSignal {
+  return AbortSignal.timeout(PEER_SECONDS * 1_000);
+}
+
+function describeLate({ address }: PullState): Error {
   const problem = address === undefined ? 'could not be reached' : 'did not send its entries';
-  return new Error(`The peer ${problem} within ${slotMs / 1_000} s.`);
+  return new Error(`The peer ${problem} within ${PEER_SECONDS} s.`);
 }
 
 /** Gets and stores one page, with the attempts of the retry policy. Resolves to false when the page is empty. */

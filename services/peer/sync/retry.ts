@@ -38,9 +38,13 @@ export function isFinal(error: unknown): boolean {
     error instanceof BadEntryError ||
     error instanceof BadMessageError ||
     error instanceof MessageTooLargeError ||
-    error instanceof CursorsHeldBackError ||
-    error instanceof NotMemberError ||
+    isRefusal(error) ||
     // The name of libp2p's error for a peer that does not support the protocol.
     errorCode(error) === 'UnsupportedProtocolError'
   );
+}
+
+/** Whether the peer refuses this device or its cursors, which another request in this round does not change. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof CursorsHeldBackError || error instanceof NotMemberError;
 }

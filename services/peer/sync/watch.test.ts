@@ -9,6 +9,8 @@ import { createWatch } from './watch.ts';
 afterEach(cleanUp);
 
 const synced = { error: undefined } as PullReport;
+const refused = { error: 'The peer does not answer this device', isRefused: true } as PullReport;
+const unfinished = { error: undefined, isUnfinished: true } as PullReport;
 const failed = { error: 'No address led to the peer (2 tried)' } as PullReport;
 const roundOf = (...reports: PullReport[]): Round => ({
   reports,
@@ -64,6 +66,16 @@ describe('a watch', () => {
       roundOf(synced),
     ]);
     expect(pauses.slice(1)).toEqual([10_000, 10_000, 60_000]);
+  });
+
+  test('waits for its interval after a peer refused this device, because each request costs the peer a look-up', async () => {
+    const { pauses } = await startWatch([roundOf(refused, failed)]);
+    expect(pauses.slice(1)).toEqual([60_000]);
+  });
+
+  test('continues at once with a peer whose history is not complete', async () => {
+    const { pauses } = await startWatch([roundOf(unfinished, synced), roundOf(synced)]);
+    expect(pauses.slice(1)).toEqual([1_000, 60_000]);
   });
 
   test('never pauses for longer than its interval', async () => {

@@ -7,6 +7,9 @@ import type { Round } from './sync-round.ts';
 /** Maximum pause after a failed round, in milliseconds: a relay restarts within this time. */
 const RETRY_PAUSE_MS = 10_000;
 
+/** Pause before a round in which the pull of a large history continues, in milliseconds. */
+const CONTINUE_PAUSE_MS = 1_000;
+
 export interface WatchDeps {
   /** Runs one round. It throws only for temporary failures, such as a locked database. */
   readonly round: (signal: AbortSignal) => Promise<Round>;
@@ -28,25 +31,28 @@ export function createWatch(deps: WatchDeps): Component {
   const stopping = new AbortController();
   let running: Promise<void> = Promise.resolve();
 
-  /** Resolves to whether all trackers responded and all peers were synced. */
-  async function runRound(): Promise<boolean> {
+  /** Resolves to the maximum pause after the round in milliseconds. */
+  async function runRound(): Promise<number> {
     const startedMs = nowMs();
     try {
       const round = await deps.round(stopping.signal);
-      if (stopping.signal.aborted) return false;
+      if (stopping.signal.aborted) return 0;
       await deps.onRound(round, Math.round(nowMs() - startedMs));
-      return round.problems.length === 0 && round.reports.every(({ error }) => error === undefined);
+      if (round.reports.some(({ isUnfinished }) => isUnfinished)) return CONTINUE_PAUSE_MS;
+      const isComplete =
+        round.problems.length === 0 && round.reports.every(({ error }) => error === undefined);
+      return isComplete || round.reports.some(({ isRefused }) => isRefused) ? intervalMs : RETRY_PAUSE_MS;
     } catch (error) {
       if (!stopping.signal.aborted) log.error({ error: describeError(error) }, 'round failed');
-      return false;
+      return RETRY_PAUSE_MS;
     }
   }
 
   async function run(): Promise<void> {
     await sleep(startJitterMs * random(), stopping.signal);
     while (!stopping.signal.aborted) {
-      const isComplete = await runRound();
-      await sleep(isComplete ? intervalMs : Math.min(intervalMs, RETRY_PAUSE_MS), stopping.signal);
+      const pauseMs = await runRound();
+      await sleep(Math.min(intervalMs, pauseMs), stopping.signal);
     }
   }
 

@@ -100,7 +100,8 @@ no address to connect to is skipped; its object has the field skipped.
       screen.progress('looking for your devices');
       const onProgress = (progress: PullProgress): void => screen.progress(formatProgress(progress));
       const deps = createRoundDeps(config, { history, node, registrations });
-      const round = await syncRound(deps, { ...readSyncOptions(context), signal, onProgress });
+      const roundOptions = { ...readSyncOptions(context), untilComplete: true, signal, onProgress };
+      const round = await syncRound(deps, roundOptions);
       await showRound(round, screen, options['json'] === true);
       return exitOfRound(round, config.trackers);
     } finally {
@@ -163,6 +164,7 @@ function createRoundDeps(config: PeerConfig, { history, node, registrations }: S
   return {
     discovery: { trackers, peerBook, userId, ownPeerId, nowUnixSeconds: unixSeconds, registrations },
     pulls: createPullDeps(config, node, store),
+    failedPeers: new Set(),
   };
 }
 

@@ -1,0 +1,155 @@
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { cleanUp } from '../../../testing/cleanup.ts';
+import {
+  createTestPullDeps,
+  makeEntries,
+  startDevice,
+  startPullServer,
+  writeJson,
+} from '../../../testing/peer.ts';
+import type { Dialer } from '../network/dial.ts';
+import { toWire } from '../history/entry.ts';
+import { pullAll } from './pull-queue.ts';
+import { syncRound } from './sync-round.ts';
+
+afterEach(cleanUp);
+
+const LIMIT = 100;
+
+/** The times of the pulls, which the test ends. */
+function createSlots() {
+  const slots: AbortController[] = [];
+  return {
+    start(): AbortSignal {
+      const slot = new AbortController();
+      slots.push(slot);
+      return slot.signal;
+    },
+    endAll: () => slots.forEach((slot) => slot.abort(new Error('The time has ended.'))),
+  };
+}
+
+/** A peer with this number of entries that stops to answer after its first page, the first time. */
+async function startSlowServer(name: string, entries: number, onStop: () => void) {
+  const history = makeEntries(entries, name);
+  let hasStopped = false;
+  const { target } = await startPullServer(async (stream, { cursor, limit }) => {
+    if (cursor > 0 && !hasStopped) {
+      hasStopped = true;
+      onStop();
+      return;
+    }
+    const page = history.slice(cursor, cursor + limit).map(toWire);
+    await writeJson(stream, { entries: page, next_cursor: page.length === 0 ? null : cursor + page.length });
+  });
+  return target;
+}
+
+const withoutEnd = () => new AbortController().signal;
+
+describe('the time for one peer', () => {
+  test('ends with what was stored, and the other peers are next; then the history is completed', async () => {
+    const client = await startDevice();
+    const slots = createSlots();
+    let stopped = 0;
+    // The time of all four ends when each of them has sent its first page.
+    const onStop = (): void => {
+      stopped += 1;
+      if (stopped === 4) slots.endAll();
+    };
+    const large = await Promise.all(
+      Array.from({ length: 4 }, async (_, index) => startSlowServer(`large-${index}`, 250, onStop)),
+    );
+    const { target: small } = await startPullServer(async (stream, { cursor }) =>
+      writeJson(stream, { entries: makeEntries(1, 'small').map(toWire).slice(cursor), next_cursor: 1 }),
+    );
+    const order: string[] = [];
+    const progress: number[] = [];
+    const reports = await pullAll(
+      [...large, small],
+      { ...createTestPullDeps(client), startSlot: slots.start },
+      {
+        limit: LIMIT,
+        untilComplete: true,
+        signal: withoutEnd(),
+        onReport: ({ peerId }) => order.push(peerId),
+        onProgress: ({ entries }) => progress.push(entries),
+      },
+    );
+    expect(order[0]).toBe(small.peerId);
+    expect(reports.map(({ entries, error, isUnfinished }) => ({ entries, error, isUnfinished }))).toEqual(
+      [1, 250, 250, 250, 250].map((entries) => ({ entries, error: undefined, isUnfinished: false })),
+    );
+    expect(client.store.summary().entries).toBe(1_001);
+    expect(progress).toEqual(progress.toSorted((a, b) => a - b));
+  });
+
+  test('ends in a watch with a report that is no failure, and the next round continues', async () => {
+    const client = await startDevice();
+    const slots = createSlots();
+    const target = await startSlowServer('large', 250, slots.endAll);
+    const deps = { ...createTestPullDeps(client), startSlot: slots.start };
+    const options = { limit: LIMIT, signal: withoutEnd() };
+    expect(await pullAll([target], deps, options)).toEqual([
+      expect.objectContaining({ entries: 100, error: undefined, isUnfinished: true, nextCursor: 100 }),
+    ]);
+    expect(await pullAll([target], deps, options)).toEqual([
+      expect.objectContaining({ entries: 150, error: undefined, isUnfinished: false }),
+    ]);
+  });
+
+  test('ends with a failure when the peer sent nothing', async () => {
+    const client = await startDevice();
+    const slots = createSlots();
+    const { target } = await startPullServer(async () => slots.endAll());
+    const [report] = await pullAll(
+      [target],
+      { ...createTestPullDeps(client), startSlot: slots.start },
+      { limit: LIMIT, untilComplete: true, signal: withoutEnd() },
+    );
+    expect(report).toMatchObject({ isUnfinished: false, entries: 0, error: expect.stringContaining('30 s') });
+  });
+});
+
+test('a peer that failed in the previous round is the last one in the next', async () => {
+  const client = await startDevice();
+  let isBroken = true;
+  const startServer = async (fails: boolean) => {
+    const { target } = await startPullServer(async (stream) => {
+      if (fails && isBroken) throw new Error('The test has broken this peer.');
+      await writeJson(stream, { entries: [], next_cursor: null });
+    });
+    return target;
+  };
+  const broken = await startServer(true);
+  const others = await Promise.all(Array.from({ length: 4 }, async () => startServer(false)));
+  const pulls = createTestPullDeps(client);
+  const dialed: string[] = [];
+  const dialer: Dialer = {
+    ...pulls.dialer,
+    async connect(target, ...options) {
+      if (!dialed.includes(target.peerId)) dialed.push(target.peerId);
+      return pulls.dialer.connect(target, ...options);
+    },
+  };
+  const deps = {
+    discovery: {
+      trackers: [],
+      peerBook: client.peerBook,
+      userId: 'ada',
+      ownPeerId: client.peerId,
+      ownDeviceId: 'own',
+      nowUnixSeconds: () => 0,
+    },
+    pulls: { ...pulls, dialer },
+    failedPeers: new Set<string>(),
+  };
+  const options = { limit: LIMIT, targets: [broken, ...others], signal: withoutEnd() };
+  await syncRound(deps, options);
+  expect(dialed[0]).toBe(broken.peerId);
+  isBroken = false;
+  dialed.length = 0;
+  await syncRound(deps, options);
+  expect(dialed.at(-1)).toBe(broken.peerId);
+  expect(deps.failedPeers.size).toBe(0);
+});
