@@ -16,7 +16,7 @@ async function startLoggedRelay(limits: Parameters<typeof startRelay>[0] = {}) {
   const lines: Array<Record<string, unknown>> = [];
   const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line)) });
   const relay = await startRelay(limits, { log });
-  return { relay, refusals: () => lines.filter(({ msg }) => String(msg).endsWith(' refused')) };
+  return { relay, lines, refusals: () => lines.filter(({ msg }) => String(msg).endsWith(' refused')) };
 }
 
 test('a full relay closes the longest idle connection for a new one, and none with a reservation or a circuit', async () => {
@@ -71,4 +71,24 @@ test('each refused reservation and circuit is logged with the peer id and the se
     { msg: 'circuit refused', reason: 'rate', peer, setting: 'RELAY_CIRCUITS_PER_MINUTE' },
   ]);
   for (const line of refusals()) expect(() => multiaddr(String(line['address']))).not.toThrow();
+});
+
+test('a device with another swarm key is logged once a minute, and a port scan is not', async () => {
+  const { relay, lines } = await startLoggedRelay();
+  for (let count = 0; count < 3; count += 1) {
+    const device = await startPeer(undefined, { key: { ...swarmKey, bytes: new Uint8Array(32).fill(7) } });
+    await expect(device.dial(relay.address)).rejects.toThrow();
+  }
+  const scans = Array.from({ length: 20 }, () => connectRaw(relay));
+  for (const socket of scans) socket.end();
+  await until(() => scans.every(({ closed }) => closed), 'all scans have ended');
+  await until(
+    async () => (await relay.metric('rustory_relay_handshakes_total{outcome="no_nonce"}')) === 20,
+    'all scans are counted',
+  );
+  const written = lines.filter(({ msg }) => msg === 'connection with another swarm key');
+  expect(written).toMatchObject([
+    { level: 30, address: expect.stringMatching(/^\/ip4\/127\.0\.0\.1\/tcp\/\d+$/) },
+  ]);
+  expect(lines.filter(({ level }) => Number(level) >= 30).length).toBeLessThanOrEqual(3);
 });

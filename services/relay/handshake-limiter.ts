@@ -106,7 +106,11 @@ export function createHandshakeLimiter(
     authenticated(outcome, connection) {
       // The relay evicted it, and has already counted the eviction.
       if (evicted.has(connection)) return;
-      if (outcome !== 'ok') return metrics.handshake(outcome);
+      if (outcome !== 'ok') {
+        metrics.handshake(outcome);
+        refusals.unauthenticated(outcome, connection.remoteAddr.toString());
+        return;
+      }
       const pending = unauthenticated.get(connection);
       if (pending === undefined) return;
       unauthenticated.delete(connection);

@@ -1,6 +1,7 @@
 // Log lines about refusals, so that an operator sees within a minute whom the relay refuses, and which setting to raise.
 import { createLimitedLog } from '../shared/limited-log.ts';
 import type { Logger } from '../shared/log.ts';
+import type { ProtectionOutcome } from '../private-network/psk.ts';
 import { CIRCUIT_REFUSALS, CONNECTION_REFUSALS, type Outcome, RESERVATION_REFUSALS } from './outcomes.ts';
 
 /** Maximum lines per minute for each reason. */
@@ -29,6 +30,11 @@ export interface RefusalLog {
     reason: keyof Refusals[Kind] & string,
     request: RefusedRequest,
   ): void;
+  /**
+   * A connection did not prove the swarm key. Only another key is logged, and as one kind: a device with another key
+   * sends an invalid greeting or closes the connection, a port scan mostly sends nothing.
+   */
+  unauthenticated(outcome: ProtectionOutcome, address: string): void;
 }
 
 /** @param nowMs monotonic clock */
@@ -43,7 +49,17 @@ export function createRefusalLog(log: Logger, nowMs?: () => number): RefusalLog 
       const outcomes: Readonly<Record<string, Outcome>> = REFUSALS[kind];
       const setting = outcomes[reason]?.setting;
       const fields = { reason, ...request, ...(setting === undefined ? {} : { setting }) };
-      limitedLog(`${kind} ${reason}`, fields, `${kind} refused`, request.peer ?? request.address);
+      limitedLog(`${kind} ${reason}`, fields, `${kind} refused`, request.peer ?? hostOf(request.address));
+    },
+    unauthenticated(outcome, address) {
+      if (outcome !== 'wrong_key' && outcome !== 'no_greeting') return;
+      const fields = { reason: outcome, address };
+      limitedLog('swarm key', fields, 'connection with another swarm key', hostOf(address));
     },
   };
+}
+
+/** The host of a multiaddr, because the port of a client is another one at each try. */
+function hostOf(address: string): string {
+  return address.split('/', 3).join('/');
 }
