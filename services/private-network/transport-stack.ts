@@ -5,6 +5,7 @@ import { noise } from '@libp2p/noise';
 import { tcp } from '@libp2p/tcp';
 import type { Libp2pOptions } from 'libp2p';
 import { type BufferLimits, createMuxers } from './muxers.ts';
+import { loadNoiseCrypto } from './noise-crypto.ts';
 import { createProtector, type ProtectorOptions } from './psk.ts';
 
 /**
@@ -35,6 +36,8 @@ const LISTEN_BACKLOG = 4096;
 
 /** Maximum addresses dialed for one peer. Further addresses are not tried. */
 const MAX_ADDRESSES_TO_DIAL = 32;
+
+const noiseCrypto = loadNoiseCrypto();
 
 /** Limits that differ between a relay and a peer. */
 export interface TransportLimits extends BufferLimits {
@@ -83,7 +86,7 @@ export function createTransportStack(options: TransportStackOptions) {
     // Half of the deadline, so that the error says that the nonce is missing. A caller with deadlines of its own for the
     // stages of a handshake ends it earlier.
     connectionProtector: createProtector({ nonceMs: limits.inboundUpgradeMs ?? handshakeMs / 2, ...options }),
-    connectionEncrypters: [noise()],
+    connectionEncrypters: [noise({ crypto: noiseCrypto })],
     streamMuxers: createMuxers(limits.maxStreamsPerConnection, limits),
     // Bulk data on the same connection delays a ping, and a late response would close a connection that is only busy.
     connectionMonitor: { enabled: false },
