@@ -2,6 +2,7 @@ import { Agent, request } from 'node:http';
 import { multiaddr } from '@multiformats/multiaddr';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { listResponseSchema } from '../../services/shared/contract.ts';
+import { canonicalPeerId } from '../../services/tracker/peerid.ts';
 import { peerIds } from '../../testing/peer-ids.ts';
 import { startTracker, type TrackerProcess } from '../../testing/tracker-process.ts';
 
@@ -270,7 +271,8 @@ test(
     expect(peers.length).toBeLessThanOrEqual(40);
     expect(text.isWellFormed()).toBe(true);
     for (const { peer_id, addrs } of peers) {
-      expect(PEERS).toContain(peer_id);
+      // A changed byte may make another valid peer id.
+      expect(canonicalPeerId(peer_id)).toBe(peer_id);
       for (const addr of addrs) expect(() => multiaddr(addr)).not.toThrow();
     }
     for (const userId of new Set(peers.map(({ meta }) => meta?.user_id))) {
