@@ -24,6 +24,8 @@ export interface HopExchange {
   conclude(response: HopResponse): Promise<void>;
   /** The stream without the framing of messages, for the bytes of the circuit. */
   unwrap(): Stream;
+  /** Whether a response can still be read. */
+  isOpen(): boolean;
   /** Calls back when the stream closes. The returned function removes the callback. */
   onClose(callback: () => void): () => void;
 }
@@ -60,6 +62,7 @@ export function createHopExchange(stream: Stream, signal: AbortSignal): HopExcha
       await stream.close({ signal });
     },
     unwrap: () => messages.unwrap(),
+    isOpen: () => stream.status === 'open',
     onClose(callback) {
       stream.addEventListener('close', callback);
       if (stream.status !== 'open') callback();

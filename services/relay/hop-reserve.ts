@@ -30,6 +30,8 @@ const MAX_VOUCHER_AGE_MS = 60_000;
 /** Serves one RESERVE request. */
 export type ServeReserve = (exchange: HopExchange, connection: Connection) => Promise<void>;
 
+type ReserveResult = ReturnType<HopOptions['reservations']['reserve']>;
+
 /** The last response with a reservation on a connection. */
 interface Granted {
   readonly response: Promise<HopResponse>;
@@ -58,8 +60,33 @@ export function createReserveHandler(options: HopOptions): ServeReserve {
     const peer = connection.remotePeer.toString();
     metrics.reservation(reason);
     refusals.refused('reservation', reason, { peer, address: connection.remoteAddr.toString() });
-    await lateAnswers.wait(peer, refusalDelays.next(peer), exchange);
     await exchange.conclude({ status: Status.RESERVATION_REFUSED });
+  }
+
+  async function refuseLate(
+    exchange: HopExchange,
+    connection: Connection,
+    reason: ReservationRefusal,
+  ): Promise<void> {
+    const peer = connection.remotePeer.toString();
+    await lateAnswers.wait(peer, refusalDelays.next(peer), exchange);
+    return refuse(exchange, connection, reason);
+  }
+
+  /** A peer that was refused shortly before waits, and is granted what has become possible meanwhile. */
+  async function reserve(exchange: HopExchange, connection: Connection): Promise<ReserveResult> {
+    const peer = connection.remotePeer.toString();
+    // Without a pause in between, because the connection could close in it.
+    const attempt = (): ReserveResult => {
+      const reserved = reservations.reserve(peer, connection, addressOf(connection));
+      if (reserved.ok) hold(peer, connection, reserved.grant);
+      return reserved;
+    };
+    const first = attempt();
+    if (first.ok) return first;
+    const delayMs = refusalDelays.next(peer);
+    await lateAnswers.wait(peer, delayMs, exchange);
+    return delayMs > 0 && exchange.isOpen() && connection.status === 'open' ? attempt() : first;
   }
 
   function release(peer: string, connection: Connection): void {
@@ -119,16 +146,15 @@ export function createReserveHandler(options: HopOptions): ServeReserve {
 
   return async (exchange, connection) => {
     const peer = connection.remotePeer.toString();
-    if (isRelayed(connection)) return refuse(exchange, connection, 'relayed');
+    if (isRelayed(connection)) return refuseLate(exchange, connection, 'relayed');
     const addresses = options.addresses().map((address) => address.bytes);
     if (addresses.length > 0) lastAddresses = addresses;
     // Clients treat a reservation without an address as a protocol violation.
-    else if (!reservations.isHolder(connection)) return refuse(exchange, connection, 'no_address');
+    else if (!reservations.isHolder(connection)) return refuseLate(exchange, connection, 'no_address');
     // No event would release the reservation of a connection that has closed while its request was read.
     if (connection.status !== 'open') return;
-    const reserved = reservations.reserve(peer, connection, addressOf(connection));
+    const reserved = await reserve(exchange, connection);
     if (!reserved.ok) return refuse(exchange, connection, reserved.reason);
-    hold(peer, connection, reserved.grant);
     refusalDelays.clear(peer);
     metrics.reservation('ok');
     log.debug({ peer, grant: reserved.grant.kind }, 'reserved');

@@ -1,10 +1,13 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { generateKeyPair } from '@libp2p/crypto/keys';
+import { pbStream } from '@libp2p/utils';
+import { HopMessage } from '../../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
 import { cleanUp } from '../../testing/cleanup.ts';
 import { createManualClock } from '../../testing/manual-clock.ts';
 import { hop, RESERVE, startPeer, startRelay } from '../../testing/relay.ts';
-import { until } from '../../testing/wait.ts';
+import { deadlineSignal, until } from '../../testing/wait.ts';
 import { createLateAnswers, createRefusalDelays } from './late-answers.ts';
+import { HOP_PROTOCOL } from './messages.ts';
 
 afterEach(cleanUp);
 
@@ -63,20 +66,36 @@ describe('a peer that is refused again and again', () => {
     expect((await hop(refusedPeer, relay, RESERVE)).status).toBe('OK');
   });
 
-  test('that gives up leaves nothing behind', async () => {
+  test('is granted at the end of the wait what has become possible meanwhile', async () => {
     const clock = createManualClock();
     const relay = await startRelay({ limits: { reservations: 1 } }, { clock });
     const [reserved, peer] = [await startPeer(relay), await startPeer()];
     expect((await hop(peer, relay, RESERVE)).status).toBe('RESERVATION_REFUSED');
-    hop(peer, relay, RESERVE).catch(() => {});
+    // The clock stands still, so this request waits.
+    const second = hop(peer, relay, RESERVE);
+    await reserved.stop();
     await until(
-      async () =>
-        (await relay.metric('rustory_relay_reservation_requests_total{outcome="reservations"}')) === 2,
-      'the second refusal waits',
+      async () => (await relay.metric('rustory_relay_reservations')) === 0,
+      'a reservation is free',
     );
-    await peer.stop();
-    await relay.drain?.(AbortSignal.timeout(60_000));
-    expect(reserved.getConnections()).toHaveLength(1);
+    expect((await clock.advanceUntilDone(second)).status).toBe('OK');
+  });
+
+  test('that gives up gets no reservation, and does not delay a drain', async () => {
+    const clock = createManualClock();
+    const relay = await startRelay({ limits: { reservations: 1 } }, { clock });
+    const [reserved, peer] = [await startPeer(relay), await startPeer()];
+    expect((await hop(peer, relay, RESERVE)).status).toBe('RESERVATION_REFUSED');
+    const stream = await peer.dialProtocol(relay.address, HOP_PROTOCOL);
+    await pbStream(stream).pb(HopMessage).write(RESERVE);
+    stream.abort(new Error('The client gives up.'));
+    await reserved.stop();
+    await until(
+      async () => (await relay.metric('rustory_relay_reservations')) === 0,
+      'a reservation is free',
+    );
+    await relay.drain?.(deadlineSignal());
+    expect(await relay.metric('rustory_relay_reservations')).toBe(0);
   });
 });
 
