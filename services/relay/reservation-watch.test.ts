@@ -31,7 +31,7 @@ async function startWatchedRelay() {
   };
 }
 
-describe('a reservation that ends within 10 s', () => {
+describe('a reservation that ends at once', () => {
   test('is logged with the question about the clock, once for each device', async () => {
     const { relay, reservations, written } = await startWatchedRelay();
     const identity = await generateKeyPair('Ed25519');
@@ -47,10 +47,19 @@ describe('a reservation that ends within 10 s', () => {
     ]);
   });
 
+  test('is logged when the client closes the connection at its idle timeout of 10 s', async () => {
+    const { relay, clock, reservations, written } = await startWatchedRelay();
+    const device = await startPeer(relay);
+    clock.advance(10_500);
+    await device.stop();
+    await until(async () => (await reservations()) === 0, 'the reservation is released');
+    expect(written(CLOCK_AHEAD)).toHaveLength(1);
+  });
+
   test('is not logged when it is older, or when the relay stops', async () => {
     const { relay, clock, reservations, written } = await startWatchedRelay();
     const device = await startPeer(relay);
-    clock.advance(11_000);
+    clock.advance(13_000);
     await device.stop();
     await until(async () => (await reservations()) === 0, 'the reservation is released');
     await startPeer(relay);

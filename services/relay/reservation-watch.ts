@@ -9,9 +9,10 @@ import type { Liveness } from './liveness.ts';
 
 /**
  * Age of a reservation up to which its end is suspicious, in milliseconds. A client that finds its reservation expired,
- * because its clock is ahead, closes the connection at its idle timeout, after 7 to 10 seconds.
+ * because its clock is ahead, closes the connection at its idle timeout, after 7 to 10 seconds; that of `rr` 1.x is
+ * released after 10.0 to 10.1 seconds.
  */
-const DROPPED_AT_ONCE_MS = 10_000;
+const DROPPED_AT_ONCE_MS = 12_000;
 
 /**
  * Time after a reservation has moved until the bytes of the previous connection count, in milliseconds. Before, they
