@@ -1,17 +1,17 @@
 // Pulls the history of one peer: requests page after page from the store's cursor, over as many circuits as needed,
 // until a page is empty.
-import type { Connection } from '@libp2p/interface';
-import { describeError, toError } from '../../shared/errors.ts';
+import { describeError } from '../../shared/errors.ts';
 import { anySignal } from '../../shared/signals.ts';
 import { DatabaseError } from '../history/database.ts';
 import type { Store } from '../history/store.ts';
 import { DIAL_TIMEOUT_MS, type Dialed, type Dialer, DialFailedError, type Target } from '../network/dial.ts';
 import type { DialAttempt } from '../network/dial-report.ts';
+import { releaseConnection } from './connection.ts';
 import { createCursorGuard, type CursorGuard } from './cursor-guard.ts';
 import { NoAnswerError, type OwnMembership, probe, type RequestOptions, requestPage } from './request.ts';
 import { backoffAfter, idleTimeoutAfter, isFinal, isRefusal, type RetryPolicy } from './retry.ts';
 import { MessageTooLargeError } from './stream-io.ts';
-import { MAX_RESPONSE_BYTES, PULL_PROTOCOLS, type PullResponse } from './sync-protocol.ts';
+import { MAX_RESPONSE_BYTES, type PullResponse } from './sync-protocol.ts';
 
 /** Default maximum entries and deletions of one page: the maximum of `rr`. */
 export const DEFAULT_LIMIT = 1_000;
@@ -27,9 +27,6 @@ const PEER_SECONDS = 30;
 
 /** Maximum requests in a pull that were closed without an answer and are not failures: a probe and a new start follow. */
 const MAX_FOLLOW_UPS = 2;
-
-/** Deadline of the graceful close of a connection in milliseconds. Then it is aborted. */
-const CLOSE_TIMEOUT_MS = 1_000;
 
 export interface PullProgress {
   readonly entries: number;
@@ -144,7 +141,7 @@ export async function pull(target: Target, deps: PullDeps, options: PullOptions)
     isUnfinished = isLate && state.pages > 0;
     if (!isUnfinished) failure = isLate ? describeLate(state) : error;
   } finally {
-    await release(state);
+    await releaseConnection(state);
   }
   const { address, entries, duplicates, deleted, bytes, hasNewDatabase, attempts } = state;
   return {
@@ -189,7 +186,7 @@ async function pullPage(state: PullState, deps: PullDeps): Promise<boolean> {
       // A circuit that reaches its limit causes one cut. A second cut before the next page may mean that the page is
       // too large for one circuit.
       if (canShrink || state.failures > 1) state.limit = Math.max(1, Math.floor(state.limit / 2));
-      if (!canShrink) await release(state);
+      if (!canShrink) await releaseConnection(state);
       await sleep(backoffAfter(retry, state.failures), state.signal);
     }
   }
@@ -207,11 +204,16 @@ async function tryPage(state: PullState, deps: PullDeps): Promise<boolean> {
     keepAttempts(state, state.dialed.failed);
   }
   const options = { idleTimeoutMs, signal: state.signal, maxResponseBytes };
-  if (guard.needsProbe()) {
+  const isProbed = guard.needsProbe();
+  if (isProbed) {
     await probe(state.dialed.connection, own, options);
     guard.onProbeAnswered();
   }
-  const { response, bytes } = await requestGuarded(state, state.dialed, options);
+  const { response, bytes } = await requestGuarded(state, state.dialed, {
+    ...options,
+    // The last try for an hour. A busy peer may need longer than the first timeout.
+    idleTimeoutMs: isProbed ? Math.max(idleTimeoutMs, retry.timeoutCapMs) : idleTimeoutMs,
+  });
   const { nextCursor, nextDeleteCursor, entriesError } = response;
   state.bytes += bytes;
   state.failures = 0;
@@ -273,20 +275,4 @@ function attemptsOf(error: unknown, address: string | undefined): readonly DialA
 function keepAttempts({ attempts }: PullState, more: readonly DialAttempt[]): void {
   attempts.push(...more);
   attempts.splice(0, attempts.length - MAX_ATTEMPTS_KEPT);
-}
-
-/** Closes the connection, so that the circuit no longer counts at the relay, unless the peer is pulling over it. */
-async function release(state: PullState): Promise<void> {
-  const connection = state.dialed?.connection;
-  state.dialed = undefined;
-  if (connection === undefined || connection.status !== 'open' || isInUse(connection)) return;
-  try {
-    await connection.close({ signal: AbortSignal.timeout(CLOSE_TIMEOUT_MS) });
-  } catch (error) {
-    connection.abort(toError(error));
-  }
-}
-
-function isInUse({ streams }: Connection): boolean {
-  return streams.some(({ protocol }) => PULL_PROTOCOLS.includes(protocol));
 }
