@@ -22,7 +22,7 @@ const MARKS: Readonly<Record<Finding['state'], readonly [mark: string, style: St
 };
 
 /** Columns of the mark and the subject together. */
-const INDENT = 17;
+const INDENT = 19;
 
 export const doctor: Command = {
   name: 'doctor',
