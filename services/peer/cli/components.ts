@@ -5,6 +5,7 @@ import type { Logger } from '../../shared/log.ts';
 import type { PeerConfig } from '../config/config.ts';
 import type { Registrations } from '../discovery/registrations.ts';
 import { isLoopback } from '../network/addresses.ts';
+import { createChangeWatch } from '../network/change-watch.ts';
 import type { PeerNode } from '../network/node.ts';
 import { createReservations } from '../network/reservation.ts';
 import { servePulls } from '../sync/serve.ts';
@@ -71,7 +72,14 @@ export function createServing(config: PeerConfig, history: History, node: PeerNo
       return [...circuits, ...directAddresses(node, circuits.length === 0)];
     },
     yields: false,
+    history,
     log,
+  });
+  const changes = createChangeWatch({
+    addresses: () => directAddresses(node, true),
+    onChange: () => registrations.changed(),
+    nowMs: monotonicMs,
+    nowUnixMs: Date.now,
   });
   let stopServing: (() => Promise<void>) | undefined;
   const components: Component[] = [
@@ -93,8 +101,14 @@ export function createServing(config: PeerConfig, history: History, node: PeerNo
     { name: 'reservations', start: async () => reservations.start(), stop: async () => reservations.stop() },
     {
       name: 'registration',
-      start: async () => registrations.start(),
-      stop: async () => registrations.stop(),
+      start: async () => {
+        registrations.start();
+        changes.start();
+      },
+      async stop() {
+        changes.stop();
+        await registrations.stop();
+      },
     },
   ];
   return { components, registrations };

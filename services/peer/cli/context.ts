@@ -13,6 +13,7 @@ import { VERSION } from '../../shared/program.ts';
 import { readOrCreateIdentity } from '../../private-network/identity.ts';
 import { readSwarmKey, type SwarmKey } from '../../private-network/key.ts';
 import { type PeerConfig, PROGRAM } from '../config/config.ts';
+import { createIdentityWatch, type IdentityWatch } from '../discovery/identity-watch.ts';
 import { createPeerBook, type PeerBook } from '../discovery/peer-book.ts';
 import { createRegistrations, type Registrations } from '../discovery/registrations.ts';
 import { createTrackerClient, type TrackerClient } from '../discovery/tracker-client.ts';
@@ -73,6 +74,8 @@ export interface RegistrationOptions {
   readonly addresses: () => readonly string[];
   /** Whether the registration of another process with this identity is left as it is. */
   readonly yields: boolean;
+  /** The history of this device, which remembers whether another device uses its identity. */
+  readonly history: History | undefined;
   readonly log: Logger;
 }
 
@@ -80,23 +83,41 @@ export interface RegistrationOptions {
 export function createOwnRegistrations(
   config: PeerConfig,
   { libp2p }: PeerNode,
-  options: RegistrationOptions,
+  { history, ...options }: RegistrationOptions,
 ): Registrations {
   const { userId, deviceId } = config;
+  const peerId = libp2p.peerId.toString();
   return createRegistrations({
     ...options,
     trackers: createTrackers(config),
-    peerId: libp2p.peerId.toString(),
+    peerId,
     meta: { user_id: userId, device_id: deviceId, hostname: hostname(), version: VERSION },
+    identity: history && createOwnIdentityWatch(config, peerId, history, options.log),
     nowMs: monotonicMs,
     random: Math.random,
     sleep: pause,
   });
 }
 
+/** Watches whether another device uses the identity of this one. */
+export function createOwnIdentityWatch(
+  { deviceId }: PeerConfig,
+  peerId: string,
+  { database }: History,
+  log: Logger,
+): IdentityWatch {
+  const own = { peerId, deviceId, hostname: hostname() };
+  return createIdentityWatch({ own, database, log, nowUnixSeconds: unixSeconds });
+}
+
 /** The registrations of a process that accepts no connections. */
-export function createSyncRegistrations(config: PeerConfig, node: PeerNode, log: Logger): Registrations {
-  return createOwnRegistrations(config, node, { addresses: () => [], yields: true, log });
+export function createSyncRegistrations(
+  config: PeerConfig,
+  node: PeerNode,
+  log: Logger,
+  history?: History,
+): Registrations {
+  return createOwnRegistrations(config, node, { addresses: () => [], yields: true, history, log });
 }
 
 /** The devices that count as members of this user's network. */

@@ -5,6 +5,7 @@ import { HEARTBEAT_SECONDS, MAX_ADDRS, type Meta } from '../../shared/contract.t
 import { describeError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/log.ts';
 import { anySignal } from '../../shared/signals.ts';
+import { type IdentityWatch, SIGHTING_DISTANCE_SECONDS } from './identity-watch.ts';
 import type { KnownPeer } from './peer-book.ts';
 import { type PeerList, type TrackerClient, TrackerError } from './tracker-client.ts';
 
@@ -46,6 +47,8 @@ export interface RegistrationDeps {
    * it answers pulls; a `sync` only needs to be listed.
    */
   readonly yields: boolean;
+  /** Compares the records that the trackers list for the own peer id with this device. */
+  readonly identity?: IdentityWatch | undefined;
   readonly log: Logger;
   readonly nowMs: () => number;
   /** Random number from 0 to 1. */
@@ -79,7 +82,7 @@ interface Sent {
 }
 
 export function createRegistration(deps: RegistrationDeps): Registration {
-  const { tracker, peerId, meta, addresses, yields, log, nowMs, random, sleep } = deps;
+  const { tracker, peerId, meta, addresses, yields, identity, log, nowMs, random, sleep } = deps;
   const { url } = tracker;
   const stopping = new AbortController();
   const requests = new AbortController();
@@ -93,6 +96,8 @@ export function createRegistration(deps: RegistrationDeps): Registration {
   /** The last registrations, at most two: if the last one was interrupted, the tracker may list the one before. */
   let sent: readonly Sent[] = [];
   let failures = 0;
+  /** Time of the last look at the own record, on the monotonic clock in milliseconds. */
+  let lookedMs = -Infinity;
   /** The previous outcome. Only changes are logged above debug. */
   let logged = '';
 
@@ -105,13 +110,27 @@ export function createRegistration(deps: RegistrationDeps): Registration {
     sent.some(({ addrs }) => isListingOf(record.addresses, addrs)) &&
     !isNewer(record, sentUnixSeconds, nowMs() - (sent[0]?.atMs ?? 0));
 
-  /** Whether the record of another process must stay. */
-  async function isListedByOther(signal: AbortSignal): Promise<boolean> {
-    if (!yields) return false;
+  /** Asks the tracker for the own record, unless it has just sent its list. */
+  async function lookUp(signal: AbortSignal): Promise<{ record: KnownPeer | undefined; list: PeerList }> {
     const list = listing ?? (await tracker.list(meta.user_id, signal));
     listing = undefined;
+    lookedMs = nowMs();
     const record = ownRecord(list);
-    return record !== undefined && !isSent(record, list.sentUnixSeconds);
+    if (record !== undefined) identity?.observe(record);
+    return { record, list };
+  }
+
+  /** Whether the record of another process must stay. */
+  async function isListedByOther(signal: AbortSignal): Promise<boolean> {
+    if (yields) {
+      const { record, list } = await lookUp(signal);
+      return record !== undefined && !isSent(record, list.sentUnixSeconds);
+    }
+    // The heartbeat of a serving device needs no list, so a list that fails is no failure of it.
+    const isDue =
+      identity !== undefined && nowMs() - lookedMs >= SIGHTING_DISTANCE_SECONDS * 1000 * (1 - JITTER);
+    if (isDue) await lookUp(signal).catch(() => {});
+    return false;
   }
 
   function report(level: 'info' | 'warn', fields: Readonly<Record<string, unknown>>, message: string): void {
@@ -133,6 +152,7 @@ export function createRegistration(deps: RegistrationDeps): Registration {
       const { ttlSeconds } = await tracker.register({ peerId, addresses: addrs, meta }, requests.signal);
       failures = 0;
       problem = undefined;
+      identity?.registered();
       report('info', { addrs }, 'registered');
       return intervalOf(ttlSeconds, random());
     } catch (error) {
@@ -186,7 +206,9 @@ export function createRegistration(deps: RegistrationDeps): Registration {
         return promise;
       }
       if (isBeating) return promise;
-      if (list === undefined || ownRecord(list) !== undefined) return problem;
+      const record = list && ownRecord(list);
+      if (record !== undefined) identity?.observe(record);
+      if (list === undefined || record !== undefined) return problem;
       listing = list;
       wakeUp.resolve();
       return promise;

@@ -10,7 +10,8 @@ export interface Registrations {
   /** Call it when the addresses have changed. Registers immediately. */
   changed(): void;
   /**
-   * Resolves when an attempt to register has ended with each of these trackers, to one sentence for each failure.
+   * Resolves when an attempt to register has ended with each of these trackers, to one sentence for each failure, and
+   * one if another device uses the same identity.
    *
    * @param lists the lists that the trackers have just sent, by URL
    */
@@ -25,7 +26,7 @@ export interface RegistrationsDeps extends Omit<RegistrationDeps, 'tracker'> {
 }
 
 export function createRegistrations({ trackers, ...deps }: RegistrationsDeps): Registrations {
-  const { log } = deps;
+  const { log, identity } = deps;
   const all = trackers.map((tracker) => createRegistration({ ...deps, tracker }));
 
   return {
@@ -38,9 +39,11 @@ export function createRegistrations({ trackers, ...deps }: RegistrationsDeps): R
     async ensure(lists) {
       const asked = all.filter(({ url }) => lists.has(url));
       const problems = await Promise.all(asked.map(async (each) => each.ensure(lists.get(each.url))));
-      return problems.flatMap((problem: RegistrationProblem) =>
+      const failures = problems.flatMap((problem: RegistrationProblem) =>
         problem === undefined ? [] : [`This device is not registered: ${problem}`],
       );
+      const duplicate = identity?.problem();
+      return duplicate === undefined ? failures : [...failures, duplicate.text];
     },
     async stop() {
       const results = await Promise.all(all.map(async (registration) => registration.stop()));

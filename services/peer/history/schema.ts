@@ -1,4 +1,4 @@
-// The tables of the database: those of `rr` 1.x and the two that only this peer uses, which `rr` ignores. Statements name
+// The tables of the database: those of `rr` 1.x and the three that only this peer uses, which `rr` ignores. Statements name
 // all columns, because their order differs between files: `rr` added some to existing tables.
 import type { DatabaseSync } from 'node:sqlite';
 
@@ -105,6 +105,18 @@ CREATE INDEX IF NOT EXISTS idx_peer_book_last_seen ON peer_book(last_seen);`,
     uses: ['peer_id', 'state_json'],
     sql: `
 CREATE TABLE IF NOT EXISTS rustory_p2p_pull_state (peer_id TEXT PRIMARY KEY, state_json TEXT NOT NULL);`,
+  },
+  // Other devices under which a tracker lists the identity of this one, see discovery/identity-watch.ts.
+  rustory_p2p_identity_sightings: {
+    uses: ['peer_id', 'device_id', 'hostname', 'sighting_json'],
+    sql: `
+CREATE TABLE IF NOT EXISTS rustory_p2p_identity_sightings (
+  peer_id TEXT NOT NULL,
+  device_id TEXT NOT NULL,
+  hostname TEXT NOT NULL,
+  sighting_json TEXT NOT NULL,
+  PRIMARY KEY (peer_id, device_id, hostname)
+) WITHOUT ROWID;`,
   },
   // The two ids of an imported record: by its repetition, as earlier versions of this peer derived it, and as stored.
   rustory_p2p_import_ids: {

@@ -1,7 +1,8 @@
 // `doctor`: checks everything that a sync depends on. Prints each result before the next check starts.
 import { PROGRAM, type PeerConfig, type SettingReading } from '../../config/config.ts';
-import { createNode, loadSwarmKey } from '../context.ts';
+import { createNode, loadSwarmKey, pause } from '../context.ts';
 import { checkConfig, checkDatabase, checkIdentity, checkRelays, checkSwarmKey } from '../doctor-checks.ts';
+import { checkIdentityUse } from '../doctor-identity.ts';
 import { checkTrackers } from '../doctor-tracker.ts';
 import type { Finding } from '../finding.ts';
 import {
@@ -30,7 +31,8 @@ export const doctor: Command = {
   summary: 'find out why a sync does not work',
   help: `Checks the configuration, the keys and the database, asks every tracker, and
 connects to every relay as a sync does. Exits with 0 when no check failed. Also
-prints every setting and the source of its value; tokens are never shown.
+prints every setting and the source of its value; tokens are never shown. If a
+tracker lists this identity with another device, looks again after 31 seconds.
 
   ${PROGRAM.name} doctor
   ${PROGRAM.name} doctor --json | jq '.findings[] | select(.state == "failed")'`,
@@ -53,7 +55,11 @@ prints every setting and the source of its value; tokens are never shown.
       findings.push(...found);
       if (!isJson) for (const finding of found) await showFinding(finding, screen);
     };
-    await runChecks(config, signal, report);
+    await runChecks(config, signal, report, (seconds) =>
+      screen.note(
+        `A tracker lists this identity with another device. Looking again in ${seconds} seconds, because it may have been renamed.`,
+      ),
+    );
     const failed = findings.filter(({ state }) => state === 'failed').length;
     if (isJson) await screen.out(JSON.stringify({ failed, findings, settings }));
     else await screen.out(`\n${failed === 0 ? 'No check' : formatAmount(failed, 'check', 'checks')} failed.`);
@@ -65,11 +71,15 @@ async function runChecks(
   config: PeerConfig,
   signal: AbortSignal,
   report: (found: readonly Finding[]) => Promise<void>,
+  onWait: (seconds: number) => void,
 ): Promise<void> {
   await report(checkConfig(config));
   const keys = [checkSwarmKey(config), checkIdentity(config)];
-  await report([...keys, checkDatabase(config)]);
+  const database = checkDatabase(config);
+  await report([...keys, database]);
   await report(await checkTrackers(config, signal));
+  if (database.state !== 'failed')
+    await report(await checkIdentityUse(config, { signal, onWait, sleep: pause }));
   // Without both keys there is no connection to a relay.
   if (keys.every(({ state }) => state !== 'failed')) await report(await checkRelaysFromNode(config));
 }

@@ -82,7 +82,7 @@ no address to connect to is skipped; its object has the field skipped.
     const history = openHistory(config);
     const node = await createNode(config);
     if (options['watch'] === true) {
-      const registrations = createSyncRegistrations(config, node, log);
+      const registrations = createSyncRegistrations(config, node, log, history);
       const registration = {
         name: 'registration',
         // The first round registers, after it has asked the trackers whether this device is listed.
@@ -94,7 +94,7 @@ no address to connect to is skipped; its object has the field skipped.
       return 'ok';
     }
     // The result of a registration is shown with the round.
-    const registrations = createSyncRegistrations(config, node, log.child({}, { level: 'silent' }));
+    const registrations = createSyncRegistrations(config, node, log.child({}, { level: 'silent' }), history);
     try {
       await node.start();
       screen.progress('looking for your devices');
