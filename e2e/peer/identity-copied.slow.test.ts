@@ -1,4 +1,4 @@
-// Slow, because a copied identity is reported only after two sightings that are half a minute apart.
+// Slow, because a copied identity is reported only after two sightings that are 30 seconds apart.
 import { copyFileSync } from 'node:fs';
 import { afterEach, expect, test } from '@jest/globals';
 import { cleanUp } from '../../testing/cleanup.ts';

@@ -1,5 +1,5 @@
 // The check of `doctor` whether another device uses the identity of this one. Only when a tracker lists the identity with
-// another device, it looks a second time after half a minute, because one sighting is no proof.
+// another device, it looks a second time after 31 seconds, because one sighting is no proof.
 import { existsSync } from 'node:fs';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { createLogger } from '../../shared/log.ts';

@@ -38,7 +38,7 @@ test('a change of the addresses is reported once', () => {
   expect(changes).toBe(1);
 });
 
-test('a suspension of the machine is reported once, and a busy machine or a clock that is set back is none', () => {
+test('a suspension of the machine is reported once, unlike a busy machine or a clock that is set back', () => {
   pass(60_000);
   pass(1_000, -3_600_000);
   expect(changes).toBe(0);

@@ -3,11 +3,12 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { createLibp2p } from 'libp2p';
+import { aborted } from '../../shared/signals.ts';
 import { loadCipher } from '../../private-network/cipher.ts';
 import { generateSwarmKey } from '../../private-network/key.ts';
 import { createTransportStack } from '../../private-network/transport-stack.ts';
 import { type DialStrategy, peerIdOf } from './addresses.ts';
-import { DialFailedError } from './dial.ts';
+import { createDialer, type Dialer, DialFailedError } from './dial.ts';
 import type { DialAttempt } from './dial-report.ts';
 import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
 import { until } from '../../../testing/wait.ts';
@@ -28,6 +29,16 @@ const DEAD_RELAY = '/ip4/127.0.0.1/tcp/9/p2p/12D3KooWSCufgHzV4fCwRijfH2k3abrpAJx
 function createDialerOf({ node }: TestDevice, relays: readonly string[], strategy?: DialStrategy) {
   const clock = { ms: 0 };
   return { dialer: createTestDialer(node, relays, strategy, () => clock.ms), clock };
+}
+
+/** A dialer whose pauses do not end, so that the second kind of addresses is tried only after the first has failed. */
+function createPatientDialer(
+  { node }: TestDevice,
+  relays: readonly string[],
+  strategy: DialStrategy,
+): Dialer {
+  const sleep = async (_: number, signal: AbortSignal): Promise<void> => aborted(signal);
+  return createDialer({ node, relays, strategy, nowMs: () => 0, random: () => 0.5, sleep });
 }
 
 function targetOf({ node, peerId }: TestDevice) {
@@ -68,7 +79,7 @@ describe('a dialer', () => {
     const direct = server.node.libp2p.getMultiaddrs().map(String);
     const target = { peerId, addresses: [...server.reservations.addresses(), ...direct] };
     const addressWith = async (strategy: DialStrategy): Promise<string> =>
-      (await createDialerOf(client, [relay.address], strategy).dialer.connect(target, 10_000)).address;
+      (await createPatientDialer(client, [relay.address], strategy).connect(target, 60_000)).address;
     expect(await addressWith('relay-first')).toBe(`${relay.address}/p2p-circuit/p2p/${peerId}`);
     expect(direct).toContain(await addressWith('direct-first'));
   });
