@@ -25,4 +25,7 @@ export const HTTP_LIMITS: HttpLimits = {
  * Limits of a port with TLS, on which an idle connection uses five times as much memory. `rr` 1.x opens a connection for
  * each request and closes it afterwards, so thousands of devices have few connections at the same time.
  */
-export const TLS_LIMITS: HttpLimits = { ...HTTP_LIMITS, maxConnections: 2_000 };
+export const TLS_LIMITS: HttpLimits = { ...HTTP_LIMITS, maxConnections: 1_500 };
+
+/** Limits of a port without TLS next to one with TLS: only a few pods of the same release connect to it. */
+export const PLAIN_LIMITS: HttpLimits = { ...HTTP_LIMITS, maxConnections: 500 };

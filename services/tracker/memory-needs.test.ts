@@ -29,9 +29,8 @@ test('listings and waiting calls need memory with Redis', () => {
   expect(memoryNeeds({ ...inRedis, staleSeconds: 0 })).toMatchObject({ keptListings: 0 });
 });
 
-test('connections with TLS need memory in addition to those of a plain port', () => {
+test('connections with TLS need memory, and those of the second port in addition', () => {
   expect(memoryNeeds(inMemory)).toMatchObject({ tlsConnections: 0 });
-  const { connections = 0 } = memoryNeeds(inMemory);
   const { cert, key } = makeCertificate();
   const directory = makeDirectory();
   const files = { certPath: join(directory, 'tls.crt'), keyPath: join(directory, 'tls.key') };
@@ -40,5 +39,7 @@ test('connections with TLS need memory in addition to those of a plain port', ()
   const secured = { ...inMemory, tls: readCertificate(files, Date.now()) };
   expect(memoryNeeds(secured)).toMatchObject({ connections: 0, tlsConnections: expect.any(Number) });
   const plainListen = { host: '0.0.0.0', port: 8851 };
-  expect(memoryNeeds({ ...secured, plainListen })).toMatchObject({ connections });
+  const { connections = 0 } = memoryNeeds({ ...secured, plainListen });
+  expect(connections).toBeGreaterThan(0);
+  expect(connections).toBeLessThan(memoryNeeds(inMemory)['connections'] ?? 0);
 });

@@ -1,6 +1,6 @@
 // The memory that the configured limits of the tracker permit, by consumer.
 import type { TrackerConfig } from './config.ts';
-import { HTTP_LIMITS, TLS_LIMITS } from './http-limits.ts';
+import { HTTP_LIMITS, PLAIN_LIMITS, TLS_LIMITS } from './http-limits.ts';
 import { MAX_CACHED_BODIES } from './registration.ts';
 import { CALL_LIMITS } from './registry/redis-registry.ts';
 import { MAX_KEPT_PEERS } from './registry/stale-listings.ts';
@@ -32,14 +32,15 @@ export function memoryNeeds({
   plainListen,
 }: TrackerConfig): Record<string, number> {
   const isInMemory = redis === undefined;
-  const hasPlainPort = tls === undefined || plainListen !== undefined;
+  const besideTls = plainListen === undefined ? 0 : PLAIN_LIMITS.maxConnections;
+  const plainConnections = tls === undefined ? HTTP_LIMITS.maxConnections : besideTls;
   return {
     process: PROCESS_BYTES,
     peers: isInMemory ? limits.peers * (PEER_BYTES + CLAIMS_BYTES) : 0,
     keptListings: isInMemory || staleSeconds === 0 ? 0 : MAX_KEPT_PEERS * PEER_BYTES,
     waitingCalls: isInMemory ? 0 : CALL_LIMITS.waitingBytes,
     cachedBodies: MAX_CACHED_BODIES * CACHED_BODY_BYTES,
-    connections: hasPlainPort ? HTTP_LIMITS.maxConnections * CONNECTION_BYTES : 0,
+    connections: plainConnections * CONNECTION_BYTES,
     tlsConnections: tls === undefined ? 0 : TLS_LIMITS.maxConnections * TLS_CONNECTION_BYTES,
   };
 }

@@ -6,7 +6,7 @@ import type { Logger } from '../shared/log.ts';
 import type { TlsOptions } from '../shared/tls.ts';
 import type { createApp } from './app.ts';
 import type { TrackerConfig } from './config.ts';
-import { HTTP_LIMITS, TLS_LIMITS } from './http-limits.ts';
+import { HTTP_LIMITS, PLAIN_LIMITS, TLS_LIMITS } from './http-limits.ts';
 import type { TrackerMetrics } from './metrics.ts';
 import { createReloadedCertificate } from './tls/certificate-reload.ts';
 import { MIN_TLS_VERSION } from './tls/certificate.ts';
@@ -51,7 +51,7 @@ export function createServers(
     'plain api server',
     plainListen,
     app,
-    HTTP_LIMITS,
+    PLAIN_LIMITS,
     logAddress('listening without TLS'),
     clientLog,
   );
