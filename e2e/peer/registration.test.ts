@@ -127,6 +127,19 @@ describe('a sync', () => {
   });
 });
 
+test('a device that is listed without an address is skipped and fails no sync', async () => {
+  const network = await startNetwork();
+  const watching = network.device('desktop').start('sync', '--watch', '--interval-sec', '3600', '--json');
+  await until(() => watching.stdout().includes('"peers":0'), 'the first round has ended');
+  const [listed] = await list(network);
+  const { code, stdout } = await network.device('laptop').run('sync', '--json');
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({
+    peer_id: listed?.peer_id,
+    skipped: expect.stringContaining('lists no address'),
+  });
+});
+
 test('a daemon without an address is listed with none', async () => {
   const network = await startNetwork();
   const env = { ...network.device('laptop').env };

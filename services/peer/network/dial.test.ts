@@ -31,13 +31,14 @@ function createDialerOf({ node }: TestDevice, relays: readonly string[], strateg
   return { dialer: createTestDialer(node, relays, strategy, () => clock.ms), clock };
 }
 
+const sleep = async (_: number, signal: AbortSignal): Promise<void> => aborted(signal);
+
 /** A dialer whose pauses do not end, so that the second kind of addresses is tried only after the first has failed. */
 function createPatientDialer(
   { node }: TestDevice,
   relays: readonly string[],
   strategy: DialStrategy,
 ): Dialer {
-  const sleep = async (_: number, signal: AbortSignal): Promise<void> => aborted(signal);
   return createDialer({ node, relays, strategy, nowMs: () => 0, random: () => 0.5, sleep });
 }
 
