@@ -24,6 +24,7 @@ test('gauges are evaluated at scrape time', async () => {
     circuits: () => 0,
     muxers: () => ['/yamux/1.0.0', '/yamux/1.0.0', '/unknown/1.0.0'],
     pending: () => 0,
+    waiting: () => 0,
     bufferedBytes: () => 0,
     unreachablePeers: () => 0,
     lastingUnreachablePeers: () => 0,

@@ -38,6 +38,8 @@ export interface RelayGauges {
   muxers(): Iterable<string>;
   /** Pending handshakes. */
   pending(): number;
+  /** Pending handshakes that wait for their turn. */
+  waiting(): number;
   bufferedBytes(): number;
   /** Peers that others asked for in the last 10 minutes and that could not be reached. */
   unreachablePeers(): number;
@@ -200,6 +202,7 @@ function registerGauges(registry: Registry, gauges: RelayGauges): void {
   gauge('rustory_relay_circuits', 'Circuits that run or are being set up.', gauges.circuits);
   gauge('rustory_relay_buffered_bytes', 'Bytes buffered for slow receivers.', gauges.bufferedBytes);
   gauge('rustory_relay_pending_connections', 'Pending handshakes.', gauges.pending);
+  gauge('rustory_relay_waiting_connections', 'Pending handshakes that wait for their turn.', gauges.waiting);
   gauge(
     'rustory_relay_unreachable_peers',
     'Peers that others asked for in the last 10 minutes, and that have not been reached since the first failure.',

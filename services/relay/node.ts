@@ -187,6 +187,7 @@ function createHopAndLimiters(
     circuits: circuits.count,
     muxers: () => connections().map(({ multiplexer }) => multiplexer ?? ''),
     pending: handshakes.pending,
+    waiting: handshakes.waiting,
     bufferedBytes: buffers.bytes,
     unreachablePeers: unreachablePeers.count,
     lastingUnreachablePeers: unreachablePeers.lastingCount,
