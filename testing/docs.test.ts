@@ -26,6 +26,7 @@ describe('docs/metrics.md', () => {
     circuits: zero,
     muxers: () => [],
     pending: zero,
+    waiting: zero,
     bufferedBytes: zero,
     unreachablePeers: zero,
     lastingUnreachablePeers: zero,

@@ -95,7 +95,7 @@ export const variables = {
   }),
   RELAY_HANDSHAKE_SECONDS: integer(1, 60, {
     fallback: '10',
-    doc: 'Handshake deadline of a connection: until the client proves the swarm key, and again from its turn until the muxer. A handshake may wait another 60 seconds for its turn. The connection is closed after this time.',
+    doc: 'Handshake deadline of a connection, from its turn until the muxer. The connection is closed after this time. A client has three times as long to prove the swarm key, and may then wait 60 seconds for its turn.',
     audience: 'rarely',
   }),
   RELAY_IDLE_SECONDS: integer(5, 86_400, {

@@ -16,6 +16,12 @@ import type { RefusalLog } from './refusal-log.ts';
 /** Maximum time that a handshake waits for its turn, in milliseconds: the longest pause of a device between two tries. */
 const MAX_WAIT_MS = 60_000;
 
+/**
+ * Time for a client to prove the swarm key, in handshake deadlines. Longer, because many clients may run on one busy
+ * machine, and shorter than the wait for a turn; a flood evicts them earlier.
+ */
+const PROOF_FACTOR = 3;
+
 export interface HandshakeLimiter {
   /** Counts a connection from its start until it closes or finishes its handshake. */
   begin(connection: MultiaddrConnection): void;
@@ -33,7 +39,7 @@ export interface HandshakeLimiter {
 
 /** The longest time between the start of a handshake and its end, in milliseconds. */
 export function maxHandshakeMs({ handshakeSeconds }: Pick<RelayLimits, 'handshakeSeconds'>): number {
-  return 2 * handshakeSeconds * 1000 + MAX_WAIT_MS;
+  return (PROOF_FACTOR + 1) * handshakeSeconds * 1000 + MAX_WAIT_MS;
 }
 
 interface PendingHandshake {
@@ -96,7 +102,7 @@ export function createHandshakeLimiter(
     begin(connection) {
       if (unauthenticated.size + authenticated.size >= limits.pendingConnections) evict();
       const pending: PendingHandshake = { cancelDeadline: () => {}, closed: 'unfinished' };
-      setDeadline(connection, pending, handshakeMs);
+      setDeadline(connection, pending, PROOF_FACTOR * handshakeMs);
       unauthenticated.set(connection, pending);
       connection.addEventListener('close', () => {
         const closed = remove(connection);
