@@ -159,6 +159,25 @@ export async function restart(cell: RrCell, signal: NodeJS.Signals): Promise<voi
   await until(async () => (await relayMetric(again, 'unreachable_peers')) === 0, 'it is reachable again');
 }
 
+/** In a namespace, because a device with a public address registers this address. */
+export async function lost(cell: RrCell): Promise<void> {
+  const silent = cell.silentNetwork();
+  const [relay, tracker] = await Promise.all([
+    cell.startRelay({ RELAY_LISTEN: `/ip4/${silent.host}/tcp/0` }),
+    cell.startTracker({ TRACKER_LISTEN: `${silent.host}:0` }),
+  ]);
+  const place = { relay, tracker };
+  const { serving, process, asker } = await pair(cell, { ...place, under: silent.under }, place);
+  await syncOnce(asker, serving);
+  relay.kill('SIGKILL');
+  await process.waitFor('registered', ({ addresses }) => addresses === 0);
+  const { lines, code } = await asker.run('p2p-sync');
+  assert.equal(code, 0, JSON.stringify(lines));
+  const round = lines.find(({ msg }) => msg === 'round');
+  assert.ok(Number(round?.['listed']) > Number(round?.['peers']), JSON.stringify(lines));
+  assert.deepEqual(process.logged('register failed'), []);
+}
+
 async function isShownAsUnreachable(cell: RrCell, relay: Relay, asker: RrDevice): Promise<void> {
   const startMs = performance.now();
   assert.notEqual((await asker.run('p2p-sync')).code, 0);

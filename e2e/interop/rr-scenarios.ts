@@ -115,6 +115,14 @@ export const RR_SCENARIOS: readonly RrScenario[] = [
     run: async (cell) => relayScenarios.restart(cell, 'SIGTERM'),
   },
   {
+    name: 'relay lost',
+    proves:
+      'loses its relay for good: it registers an empty list, and the rounds of others skip it without an error',
+    needsNamespaces: true,
+    onlyGen1: true,
+    run: relayScenarios.lost,
+  },
+  {
     name: 'list of 1,000',
     proves: 'is found in a network whose tracker lists 1,000 devices, in a list that `rr` accepts',
     run: peerScenarios.largeList,

@@ -104,7 +104,10 @@ async function reserve(cell: Cell): Promise<void> {
 
 async function refresh(cell: Cell): Promise<void> {
   const clock = join(import.meta.dirname, 'slow-clock.ts');
-  const relay = await cell.startRelay({ NODE_OPTIONS: `--import=${clock}` });
+  const relay = await cell.startRelay({
+    NODE_OPTIONS: `--import=${clock}`,
+    RELAY_RESERVATION_SECONDS: '3600',
+  });
   const serving = await cell.serve(relay);
   await serving.waitFor('reserved', ({ renewal }) => renewal === true, STEP_TIMEOUT_MS);
   assert.equal(await relayMetric(relay, 'reservations'), 1);

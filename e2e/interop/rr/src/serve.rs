@@ -169,12 +169,16 @@ impl Responder {
             }
             SwarmEvent::ListenerClosed {
                 listener_id,
+                addresses,
                 reason,
-                ..
             } if self.listener == Some(listener_id) => {
                 let reason = reason
                     .err()
                     .map_or("closed".into(), |error| explain(&error));
+                if IS_GEN1 {
+                    self.addresses.retain(|known| !addresses.contains(known));
+                    self.publish();
+                }
                 self.on_lost(&reason);
             }
             _ => {}
