@@ -1,36 +1,14 @@
 import { copyFileSync, mkdirSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { finished, type Running, startProgram } from '../../scripts/processes.ts';
 import { currentBundle } from '../../testing/bundle.ts';
 import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
 import { makeEntries, makeTestDirectory, startNetwork } from '../../testing/network.ts';
+import { startSilentServer, UNKNOWN_PEER } from '../../testing/silent-server.ts';
 import { until } from '../../testing/wait.ts';
 
 afterEach(cleanUp);
-
-/** A peer id that no device has. */
-const UNKNOWN_PEER = '12D3KooWRfdEznKxzJbPSkejpr8aRmRX6e8NGW1XWT5irbxBAzuV';
-
-/** A server that accepts connections and never responds. */
-async function startSilentServer(): Promise<{ port: number; connections(): number }> {
-  let connections = 0;
-  const server = createServer((socket) => {
-    connections += 1;
-    socket.on('error', () => {});
-    onCleanup(() => void socket.destroy());
-  });
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  onCleanup(() => void server.close());
-  const address = server.address();
-  return {
-    port: typeof address === 'object' ? (address?.port ?? 0) : 0,
-    connections: () => connections,
-  };
-}
 
 describe('a sync', () => {
   test('that reaches some peers and not others exits with 4', async () => {
@@ -52,9 +30,7 @@ describe('a sync', () => {
     const network = await startNetwork();
     // A relay that never responds keeps the sync busy.
     const silent = await startSilentServer();
-    const syncing = network
-      .device('laptop')
-      .start('sync', '--peers', `/ip4/127.0.0.1/tcp/${silent.port}/p2p/${UNKNOWN_PEER}`);
+    const syncing = network.device('laptop').start('sync', '--peers', silent.address);
     await until(() => silent.connections() > 0, 'the sync is connecting');
     syncing.kill(signal);
     expect(await syncing.exited).toBe(code);

@@ -1,4 +1,3 @@
-import { createServer } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
 import {
@@ -8,12 +7,10 @@ import {
   startNetwork,
   type TestNetwork,
 } from '../../testing/network.ts';
+import { startSilentServer, UNKNOWN_PEER } from '../../testing/silent-server.ts';
 import { until } from '../../testing/wait.ts';
 
 afterEach(cleanUp);
-
-/** A peer id that no device has. */
-const UNKNOWN_PEER = '12D3KooWRfdEznKxzJbPSkejpr8aRmRX6e8NGW1XWT5irbxBAzuV';
 
 interface Listed {
   readonly peer_id: string;
@@ -25,23 +22,6 @@ async function list({ tracker }: TestNetwork, token?: string): Promise<Listed[]>
   const headers = token === undefined ? {} : { Authorization: `Bearer ${token}` };
   const response = await fetch(`${tracker.url}/api/v1/peers?user_id=demo`, { headers });
   return ((await response.json()) as { peers: Listed[] }).peers;
-}
-
-/** The address of a server that accepts connections and never answers, which keeps a sync busy. */
-async function startSilentServer(): Promise<{ address: string; connections(): number }> {
-  let connections = 0;
-  const server = createServer((socket) => {
-    connections += 1;
-    socket.on('error', () => {});
-    onCleanup(() => void socket.destroy());
-  });
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  onCleanup(() => void server.close());
-  const bound = server.address();
-  const port = typeof bound === 'object' ? (bound?.port ?? 0) : 0;
-  return { address: `/ip4/127.0.0.1/tcp/${port}/p2p/${UNKNOWN_PEER}`, connections: () => connections };
 }
 
 async function identityOf(device: Device): Promise<string> {
