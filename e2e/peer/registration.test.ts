@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
+import { cleanUp } from '../../testing/cleanup.ts';
 import {
   createDevice,
   type Device,
