@@ -117,12 +117,13 @@ export function createRunner(
 export async function runInParallel<T>(
   rows: readonly T[],
   runRow: (row: T) => Promise<Result[]>,
+  parallelRows: number = PARALLEL_ROWS,
 ): Promise<Result[]> {
   const results = new Map<T, Result[]>();
   const queue = [...rows];
   const work = async (): Promise<void> => {
     for (let row = queue.shift(); row !== undefined; row = queue.shift()) results.set(row, await runRow(row));
   };
-  await Promise.all(Array.from({ length: PARALLEL_ROWS }, work));
+  await Promise.all(Array.from({ length: parallelRows }, work));
   return rows.flatMap((row) => results.get(row) ?? []);
 }
