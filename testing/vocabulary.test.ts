@@ -51,7 +51,7 @@ const EXCEPTIONS: ReadonlyArray<{ readonly file: RegExp; readonly line: RegExp }
   { file: /./, line: /\/key\\?\/swarm\\?\/psk/ },
   // Names of other implementations.
   { file: /^e2e\/interop\/(?:rust|rr|go)\//, line: /swarm|behaviour/i },
-  { file: /^e2e\/interop\/rr-programs\.ts$/, line: /libp2p-swarm/ },
+  { file: /^(?:e2e\/interop\/rr-programs\.ts|docs\/interop\.md)$/, line: /libp2p-swarm/ },
 ];
 
 const FILES = globSync(['**/*', '.*', '.{ci,github}/**/*'], {
