@@ -3,7 +3,7 @@ import { generateKeyPair } from '@libp2p/crypto/keys';
 import { pbStream } from '@libp2p/utils';
 import { HopMessage } from '../../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
 import { cleanUp } from '../../testing/cleanup.ts';
-import { createManualClock } from '../../testing/manual-clock.ts';
+import { createManualClock, type ManualClock } from '../../testing/manual-clock.ts';
 import { hop, RESERVE, startPeer, startRelay } from '../../testing/relay.ts';
 import { deadlineSignal, until } from '../../testing/wait.ts';
 import { createLateAnswers, createRefusalDelays } from './late-answers.ts';
@@ -67,12 +67,21 @@ describe('a peer that is refused again and again', () => {
   });
 
   test('is granted at the end of the wait what has become possible meanwhile', async () => {
-    const clock = createManualClock();
+    const manual = createManualClock();
+    const delays: number[] = [];
+    const clock: ManualClock = {
+      ...manual,
+      after(durationMs, callback) {
+        delays.push(durationMs);
+        return manual.after(durationMs, callback);
+      },
+    };
     const relay = await startRelay({ limits: { reservations: 1 } }, { clock });
     const [reserved, peer] = [await startPeer(relay), await startPeer()];
     expect((await hop(peer, relay, RESERVE)).status).toBe('RESERVATION_REFUSED');
     // The clock stands still, so this request waits.
     const second = hop(peer, relay, RESERVE);
+    await until(() => delays.includes(1_000), 'the second request waits');
     await reserved.stop();
     await until(
       async () => (await relay.metric('rustory_relay_reservations')) === 0,
