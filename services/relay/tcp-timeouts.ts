@@ -25,7 +25,7 @@ interface ForeignFunctions {
   };
 }
 
-/** The member of the library's connection that leads to its socket. `tcp-timeouts.test.ts` checks both members. */
+/** The member of the library's connection that leads to its socket. `tcp-timeouts.slow.test.ts` checks both members. */
 interface TcpConnection {
   readonly socket?: Socket;
 }
