@@ -42,7 +42,10 @@ export const REPORT_SECONDS = 120;
 /** Maximum conflicts that are reported at the same time. Above this limit the oldest are dropped. */
 export const MAX_REPORTS = 1_000;
 
-/** Maximum claims with one key. Above this limit the claim that was repeated longest ago is dropped. */
+/**
+ * Maximum claims with one key. Above this limit new claims are not stored. Replacing old ones would let more devices
+ * than this, each in its turn, replace the claim of the next one before it is repeated, and no two would alternate.
+ */
 export const MAX_CLAIMS_PER_KEY = 16;
 
 /**

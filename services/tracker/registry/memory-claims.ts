@@ -29,11 +29,11 @@ export function createMemoryClaims(maxKeys: number): MemoryClaims {
     for (const [field, { lastUnixMicros }] of stored)
       if (lastUnixMicros <= nowUnixMicros - CLAIM_SECONDS * 1_000_000) stored.delete(field);
     for (const { field } of claims) {
-      const { firstUnixMicros = nowUnixMicros } = stored.get(field) ?? {};
-      stored.delete(field);
+      const old = stored.get(field);
+      if (old === undefined && stored.size >= MAX_CLAIMS_PER_KEY) continue;
+      const { firstUnixMicros } = old ?? { firstUnixMicros: nowUnixMicros };
       stored.set(field, { firstUnixMicros, lastUnixMicros: nowUnixMicros });
     }
-    dropOldest(stored, MAX_CLAIMS_PER_KEY);
     keys.delete(key);
     keys.set(key, stored);
     dropOldest(keys, maxKeys);

@@ -124,16 +124,20 @@ describe('the claims of devices', () => {
     const key = 'rustory:claims:peer:p1';
     for (let n = 0; n < 20; n += 1)
       await redis.command('HSET', key, `device_id\0old${n}`, `${minutesAgo(9)}:${minutesAgo(6)}`);
-    for (let n = 0; n < 20; n += 1)
+    for (let n = 0; n < 15; n += 1)
       await redis.command('HSET', key, `device_id\0new${n}`, `${minutesAgo(9)}:${minutesAgo(4 - n / 100)}`);
     await redis.command('HSET', key, 'device_id\0mine', `${minutesAgo(8)}:${minutesAgo(7)}`);
     const result = await registry.register({ ...device('p1'), deviceId: 'mine', hostname: null });
     expect(result).toEqual({ ok: true });
+    // Above the limit a claim is not stored, and replaces none: otherwise many copies of a device would never alternate.
+    expect(await registry.register({ ...device('p1'), deviceId: 'more', hostname: null })).toEqual({
+      ok: true,
+    });
+    const again = await registry.register({ ...device('p1'), deviceId: 'new0', hostname: null });
+    expect(again).toMatchObject({ conflicts: [{ kind: 'device_id' }] });
     const stored = (await redis.command('HKEYS', key)) as string[];
     expect(stored.toSorted()).toEqual(
-      ['mine', ...Array.from({ length: 15 }, (_, n) => `new${n + 5}`)]
-        .map((id) => `device_id\0${id}`)
-        .toSorted(),
+      ['mine', ...Array.from({ length: 15 }, (_, n) => `new${n}`)].map((id) => `device_id\0${id}`).toSorted(),
     );
     const restMs = async (): Promise<number> => Number(await redis.command('PTTL', key));
     expect(await restMs()).toBeGreaterThan(240_000);

@@ -70,8 +70,8 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) 
 return 0`;
 
 /**
- * KEYS: claims; ARGV: time in µs after which a claim is forgotten, maximum claims, claims. Returns all claims with the
- * times when they were made first and last.
+ * KEYS: claims; ARGV: time in µs after which a claim is forgotten, maximum claims, claims. New claims above the
+ * maximum are not stored. Returns all claims with the times when they were made first and last.
  */
 const CLAIM = `${CLOCK}
 local stored = redis.call('HGETALL', KEYS[1])
@@ -86,18 +86,12 @@ for i = 1, #stored, 2 do
   end
 end
 for i = 3, #ARGV do
-  if not times[ARGV[i]] then count = count + 1 end
-  times[ARGV[i]] = { times[ARGV[i]] and times[ARGV[i]][1] or now, now }
-  redis.call('HSET', KEYS[1], ARGV[i], times[ARGV[i]][1] .. ':' .. now)
-end
-while count > tonumber(ARGV[2]) do
-  local oldest
-  for claim, each in pairs(times) do
-    if not oldest or tonumber(each[2]) < tonumber(times[oldest][2]) then oldest = claim end
+  local old = times[ARGV[i]]
+  if old or count < tonumber(ARGV[2]) then
+    if not old then count = count + 1 end
+    times[ARGV[i]] = { old and old[1] or now, now }
+    redis.call('HSET', KEYS[1], ARGV[i], times[ARGV[i]][1] .. ':' .. now)
   end
-  redis.call('HDEL', KEYS[1], oldest)
-  times[oldest] = nil
-  count = count - 1
 end
 redis.call('PEXPIRE', KEYS[1], text(ARGV[1] / 1000))
 local flat = {}
