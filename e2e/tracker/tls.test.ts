@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { makeCertificate, type TestCertificate } from '../../testing/certificates.ts';
@@ -137,6 +138,30 @@ describe('a tracker with TLS', () => {
     expect(await requestLikeRr({ url: tracker.url.replace('https:', 'http:') })).toBe(400);
     await until(() => tracker.output().includes('must begin with https://'), 'the log has the mistake');
     expect(tracker.output()).toMatch(/"address":"127\.0\.0\.1".*"msg":"http without TLS on the TLS port/);
+  });
+
+  test('writes one line about a port scan', async () => {
+    const tracker = await startSecured(makeCertificate({ issuer: authority }));
+    const port = Number(new URL(tracker.url).port);
+    await tracker.waitFor('started');
+    const before = tracker.output().length;
+    const failed = (outcome: string): Promise<number> =>
+      tracker.metric(`rustory_tracker_tls_handshakes_total{outcome="${outcome}"}`);
+    for (const bytes of [
+      'GET / HTTP/1.0\r\n\r\n',
+      'SSH-2.0-scanner\r\n',
+      '\r\n\r\n',
+      '\x16\x03\x01\x00\xc8',
+    ]) {
+      const socket = connect(port, '127.0.0.1').on('error', () => {});
+      socket.end(bytes, 'latin1');
+      socket.resume();
+      await until(() => socket.closed, 'the connection is closed');
+    }
+    for (const outcome of ['plain_http', 'invalid'])
+      await until(async () => (await failed(outcome)) > 0, `${outcome} is counted`);
+    const lines = tracker.output().slice(before).trim().split('\n');
+    expect(lines).toEqual([expect.stringContaining('"address":"127.0.0.1"')]);
   });
 
   test('uses a renewed certificate without a restart, and exports when it expires', async () => {

@@ -95,8 +95,9 @@ export function createHttpServer(
       server.maxConnections = limits.maxConnections;
       if (limits.idleTimeoutMs !== undefined) server.setTimeout(limits.idleTimeoutMs);
       server.on('clientError', (error: BrokenRequestError, socket) => {
-        // A client that resets its connection sent nothing that could be reported.
-        if (errorCode(error) !== 'ECONNRESET') onBroken?.(brokenRequest(error), remoteAddressOf(socket));
+        // Other errors are those of the connection, and of handshakes, which are reported as such.
+        if (/^(HPE|ERR_HTTP)_/.test(errorCode(error)))
+          onBroken?.(brokenRequest(error), remoteAddressOf(socket));
         rejectBroken(error, socket);
       });
       server.on('drop', (dropped) => onBroken?.('too_many_connections', dropped?.remoteAddress));

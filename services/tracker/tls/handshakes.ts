@@ -8,15 +8,13 @@ import type { Certificate } from './certificate.ts';
 
 type Validity = Pick<Certificate, 'notBeforeUnixMs' | 'notAfterUnixMs'>;
 
-/** Maximum log lines about one mistake per minute, each about another address. */
-const LINES_PER_MINUTE = 5;
+/** Maximum log lines per minute, each about another address, so that a port scan writes one line. */
+const LINES_PER_MINUTE = 10;
 
 interface HandshakeRule {
   readonly doc: string;
   /** The message of the log. An outcome without one is logged only at debug. */
   readonly log?: string;
-  /** The kind of its log lines, for outcomes that share a limit. Default: the outcome. */
-  readonly kind?: 'scan';
 }
 
 /** All outcomes of a handshake. */
@@ -33,7 +31,6 @@ export const HANDSHAKE_OUTCOMES = {
   incompatible: {
     doc: 'A client and the tracker have no version or cipher of TLS in common. The tracker requires TLS 1.2.',
     log: 'client has no version or cipher of TLS that the tracker accepts',
-    kind: 'scan',
   },
   aborted: {
     doc: 'A client closed the connection during the handshake. `rr` 1.x does so when TCP and TLS together take longer than 0.3 seconds: use an ECDSA key and a short chain, and check the CPU of the tracker and the distance to the devices.',
@@ -42,12 +39,10 @@ export const HANDSHAKE_OUTCOMES = {
   timeout: {
     doc: 'A client did not finish the handshake within 5 seconds, and was disconnected.',
     log: 'handshake timed out',
-    kind: 'scan',
   },
   invalid: {
     doc: 'A client sent bytes that are not TLS. Probably a port scan.',
     log: 'not a TLS handshake',
-    kind: 'scan',
   },
   unused: {
     doc: 'A client closed the connection before it sent a byte, as the probe of a load balancer does.',
@@ -74,7 +69,7 @@ export function createHandshakeObserver({
   log,
   validity,
 }: HandshakeObserverOptions): HandshakeObserver {
-  const limitedLog = createLimitedLog<HandshakeOutcome | 'scan'>({ log, perMinute: LINES_PER_MINUTE });
+  const limitedLog = createLimitedLog<'handshake'>({ log, perMinute: LINES_PER_MINUTE });
   const handshakes = new Counter({
     name: 'rustory_tracker_tls_handshakes_total',
     help: 'TLS handshakes, by outcome.',
@@ -90,7 +85,7 @@ export function createHandshakeObserver({
       const { address, code } = handshake;
       handshakes.inc({ outcome });
       const rule: HandshakeRule = HANDSHAKE_OUTCOMES[outcome];
-      if (rule.log !== undefined) limitedLog(rule.kind ?? outcome, { address, code }, rule.log, address);
+      if (rule.log !== undefined) limitedLog('handshake', { address, code }, rule.log, address);
       else log.debug({ address, code, outcome }, 'handshake failed');
     },
   };
