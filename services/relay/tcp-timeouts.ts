@@ -71,10 +71,14 @@ function loadSetUserTimeout(): SetUserTimeout | string {
       setsockopt: { arguments: ['i32', 'i32', 'i32', 'pointer', 'u32'], return: 'i32' },
     });
     const value = new Int32Array(1);
-    return (fd, durationMs) => {
+    const setUserTimeout: SetUserTimeout = (fd, durationMs) => {
       value[0] = durationMs;
       functions.setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, value, value.byteLength);
     };
+    // The module is experimental. If a version of Node.js accepts other arguments, this call throws, and not one for a
+    // connection, which would be refused. The kernel answers that there is no such file.
+    setUserTimeout(-1, DEAD_MS);
+    return setUserTimeout;
   } catch (error) {
     return describeError(error);
   }
