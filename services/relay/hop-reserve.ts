@@ -105,10 +105,21 @@ export function createReserveHandler(options: HopOptions): ServeReserve {
     previous.abort(new Error('The peer reserved on another connection, and this one did not answer a ping.'));
   }
 
+  /** The full relay gave the reservation of this connection, which has been quiet for very long, to another peer. */
+  function replace(quiet: Connection): void {
+    metrics.connectionRefused('replaced');
+    const request = { peer: quiet.remotePeer.toString(), address: quiet.remoteAddr.toString() };
+    refusals.refused('connection', 'replaced', request);
+    quiet.abort(
+      new Error('The relay has the maximum number of reservations, and this connection sent no bytes.'),
+    );
+  }
+
   function hold(peer: string, connection: Connection, grant: Grant): void {
     if (grant.kind === 'refresh') return;
     if (!watched.has(connection)) connection.addEventListener('close', () => release(peer, connection));
     watched.add(connection);
+    if (grant.kind === 'new' && grant.replaced !== undefined) replace(grant.replaced);
     if (grant.kind === 'moved') {
       const { previous, previousAgeMs: ageMs } = grant;
       events.released({ peer, connection: previous, ageMs, reason: 'moved' });

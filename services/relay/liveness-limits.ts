@@ -40,6 +40,13 @@ export const STOP_MS = 8_000;
 export const SUPERSEDED_MS = 10_000;
 
 /**
+ * Quiet time after which a full relay gives the reservation of a connection to a new device, in milliseconds: the gap, a
+ * ping that was due before it, and the two minutes between two retransmissions. A relay that is not full keeps it until
+ * the connection is dead.
+ */
+export const REPLACEABLE_MS = SURVIVED_GAP_MS + 3 * 60_000;
+
+/**
  * Quiet time after which a connection does not count towards the limit of its peer, in milliseconds: two pings are
  * missing.
  */

@@ -155,7 +155,7 @@ function createHopAndLimiters(
   const { limits } = config;
   const connections = (): Connection[] => node()?.getConnections() ?? [];
   const timing = createHopTiming(clock);
-  const reservations = createReservationStore(limits, timing.clock.nowMs);
+  const reservations = createReservationStore(limits, timing.clock.nowMs, timing.liveness.quietMs);
   const circuits = createCircuitAdmission(limits, reservations);
   const buffers = createBuffers(limits);
   const refusals = createRefusalLog(log);

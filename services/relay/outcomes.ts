@@ -153,6 +153,10 @@ export const CONNECTION_REFUSALS = {
   quiet: {
     doc: 'A peer with `RELAY_MAX_CONNECTIONS_PER_PEER` connections opened another one, and its connection that had sent no byte for the longest time, at least 30 seconds, was closed. Normal for a device that changes its network.',
   },
+  replaced: {
+    doc: 'The relay had the maximum number of reservations, and of those whose connection had sent no byte for 18 minutes the longest quiet one was closed for a new device.',
+    setting: 'RELAY_MAX_RESERVATIONS',
+  },
   address: {
     doc: 'One address has its maximum number of connections.',
     setting: 'RELAY_MAX_CONNECTIONS_PER_ADDRESS',

@@ -5,19 +5,27 @@ import { refused, type Result } from '../shared/result.ts';
 import { monotonicMs } from '../shared/clock.ts';
 import type { RelayLimits } from './config.ts';
 import { addTo } from './counts.ts';
-import type { AnyConnection } from './liveness.ts';
+import { REPLACEABLE_MS } from './liveness-limits.ts';
+import type { AnyConnection, Liveness } from './liveness.ts';
 import type { ReservationRefusal } from './outcomes.ts';
 import { createTokenBuckets, perMinute } from './token-bucket.ts';
 
 /** Maximum peers whose request rates are stored. Above this limit the oldest one is evicted. */
 export const MAX_RATED_PEERS = 100_000;
 
+/** Minimum time between two searches of a full store that found nothing, in milliseconds: a search checks all of it. */
+const SEARCH_INTERVAL_MS = 1_000;
+
 /** The connection that holds a reservation. The store only compares it. */
 export type Holder = Connection;
 
-/** What was granted. `moved`: the peer reserved on another connection before, which no longer holds the reservation. */
+/**
+ * What was granted. `moved`: the peer reserved on another connection before, which no longer holds the reservation.
+ * `replaced`: a connection of another peer lost its reservation for it, because it was quiet for very long.
+ */
 export type Grant =
-  | { readonly kind: 'new' | 'refresh' }
+  | { readonly kind: 'refresh' }
+  | { readonly kind: 'new'; readonly replaced?: Holder }
   | { readonly kind: 'moved'; readonly previous: Holder; readonly previousAgeMs: number };
 
 export interface ReservationStore {
@@ -51,10 +59,14 @@ interface Reservation {
   readonly grantedAtMs: number;
 }
 
-/** @param nowMs monotonic clock */
+/**
+ * @param nowMs monotonic clock
+ * @param quietMs how long a connection has sent no byte
+ */
 export function createReservationStore(
   limits: RelayLimits,
   nowMs: () => number = monotonicMs,
+  quietMs: Liveness['quietMs'] = () => 0,
 ): ReservationStore {
   const reservations = new Map<string, Reservation>();
   /** The objects that a holder shares with its connection of the lower layer. */
@@ -64,6 +76,7 @@ export function createReservationStore(
   const requests = createTokenBuckets(perMinute(limits.reservationsPerMinute), MAX_RATED_PEERS, nowMs);
   const { reservationsPerAddress: maxPerAddress = Number.POSITIVE_INFINITY } = limits;
   let isDraining = false;
+  let searchedAtMs = Number.NEGATIVE_INFINITY;
 
   function remove(peer: string, { holder, address }: Reservation): void {
     reservations.delete(peer);
@@ -72,11 +85,34 @@ export function createReservationStore(
     for (const callback of lostCallbacks.get(holder) ?? []) callback();
   }
 
+  /** The peer whose connection has been quiet for the longest time, if that is long enough to be replaced. */
+  function longestQuiet(): string | undefined {
+    if (nowMs() - searchedAtMs < SEARCH_INTERVAL_MS) return undefined;
+    let longest: string | undefined;
+    let longestMs = REPLACEABLE_MS;
+    for (const [peer, { holder }] of reservations) {
+      const peerMs = quietMs(holder);
+      if (peerMs < longestMs) continue;
+      longest = peer;
+      longestMs = peerMs;
+    }
+    if (longest === undefined) searchedAtMs = nowMs();
+    return longest;
+  }
+
+  /** Removes a reservation when the store is full. Returns the connection that held it. */
+  function makeRoom(): Holder | undefined {
+    const peer = reservations.size < limits.reservations ? undefined : longestQuiet();
+    const replaced = peer === undefined ? undefined : reservations.get(peer);
+    if (peer === undefined || replaced === undefined) return undefined;
+    remove(peer, replaced);
+    return replaced.holder;
+  }
+
   function refusalOf(peer: string, address: string): ReservationRefusal | undefined {
     const existing = reservations.get(peer);
     if (isDraining) return 'draining';
     if (!requests.of(peer).take(1)) return 'rate';
-    if (existing === undefined && reservations.size >= limits.reservations) return 'reservations';
     const isAnotherAddress = existing?.address !== address;
     if (isAnotherAddress && (countByAddress.get(address) ?? 0) >= maxPerAddress) return 'address';
     return undefined;
@@ -88,13 +124,15 @@ export function createReservationStore(
       if (existing?.holder === holder) return { ok: true, grant: { kind: 'refresh' } };
       const refusal = refusalOf(peer, address);
       if (refusal !== undefined) return refused(refusal);
+      const replaced = existing === undefined ? makeRoom() : undefined;
+      if (existing === undefined && reservations.size >= limits.reservations) return refused('reservations');
       if (existing !== undefined) remove(peer, existing);
       reservations.set(peer, { holder, address, grantedAtMs: nowMs() });
       holders.add(holder.timeline);
       addTo(countByAddress, address, 1);
       const grant: Grant =
         existing === undefined
-          ? { kind: 'new' }
+          ? { kind: 'new', ...(replaced === undefined ? {} : { replaced }) }
           : {
               kind: 'moved',
               previous: existing.holder,
