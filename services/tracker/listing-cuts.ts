@@ -32,6 +32,8 @@ export function listingCuts(newestFirst: readonly ListedPeer[]): ListingCut[] {
       .slice(-count)
       .filter((peer) => !named.has(peer))
       .slice(0, MAX_NAMED_DEVICES - named.size);
+    // The listing of all devices is reported only for devices that no listing of a user leaves out.
+    if (userId === undefined && omitted.length === 0) continue;
     for (const peer of omitted) named.add(peer);
     cuts.push({ userId, omitted, unnamed: count - omitted.length });
   }
