@@ -108,7 +108,8 @@ test('an mplex connection is closed when its peer opens streams at too high a ra
   const opened = await Promise.allSettled(
     Array.from({ length: 500 }, async () => dialed.newStream(PROTOCOL, options)),
   );
-  expect(new Set(opened.map(({ status }) => status))).toEqual(new Set(['rejected']));
+  // Some may be open for a moment, before the connection is closed.
+  expect(opened.map(({ status }) => status)).toContain('rejected');
   await until(() => b.getConnections().length === 0, 'the connection is closed');
 });
 

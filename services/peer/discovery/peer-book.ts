@@ -76,7 +76,10 @@ function readAddresses(json: unknown): string[] {
   try {
     const value: unknown = JSON.parse(String(json));
     if (!Array.isArray(value)) return [];
-    return value.filter((address) => typeof address === 'string').slice(0, MAX_ADDRS);
+    const addresses = value.filter((address) => typeof address === 'string');
+    // A circuit is the address that always works, and other programs write longer lists.
+    const isCircuit = (address: string): boolean => address.includes('/p2p-circuit');
+    return addresses.toSorted((a, b) => Number(isCircuit(b)) - Number(isCircuit(a))).slice(0, MAX_ADDRS);
   } catch {
     return [];
   }

@@ -277,4 +277,15 @@ describe('the peer book', () => {
     database.sqlite.exec(`UPDATE peer_book SET addrs_json = '[1, "/ip4/1.2.3.4/tcp/1"]' WHERE peer_id = 'b'`);
     expect(book.recall('ada', 0, 10).map(({ addresses }) => addresses)).toEqual([[], ['/ip4/1.2.3.4/tcp/1']]);
   });
+
+  test('keeps the circuit of a long list that another program wrote', () => {
+    const database = open();
+    const book = createPeerBook(database);
+    book.remember([peer('a', 200)]);
+    const direct = Array.from({ length: 40 }, (_, port) => `/ip4/1.2.3.4/tcp/${port + 1}`);
+    const circuit = '/dns4/relay.example/tcp/4001/p2p/r/p2p-circuit/p2p/a';
+    database.sqlite.prepare('UPDATE peer_book SET addrs_json = ?').run(JSON.stringify([...direct, circuit]));
+    const [known] = book.recall('ada', 0, 10);
+    expect(known?.addresses).toEqual([circuit, ...direct.slice(0, 31)]);
+  });
 });
