@@ -14,7 +14,7 @@ afterEach(cleanUp);
 const PAGE = readFileSync(join(import.meta.dirname, '../docs/rr.md'), 'utf8');
 
 /** The keys of config.toml that rr has. */
-const RR_KEYS = [
+const RR_KEYS = new Set([
   'db_path',
   'user_id',
   'device_id',
@@ -23,7 +23,7 @@ const RR_KEYS = [
   'relay_addr',
   'swarm_key_path',
   'p2p_identity_key_path',
-];
+]);
 
 /** The commands of rr, with their options, that a service may run. */
 const RR_COMMANDS: Readonly<Record<string, readonly string[]>> = {
@@ -31,6 +31,17 @@ const RR_COMMANDS: Readonly<Record<string, readonly string[]>> = {
   'p2p-serve': ['--listen'],
   'p2p-sync': ['--watch', '--push', '--interval-sec'],
 };
+
+/** The configuration of a device on the page. */
+interface DeviceConfig {
+  readonly trackers: readonly string[];
+  readonly relay_addr: string;
+}
+
+function deviceConfig(): DeviceConfig {
+  const [text = ''] = blocks('toml');
+  return parseToml(text) as unknown as DeviceConfig;
+}
 
 /** The code blocks of one language. */
 function blocks(language: string): string[] {
@@ -63,13 +74,12 @@ function parseUnit(text: string): Record<string, Record<string, string>> {
 
 describe('docs/rr.md', () => {
   test('configures rr with keys that it has, and one relay', () => {
-    const [text = '', ...others] = blocks('toml');
-    expect(others).toEqual([]);
-    const config = parseToml(text);
-    expect(Object.keys(config).filter((key) => !RR_KEYS.includes(key))).toEqual([]);
-    const relay = multiaddr(String(config['relay_addr'])).getComponents();
+    expect(blocks('toml')).toHaveLength(1);
+    const config = deviceConfig();
+    expect(Object.keys(config).filter((key) => !RR_KEYS.has(key))).toEqual([]);
+    const relay = multiaddr(config.relay_addr).getComponents();
     expect(relay.map(({ name }) => name)).toEqual(['dns4', 'tcp', 'p2p']);
-    expect(new URL(String((config['trackers'] as string[])[0])).protocol).toBe('https:');
+    expect(new URL(config.trackers[0] ?? '').protocol).toBe('https:');
   });
 
   test.each(blocks('ini').map((text) => [/^# .*\/(.*)$/m.exec(text)?.[1] ?? '', text]))(
@@ -92,9 +102,9 @@ describe('docs/rr.md', () => {
     const [values = ''] = blocks('yaml');
     const { objects, notes } = await render(UMBRELLA, parseYaml(values) as Record<string, unknown>);
     expect(objects.map(({ kind }) => kind)).toContain('Ingress');
-    const config = parseToml(blocks('toml')[0] ?? '');
-    expect(notes).toContain(`trackers = ["${String((config['trackers'] as string[])[0])}"]`);
-    expect(notes).toContain(String(config['relay_addr']).split('/p2p/')[0]);
+    const config = deviceConfig();
+    expect(notes).toContain(`trackers = ["${config.trackers[0]}"]`);
+    expect(notes).toContain(config.relay_addr.replace(/\/p2p\/.*$/, ''));
   });
 
   test('has commands of the peer that succeed on a device with its configuration', async () => {
