@@ -78,11 +78,14 @@ function readAddresses(json: unknown): string[] {
     if (!Array.isArray(value)) return [];
     const addresses = value.filter((address) => typeof address === 'string');
     // A circuit is the address that always works, and other programs write longer lists.
-    const isCircuit = (address: string): boolean => address.includes('/p2p-circuit');
     return addresses.toSorted((a, b) => Number(isCircuit(b)) - Number(isCircuit(a))).slice(0, MAX_ADDRS);
   } catch {
     return [];
   }
+}
+
+function isCircuit(address: string): boolean {
+  return address.includes('/p2p-circuit');
 }
 
 function textOf(value: unknown): string | undefined {
