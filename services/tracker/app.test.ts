@@ -177,11 +177,12 @@ describe('a listing', () => {
     await app.post(REGISTER, { peer_id: PEER, addrs: [], meta });
     await app.post(REGISTER, { peer_id: OTHER_PEER, addrs: [], meta });
     const first = listResponseSchema.parse(await (await app.get(`${LIST}?limit=1&user_id=alice`)).json());
-    expect(first.peers).toMatchObject([{ peer_id: OTHER_PEER }]);
+    const [lower, higher] = [PEER, OTHER_PEER].toSorted();
+    expect(first.peers).toMatchObject([{ peer_id: lower }]);
     const second = await (await app.get(`${LIST}?limit=1&user_id=alice&cursor=${first.next_cursor}`)).json();
-    expect(second).toMatchObject({ peers: [{ peer_id: PEER }], next_cursor: null });
+    expect(second).toMatchObject({ peers: [{ peer_id: higher }], next_cursor: null });
     expect(await (await app.get(`${LIST}?cursor=${first.next_cursor}`)).json()).toMatchObject({
-      peers: [{ peer_id: PEER }],
+      peers: [{ peer_id: higher }],
     });
     expect(await (await app.get(LIST)).text()).not.toContain('next_cursor');
   });

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { boundedString } from '../shared/contract.ts';
 import { type Parsed, parseValue } from './body.ts';
-import type { ListQuery, Position } from './registry/registry.ts';
+import type { ListQuery } from './registry/registry.ts';
 
 /** Maximum peers on one page. A higher `limit` is refused. */
 const MAX_PAGE_PEERS = 1_000;
@@ -12,6 +12,9 @@ const DEFAULT_PAGE_PEERS = 100;
 
 /** Maximum length of a cursor, in characters. The cursors of this API are shorter; longer texts are refused. */
 export const MAX_CURSOR_LENGTH = 256;
+
+/** The start of a decoded cursor, which tells it from the cursors of earlier versions. */
+const CURSOR_PREFIX = 'id:';
 
 const limit = z
   .string()
@@ -29,8 +32,8 @@ const limit = z
 const cursor = z
   .string()
   .transform((text, context) => {
-    const position = decodeCursor(text);
-    if (position !== undefined) return position;
+    const peerId = decodeCursor(text);
+    if (peerId !== undefined) return peerId;
     context.addIssue({ code: 'custom', message: 'is not a cursor of this API; start again without it' });
     return z.NEVER;
   })
@@ -51,13 +54,15 @@ export function parseListQuery(given: Record<string, string>): Parsed<{ readonly
   return { ok: true, query: { userId, limit: pagePeers ?? DEFAULT_PAGE_PEERS, after } };
 }
 
-export function encodeCursor({ seenUnixMicros, peerId }: Position): string {
-  return Buffer.from(`${seenUnixMicros}.${peerId}`).toString('base64url');
+/** The cursor of the page after a peer id. Clients must not depend on its content. */
+export function encodeCursor(peerId: string): string {
+  return Buffer.from(`${CURSOR_PREFIX}${peerId}`).toString('base64url');
 }
 
-function decodeCursor(text: string): Position | undefined {
+/** The peer id in a cursor; `undefined` for other texts, such as the cursors of replicas of an earlier version. */
+function decodeCursor(text: string): string | undefined {
   if (text.length > MAX_CURSOR_LENGTH) return undefined;
-  const match = /^(\d{1,16})\.([0-9A-Za-z]+)$/.exec(Buffer.from(text, 'base64url').toString('latin1'));
-  if (match === null) return undefined;
-  return { seenUnixMicros: Number(match[1]), peerId: match[2] ?? '' };
+  const decoded = Buffer.from(text, 'base64url').toString('latin1');
+  const peerId = decoded.slice(CURSOR_PREFIX.length);
+  return decoded.startsWith(CURSOR_PREFIX) && /^[0-9A-Za-z]+$/.test(peerId) ? peerId : undefined;
 }

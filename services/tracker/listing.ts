@@ -43,7 +43,7 @@ export function cutPage<T extends Page>(page: T, isPaged: boolean): T & CutPage 
   if (fitting === -1) return { ...page, omitted: 0 };
   const peers = page.peers.slice(0, fitting);
   if (!isPaged) return { ...page, peers, omitted: page.peers.length - fitting };
-  return { ...page, peers, omitted: 0, next: peers.at(-1) };
+  return { ...page, peers, omitted: 0, next: peers.at(-1)?.peerId };
 }
 
 /** The page without direct loopback addresses, which are of no use to a device on another machine. */

@@ -83,12 +83,12 @@ const unregister = {
 const list = {
   method: 'get',
   path: '/api/v1/peers',
-  summary: 'List devices, newest registration first',
+  summary: 'List devices',
   description:
-    'Without `limit` and `cursor` the response contains all devices, up to 512 KiB; the devices that registered longest ' +
-    'ago are left out. With one of them it is a page, and `next_cursor` ' +
-    'is the cursor of the next page. A page may contain fewer devices than `limit`. A device that registers again ' +
-    'between two pages moves to the first page.',
+    'Without `limit` and `cursor` the response contains all devices, newest registration first, up to 512 KiB; the ' +
+    'devices that registered longest ago are left out. With one of them it is a page, and `next_cursor` is the cursor ' +
+    'of the next page. Pages are in order of `peer_id`, and may contain fewer devices than `limit`. A device that stays ' +
+    'registered is on exactly one page.',
   security,
   request: {
     query: listQuerySchema,

@@ -1,6 +1,7 @@
 // The registry in the memory of one process: two maps with the same records, one of all peers and one by user.
 import { refused } from '../../shared/result.ts';
 import { createMemoryClaims } from './memory-claims.ts';
+import { pageById } from './page-by-id.ts';
 import type { ListedPeer, ListQuery, Page, Registration, Registry } from './registry.ts';
 
 export interface MemoryRegistryOptions {
@@ -89,21 +90,8 @@ export function createMemoryRegistry({ ttlSeconds, maxPeers, nowUnixMs }: Memory
   };
 }
 
-function page(newestFirst: readonly ListedPeer[], { limit = Infinity, after }: ListQuery): Page {
-  const start = after === undefined ? 0 : firstOlder(newestFirst, after.seenUnixMicros);
-  const peers = newestFirst.slice(start, start + limit);
-  const last = peers.at(-1);
-  return start + limit < newestFirst.length && last !== undefined ? { peers, next: last } : { peers };
-}
-
-/** Binary search for the index of the first peer that was last seen before the time. */
-function firstOlder(newestFirst: readonly ListedPeer[], unixMicros: number): number {
-  let low = 0;
-  let high = newestFirst.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((newestFirst[middle]?.seenUnixMicros ?? 0) < unixMicros) high = middle;
-    else low = middle + 1;
-  }
-  return low;
+function page(newestFirst: readonly ListedPeer[], { limit, after }: ListQuery): Page {
+  if (limit === undefined) return { peers: newestFirst };
+  const { shown, next } = pageById(newestFirst, limit, after);
+  return next === undefined ? { peers: shown } : { peers: shown, next };
 }

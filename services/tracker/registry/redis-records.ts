@@ -1,5 +1,5 @@
 // Encodes records and decodes indexes for the registry in Redis. Pure functions.
-import type { ListQuery, Position } from './registry.ts';
+import type { ListedPeer } from './registry.ts';
 
 /** `owner NUL json`. No user id and no JSON has a NUL, and `=` distinguishes an empty user id from an absent one. */
 export function encodeRecord(userId: string | null, json: string): string {
@@ -15,15 +15,10 @@ export function decodeRecord(record: string): { userId: string | null; json: str
   return { userId: end === 0 ? null : record.slice(1, end), json: record.slice(end + 1) };
 }
 
-/** Decodes `[id, score, id, score, …]`. Omits the entries up to and including the position `after`. */
-export function decodeEntries(flat: readonly string[], after: ListQuery['after']): Position[] {
-  const entries: Position[] = [];
-  for (let index = 0; index + 1 < flat.length; index += 2) {
-    const peerId = flat[index] ?? '';
-    const seenUnixMicros = Number(flat[index + 1]);
-    // Redis orders equal scores by name, here descending.
-    if (after === undefined || seenUnixMicros < after.seenUnixMicros || peerId < after.peerId)
-      entries.push({ peerId, seenUnixMicros });
-  }
+/** Decodes `[id, score, id, score, …]`. */
+export function decodeEntries(flat: readonly string[]): Array<Omit<ListedPeer, 'json'>> {
+  const entries: Array<Omit<ListedPeer, 'json'>> = [];
+  for (let index = 0; index + 1 < flat.length; index += 2)
+    entries.push({ peerId: flat[index] ?? '', seenUnixMicros: Number(flat[index + 1]) });
   return entries;
 }

@@ -23,6 +23,7 @@ import {
   sendClaims,
   withdrawClaims,
 } from './redis-claims.ts';
+import { pageById } from './page-by-id.ts';
 import { createProbe } from './redis-probe.ts';
 import { decodeEntries, decodeRecord, encodeOwner, encodeRecord } from './redis-records.ts';
 import {
@@ -61,11 +62,6 @@ const ROUND_TRIP_MS = 5_000;
 
 /** Maximum records of one MGET and index entries of one repair script, so that other clients are not delayed. */
 const CHUNK = 1_000;
-
-/**
- * Index entries read in addition to a page: entries of the same microsecond are ordered by name, and some are skipped.
- */
-const TIE_SLACK = 16;
 
 /**
  * Maximum index entries of a listing without a limit. The peers of a user are limited only by the maximum of all peers.
@@ -228,13 +224,10 @@ async function unregister(store: Store, peerId: string, owner: string | undefine
 async function list(store: Store, { userId, limit, after }: ListQuery): Promise<Page> {
   const { client, roundTrip } = store;
   const key = userId === undefined ? ALL : userKey(userId);
-  const newest = after === undefined ? '+inf' : after.seenUnixMicros;
-  const maxEntries = limit === undefined ? -1 : limit + 1 + TIE_SLACK;
-  const [flat] = await roundTrip([
-    client.zrange(key, newest, '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, maxEntries, 'WITHSCORES'),
-  ]);
-  const entries = decodeEntries(flat, after);
-  const shown = limit === undefined ? entries : entries.slice(0, limit);
+  const [flat] = await roundTrip([client.zrange(key, '+inf', '-inf', 'BYSCORE', 'REV', 'WITHSCORES')]);
+  const entries = decodeEntries(flat);
+  const { shown, next } =
+    limit === undefined ? { shown: entries, next: undefined } : pageById(entries, limit, after);
   const records = await readRecords(
     store,
     shown.map(({ peerId }) => peerKey(peerId)),
@@ -249,8 +242,7 @@ async function list(store: Store, { userId, limit, after }: ListQuery): Promise<
     else vanished.push(entry.peerId, String(entry.seenUnixMicros));
   }
   repair(store, key, vanished);
-  const last = shown.at(-1);
-  return shown.length < entries.length && last !== undefined ? { peers, next: last } : { peers };
+  return next === undefined ? { peers } : { peers, next };
 }
 
 async function readRecords({ client, roundTrip }: Store, keys: string[]): Promise<(string | null)[]> {

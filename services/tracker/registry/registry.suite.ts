@@ -197,9 +197,24 @@ export function suiteOfRegistry(name: string, open: (options: SuiteOptions) => P
           expect(page.peers.length).toBeLessThanOrEqual(10);
           pages.push(...page.peers.map(({ peerId }) => peerId));
         } while (page.next !== undefined);
-        expect(pages).toEqual(await ids(registry, { userId }));
+        expect(pages).toEqual((await ids(registry, { userId })).toSorted());
       },
     );
+
+    test('shows a device that registers again between two pages once, and misses none', async () => {
+      const { registry, replica } = subject;
+      const all = Array.from({ length: 30 }, (_, n) => `p${10 + n}`);
+      for (const id of all) await registry.register(device(id));
+      const pages: string[] = [];
+      let page: Page | undefined;
+      do {
+        page = await replica.list({ userId: 'alice', limit: 7, after: page?.next });
+        pages.push(...page.peers.map(({ peerId }) => peerId));
+        // All devices register in turn, as they do twice a minute.
+        for (const id of all.toReversed()) await registry.register(device(id));
+      } while (page.next !== undefined);
+      expect(pages).toEqual(all);
+    });
 
     test('lists thousands of peers completely', async () => {
       const { registry, replica } = await use({ maxPeers: 5_000 });

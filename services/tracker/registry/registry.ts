@@ -24,26 +24,23 @@ export interface ListedPeer {
   readonly seenUnixMicros: number;
 }
 
-/** A position in a listing. The entries after it are older. */
-export interface Position {
-  readonly seenUnixMicros: number;
-  readonly peerId: string;
-}
-
 export interface ListQuery {
   /** Only this user's peers; all peers when absent. */
   readonly userId?: string | undefined;
-  /** Maximum peers to return. Default: all. A page with fewer peers can also have a `next`. */
+  /**
+   * Maximum peers of a page. Default: all. Pages are in order of peer id, so that a device that registers again between
+   * two pages is on neither of them twice and is not missed. A page with fewer peers can also have a `next`.
+   */
   readonly limit?: number | undefined;
-  /** Continue after this position. */
-  readonly after?: Position | undefined;
+  /** The page starts after this peer id. Requires `limit`. */
+  readonly after?: string | undefined;
 }
 
 export interface Page {
-  /** Newest registration first. */
+  /** Newest registration first; a page in order of peer id. */
   readonly peers: readonly ListedPeer[];
-  /** Position at which the next page continues; absent at the end. */
-  readonly next?: Position | undefined;
+  /** The last peer id of this page, after which the next one starts; absent at the end. */
+  readonly next?: string | undefined;
   /** Age in seconds of an earlier page, which is returned when the store does not respond. */
   readonly staleForSeconds?: number;
 }
@@ -78,7 +75,8 @@ export type RegisterResult = Result<
  * - After `register` or `unregister` resolved, every later listing on every replica shows the change.
  * - No listing shows a record after its time to live, measured by the clock of the registry.
  * - There are never more live peers than the configured maximum, also with concurrent registrations.
- * - The cost of a listing depends on the number of returned peers, not of registered ones.
+ * - The cost of a listing depends on the number of returned peers, not of registered ones. A page also reads the ids
+ *   of all peers in its listing.
  * - Registrations of two devices with one identity are reported as conflicts when they alternate, on any replicas.
  *   Finding them never delays or fails a registration.
  * - Every call ends. It rejects with `RegistryUnavailableError` when the store does not respond; then it is unknown
