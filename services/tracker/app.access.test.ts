@@ -114,6 +114,25 @@ describe('a rate limit', () => {
     expect((await app.post(REGISTER, { peer_id: OTHER_PEER, addrs: [] })).status).toBe(200);
   });
 
+  test('of one peer is not used up by tokens of other users, which are told that it is not theirs', async () => {
+    const grants = {
+      open: { id: 'open', userId: undefined, readOnly: false },
+      alices: { id: 'alices', userId: 'alice', readOnly: false },
+      bobs: { id: 'bobs', userId: 'bob', readOnly: false },
+    };
+    const limits = { ...unlimited, peerRequestsPerMinute: 2 };
+    for (const mine of ['bobs', 'open']) {
+      const app = createTestApp({ rateLimits: createRateLimits(limits) }, grants);
+      const register = async (token: string, user_id: string): Promise<number> =>
+        (await app.post(REGISTER, { ...good, meta: { user_id } }, bearer(token))).status;
+      expect(await register(mine, 'bob')).toBe(200);
+      for (let turn = 0; turn < 5; turn += 1) expect(await register('alices', 'alice')).toBe(403);
+      for (let turn = 0; turn < 5; turn += 1) await app.post(UNREGISTER, good, bearer('alices'));
+      expect(await register(mine, 'bob')).toBe(200);
+      expect(await register(mine, 'bob')).toBe(429);
+    }
+  });
+
   test('of one token does not affect other tokens', async () => {
     const grant = { userId: undefined, readOnly: false };
     const app = createTestApp(

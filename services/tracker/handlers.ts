@@ -11,6 +11,7 @@ import { canonicalPeerId } from './peerid.ts';
 import { retryAfter } from './problems.ts';
 import { createRegistrationReader } from './registration.ts';
 import type { RouteName } from './routes.ts';
+import type { Grant } from './tokens.ts';
 
 type AppHandler = Handler<AppEnv>;
 
@@ -30,7 +31,7 @@ export function createHandlers(deps: AppDeps, refusals: Refusals): Record<RouteN
 }
 
 function createRegisterHandler(deps: AppDeps, { refuse, refuseExcess }: Refusals): AppHandler {
-  const { registry, metrics, clientLog, ttlSeconds, random } = deps;
+  const { registry, metrics, clientLog, rateLimits, ttlSeconds, random } = deps;
   const readRegistration = createRegistrationReader(deps.dropPrivateAddrs);
   const responseBody = JSON.stringify({ ok: true, ttl_sec: ttlSeconds });
   return async (c) => {
@@ -44,7 +45,8 @@ function createRegisterHandler(deps: AppDeps, { refuse, refuseExcess }: Refusals
     const grant = c.get('grant');
     if (grant.readOnly) return refuse(c, 'forbidden', { cause: 'read_only_token' });
     if (!permitsUser(grant, userId)) return refuse(c, 'forbidden', { cause: 'token_of_another_user' });
-    const excess = await refuseExcess(c, 'peer', peerId);
+    const rateKey = peerRateKey(grant, peerId);
+    const excess = await refuseExcess(c, 'peer', rateKey);
     if (excess !== undefined) return excess;
     const result = await registry.register(registration, grant.userId);
     metrics.registration(result.ok ? 'registered' : result.reason);
@@ -57,9 +59,20 @@ function createRegisterHandler(deps: AppDeps, { refuse, refuseExcess }: Refusals
       }
       return new Response(responseBody, { headers: JSON_HEADERS });
     }
-    if (result.reason === 'foreign') return refuse(c, 'forbidden', { cause: 'registered_by_another_user' });
+    if (result.reason !== 'full') {
+      await rateLimits.refund('peer', rateKey);
+      return refuse(c, 'forbidden', { cause: FOREIGN_CAUSES[result.reason] });
+    }
     return refuse(c, 'too_many_peers', { headers: retryAfter(ttlSeconds / 2, random) });
   };
+}
+
+/** Why a peer id belongs to another user, for the log. */
+const FOREIGN_CAUSES = { foreign: 'registered_by_another_user', held: 'held_for_another_user' } as const;
+
+/** Requests with a token that is bound to one user never count against the devices of another one. */
+function peerRateKey({ userId }: Grant, peerId: string): string {
+  return userId === undefined ? peerId : `${peerId}\0${userId}`;
 }
 
 function createUnregisterHandler({ registry }: AppDeps, { refuse, refuseExcess }: Refusals): AppHandler {
@@ -73,7 +86,7 @@ function createUnregisterHandler({ registry }: AppDeps, { refuse, refuseExcess }
     c.set('device', { peerId });
     const grant = c.get('grant');
     if (grant.readOnly) return refuse(c, 'forbidden', { cause: 'read_only_token' });
-    const excess = await refuseExcess(c, 'peer', peerId);
+    const excess = await refuseExcess(c, 'peer', peerRateKey(grant, peerId));
     if (excess !== undefined) return excess;
     const removed = await registry.unregister(peerId, grant.userId);
     return new Response(JSON.stringify({ ok: true, removed }), { headers: JSON_HEADERS });

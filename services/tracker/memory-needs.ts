@@ -2,6 +2,7 @@
 import type { TrackerConfig } from './config.ts';
 import { HTTP_LIMITS, PLAIN_LIMITS, TLS_LIMITS } from './http-limits.ts';
 import { MAX_CACHED_BODIES } from './registration.ts';
+import { MAX_HOLDS_PER_PEER } from './registry/memory-registry.ts';
 import { CALL_LIMITS } from './registry/redis-registry.ts';
 import { MAX_KEPT_PEERS } from './registry/stale-listings.ts';
 
@@ -13,6 +14,9 @@ const PEER_BYTES = 1024;
 
 /** Bytes of the claims that find devices with one identity, for each registered device. */
 const CLAIMS_BYTES = 1024;
+
+/** Bytes of a hold of a peer id. */
+const HOLD_BYTES = 256;
 
 /** Bytes of a cached body with its parsed registration. */
 const CACHED_BODY_BYTES = 1024;
@@ -37,6 +41,7 @@ export function memoryNeeds({
   return {
     process: PROCESS_BYTES,
     peers: isInMemory ? limits.peers * (PEER_BYTES + CLAIMS_BYTES) : 0,
+    holds: isInMemory ? MAX_HOLDS_PER_PEER * limits.peers * HOLD_BYTES : 0,
     keptListings: isInMemory || staleSeconds === 0 ? 0 : MAX_KEPT_PEERS * PEER_BYTES,
     waitingCalls: isInMemory ? 0 : CALL_LIMITS.waitingBytes,
     cachedBodies: MAX_CACHED_BODIES * CACHED_BODY_BYTES,

@@ -15,6 +15,8 @@ export type RateLimited = 'token' | 'peer' | 'address';
 export interface RateLimits {
   /** Counts a request. It is refused above the limit, for `retrySeconds`. */
   consume(kind: RateLimited, key: string): Promise<Result<object, 'rate', { readonly retrySeconds: number }>>;
+  /** Takes a request back that was counted. */
+  refund(kind: RateLimited, key: string): Promise<void>;
 }
 
 const WINDOW_SECONDS = 60;
@@ -45,6 +47,9 @@ export function createRateLimits(config: RateLimitsConfig): RateLimits {
         const retrySeconds = Math.max(1, Math.ceil(refusal.msBeforeNext / 1_000));
         return { ok: false, reason: 'rate', retrySeconds };
       }
+    },
+    async refund(kind, key) {
+      await limiters[kind]?.reward(slotOf(key, seed));
     },
   };
 }

@@ -1,20 +1,22 @@
 import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, describe, expect, test } from '@jest/globals';
 import { pino } from 'pino';
 import { ConfigError } from '../shared/errors.ts';
 import { createLogger } from '../shared/log.ts';
+import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
 import { until } from '../../testing/wait.ts';
 import { createTokens, readTokens } from './tokens.ts';
 
 /** Much shorter than the default, so that the tests do not wait for it. */
-const RELOAD_INTERVAL_MS = 20;
+const RELOAD_TIMES = { intervalMs: 20, settleMs: 40 };
 
 const log = createLogger('test', 'silent');
 const directory = mkdtempSync(join(tmpdir(), 'rustory-tokens-'));
 let count = 0;
 
+afterEach(cleanUp);
 afterAll(() => rmSync(directory, { recursive: true }));
 
 function file(text: string): string {
@@ -85,7 +87,7 @@ describe('a file of tokens', () => {
     const tokens = createTokens(
       readTokens(path),
       pino({}, { write: (line) => lines.push(line) }),
-      RELOAD_INTERVAL_MS,
+      RELOAD_TIMES,
     );
     await tokens.start();
     writeFileSync(path, 'new-token\n');
@@ -99,6 +101,59 @@ describe('a file of tokens', () => {
     expect(lines.join()).not.toContain('new-token');
     await tokens.stop();
   });
+});
+
+describe('a file of tokens that is written in steps', () => {
+  const alicesToken = 'a-token-of-alice';
+  const whole = `${alicesToken} user=alice read-only`;
+
+  test.each([alicesToken, `${alicesToken} user=ali`, `${alicesToken} user=alice`, '', `${alicesToken} us`])(
+    'never grants what a part of it says (%j)',
+    async (part) => {
+      const path = file(`${whole}\n`);
+      let clockMs = 0;
+      let changes = 0;
+      const tokens = createTokens(readTokens(path), log, { intervalMs: 5, settleMs: 2_000 }, () => {
+        changes += 1;
+        return clockMs;
+      });
+      await tokens.start();
+      onCleanup(() => tokens.stop());
+      for (let turn = 1; turn <= 3; turn += 1) {
+        for (const text of [part, `${whole}${'\n'.repeat(turn + 1)}`]) {
+          writeFileSync(path, text);
+          const before = changes;
+          await until(() => changes > before + 1, 'the new content is read twice');
+          expect(tokens.find(alicesToken)).toMatchObject({ userId: 'alice', readOnly: true });
+          clockMs += 1_999;
+        }
+      }
+    },
+  );
+
+  test('is used when it stays as it is, also without a newline at the end', async () => {
+    const path = file(`${whole}\n`);
+    const tokens = createTokens(readTokens(path), log, RELOAD_TIMES);
+    await tokens.start();
+    onCleanup(() => tokens.stop());
+    writeFileSync(path, `another-token-of-alice\n${alicesToken}`);
+    await until(() => tokens.find(alicesToken)?.readOnly === false, 'the new permissions are used');
+    expect(tokens.find(alicesToken)).toMatchObject({ userId: undefined });
+  });
+});
+
+test('a mistake in a file of tokens is logged once', async () => {
+  const lines: string[] = [];
+  const path = file('a-token-of-alice\n');
+  const times = { intervalMs: 5, settleMs: 10 };
+  const tokens = createTokens(readTokens(path), pino({}, { write: (line) => lines.push(line) }), times);
+  await tokens.start();
+  writeFileSync(path, 'a-token-of-alice admin\n');
+  await until(() => lines.length > 0, 'the mistake is logged');
+  writeFileSync(path, 'a-token-of-bob\n');
+  await until(() => tokens.find('a-token-of-bob') !== undefined, 'the correction is used');
+  expect(lines.filter((line) => line.includes('not read again'))).toHaveLength(1);
+  await tokens.stop();
 });
 
 test('short tokens cause a warning that does not repeat them', () => {
@@ -121,7 +176,7 @@ describe('a directory of tokens', () => {
     symlinkSync('..v1', join(mount, '..data'));
     symlinkSync('..data/laptops', join(mount, 'laptops'));
     symlinkSync('..data/dashboard', join(mount, 'dashboard'));
-    const tokens = createTokens(readTokens(mount), log, RELOAD_INTERVAL_MS);
+    const tokens = createTokens(readTokens(mount), log, RELOAD_TIMES);
     expect(tokens.find('one-laptops')).toMatchObject({ userId: undefined, readOnly: false });
     expect(tokens.find('one-dashboard')).toMatchObject({ userId: undefined, readOnly: true });
     expect(tokens.find('two-laptops')).toBeUndefined();

@@ -4,6 +4,7 @@ import { hash, randomBytes } from 'node:crypto';
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { readSmallFile } from '../shared/files.ts';
+import { monotonicMs } from '../shared/clock.ts';
 import { ConfigError, describeError } from '../shared/errors.ts';
 import type { Component } from '../shared/lifecycle.ts';
 import type { Logger } from '../shared/log.ts';
@@ -49,10 +50,18 @@ const MAX_TOKEN_LENGTH = 512;
 /** Minimum length of a safe token, in characters. Shorter tokens can be guessed and cause a warning. */
 const SHORT_TOKEN_LENGTH = 16;
 
-/**
- * Interval at which the files are read again, in milliseconds. A kubelet updates a mounted Secret about once a minute.
- */
-const RELOAD_INTERVAL_MS = 1_000;
+/** When the files are read again. */
+export interface ReloadTimes {
+  /** Milliseconds between two reads. A kubelet updates a mounted Secret about once a minute. */
+  readonly intervalMs: number;
+  /**
+   * Milliseconds for which every read must find the same content before it is used. A program that writes the file in
+   * several steps leaves a line without its end for a moment, such as a token without the user that it is bound to.
+   */
+  readonly settleMs: number;
+}
+
+const RELOAD_TIMES: ReloadTimes = { intervalMs: 1_000, settleMs: 2_000 };
 
 const VARIABLE = 'TRACKER_TOKENS_FILE';
 
@@ -71,33 +80,65 @@ export function readTokens(path: string): TokenTable {
   return table;
 }
 
-/** Keeps the tokens up to date. When the files cannot be used, the previous tokens stay valid. */
+/** What a read of the files found: a table, or the reason why there is none. */
+interface Reading {
+  /** Two readings with the same content are equal. */
+  readonly content: string;
+  readonly table?: TokenTable;
+}
+
+/**
+ * Keeps the tokens up to date. A new content is used when it did not change for `settleMs`. When the files cannot be
+ * used, the previous tokens stay valid, and the reason is logged once.
+ *
+ * @param nowMs monotonic clock in milliseconds
+ */
 export function createTokens(
   initial: TokenTable,
   log: Logger,
-  reloadIntervalMs: number = RELOAD_INTERVAL_MS,
+  { intervalMs, settleMs }: ReloadTimes = RELOAD_TIMES,
+  nowMs: () => number = monotonicMs,
 ): Tokens {
   let table = initial;
+  let used = initial.contentHash;
+  let candidate: { readonly content: string; readonly sinceMs: number } | undefined;
   let timer: NodeJS.Timeout | undefined;
 
-  function reload(): void {
-    const { path } = table;
+  function read(): Reading {
     try {
       const next = table.reread();
-      if (next.contentHash === table.contentHash) return;
-      table = next;
-      for (const warning of next.warnings) log.warn({ warning }, 'configuration');
-      // An empty file is valid during a reread: then every request is refused.
-      log[next.size === 0 ? 'error' : 'info']({ path, tokens: next.size }, 'tokens read again');
+      return { content: next.contentHash, table: next };
     } catch (error) {
-      log.error({ path, error: describeError(error) }, 'tokens not read again; the last ones stay valid');
+      return { content: describeError(error) };
     }
+  }
+
+  function use({ content, table: next }: Reading): void {
+    const { path } = table;
+    used = content;
+    candidate = undefined;
+    if (next === undefined) {
+      log.error({ path, error: content }, 'tokens not read again; the last ones stay valid');
+      return;
+    }
+    table = next;
+    for (const warning of next.warnings) log.warn({ warning }, 'configuration');
+    // An empty file is valid during a reread: then every request is refused.
+    log[next.size === 0 ? 'error' : 'info']({ path, tokens: next.size }, 'tokens read again');
+  }
+
+  function reload(): void {
+    const reading = read();
+    if (reading.content === used) candidate = undefined;
+    else if (candidate?.content !== reading.content)
+      candidate = { content: reading.content, sinceMs: nowMs() };
+    else if (nowMs() - candidate.sinceMs >= settleMs) use(reading);
   }
 
   return {
     name: 'tokens',
     async start() {
-      timer = setInterval(reload, reloadIntervalMs);
+      timer = setInterval(reload, intervalMs);
     },
     async stop() {
       clearInterval(timer);

@@ -1,11 +1,19 @@
 import { describe, expect, test } from '@jest/globals';
 import { createMemoryRegistry } from './memory-registry.ts';
+import { suiteOfHolds } from './holds.suite.ts';
 import { device, suiteOfRegistry } from './registry.suite.ts';
 
 suiteOfRegistry('the memory registry', async (options) => {
   const registry = createMemoryRegistry({ ...options, nowUnixMs: Date.now });
   await registry.start();
   return { registry, replica: registry, close: () => registry.stop() };
+});
+
+suiteOfHolds('in the memory registry', async (options) => {
+  let unixMs = 1_000_000_000_000;
+  const registry = createMemoryRegistry({ ...options, nowUnixMs: () => unixMs });
+  const pass = async (seconds: number): Promise<void> => void (unixMs += seconds * 1_000);
+  return { registry, replica: registry, close: () => registry.stop(), pass };
 });
 
 describe('the clock of the memory registry', () => {

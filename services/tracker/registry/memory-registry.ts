@@ -1,5 +1,6 @@
 // The registry in the memory of one process: two maps with the same records, one of all peers and one by user.
 import { refused } from '../../shared/result.ts';
+import { createMemoryHolds } from './memory-holds.ts';
 import { createMemoryClaims } from './memory-claims.ts';
 import { pageById } from './page-by-id.ts';
 import type { ListedPeer, ListQuery, Page, Registration, Registry } from './registry.ts';
@@ -9,6 +10,9 @@ export interface MemoryRegistryOptions {
   readonly maxPeers: number;
   readonly nowUnixMs: () => number;
 }
+
+/** Maximum holds of peer ids for each peer that may be registered. Most devices that were ever registered are away. */
+export const MAX_HOLDS_PER_PEER = 2;
 
 type MemoryRecord = Registration & ListedPeer;
 
@@ -22,6 +26,7 @@ export function createMemoryRegistry({ ttlSeconds, maxPeers, nowUnixMs }: Memory
   const users = new Map<string, Map<string, MemoryRecord>>();
   // A registration has claims of a peer and of a device.
   const claims = createMemoryClaims(2 * maxPeers);
+  const holds = createMemoryHolds(MAX_HOLDS_PER_PEER * maxPeers);
   let latestUnixMicros = 0;
   // No record expires before this time, so most calls need not read the oldest record: reading a Map from its start
   // also visits the slots of deleted entries.
@@ -60,17 +65,23 @@ export function createMemoryRegistry({ ttlSeconds, maxPeers, nowUnixMs }: Memory
     async register(registration, owner) {
       removeExpired();
       const old = all.get(registration.peerId);
+      const nowMicros = nowUnixMs() * 1_000;
+      if (owner !== undefined && holds.isHeldFromOthers(registration.peerId, owner, nowMicros))
+        return refused('held');
       if (old === undefined && all.size >= maxPeers) return refused('full');
       if (old !== undefined && owner !== undefined && old.userId !== owner) return refused('foreign');
       if (old !== undefined) remove(old);
       // Every record has a unique time, also when the clock is set back, so that a position identifies one record.
       latestUnixMicros = Math.max(latestUnixMicros + 1, Math.floor(nowUnixMs() * 1_000));
       add({ ...registration, seenUnixMicros: latestUnixMicros });
+      if (owner === undefined) holds.free(registration.peerId);
+      else holds.renew(registration.peerId, owner, nowMicros);
       const conflicts = claims.claim(registration, latestUnixMicros);
       return conflicts.length === 0 ? { ok: true } : { ok: true, conflicts };
     },
     async unregister(peerId, owner) {
       removeExpired();
+      holds.free(peerId, owner);
       const old = all.get(peerId);
       if (old === undefined || (owner !== undefined && old.userId !== owner)) return false;
       remove(old);

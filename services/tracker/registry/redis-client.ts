@@ -25,6 +25,22 @@ interface ScriptCommands {
   claim(key: string, forgetMicros: number, maxClaims: number, ...claims: string[]): Promise<string[]>;
   report(key: string, reportMicros: number, maxReports: number, conflict: string): Promise<number>;
   reported(key: string, reportMicros: number): Promise<string[]>;
+  readHold(key: string, owner: string, tenureMicros: number, renewalMicros: number): Promise<string>;
+  writeHold(
+    key: string,
+    owner: string,
+    tenureMicros: number,
+    keptMicros: number,
+    longerMicros: number,
+  ): Promise<string>;
+  countHold(
+    key: string,
+    peerId: string,
+    maxHolds: number,
+    replaceableMicros: number,
+    keptMicros: number,
+  ): Promise<string>;
+  freeHold(key: string, owner: string): Promise<string>;
   countLive(key: string, ttlMicros: number): Promise<number>;
 }
 

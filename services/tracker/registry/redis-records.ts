@@ -10,6 +10,10 @@ export function encodeOwner(userId: string): string {
   return `=${userId}`;
 }
 
+export function decodeOwner(owner: string): string {
+  return owner.slice(1);
+}
+
 export function decodeRecord(record: string): { userId: string | null; json: string } {
   const end = record.indexOf('\0');
   return { userId: end === 0 ? null : record.slice(1, end), json: record.slice(end + 1) };

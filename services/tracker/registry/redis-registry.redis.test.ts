@@ -6,6 +6,7 @@ import { until } from '../../../testing/wait.ts';
 import { createLogger } from '../../shared/log.ts';
 import { createRedisRegistry } from './redis-registry.ts';
 import { parseRedisUrl } from './redis-url.ts';
+import { suiteOfHolds } from './holds.suite.ts';
 import { device, type Replicas, type SuiteOptions, suiteOfRegistry } from './registry.suite.ts';
 
 const log = createLogger('test', 'silent');
@@ -40,6 +41,38 @@ suiteOfRegistry('the registry in one Redis', openEmpty);
 suiteOfRegistry('the registry in a Cluster', async (options) => {
   await Promise.all(cluster.nodes.map((node) => node.command('FLUSHALL')));
   return open(cluster.url, options);
+});
+
+/** Makes everything in a Redis older, as if time had passed. ARGV: seconds. */
+const AGE = `
+local micros = ARGV[1] * 1000000
+for _, key in ipairs(redis.call('KEYS', 'rustory:*')) do
+  local keptMs = redis.call('PTTL', key)
+  if keptMs <= ARGV[1] * 1000 then
+    redis.call('DEL', key)
+  else
+    if key:find('^rustory:hold:') then
+      local first, last, owner = string.match(redis.call('GET', key), '^(%d+) (%d+) (.*)$')
+      redis.call('SET', key, string.format('%.0f %.0f %s', first - micros, last - micros, owner))
+    elseif key:find('^rustory:holds:') then
+      for _, id in ipairs(redis.call('ZRANGE', key, 0, -1)) do redis.call('ZINCRBY', key, -micros, id) end
+    end
+    redis.call('PEXPIRE', key, keptMs - ARGV[1] * 1000)
+  end
+end`;
+
+suiteOfHolds('in one Redis', async (options) => ({
+  ...(await openEmpty(options)),
+  pass: async (seconds) => void (await redis.command('EVAL', AGE, 0, seconds)),
+}));
+
+suiteOfHolds('in a Cluster', async (options) => {
+  await Promise.all(cluster.nodes.map((node) => node.command('FLUSHALL')));
+  return {
+    ...(await open(cluster.url, options)),
+    pass: async (seconds) =>
+      void (await Promise.all(cluster.nodes.map((node) => node.command('EVAL', AGE, 0, seconds)))),
+  };
 });
 
 /** The read commands that Redis received during the work. */

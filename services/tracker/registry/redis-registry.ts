@@ -3,7 +3,8 @@
 //   rustory:peer:<id>    string with a time to live: the record, the only authoritative copy
 //   rustory:user:<uid>   sorted set of peer ids by registration time: an index, repaired when it is read
 //   rustory:all          the same over all peers; the maximum number of peers is enforced on it
-// and the keys of redis-claims.ts, which find identities that two devices use.
+// and the keys of redis-claims.ts, which find identities that two devices use, and of redis-holds.ts, which keep the peer
+// ids of users whose devices are away.
 // No command and no script touches keys of different slots, so a Cluster serves it too.
 import { setTimeout as pause } from 'node:timers/promises';
 import { monotonicMs } from '../../shared/clock.ts';
@@ -24,6 +25,7 @@ import {
   withdrawClaims,
 } from './redis-claims.ts';
 import { pageById } from './page-by-id.ts';
+import { countHold, DUE, freeHold, HELD, readHold, writeHold } from './redis-holds.ts';
 import { createProbe } from './redis-probe.ts';
 import { decodeEntries, decodeRecord, encodeOwner, encodeRecord } from './redis-records.ts';
 import {
@@ -173,6 +175,8 @@ async function register(
 ): Promise<RegisterResult> {
   const { client, options, ttlMicros, roundTrip } = store;
   const { peerId, userId, json } = registration;
+  const [hold] = owner === undefined ? [] : await roundTrip([readHold(client, peerId, owner)]);
+  if (hold === HELD) return refused('held');
   const record = encodeRecord(userId, json);
   const ttlMs = options.ttlSeconds * 1_000;
   const sets = claimsOf(registration);
@@ -184,7 +188,9 @@ async function register(
     userId === null ? 1 : client.enroll(userKey(userId), peerId, ttlMicros, UNLIMITED),
     ...sets.map((set) => sendClaims(client, set).catch(() => [])),
   ]);
-  if (written !== 0 && enrolled === 1) {
+  if (owner === undefined) inBackground(store, 'hold not freed', [freeHold(client, peerId)]);
+  const isHeld = written !== 0 && enrolled === 1 && hold === DUE && !(await renewHold(store, peerId, owner));
+  if (written !== 0 && enrolled === 1 && !isHeld) {
     const conflicts = sets.flatMap((set, index) =>
       conflictsOf(set, decodeClaims(claimed[index] ?? []), userId),
     );
@@ -205,14 +211,25 @@ async function register(
   await roundTrip([
     client.withdraw(peerKey(peerId), record),
     userId === null ? 0 : client.zrem(userKey(userId), peerId),
+    isHeld ? client.zrem(ALL, peerId) : 0,
   ]);
-  return refused('full');
+  return refused(isHeld ? 'held' : 'full');
+}
+
+/** Writes a hold, and returns false when another tracker wrote it for another user a moment ago. */
+async function renewHold(store: Store, peerId: string, owner = ''): Promise<boolean> {
+  const { client, roundTrip } = store;
+  const [reply] = await roundTrip([writeHold(client, peerId, owner)]);
+  if (reply === HELD) return false;
+  inBackground(store, 'hold not counted', [countHold(client, peerId, owner)]);
+  return true;
 }
 
 async function unregister(store: Store, peerId: string, owner: string | undefined): Promise<boolean> {
   const { client, roundTrip } = store;
   const [taken] = await roundTrip([
     client.take(peerKey(peerId), owner === undefined ? '' : encodeOwner(owner)),
+    freeHold(client, peerId, owner),
   ]);
   if (taken === null) return false;
   const { userId } = decodeRecord(taken);

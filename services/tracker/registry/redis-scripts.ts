@@ -113,6 +113,62 @@ return 1`;
 const REPORTED = `${CLOCK}
 return redis.call('ZREVRANGEBYSCORE', KEYS[1], '+inf', '(' .. text(nowUnixMicros - ARGV[1]))`;
 
+const HOLD = `${CLOCK}
+local hold = redis.call('GET', KEYS[1])
+local first, last, owner = string.match(hold or '', '^(%d+) (%d+) (.*)$')
+local function isTenured(till) return tonumber(till) - first >= tonumber(ARGV[2]) end
+`;
+
+/**
+ * KEYS: hold; ARGV: owner, time in µs after which a hold is tenured, time in µs between two writes. Returns "held" when
+ * it is tenured and belongs to another owner, "due" when it must be written, otherwise "fresh".
+ */
+const READ_HOLD = `${HOLD}
+if not owner then return 'due' end
+if owner ~= ARGV[1] then return isTenured(last) and 'held' or 'due' end
+if nowUnixMicros - last >= tonumber(ARGV[3]) then return 'due' end
+return isTenured(nowUnixMicros) and not isTenured(last) and 'due' or 'fresh'`;
+
+/**
+ * KEYS: hold; ARGV: owner, time in µs after which a hold is tenured, times in µs that a tenured hold is kept and that
+ * each hold is kept longer. Returns "held" when it is tenured and belongs to another owner, otherwise "written".
+ */
+const WRITE_HOLD = `${HOLD}
+if owner and owner ~= ARGV[1] then
+  if isTenured(last) then return 'held' end
+  first = nil
+end
+first = first or text(nowUnixMicros)
+local keptMicros = isTenured(nowUnixMicros) and ARGV[3] or ARGV[2]
+local value = first .. ' ' .. text(nowUnixMicros) .. ' ' .. ARGV[1]
+redis.call('SET', KEYS[1], value, 'PX', text((keptMicros + ARGV[4]) / 1000))
+return 'written'`;
+
+/**
+ * KEYS: holds of a user; ARGV: peer id, maximum holds, age in µs from which a hold may be replaced, age in µs at which
+ * a hold ends. Returns the peer id whose hold is too much: an old one, or the new one; empty when there are few enough.
+ */
+const COUNT_HOLD = `${CLOCK}
+local ended = redis.call('ZCOUNT', KEYS[1], '-inf', text(nowUnixMicros - ARGV[4]))
+if ended > 0 then redis.call('ZREMRANGEBYRANK', KEYS[1], 0, math.min(ended, ${SWEEP}) - 1) end
+local excess = ''
+if not redis.call('ZSCORE', KEYS[1], ARGV[1]) and redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then
+  local oldest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
+  if tonumber(oldest[2]) > nowUnixMicros - ARGV[3] then return ARGV[1] end
+  redis.call('ZREM', KEYS[1], oldest[1])
+  excess = oldest[1]
+end
+redis.call('ZADD', KEYS[1], text(nowUnixMicros), ARGV[1])
+redis.call('PEXPIRE', KEYS[1], text(ARGV[4] / 1000))
+return excess`;
+
+/** KEYS: hold; ARGV: owner. Deletes the hold and returns its owner; empty when there was none of this owner. */
+const FREE_HOLD = `
+local owner = string.match(redis.call('GET', KEYS[1]) or '', '^%d+ %d+ (.*)$')
+if owner ~= ARGV[1] then return '' end
+redis.call('DEL', KEYS[1])
+return owner`;
+
 /** The scripts as commands of the client. */
 export const SCRIPTS = {
   enroll: { lua: ENROLL, numberOfKeys: 1 },
@@ -123,5 +179,9 @@ export const SCRIPTS = {
   claim: { lua: CLAIM, numberOfKeys: 1 },
   report: { lua: REPORT, numberOfKeys: 1 },
   reported: { lua: REPORTED, numberOfKeys: 1 },
+  readHold: { lua: READ_HOLD, numberOfKeys: 1 },
+  writeHold: { lua: WRITE_HOLD, numberOfKeys: 1 },
+  countHold: { lua: COUNT_HOLD, numberOfKeys: 1 },
+  freeHold: { lua: FREE_HOLD, numberOfKeys: 1 },
   countLive: { lua: COUNT_LIVE, numberOfKeys: 1 },
 };

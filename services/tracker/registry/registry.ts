@@ -56,6 +56,11 @@ export const REGISTRATION_OUTCOMES = {
       'A token that is bound to one user registered a device whose live registration belongs to another user. ' +
       'The old registration expires after `TRACKER_TTL_SECONDS`.',
   },
+  held: {
+    doc:
+      'A token that is bound to one user registered a peer id that is held for another user, whose device is away. ' +
+      'Unregister the peer id, or register it once with a token that is not bound to a user.',
+  },
 } as const satisfies Record<string, { readonly doc: string }>;
 
 export type RegistrationOutcome = keyof typeof REGISTRATION_OUTCOMES;
@@ -79,18 +84,22 @@ export type RegisterResult = Result<
  *   of all peers in its listing.
  * - Registrations of two devices with one identity are reported as conflicts when they alternate, on any replicas.
  *   Finding them never delays or fails a registration.
+ * - A peer id that tokens of one owner registered for a day is held for this owner for 30 days of absence (`holds.ts`).
  * - Every call ends. It rejects with `RegistryUnavailableError` when the store does not respond; then it is unknown
  *   whether a registration was written. It rejects with `RegistryOverloadedError` when the call waited too long in
  *   this process; the store may be fine.
  */
 export interface Registry extends Component {
   /**
-   * @param owner when given, a live record of another user is kept, and the result is `foreign`.
+   * @param owner the user that the token is bound to. A live record of another user is kept, and the result is
+   *   `foreign`; the result is `held` when the peer id is held for another user. When absent, the hold is freed.
    * @returns `full` when the peer is new and the maximum number of peers is registered.
    */
   register(registration: Registration, owner?: string): Promise<RegisterResult>;
   /**
-   * @param owner when given, a record of another user counts as absent.
+   * Frees also the hold of the peer id.
+   *
+   * @param owner when given, a record of another user counts as absent, and its hold is kept.
    * @returns whether there was a record.
    */
   unregister(peerId: string, owner?: string): Promise<boolean>;

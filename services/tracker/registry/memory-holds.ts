@@ -1,0 +1,68 @@
+// The holds of the registry in the memory of one process.
+import {
+  type Hold,
+  holdSeconds,
+  isRenewalDue,
+  isTenured,
+  MAX_HOLDS_PER_USER,
+  TENURE_SECONDS,
+} from './holds.ts';
+
+export interface MemoryHolds {
+  /** Whether the peer id is held for another user. */
+  isHeldFromOthers(peerId: string, owner: string, nowMicros: number): boolean;
+  /** Notes a registration with a token of the owner. */
+  renew(peerId: string, owner: string, nowMicros: number): void;
+  /** @param owner when given, the hold of another user is kept */
+  free(peerId: string, owner?: string): void;
+}
+
+/** @param maxHolds maximum holds of all users; above this limit new peer ids get no hold */
+export function createMemoryHolds(maxHolds: number): MemoryHolds {
+  const owners = new Map<string, string>();
+  // The holds of each user in the order of their last write.
+  const users = new Map<string, Map<string, Hold>>();
+
+  function free(peerId: string, owner?: string): void {
+    const current = owners.get(peerId);
+    if (current === undefined || (owner !== undefined && owner !== current)) return;
+    owners.delete(peerId);
+    const holds = users.get(current);
+    holds?.delete(peerId);
+    if (holds?.size === 0) users.delete(current);
+  }
+
+  /** Frees the hold that was absent longest when there are too many. Returns whether one more fits. */
+  function makeSpace(holds: ReadonlyMap<string, Hold>, nowMicros: number): boolean {
+    if (holds.size < MAX_HOLDS_PER_USER && owners.size < maxHolds) return true;
+    const [oldest] = holds;
+    if (oldest === undefined || nowMicros - oldest[1].lastMicros < TENURE_SECONDS * 1_000_000) return false;
+    free(oldest[0]);
+    return true;
+  }
+
+  return {
+    isHeldFromOthers(peerId, owner, nowMicros) {
+      const current = owners.get(peerId);
+      if (current === undefined || current === owner) return false;
+      const hold = users.get(current)?.get(peerId);
+      return (
+        hold !== undefined && isTenured(hold) && nowMicros - hold.lastMicros < holdSeconds(hold) * 1_000_000
+      );
+    },
+    renew(peerId, owner, nowMicros) {
+      const current = owners.get(peerId) === owner ? users.get(owner)?.get(peerId) : undefined;
+      const isLapsed =
+        current !== undefined && nowMicros - current.lastMicros >= holdSeconds(current) * 1_000_000;
+      if (current !== undefined && !isLapsed && !isRenewalDue(current, nowMicros)) return;
+      free(peerId);
+      const holds = users.get(owner) ?? new Map<string, Hold>();
+      if (!makeSpace(holds, nowMicros)) return;
+      const firstMicros = current === undefined || isLapsed ? nowMicros : current.firstMicros;
+      holds.set(peerId, { firstMicros, lastMicros: nowMicros });
+      users.set(owner, holds);
+      owners.set(peerId, owner);
+    },
+    free,
+  };
+}
