@@ -6,6 +6,8 @@ import { createTestLog } from './peer.ts';
 import type { TestTracker } from './test-tracker.ts';
 import { until } from './wait.ts';
 
+/** The peer id of the device that registers. */
+export const OWN_PEER_ID = '12D3KooWSCufgHzV4fCwRijfH2k3abrpAJxTKxEvN1FDuRXA2U9x';
 export const META = { user_id: 'ada', device_id: 'laptop', hostname: 'laptop.lan', version: '1.0.0' };
 export const CIRCUIT = '/ip4/10.0.0.9/tcp/4001/p2p/R/p2p-circuit/p2p/me';
 
@@ -25,7 +27,7 @@ export function createTestRegistrations(
   const pauses: Pause[] = [];
   const registrations = createRegistrations({
     trackers: trackers.map(({ client }) => client),
-    peerId: 'me',
+    peerId: OWN_PEER_ID,
     meta: META,
     addresses: () => state.addresses,
     yields,

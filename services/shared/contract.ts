@@ -135,12 +135,7 @@ export const acceptedAckSchema = z.object({
   ttl_sec: z.number().optional().catch(undefined),
 });
 
-/**
- * A list whose entries are validated one by one with `acceptedPeerSchema`, so that an invalid entry does not affect
- * others.
- */
-export const acceptedListSchema = z.object({ peers: z.array(z.unknown()) });
-
+/** One entry of a list. The entries are validated one by one, so that an invalid entry does not affect others. */
 export const acceptedPeerSchema = z.object({
   peer_id: z.string(),
   addrs: z.array(z.string()),

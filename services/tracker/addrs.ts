@@ -9,7 +9,7 @@ import {
   isCircuit,
   isPrivate,
   isUnreachable,
-} from './address-class.ts';
+} from '../shared/address-class.ts';
 import { type AddressDrop, createDropCounter, type Dropped } from './drops.ts';
 import { canonicalPeerId } from './peerid.ts';
 

@@ -1,7 +1,7 @@
 // Formats a listing: its JSON, which is streamed in chunks when it is long, its ETag and its headers.
 import { hash } from 'node:crypto';
 import type { Peer } from '../shared/contract.ts';
-import { isDirectLoopback } from './address-class.ts';
+import { isDirectLoopback } from '../shared/address-class.ts';
 import { encodeCursor, MAX_CURSOR_LENGTH } from './list-query.ts';
 import type { ListedPeer, Page } from './registry/registry.ts';
 

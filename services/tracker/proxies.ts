@@ -2,7 +2,7 @@
 import { BlockList, isIP } from 'node:net';
 import { clientNetwork, unmapped } from '../shared/client-network.ts';
 import { quote } from '../shared/variables.ts';
-import { isLoopbackIp } from './address-class.ts';
+import { isLoopbackIp } from '../shared/address-class.ts';
 
 /** A network of proxies (`10.0.0.0/8`), or a single one (`::1`, with the longest prefix). */
 export interface Network {

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
 import { makeDirectory } from '../../../testing/peer.ts';
-import { openDatabase } from '../history/database.ts';
+import { type Database, openDatabase } from '../history/database.ts';
 import { discover } from './discovery.ts';
 import { createPeerBook, type KnownPeer, type PeerBook } from './peer-book.ts';
 import { type PeerList, type TrackerClient, TrackerError } from './tracker-client.ts';
@@ -11,12 +11,13 @@ const NOW_UNIX_SECONDS = 1_000_000;
 
 const ACCEPTED = { ttlSeconds: 60 };
 
+let database: Database;
 let peerBook: PeerBook;
 
 beforeEach(() => {
-  const database = openDatabase(join(makeDirectory(), 'history.db'));
+  database = openDatabase(join(makeDirectory(), 'history.db'));
   onCleanup(() => database.close());
-  peerBook = createPeerBook(database);
+  peerBook = createPeerBook(database, () => NOW_UNIX_SECONDS);
 });
 
 afterEach(cleanUp);
@@ -115,6 +116,39 @@ describe('discovery', () => {
       peer('a', 10, '/circuit'),
     ]);
     expect((await find(trackerWith(empty))).peers).toEqual([empty]);
+  });
+
+  test.each(['the database', 'a tracker'])('omits a peer that is revoked in %s', async (place) => {
+    if (place === 'the database')
+      database.sqlite.exec("INSERT INTO peer_revocations(peer_id, revoked_at) VALUES ('b', 1)");
+    const revoked = place === 'a tracker' ? ['b'] : [];
+    await find(trackerWith(peer('b', NOW_UNIX_SECONDS)));
+    const other = trackerThat(async () => ({ peers: [peer('a', 10)], skipped: 0, revoked }));
+    expect(peerIds((await find(trackerWith(peer('b', 20)), other)).peers)).toEqual(['a']);
+    const empty = trackerThat(async () => ({ peers: [], skipped: 0, revoked }));
+    expect(peerIds((await find(empty)).peers)).toEqual([]);
+  });
+
+  test('takes a time in the future as the present, so that it hides no newer record', async () => {
+    const future = peer('a', NOW_UNIX_SECONDS * 1_000, '/wrong');
+    await find(trackerWith(future));
+    await find(trackerWith(peer('a', NOW_UNIX_SECONDS, '/right')));
+    const [found] = (await find(failing)).peers;
+    expect(found).toEqual(peer('a', NOW_UNIX_SECONDS, '/right'));
+  });
+
+  test('adds the peers that are known to a list without its end, and says why', async () => {
+    await find(trackerWith(peer('a', NOW_UNIX_SECONDS - 1_000)));
+    const tracker = trackerThat(async () => ({
+      peers: [peer('b', NOW_UNIX_SECONDS)],
+      skipped: 0,
+      incomplete: 'it has more than 256 pages',
+    }));
+    const { peers, warnings } = await find(tracker);
+    expect(peerIds(peers)).toEqual(['b', 'a']);
+    expect(warnings).toEqual([
+      'The list of the tracker http://tracker.lan was not read completely: it has more than 256 pages. The next round continues.',
+    ]);
   });
 
   test('omits loopback addresses unless a tracker that was reached by loopback lists them', async () => {

@@ -4,22 +4,25 @@ import { describeError } from '../../shared/errors.ts';
 import { isLoopbackHost } from '../../shared/loopback.ts';
 import { aborted, anySignal } from '../../shared/signals.ts';
 import { withoutLoopback } from '../network/addresses.ts';
-import type { KnownPeer, PeerBook } from './peer-book.ts';
+import { type KnownPeer, PEER_BOOK_MAX_AGE_SECONDS, type PeerBook } from './peer-book.ts';
 import type { Registrations } from './registrations.ts';
 import type { PeerList, TrackerClient } from './tracker-client.ts';
 
-/** Maximum age of a record of the peer book in seconds: one week. Older records are ignored. */
-const PEER_BOOK_MAX_AGE_SECONDS = 7 * 24 * 60 * 60;
-
-/** Maximum peers of one round. Further peers, which were last seen earlier, are omitted. */
+/** Maximum peers that are read from the peer book. */
 export const MAX_PEERS = 1000;
 
+/** The start of the addresses that may be loopback. Only these are parsed, because a list may have thousands. */
+const MAY_BE_LOOPBACK = /^\/(ip4\/127\.|ip6\/|dns)/i;
+
 export interface Discovery {
+  /** The peers to sync with. Revoked ones are not among them. */
   readonly peers: readonly KnownPeer[];
+  /** The peer ids that a tracker lists as revoked, or that `rr` has revoked in the database. */
+  readonly revoked: ReadonlySet<string>;
   readonly source: 'trackers' | 'peer book';
   /** One sentence for each tracker that failed. */
   readonly problems: readonly string[];
-  /** One sentence for each list with skipped entries, and for each tracker that refused to register this device. */
+  /** One sentence for each list with skipped entries or without its end, and for each tracker that refused to register this device. */
   readonly warnings: readonly string[];
 }
 
@@ -44,6 +47,7 @@ export async function discover(deps: DiscoveryDeps, signal?: AbortSignal): Promi
   signal?.throwIfAborted();
   const problems: string[] = [];
   const warnings: string[] = [];
+  const revoked = peerBook.revoked();
   const listed: KnownPeer[] = [];
   const lists = new Map<string, PeerList>();
   for (const [position, result] of results.entries()) {
@@ -53,20 +57,33 @@ export async function discover(deps: DiscoveryDeps, signal?: AbortSignal): Promi
     }
     const url = trackers[position]?.url ?? '';
     lists.set(url, result.value);
-    listed.push(...result.value.peers);
+    listed.push(...capTimes(result.value.peers, nowUnixSeconds()));
+    for (const peerId of result.value.revoked ?? []) revoked.add(peerId);
     warnings.push(...describeSkipped(url, result.value));
   }
   warnings.push(...(await register(lists, deps, signal)));
-  const found = usableAddresses(mergeNewest(listed.filter(({ peerId }) => peerId !== ownPeerId)), lists);
-  if (found.length > 0) {
-    peerBook.remember(found);
-    return { peers: found, source: 'trackers', problems, warnings };
-  }
+  const isOther = ({ peerId }: KnownPeer): boolean => peerId !== ownPeerId && !revoked.has(peerId);
+  const found = usableAddresses(mergeNewest(listed.filter(isOther)), lists);
+  peerBook.remember(found);
+  const isComplete = [...lists.values()].every(({ incomplete }) => incomplete === undefined);
+  const result = { revoked, problems, warnings };
+  if (found.length > 0 && isComplete) return { ...result, peers: found, source: 'trackers' };
   // A tracker that has just started lists no peers yet, so an empty list does not mean that no peers exist.
   const sinceUnixSeconds = nowUnixSeconds() - PEER_BOOK_MAX_AGE_SECONDS;
-  const remembered = peerBook.recall(userId, sinceUnixSeconds, MAX_PEERS);
-  const peers = remembered.filter(({ peerId }) => peerId !== ownPeerId);
-  return { peers, source: 'peer book', problems, warnings };
+  const remembered = peerBook.recall(userId, sinceUnixSeconds, MAX_PEERS).filter(isOther);
+  if (found.length === 0) return { ...result, peers: remembered, source: 'peer book' };
+  // The record in the list is as new as the one in the book, and has the loopback addresses that the book lacks.
+  const listedIds = new Set(found.map(({ peerId }) => peerId));
+  const missing = remembered.filter(({ peerId }) => !listedIds.has(peerId));
+  return { ...result, peers: [...found, ...missing], source: 'trackers' };
+}
+
+/** The clock of a tracker, or the tracker itself, must not put a record before all others for years. */
+function capTimes(peers: readonly KnownPeer[], nowUnixSeconds: number): KnownPeer[] {
+  return peers.map((peer) => ({
+    ...peer,
+    lastSeenUnixSeconds: Math.min(peer.lastSeenUnixSeconds, nowUnixSeconds),
+  }));
 }
 
 /** Registers this device with the trackers of these lists. @throws the reason of the signal */
@@ -84,10 +101,11 @@ async function register(
   return registered;
 }
 
-function describeSkipped(url: string, { skipped }: PeerList): string[] {
-  if (skipped === 0) return [];
+function describeSkipped(url: string, { skipped, incomplete }: PeerList): string[] {
   const entries = skipped === 1 ? '1 entry that is' : `${skipped} entries that are`;
-  return [`The list of the tracker ${url} has ${entries} not valid. The other entries are used.`];
+  const invalid = `The list of the tracker ${url} has ${entries} not valid. The other entries are used.`;
+  const cut = `The list of the tracker ${url} was not read completely: ${incomplete}. The next round continues.`;
+  return [...(skipped === 0 ? [] : [invalid]), ...(incomplete === undefined ? [] : [cut])];
 }
 
 /**
@@ -100,9 +118,7 @@ function mergeNewest(peers: readonly KnownPeer[]): KnownPeer[] {
     const known = newest.get(peer.peerId);
     if (known === undefined || isBetter(peer, known)) newest.set(peer.peerId, peer);
   }
-  return [...newest.values()]
-    .toSorted((a, b) => b.lastSeenUnixSeconds - a.lastSeenUnixSeconds)
-    .slice(0, MAX_PEERS);
+  return [...newest.values()].toSorted((a, b) => b.lastSeenUnixSeconds - a.lastSeenUnixSeconds);
 }
 
 function isBetter(peer: KnownPeer, known: KnownPeer): boolean {
@@ -125,7 +141,9 @@ function usableAddresses(peers: readonly KnownPeer[], lists: ReadonlyMap<string,
   return peers.map((peer) => ({
     ...peer,
     addresses: peer.addresses.flatMap((address) =>
-      local.has(`${peer.peerId} ${address}`) ? address : (withoutLoopback(address) ?? []),
+      !MAY_BE_LOOPBACK.test(address) || local.has(`${peer.peerId} ${address}`)
+        ? address
+        : (withoutLoopback(address) ?? []),
     ),
   }));
 }

@@ -4,6 +4,7 @@ import {
   CIRCUIT,
   createTestRegistrations,
   META,
+  OWN_PEER_ID,
   type Pause,
   registered,
 } from '../../../testing/registration.ts';
@@ -18,11 +19,11 @@ describe('the registration of a serving device', () => {
     const { registrations, state, stop, lines } = createTestRegistrations(trackers);
     state.addresses = ['/one'];
     registrations.start();
-    for (const { records } of trackers) await until(() => records.has('me'), 'it is registered');
+    for (const { records } of trackers) await until(() => records.has(OWN_PEER_ID), 'it is registered');
     await until(() => lines.length === 2, 'it is logged');
     for (const { url } of trackers)
       expect(lines).toContainEqual({ tracker: url, addrs: ['/one'], message: 'registered' });
-    expect(trackers[0]?.records.get('me')?.meta).toEqual(META);
+    expect(trackers[0]?.records.get(OWN_PEER_ID)?.meta).toEqual(META);
     await stop();
     for (const tracker of trackers) expect(registered(tracker)).toEqual(['register /one', 'unregister']);
     expect(lines).toContainEqual({ trackers: 2, kept: 0, failed: 0, message: 'unregistered' });
@@ -90,7 +91,7 @@ describe('the registration of a serving device', () => {
     failing.status = 503;
     const { registrations, pauses, lines } = createTestRegistrations([failing, working]);
     registrations.start();
-    await until(() => working.records.has('me') && pauses.length === 2, 'one is registered');
+    await until(() => working.records.has(OWN_PEER_ID) && pauses.length === 2, 'one is registered');
     const retries = (): Pause[] => pauses.filter(({ milliseconds }) => milliseconds < 30_000);
     for (let tries = 1; tries <= 4; tries += 1) {
       await until(() => retries().length === tries, 'it has failed again');
@@ -98,7 +99,7 @@ describe('the registration of a serving device', () => {
       retries().at(-1)?.end();
     }
     expect(retries().map(({ milliseconds }) => milliseconds)).toEqual([1_000, 2_000, 4_000, 5_000]);
-    await until(() => failing.records.has('me'), 'it is registered');
+    await until(() => failing.records.has(OWN_PEER_ID), 'it is registered');
     expect(lines.filter(({ message }) => message === 'registration failed').length).toBeGreaterThan(0);
   });
 
@@ -122,9 +123,9 @@ describe('the registration of a serving device', () => {
     const { registrations, pauseAfter, stop, lines } = createTestRegistrations([tracker]);
     registrations.start();
     await pauseAfter(1);
-    tracker.put('me', [CIRCUIT], META);
+    tracker.put(OWN_PEER_ID, [CIRCUIT], META);
     await stop();
-    expect(tracker.records.get('me')?.addrs).toEqual([CIRCUIT]);
+    expect(tracker.records.get(OWN_PEER_ID)?.addrs).toEqual([CIRCUIT]);
     expect(lines).toContainEqual({ trackers: 0, kept: 1, failed: 0, message: 'unregistered' });
   });
 
@@ -139,9 +140,9 @@ describe('the registration of a serving device', () => {
       await pauseAfter(1);
       state.ms += 10_000;
       tracker.clockSkewSeconds += 10;
-      tracker.put('me', [CIRCUIT], META);
+      tracker.put(OWN_PEER_ID, [CIRCUIT], META);
       await stop();
-      expect(tracker.records.has('me')).toBe(true);
+      expect(tracker.records.has(OWN_PEER_ID)).toBe(true);
     },
   );
 
@@ -151,9 +152,24 @@ describe('the registration of a serving device', () => {
     state.addresses = [CIRCUIT, '/ip4/192.168.1.5/tcp/1'];
     registrations.start();
     await pauseAfter(1);
-    tracker.put('me', [CIRCUIT], META);
+    tracker.put(OWN_PEER_ID, [CIRCUIT], META);
     await stop();
-    expect(tracker.records.has('me')).toBe(false);
+    expect(tracker.records.has(OWN_PEER_ID)).toBe(false);
+  });
+
+  test('has circuits first, then public addresses, when there are more than a tracker keeps', async () => {
+    const tracker = await startTestTracker();
+    const { registrations, state, pauseAfter } = createTestRegistrations([tracker]);
+    const publicAddress = '/ip4/203.0.113.7/tcp/1';
+    const dockerBridges = Array.from({ length: 40 }, (_, n) => `/ip4/172.17.${n}.1/tcp/1`);
+    state.addresses = ['/ip4/127.0.0.1/tcp/1', ...dockerBridges, publicAddress, CIRCUIT];
+    registrations.start();
+    await pauseAfter(1);
+    expect(tracker.records.get(OWN_PEER_ID)?.addrs).toEqual([
+      CIRCUIT,
+      publicAddress,
+      ...dockerBridges.slice(0, 30),
+    ]);
   });
 
   test('that was never made is not removed', async () => {

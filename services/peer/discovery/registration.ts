@@ -1,6 +1,7 @@
 // The registration of this device with one tracker: registers, renews the registration before it expires, and removes
 // it at the stop. Another process may use the same identity, so a registration is removed only if the tracker still
 // lists what this process registered.
+import { ADDRESS_CLASSES, addressClass } from '../../shared/address-class.ts';
 import { HEARTBEAT_SECONDS, MAX_ADDRS, type Meta } from '../../shared/contract.ts';
 import { describeError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/log.ts';
@@ -147,7 +148,7 @@ export function createRegistration(deps: RegistrationDeps): Registration {
         problem = undefined;
         return intervalOf(undefined, random());
       }
-      const addrs = addresses().slice(0, MAX_ADDRS);
+      const addrs = selectAnnounced(addresses());
       sent = [{ addrs, atMs: nowMs() }, ...sent.slice(0, 1)];
       const { ttlSeconds } = await tracker.register({ peerId, addresses: addrs, meta }, requests.signal);
       failures = 0;
@@ -223,6 +224,18 @@ export function createRegistration(deps: RegistrationDeps): Registration {
       return remove();
     },
   };
+}
+
+/**
+ * The addresses that are registered, in the order in which the tracker keeps them: circuits first, then public, private
+ * and other addresses, each kind in its own order.
+ */
+function selectAnnounced(addresses: readonly string[]): string[] {
+  return addresses.toSorted((a, b) => rankOf(a) - rankOf(b)).slice(0, MAX_ADDRS);
+}
+
+function rankOf(address: string): number {
+  return ADDRESS_CLASSES.indexOf(addressClass(address));
 }
 
 /** Whether a tracker may list these addresses for this registration. It may drop addresses, but never a circuit. */

@@ -1,6 +1,13 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { cleanUp } from '../../../testing/cleanup.ts';
-import { CIRCUIT, createTestRegistrations, ensure, META, registered } from '../../../testing/registration.ts';
+import {
+  CIRCUIT,
+  createTestRegistrations,
+  ensure,
+  META,
+  OWN_PEER_ID,
+  registered,
+} from '../../../testing/registration.ts';
 import { startTestTracker } from '../../../testing/test-tracker.ts';
 
 afterEach(cleanUp);
@@ -12,14 +19,14 @@ describe('the registration of a sync', () => {
     const tracker = await startTestTracker();
     const { registrations, stop } = createTestRegistrations([tracker], ofSync);
     expect(await ensure(registrations, tracker)).toEqual([]);
-    expect(tracker.records.get('me')).toMatchObject({ addrs: [], meta: META });
+    expect(tracker.records.get(OWN_PEER_ID)).toMatchObject({ addrs: [], meta: META });
     await stop();
-    expect(tracker.records.has('me')).toBe(false);
+    expect(tracker.records.has(OWN_PEER_ID)).toBe(false);
   });
 
   test('is made only with the trackers that do not list the device', async () => {
     const [one, two] = [await startTestTracker(), await startTestTracker()];
-    one.put('me', [CIRCUIT], META);
+    one.put(OWN_PEER_ID, [CIRCUIT], META);
     const { registrations, stop } = createTestRegistrations([one, two], ofSync);
     const lists = new Map([
       [one.url, await one.client.list('ada')],
@@ -28,7 +35,7 @@ describe('the registration of a sync', () => {
     expect(await registrations.ensure(lists)).toEqual([]);
     await stop();
     expect(registered(one)).toEqual([]);
-    expect(one.records.get('me')?.addrs).toEqual([CIRCUIT]);
+    expect(one.records.get(OWN_PEER_ID)?.addrs).toEqual([CIRCUIT]);
     expect(registered(two)).toEqual(['register', 'unregister']);
   });
 
@@ -45,19 +52,19 @@ describe('the registration of a sync', () => {
     const tracker = await startTestTracker();
     const { registrations, pauseAfter, state, stop } = createTestRegistrations([tracker], ofSync);
     await ensure(registrations, tracker);
-    tracker.put('me', [CIRCUIT], META);
+    tracker.put(OWN_PEER_ID, [CIRCUIT], META);
     (await pauseAfter(1)).end();
     (await pauseAfter(2)).end();
     await pauseAfter(3);
-    expect(tracker.records.get('me')?.addrs).toEqual([CIRCUIT]);
-    tracker.records.delete('me');
+    expect(tracker.records.get(OWN_PEER_ID)?.addrs).toEqual([CIRCUIT]);
+    tracker.records.delete(OWN_PEER_ID);
     (await pauseAfter(3)).end();
     await pauseAfter(4);
-    expect(tracker.records.get('me')?.addrs).toEqual([]);
+    expect(tracker.records.get(OWN_PEER_ID)?.addrs).toEqual([]);
     state.ms += 1;
-    tracker.put('me', [CIRCUIT], META);
+    tracker.put(OWN_PEER_ID, [CIRCUIT], META);
     await stop();
-    expect(tracker.records.get('me')?.addrs).toEqual([CIRCUIT]);
+    expect(tracker.records.get(OWN_PEER_ID)?.addrs).toEqual([CIRCUIT]);
   });
 
   test('is made again by the next round when it is no longer listed', async () => {
@@ -69,7 +76,7 @@ describe('the registration of a sync', () => {
     expect(registered(tracker)).toEqual(['register']);
     tracker.records.clear();
     await ensure(registrations, tracker);
-    expect(tracker.records.has('me')).toBe(true);
+    expect(tracker.records.has(OWN_PEER_ID)).toBe(true);
   });
 
   test.each([403, 429])(

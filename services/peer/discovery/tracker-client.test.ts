@@ -26,9 +26,11 @@ const json =
   (_, response) =>
     void response.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(body));
 
+const PEER = '12D3KooWSCufgHzV4fCwRijfH2k3abrpAJxTKxEvN1FDuRXA2U9x';
+
 /** A peer as the tracker of `rr` lists it: without `last_seen`. */
 const peerOfRr = {
-  peer_id: 'a',
+  peer_id: PEER,
   addrs: ['/ip4/10.0.0.1/tcp/1/p2p/a'],
   meta: {
     device_id: 'laptop',
@@ -42,7 +44,7 @@ const peerOfRr = {
 };
 
 const known = {
-  peerId: 'a',
+  peerId: PEER,
   addresses: ['/ip4/10.0.0.1/tcp/1/p2p/a'],
   userId: 'ada',
   deviceId: 'laptop',
@@ -59,7 +61,7 @@ describe('a listing', () => {
       json({ peers: [] })(request, response);
     });
     await tracker.list('ada & co');
-    expect(requests).toEqual(['/api/v1/peers?user_id=ada+%26+co', 'Bearer secret-token']);
+    expect(requests).toEqual(['/api/v1/peers?user_id=ada+%26+co&limit=1000', 'Bearer secret-token']);
   });
 
   test.each([

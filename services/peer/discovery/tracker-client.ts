@@ -2,21 +2,18 @@
 // in a header, never logged, and never sent in clear text to another machine, as in `rr` 1.x.
 import { describeError } from '../../shared/errors.ts';
 import { mayReceiveToken } from '../../shared/loopback.ts';
-import {
-  acceptedAckSchema,
-  acceptedListSchema,
-  acceptedPeerSchema,
-  acceptedProblemSchema,
-  type Meta,
-} from '../../shared/contract.ts';
+import { acceptedAckSchema, acceptedProblemSchema, type Meta } from '../../shared/contract.ts';
+import { monotonicMs } from '../../shared/clock.ts';
 import { anySignal } from '../../shared/signals.ts';
+import { PAGE_PEERS, readPages, type RequestPage } from './listing-pages.ts';
+import { readListing } from './listing-reader.ts';
 import type { KnownPeer } from './peer-book.ts';
 
 /** Deadline of one request in milliseconds, the same as in `rr`. */
 const REQUEST_TIMEOUT_MS = 5_000;
 
-/** Maximum size of a response in bytes: some thousand peers with all their addresses. A larger response is an error. */
-const MAX_RESPONSE_BYTES = 16 * 1024 * 1024;
+/** Maximum size of a response that is no listing, in bytes. A larger one is an error. */
+const MAX_RESPONSE_BYTES = 64 * 1024;
 
 /** Maximum length of the target of a redirect in an error, in characters. The rest is omitted. */
 const MAX_TARGET_LENGTH = 200;
@@ -35,9 +32,14 @@ export interface Registered {
 }
 
 export interface PeerList {
+  /** At most one record of each peer. */
   readonly peers: readonly KnownPeer[];
   /** Entries of the tracker's list that were skipped because they are not valid. */
   readonly skipped: number;
+  /** The peer ids that the tracker lists as revoked. They are not in `peers`. */
+  readonly revoked?: readonly string[];
+  /** Why the list is not complete, as the end of a sentence. The next call continues it. */
+  readonly incomplete?: string | undefined;
   /** The time of the response by the clock of the tracker; `undefined` when its response has no date. */
   readonly sentUnixSeconds?: number | undefined;
 }
@@ -49,7 +51,7 @@ export interface TrackerClient {
   register(announcement: Announcement, signal?: AbortSignal): Promise<Registered>;
   /** @throws TrackerError */
   unregister(peerId: string, signal?: AbortSignal): Promise<void>;
-  /** Lists the devices of a user, this one included. @throws TrackerError */
+  /** Lists the devices of a user, this one included: all pages of a list with pages. @throws TrackerError */
   list(userId: string, signal?: AbortSignal): Promise<PeerList>;
 }
 
@@ -79,6 +81,8 @@ export interface TrackerClientOptions {
   readonly tokenOverHttp?: boolean;
   /** Deadline of one request in milliseconds. Default 5,000. */
   readonly timeoutMs?: number;
+  /** Monotonic clock in milliseconds. */
+  readonly nowMs?: () => number;
 }
 
 export function createTrackerClient({
@@ -86,16 +90,21 @@ export function createTrackerClient({
   token,
   tokenOverHttp = false,
   timeoutMs = REQUEST_TIMEOUT_MS,
+  nowMs = monotonicMs,
 }: TrackerClientOptions): TrackerClient {
+  /** Where the next list of a user continues; absent after a complete one. */
+  const resumeAt = new Map<string, string>();
   const tokenProblem =
     token === undefined || tokenOverHttp || mayReceiveToken(new URL(url)) ? undefined : describeToken(url);
 
-  async function request(
+  /** Sends a request and reads its response with `read`, within one deadline. */
+  async function request<T>(
     method: 'GET' | 'POST',
     path: string,
     body: unknown,
     signal: AbortSignal | undefined,
-  ): Promise<{ readonly body: unknown; readonly headers: Headers }> {
+    read: (response: Response) => Promise<T>,
+  ): Promise<T> {
     if (tokenProblem !== undefined) throw new TrackerError(tokenProblem);
     const deadline = AbortSignal.timeout(timeoutMs);
     try {
@@ -115,14 +124,13 @@ export function createTrackerClient({
         await response.body?.cancel();
         throw new TrackerError(redirect, { status: response.status });
       }
-      const text = await readBody(response);
       const { status, headers } = response;
       if (!response.ok)
-        throw new TrackerError(describeRefusal(url, status, text), {
+        throw new TrackerError(describeRefusal(url, status, await readBody(response)), {
           status,
           retryAfterSeconds: readRetryAfter(headers),
         });
-      return { body: JSON.parse(text) as unknown, headers };
+      return await read(response);
     } catch (error) {
       if (error instanceof TrackerError) throw error;
       if (deadline.aborted)
@@ -134,28 +142,40 @@ export function createTrackerClient({
   function validate<T>(schema: Schema<T>, body: unknown): T {
     const result = schema.safeParse(body);
     if (result.success) return result.data;
-    throw new TrackerError(
-      `The response of ${url} is not that of a rustory tracker. Check the URL in trackers.`,
-    );
+    throw new TrackerError(describeOther(url));
   }
 
   return {
     url,
     async register({ peerId, addresses, meta }, signal) {
       const announced = { peer_id: peerId, addrs: addresses, meta };
-      const { body } = await request('POST', '/api/v1/peers/register', announced, signal);
+      const body = await request('POST', '/api/v1/peers/register', announced, signal, readJson);
       return { ttlSeconds: validate(acceptedAckSchema, body).ttl_sec };
     },
     async unregister(peerId, signal) {
-      await request('POST', '/api/v1/peers/unregister', { peer_id: peerId }, signal);
+      await request('POST', '/api/v1/peers/unregister', { peer_id: peerId }, signal, readJson);
     },
     async list(userId, signal) {
-      const query = new URLSearchParams({ user_id: userId });
-      const path = `/api/v1/peers?${query.toString()}`;
-      const { body, headers } = await request('GET', path, undefined, signal);
-      const entries = validate(acceptedListSchema, body).peers;
-      const peers = entries.flatMap((entry) => readPeer(entry) ?? []);
-      return { peers, skipped: entries.length - peers.length, sentUnixSeconds: readDate(headers) };
+      const requestPage: RequestPage = async ({ cursor, isWhole = false }, maxBytes) => {
+        const query = new URLSearchParams({
+          user_id: userId,
+          ...(isWhole ? {} : { limit: String(PAGE_PEERS) }),
+          ...(cursor === undefined ? {} : { cursor }),
+        });
+        const path = `/api/v1/peers?${query.toString()}`;
+        return request('GET', path, undefined, signal, async ({ body, headers }) => {
+          const page = await readListing(body ?? [], maxBytes);
+          if (page.lists.peers === undefined) throw new TrackerError(describeOther(url));
+          return { ...page, sentUnixSeconds: readDate(headers) };
+        });
+      };
+      const pages = await readPages(requestPage, isPageProblem, resumeAt.get(userId), nowMs);
+      const { peers, revoked, skipped, sentUnixSeconds, incomplete } = pages;
+      if (pages.resumeAt === undefined) resumeAt.delete(userId);
+      else resumeAt.set(userId, pages.resumeAt);
+      const isRevoked = new Set(revoked);
+      const usable = peers.filter(({ peerId }) => !isRevoked.has(peerId));
+      return { peers: usable, revoked, skipped, sentUnixSeconds, incomplete };
     },
   };
 }
@@ -164,18 +184,18 @@ interface Schema<T> {
   safeParse(value: unknown): { readonly success: true; readonly data: T } | { readonly success: false };
 }
 
-function readPeer(entry: unknown): KnownPeer | undefined {
-  const { data } = acceptedPeerSchema.safeParse(entry);
-  if (data === undefined) return undefined;
-  const { peer_id, addrs, meta, last_seen_unix } = data;
-  return {
-    peerId: peer_id,
-    addresses: addrs,
-    userId: meta?.user_id ?? undefined,
-    deviceId: meta?.device_id ?? undefined,
-    hostname: meta?.hostname ?? undefined,
-    lastSeenUnixSeconds: last_seen_unix,
-  };
+/** Whether the tracker may answer the same request without pages: it does not know them, or has only older lists. */
+function isPageProblem(error: unknown): boolean {
+  const { status = 0 } = error instanceof TrackerError ? error : {};
+  return status === 400 || status === 422 || status >= 500;
+}
+
+function describeOther(url: string): string {
+  return `The response of ${url} is not that of a rustory tracker. Check the URL in trackers.`;
+}
+
+async function readJson(response: Response): Promise<unknown> {
+  return JSON.parse(await readBody(response)) as unknown;
 }
 
 async function readBody(response: Response): Promise<string> {

@@ -1,4 +1,4 @@
-// The tables of the database: those of `rr` 1.x and the three that only this peer uses, which `rr` ignores. Statements name
+// The tables of the database: those of `rr` 1.x, and those that only this peer uses, which `rr` ignores. Statements name
 // all columns, because their order differs between files: `rr` added some to existing tables.
 import type { DatabaseSync } from 'node:sqlite';
 
@@ -105,6 +105,21 @@ CREATE INDEX IF NOT EXISTS idx_peer_book_last_seen ON peer_book(last_seen);`,
     uses: ['peer_id', 'state_json'],
     sql: `
 CREATE TABLE IF NOT EXISTS rustory_p2p_pull_state (peer_id TEXT PRIMARY KEY, state_json TEXT NOT NULL);`,
+  },
+  // The last turn of each peer in the rounds, see discovery/peer-turns.ts.
+  rustory_p2p_peer_turns: {
+    uses: ['peer_id', 'turn', 'state', 'completed', 'misses', 'retry_at', 'registration', 'seen_at'],
+    sql: `
+CREATE TABLE IF NOT EXISTS rustory_p2p_peer_turns (
+  peer_id TEXT PRIMARY KEY,
+  turn INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  completed INTEGER NOT NULL,
+  misses INTEGER NOT NULL,
+  retry_at INTEGER NOT NULL,
+  registration TEXT NOT NULL,
+  seen_at INTEGER NOT NULL
+);`,
   },
   // Other devices under which a tracker lists the identity of this one, see discovery/identity-watch.ts.
   rustory_p2p_identity_sightings: {

@@ -1,7 +1,8 @@
 // Tests of the guarantees in registry.ts. The test file of every implementation runs this suite.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { until } from '../../../testing/wait.ts';
-import type { ListQuery, Page, RegisterResult, Registration, Registry } from './registry.ts';
+import { testPages } from './pages.suite.ts';
+import type { ListQuery, RegisterResult, Registration, Registry } from './registry.ts';
 
 const FULL = { ok: false, reason: 'full' };
 const FOREIGN = { ok: false, reason: 'foreign' };
@@ -42,7 +43,7 @@ async function conflictsAfter({ registry, replica }: Replicas, given: Registrati
   return (result.conflicts ?? []).map(({ kind, claimants }) => [kind, claimants.join()]);
 }
 
-async function ids(registry: Registry, query: ListQuery = {}): Promise<string[]> {
+export async function ids(registry: Registry, query: ListQuery = {}): Promise<string[]> {
   return (await registry.list(query)).peers.map(({ peerId }) => peerId);
 }
 
@@ -184,37 +185,7 @@ export function suiteOfRegistry(name: string, open: (options: SuiteOptions) => P
       await until(() => subject.registry.live() === 3, 'three peers are counted');
     });
 
-    test.each([undefined, 'alice'])(
-      'lists the same peers in pages as in one listing (user %s)',
-      async (userId) => {
-        const { registry } = subject;
-        await Promise.all(Array.from({ length: 95 }, (_, n) => registry.register(device(`p${n}`))));
-        await Promise.all(Array.from({ length: 5 }, (_, n) => registry.register(device(`other${n}`, 'bob'))));
-        const pages: string[] = [];
-        let page: Page | undefined;
-        do {
-          page = await registry.list({ userId, limit: 10, after: page?.next });
-          expect(page.peers.length).toBeLessThanOrEqual(10);
-          pages.push(...page.peers.map(({ peerId }) => peerId));
-        } while (page.next !== undefined);
-        expect(pages).toEqual((await ids(registry, { userId })).toSorted());
-      },
-    );
-
-    test('shows a device that registers again between two pages once, and misses none', async () => {
-      const { registry, replica } = subject;
-      const all = Array.from({ length: 30 }, (_, n) => `p${10 + n}`);
-      for (const id of all) await registry.register(device(id));
-      const pages: string[] = [];
-      let page: Page | undefined;
-      do {
-        page = await replica.list({ userId: 'alice', limit: 7, after: page?.next });
-        pages.push(...page.peers.map(({ peerId }) => peerId));
-        // All devices register in turn, as they do twice a minute.
-        for (const id of all.toReversed()) await registry.register(device(id));
-      } while (page.next !== undefined);
-      expect(pages).toEqual(all);
-    });
+    testPages(() => subject);
 
     test('lists thousands of peers completely', async () => {
       const { registry, replica } = await use({ maxPeers: 5_000 });
