@@ -90,7 +90,7 @@ function hopOptions(config: HopOptions['config']): Omit<HopOptions, 'addresses'>
     circuits: createCircuitAdmission(config.limits, reservations),
     buffers: createBuffers(config.limits),
     unreachablePeers: createUnreachablePeers({ log }),
-    refusals: createRefusalLog(log),
+    refusals: createRefusalLog(log, { areAddressesReal: false }),
     metrics: createRelayMetrics(config.limits, cipher.name),
     log,
     events: NO_HOP_EVENTS,

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { relayLimits } from '../../testing/relay-config.ts';
 import { refused } from '../shared/result.ts';
-import { createCircuitAdmission } from './circuit-admission.ts';
+import { type Circuit, createCircuitAdmission } from './circuit-admission.ts';
 import type { RelayLimits } from './config.ts';
 
 const ADMITTED = { ok: true };
@@ -15,8 +15,21 @@ function createAdmission(reserved: readonly string[], limits: Partial<RelayLimit
     { isReserved: (peer) => reservations.has(peer) },
     () => clockMs,
   );
+  const circuitsOf = new Map<string, Circuit>();
+  const evicted: string[] = [];
   return {
     ...admission,
+    evicted,
+    open(source: string, target: string, address = '192.0.2.1') {
+      const name = `${source}-${target}`;
+      const circuit = { source, target, address, evict: () => void evicted.push(name) };
+      circuitsOf.set(name, circuit);
+      return admission.open(circuit);
+    },
+    close(source: string, target: string) {
+      const circuit = circuitsOf.get(`${source}-${target}`);
+      if (circuit !== undefined) admission.close(circuit);
+    },
     release: (peer: string) => void reservations.delete(peer),
     advance: (seconds: number) => void (clockMs += seconds * 1000),
   };
@@ -42,6 +55,45 @@ describe('the admission of circuits', () => {
     close('a', 'x');
     expect(open('c', 'x')).toEqual(ADMITTED);
     expect(count()).toBe(4);
+  });
+
+  test('of a full relay evicts the newest of the address that has the most for an address that has none', () => {
+    const { open, close, count, evicted } = createAdmission(['x', 'y', 'z'], {
+      circuits: 4,
+      connectionsPerAddress: 256,
+    });
+    for (const [source, target] of [
+      ['a', 'x'],
+      ['b', 'y'],
+      ['c', 'z'],
+    ] as const)
+      expect(open(source, target, '192.0.2.1')).toEqual(ADMITTED);
+    expect(open('d', 'x', '192.0.2.2')).toEqual(ADMITTED);
+    expect(open('e', 'x', '192.0.2.1')).toEqual(refused('circuits'));
+    expect(open('e', 'x', '192.0.2.2')).toEqual(refused('circuits'));
+    expect(open('e', 'x', '192.0.2.3')).toEqual(ADMITTED);
+    expect(evicted).toEqual(['c-z']);
+    // The evicted circuit ends later, which changes no count.
+    close('c', 'z');
+    expect(count()).toBe(4);
+    expect(open('f', 'x', '192.0.2.4')).toEqual(ADMITTED);
+    expect(evicted).toEqual(['c-z', 'b-y']);
+    // Every address has one now.
+    expect(open('g', 'x', '192.0.2.5')).toEqual(refused('circuits'));
+    expect(evicted).toHaveLength(2);
+  });
+
+  test('evicts nothing for a circuit that another limit refuses, and nothing if addresses are not real', () => {
+    const limits = { circuits: 3, circuitsPerPeer: 2, connectionsPerAddress: 256 };
+    const real = createAdmission(['x', 'y'], limits);
+    for (const source of ['a', 'b']) expect(real.open(source, 'x', '192.0.2.1')).toEqual(ADMITTED);
+    expect(real.open('c', 'y', '192.0.2.1')).toEqual(ADMITTED);
+    expect(real.open('d', 'x', '192.0.2.2')).toEqual(refused('target'));
+    expect(real.open('d', 'z', '192.0.2.2')).toEqual(refused('no_reservation'));
+    expect(real.evicted).toEqual([]);
+    const proxied = createAdmission(['x', 'y'], { circuits: 1 });
+    expect(proxied.open('a', 'x', '192.0.2.1')).toEqual(ADMITTED);
+    expect(proxied.open('b', 'y', '192.0.2.2')).toEqual(refused('circuits'));
   });
 
   test('limits the requests of one peer per minute', () => {

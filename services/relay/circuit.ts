@@ -13,6 +13,8 @@ export interface CircuitOptions {
   readonly buffers: Buffers;
   /** Ends the circuit when the relay stops. */
   readonly signal: AbortSignal;
+  /** Ends the circuit when another one takes its place. */
+  readonly evicted?: AbortSignal;
   readonly onBytes: (direction: Direction, bytes: number) => void;
 }
 
@@ -35,7 +37,7 @@ export async function joinStreams(
   target: Stream,
   options: CircuitOptions,
 ): Promise<CircuitSummary> {
-  const { limits, rateLimiters, buffers, signal } = options;
+  const { limits, rateLimiters, buffers, signal, evicted } = options;
   const ended = Promise.withResolvers<CircuitEnd>();
   const startedMs = monotonicMs();
   let lastByteMs = startedMs;
@@ -72,15 +74,19 @@ export async function joinStreams(
     if (monotonicMs() - lastByteMs >= idleMs) abort('idle');
   }, idleMs / 4);
   const onShutdown = (): void => abort('shutdown');
+  const onEvicted = (): void => abort('evicted');
   signal.addEventListener('abort', onShutdown, { once: true });
+  evicted?.addEventListener('abort', onEvicted, { once: true });
   const stopPumps = [pump(source, target, 'to_target'), pump(target, source, 'to_source')];
   if (signal.aborted) onShutdown();
+  if (evicted?.aborted === true) onEvicted();
   try {
     return { end: await ended.promise, bytes, seconds: (monotonicMs() - startedMs) / 1000 };
   } finally {
     clearTimeout(durationTimer);
     clearInterval(idleTimer);
     signal.removeEventListener('abort', onShutdown);
+    evicted?.removeEventListener('abort', onEvicted);
     for (const stopPump of stopPumps) stopPump();
   }
 }

@@ -105,7 +105,7 @@ export const variables = {
   }),
   RELAY_ADDRESSES_ARE_REAL: boolean({
     fallback: 'false',
-    doc: 'Whether source addresses are those of the devices and not of a load balancer. Only then do limits per address apply.',
+    doc: 'Whether source addresses are those of the devices and not of a load balancer. Only then do limits per address apply, and only then does a full relay evict the newest reservation, circuit or connection of the address that has the most for a device of an address that has none.',
     audience: 'set',
   }),
   RELAY_MAX_CONNECTIONS_PER_ADDRESS: integer(1, 100_000, {

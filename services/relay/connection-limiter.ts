@@ -4,6 +4,7 @@ import type { Connection, ConnectionGater, MultiaddrConnection } from '@libp2p/i
 import { clientNetwork } from '../shared/client-network.ts';
 import { monotonicMs } from '../shared/clock.ts';
 import type { RelayLimits } from './config.ts';
+import { createByAddress } from './by-address.ts';
 import { addTo } from './counts.ts';
 import { createIdleConnections } from './idle-connections.ts';
 import type { HandshakeLimiter } from './handshake-limiter.ts';
@@ -58,6 +59,8 @@ export function createConnectionLimiter(
   // Includes pending handshakes, because starting handshakes is the cheapest attack on a relay.
   const countByAddress = new Map<string, number>();
   const openByPeer = new Map<string, Set<MultiaddrConnection>>();
+  const openByAddress = createByAddress<MultiaddrConnection>();
+  const areAddressesReal = limits.connectionsPerAddress !== undefined;
   const idle = createIdleConnections(options, nowMs);
   let open = 0;
 
@@ -83,6 +86,24 @@ export function createConnectionLimiter(
     return true;
   }
 
+  /** The newest connection of the address that has the most, without reservation if possible, for an address without any. */
+  function newestOfLargest(address: string): MultiaddrConnection | undefined {
+    if (!areAddressesReal || openByAddress.count(address) > 0) return undefined;
+    const largest = [...openByAddress.largest()];
+    return largest.findLast((connection) => !isHolder(connection)) ?? largest.at(-1);
+  }
+
+  function evictCrowding(address: string): boolean {
+    const evicted = newestOfLargest(address);
+    if (evicted === undefined) return false;
+    const peer = tracked.get(evicted)?.peer;
+    refuse('crowding', evicted, peer);
+    evicted.abort(
+      new Error('The relay has the maximum number of connections, and most of them come from this address.'),
+    );
+    return true;
+  }
+
   function untrack(connection: MultiaddrConnection): void {
     const entry = tracked.get(connection);
     if (entry === undefined) return;
@@ -90,6 +111,7 @@ export function createConnectionLimiter(
     addTo(countByAddress, entry.address, -1);
     if (entry.peer === undefined) return;
     open -= 1;
+    openByAddress.remove(entry.address, connection);
     const ofPeer = openByPeer.get(entry.peer);
     ofPeer?.delete(connection);
     if (ofPeer?.size === 0) openByPeer.delete(entry.peer);
@@ -120,8 +142,9 @@ export function createConnectionLimiter(
     gater: {
       denyInboundConnection(connection) {
         // None is evicted before the other side has proved the swarm key and its peer id.
-        if (open >= limits.connections && idle.longest() === undefined) return refuse('all', connection);
         const address = addressOf(connection);
+        const isFull = open >= limits.connections && idle.longest() === undefined;
+        if (isFull && newestOfLargest(address) === undefined) return refuse('all', connection);
         if ((countByAddress.get(address) ?? 0) >= maxPerAddress) return refuse('address', connection);
         addTo(countByAddress, address, 1);
         tracked.set(connection, { address, peer: undefined, writableAtMs: nowMs(), drainedAtMs: nowMs() });
@@ -137,11 +160,13 @@ export function createConnectionLimiter(
         // Other handshakes may have finished since this one began.
         const peer = peerId.toString();
         if (!hasRoom(peer)) return refuse('peer', connection, peer);
-        if (open >= limits.connections && !evictIdle()) return refuse('all', connection, peer);
+        if (open >= limits.connections && !evictIdle() && !evictCrowding(entry.address))
+          return refuse('all', connection, peer);
         entry.peer = peer;
         const ofPeer = openByPeer.get(peer) ?? new Set();
         openByPeer.set(peer, ofPeer.add(connection));
         open += 1;
+        openByAddress.add(entry.address, connection);
         connection.addEventListener('drain', () => (entry.drainedAtMs = entry.writableAtMs = nowMs()));
         liveness.watch(connection);
         options.tcpTimeouts.apply(connection);

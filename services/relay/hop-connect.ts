@@ -4,7 +4,9 @@ import { toError } from '../shared/errors.ts';
 import { createLimitedLog } from '../shared/limited-log.ts';
 import { refused, type Result } from '../shared/result.ts';
 import { anySignal } from '../shared/signals.ts';
+import type { Circuit } from './circuit-admission.ts';
 import { joinStreams } from './circuit.ts';
+import { addressOf } from './connection-limiter.ts';
 import type { HopExchange } from './hop-exchange.ts';
 import type { HopOptions } from './hop.ts';
 import { circuitLimit, Status } from './messages.ts';
@@ -84,7 +86,12 @@ export function createConnectHandler(options: HopOptions, shutdown: AbortSignal)
     return openStop(source, next, signal);
   }
 
-  async function run(sourceStream: Stream, targetStream: Stream, peers: CircuitPeers): Promise<void> {
+  async function run(
+    sourceStream: Stream,
+    targetStream: Stream,
+    peers: CircuitPeers,
+    evicted: AbortSignal,
+  ): Promise<void> {
     metrics.circuit('ok');
     log.debug(peers, 'circuit opened');
     const summary = await joinStreams(sourceStream, targetStream, {
@@ -92,6 +99,7 @@ export function createConnectHandler(options: HopOptions, shutdown: AbortSignal)
       rateLimiters: circuits.rateLimiters(peers.source),
       buffers,
       signal: shutdown,
+      evicted,
       onBytes: metrics.bytes,
     });
     metrics.circuitEnded(summary);
@@ -105,15 +113,26 @@ export function createConnectHandler(options: HopOptions, shutdown: AbortSignal)
       address: connection.remoteAddr.toString(),
     };
     if (isRelayed(connection)) return refuse(exchange, peers, 'relayed');
-    const admitted = circuits.open(peers.source, peers.target);
+    const eviction = new AbortController();
+    const circuit: Circuit = {
+      ...peers,
+      address: addressOf(connection),
+      evict: () => eviction.abort(new Error('The relay gave the place of this circuit to another one.')),
+    };
+    const admitted = circuits.open(circuit);
     if (!admitted.ok) return refuse(exchange, peers, admitted.reason);
     try {
-      const opened = await openTarget(connection.remotePeer, peers.target, signal);
-      if (!opened.ok) return await refuse(exchange, peers, opened.reason);
+      const opened = await openTarget(
+        connection.remotePeer,
+        peers.target,
+        anySignal(signal, eviction.signal),
+      );
+      if (!opened.ok)
+        return await refuse(exchange, peers, eviction.signal.aborted ? 'evicted' : opened.reason);
       unreachablePeers.reached(peers.target);
-      await run(await accept(exchange, opened.stream), opened.stream, peers);
+      await run(await accept(exchange, opened.stream), opened.stream, peers, eviction.signal);
     } finally {
-      circuits.close(peers.source, peers.target);
+      circuits.close(circuit);
     }
   };
 }

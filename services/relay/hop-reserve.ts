@@ -12,7 +12,7 @@ import { createRefusalDelays } from './late-answers.ts';
 import { SUPERSEDED_MS } from './liveness-limits.ts';
 import { circuitLimit, encodeVoucher, type HopResponse, Status } from './messages.ts';
 import type { ReservationRefusal } from './outcomes.ts';
-import type { Grant } from './reservation-store.ts';
+import type { Grant, Replaced } from './reservation-store.ts';
 import { isRelayed } from './stop.ts';
 
 const VOUCHER_DOMAIN = 'libp2p-relay-rsvp';
@@ -105,13 +105,13 @@ export function createReserveHandler(options: HopOptions): ServeReserve {
     previous.abort(new Error('The peer reserved on another connection, and this one did not answer a ping.'));
   }
 
-  /** The full relay gave the reservation of this connection, which has been quiet for very long, to another peer. */
-  function replace(quiet: Connection): void {
-    metrics.connectionRefused('replaced');
-    const request = { peer: quiet.remotePeer.toString(), address: quiet.remoteAddr.toString() };
-    refusals.refused('connection', 'replaced', request);
-    quiet.abort(
-      new Error('The relay has the maximum number of reservations, and this connection sent no bytes.'),
+  /** The full relay gave the reservation of this connection to another peer. Its device notices when it closes. */
+  function replace({ holder, reason }: Replaced): void {
+    metrics.connectionRefused(reason);
+    const request = { peer: holder.remotePeer.toString(), address: holder.remoteAddr.toString() };
+    refusals.refused('connection', reason, request);
+    holder.abort(
+      new Error('The relay has the maximum number of reservations, and gave this one to another peer.'),
     );
   }
 

@@ -41,7 +41,7 @@ async function createBareHop(overrides: Partial<HopOptions>) {
     circuits: createCircuitAdmission(config.limits, reservations),
     buffers: createBuffers(config.limits),
     unreachablePeers: createUnreachablePeers({ log }),
-    refusals: createRefusalLog(log),
+    refusals: createRefusalLog(log, { areAddressesReal: false }),
     metrics,
     log,
     addresses: () => [],

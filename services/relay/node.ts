@@ -158,7 +158,7 @@ function createHopAndLimiters(
   const reservations = createReservationStore(limits, timing.clock.nowMs, timing.liveness.quietMs);
   const circuits = createCircuitAdmission(limits, reservations);
   const buffers = createBuffers(limits);
-  const refusals = createRefusalLog(log);
+  const refusals = createRefusalLog(log, { areAddressesReal: limits.connectionsPerAddress !== undefined });
   const unreachablePeers = createUnreachablePeers({ log });
   const watch = createReservationWatch({ log, ...timing });
   const hop = createHop({

@@ -74,6 +74,11 @@ export const CIRCUIT_REFUSALS = {
     doc: 'The relay has the maximum number of circuits: add a relay, or memory.',
     setting: 'RELAY_MAX_CIRCUITS',
   },
+  evicted: {
+    status: Status.RESOURCE_LIMIT_EXCEEDED,
+    doc: 'The circuit was evicted before it was set up: the relay had the maximum number of circuits, and a device of an address without any requested one. Only with `RELAY_ADDRESSES_ARE_REAL`.',
+    setting: 'RELAY_MAX_CIRCUITS',
+  },
   source: {
     status: Status.RESOURCE_LIMIT_EXCEEDED,
     doc: 'The requesting peer has its maximum number of circuits as source.',
@@ -125,6 +130,10 @@ export const CIRCUIT_ENDS = {
   bytes: { doc: 'The circuit reached `RELAY_CIRCUIT_BYTES`; the sync continues over a new circuit.' },
   duration: { doc: 'The circuit reached `RELAY_CIRCUIT_SECONDS`; the sync continues over a new circuit.' },
   idle: { doc: 'The circuit relayed no byte for `RELAY_CIRCUIT_IDLE_SECONDS`.' },
+  evicted: {
+    doc: 'The relay had the maximum number of circuits, and the newest one of the address with the most was reset for a device of an address without any. The sync continues over a new circuit. Only with `RELAY_ADDRESSES_ARE_REAL`.',
+    setting: 'RELAY_MAX_CIRCUITS',
+  },
   shutdown: { doc: 'The relay stopped before the circuit was closed. Raise `RELAY_DRAIN_SECONDS`.' },
 } as const satisfies Record<string, Outcome>;
 export type CircuitEnd = keyof typeof CIRCUIT_ENDS;
@@ -156,6 +165,14 @@ export const CONNECTION_REFUSALS = {
   replaced: {
     doc: 'The relay had the maximum number of reservations, and of those whose connection had sent no byte for 18 minutes the longest quiet one was closed for a new device.',
     setting: 'RELAY_MAX_RESERVATIONS',
+  },
+  evicted: {
+    doc: 'The relay had the maximum number of reservations, and the newest one of the address with the most was closed for a device of an address without any. Only with `RELAY_ADDRESSES_ARE_REAL`.',
+    setting: 'RELAY_MAX_RESERVATIONS',
+  },
+  crowding: {
+    doc: 'The relay had the maximum number of connections, each with a reservation or a circuit, and the newest one of the address with the most was closed for a device of an address without any. Only with `RELAY_ADDRESSES_ARE_REAL`.',
+    setting: 'RELAY_MAX_CONNECTIONS',
   },
   address: {
     doc: 'One address has its maximum number of connections.',

@@ -23,6 +23,21 @@ export interface RefusedRequest {
   readonly target?: string;
 }
 
+/**
+ * Full relays refuse new peers because one address holds most of what there is, unless they know the addresses. The lines
+ * about these reasons say so.
+ */
+const SHARED_REASONS: ReadonlySet<string> = new Set(['reservation reservations', 'circuit circuits']);
+const ADDRESSES_ADVICE =
+  'Set RELAY_ADDRESSES_ARE_REAL=true if the relay sees the addresses of the devices and not of a load balancer. Then a full relay evicts the newest of the address that has the most for an address that has none.';
+
+export interface RefusalLogOptions {
+  /** Whether source addresses are those of the devices. */
+  readonly areAddressesReal: boolean;
+  /** Monotonic clock. */
+  readonly nowMs?: () => number;
+}
+
 export interface RefusalLog {
   /** Writes one line, at most once per minute for each reason and peer or, where no peer is known, address. */
   refused<Kind extends keyof Refusals>(
@@ -37,8 +52,7 @@ export interface RefusalLog {
   unauthenticated(outcome: ProtectionOutcome, address: string): void;
 }
 
-/** @param nowMs monotonic clock */
-export function createRefusalLog(log: Logger, nowMs?: () => number): RefusalLog {
+export function createRefusalLog(log: Logger, { areAddressesReal, nowMs }: RefusalLogOptions): RefusalLog {
   const limitedLog = createLimitedLog<string>({
     log,
     perMinute: LINES_PER_MINUTE,
@@ -48,8 +62,14 @@ export function createRefusalLog(log: Logger, nowMs?: () => number): RefusalLog 
     refused(kind, reason, request) {
       const outcomes: Readonly<Record<string, Outcome>> = REFUSALS[kind];
       const setting = outcomes[reason]?.setting;
-      const fields = { reason, ...request, ...(setting === undefined ? {} : { setting }) };
-      limitedLog(`${kind} ${reason}`, fields, `${kind} refused`, request.peer ?? hostOf(request.address));
+      const topic = `${kind} ${reason}`;
+      const fields = {
+        reason,
+        ...request,
+        ...(setting === undefined ? {} : { setting }),
+        ...(!areAddressesReal && SHARED_REASONS.has(topic) ? { advice: ADDRESSES_ADVICE } : {}),
+      };
+      limitedLog(topic, fields, `${kind} refused`, request.peer ?? hostOf(request.address));
     },
     unauthenticated(outcome, address) {
       if (outcome !== 'wrong_key' && outcome !== 'no_greeting') return;

@@ -109,6 +109,56 @@ describe('the reservation store', () => {
     expect(reserve('d', '192.0.2.3')).toEqual(NEW);
   });
 
+  test('when full, gives the newest reservation of the address that holds the most to an address that holds none', () => {
+    const { reserve, isReserved, holderFor, count, advance } = createStore({
+      reservations: 4,
+      reservationsPerAddress: 128,
+    });
+    for (const peer of ['a', 'b', 'c']) {
+      expect(reserve(peer, '192.0.2.1')).toEqual(NEW);
+      advance(1);
+    }
+    expect(reserve('d', '192.0.2.2')).toEqual(NEW);
+    expect(reserve('e', '192.0.2.1')).toEqual(refused('reservations'));
+    expect(reserve('e', '192.0.2.2')).toEqual(refused('reservations'));
+    expect(reserve('e', '192.0.2.3')).toEqual({
+      ok: true,
+      grant: { kind: 'new', replaced: { holder: holderFor('c'), reason: 'evicted' } },
+    });
+    expect(reserve('c', '192.0.2.1')).toEqual(refused('reservations'));
+    expect(reserve('f', '192.0.2.4').ok).toBe(true);
+    expect(['a', 'b', 'c', 'd', 'e', 'f'].filter(isReserved)).toEqual(['a', 'd', 'e', 'f']);
+    // Every address holds one now.
+    expect(reserve('g', '192.0.2.5')).toEqual(refused('reservations'));
+    expect(count()).toBe(4);
+  });
+
+  test('counts a reservation as old when its peer reserves again on another connection from the same address', () => {
+    const { reserve, reserveOn, isReserved, advance } = createStore({
+      reservations: 2,
+      reservationsPerAddress: 128,
+    });
+    reserve('a');
+    advance(1);
+    reserve('b');
+    advance(1);
+    expect(reserveOn('a', connection()).ok).toBe(true);
+    expect(reserve('c', '192.0.2.2').ok).toBe(true);
+    expect(['a', 'b', 'c'].filter(isReserved)).toEqual(['a', 'c']);
+  });
+
+  test('evicts nothing for a peer that has its rate, and nothing if addresses are not real', () => {
+    const real = createStore({ reservations: 2, reservationsPerAddress: 128, reservationsPerMinute: 1 });
+    real.reserve('x', '192.0.2.2');
+    real.release('x');
+    expect([real.reserve('a'), real.reserve('b')]).toEqual([NEW, NEW]);
+    expect(real.reserve('x', '192.0.2.2')).toEqual(refused('rate'));
+    expect(real.count()).toBe(2);
+    const proxied = createStore({ reservations: 2 });
+    expect([proxied.reserve('a'), proxied.reserve('b')]).toEqual([NEW, NEW]);
+    expect(proxied.reserve('c', '192.0.2.2')).toEqual(refused('reservations'));
+  });
+
   test('refuses new reservations during a drain, but no refresh', () => {
     const { reserve, reserveOn, drain, isReserved } = createStore();
     reserve('b');

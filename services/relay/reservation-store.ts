@@ -1,31 +1,38 @@
 // The reservation store: the peers that can be reached through this relay, each by the connection that reserved, with
-// limits on new reservations.
+// limits on new reservations. A full store replaces one for a new peer where that is fair.
 import type { Connection } from '@libp2p/interface';
 import { refused, type Result } from '../shared/result.ts';
 import { monotonicMs } from '../shared/clock.ts';
 import type { RelayLimits } from './config.ts';
-import { addTo } from './counts.ts';
+import { createByAddress } from './by-address.ts';
 import { REPLACEABLE_MS } from './liveness-limits.ts';
 import type { AnyConnection, Liveness } from './liveness.ts';
-import type { ReservationRefusal } from './outcomes.ts';
+import type { ConnectionRefusal, ReservationRefusal } from './outcomes.ts';
 import { createTokenBuckets, perMinute } from './token-bucket.ts';
 
 /** Maximum peers whose request rates are stored. Above this limit the oldest one is evicted. */
 export const MAX_RATED_PEERS = 100_000;
 
-/** Minimum time between two searches of a full store that found nothing, in milliseconds: a search checks all of it. */
+/** Minimum time between two searches of one kind in a full store that found nothing, in milliseconds: each checks all of it. */
 const SEARCH_INTERVAL_MS = 1_000;
 
 /** The connection that holds a reservation. The store only compares it. */
 export type Holder = Connection;
 
+/** A connection that lost its reservation to a new peer. */
+export interface Replaced {
+  readonly holder: Holder;
+  /** `replaced`: it was quiet for very long. `evicted`: its address held the most reservations, and this was its newest. */
+  readonly reason: Extract<ConnectionRefusal, 'replaced' | 'evicted'>;
+}
+
 /**
  * What was granted. `moved`: the peer reserved on another connection before, which no longer holds the reservation.
- * `replaced`: a connection of another peer lost its reservation for it, because it was quiet for very long.
+ * `replaced`: the connection of another peer that lost its reservation for it.
  */
 export type Grant =
   | { readonly kind: 'refresh' }
-  | { readonly kind: 'new'; readonly replaced?: Holder }
+  | { readonly kind: 'new'; readonly replaced?: Replaced }
   | { readonly kind: 'moved'; readonly previous: Holder; readonly previousAgeMs: number };
 
 export interface ReservationStore {
@@ -57,6 +64,8 @@ interface Reservation {
   readonly holder: Holder;
   readonly address: string;
   readonly grantedAtMs: number;
+  /** Time since which the peer holds a reservation from this address. Another connection changes nothing. */
+  readonly sinceMs: number;
 }
 
 /**
@@ -72,22 +81,22 @@ export function createReservationStore(
   /** The objects that a holder shares with its connection of the lower layer. */
   const holders = new Set<AnyConnection['timeline']>();
   const lostCallbacks = new Map<Holder, Set<() => void>>();
-  const countByAddress = new Map<string, number>();
+  const peersByAddress = createByAddress<string>();
   const requests = createTokenBuckets(perMinute(limits.reservationsPerMinute), MAX_RATED_PEERS, nowMs);
   const { reservationsPerAddress: maxPerAddress = Number.POSITIVE_INFINITY } = limits;
   let isDraining = false;
-  let searchedAtMs = Number.NEGATIVE_INFINITY;
+  const areAddressesReal = limits.reservationsPerAddress !== undefined;
+  const searchedAtMs = { replaced: Number.NEGATIVE_INFINITY, evicted: Number.NEGATIVE_INFINITY };
 
   function remove(peer: string, { holder, address }: Reservation): void {
     reservations.delete(peer);
     holders.delete(holder.timeline);
-    addTo(countByAddress, address, -1);
+    peersByAddress.remove(address, peer);
     for (const callback of lostCallbacks.get(holder) ?? []) callback();
   }
 
   /** The peer whose connection has been quiet for the longest time, if that is long enough to be replaced. */
   function longestQuiet(): string | undefined {
-    if (nowMs() - searchedAtMs < SEARCH_INTERVAL_MS) return undefined;
     let longest: string | undefined;
     let longestMs = REPLACEABLE_MS;
     for (const [peer, { holder }] of reservations) {
@@ -96,17 +105,45 @@ export function createReservationStore(
       longest = peer;
       longestMs = peerMs;
     }
-    if (longest === undefined) searchedAtMs = nowMs();
     return longest;
   }
 
-  /** Removes a reservation when the store is full. Returns the connection that held it. */
-  function makeRoom(): Holder | undefined {
-    const peer = reservations.size < limits.reservations ? undefined : longestQuiet();
-    const replaced = peer === undefined ? undefined : reservations.get(peer);
-    if (peer === undefined || replaced === undefined) return undefined;
-    remove(peer, replaced);
-    return replaced.holder;
+  /** The newest peer of the address that holds the most reservations, if it holds several. */
+  function newestOfLargest(): string | undefined {
+    let newest: string | undefined;
+    let newestMs = Number.NEGATIVE_INFINITY;
+    for (const peer of peersByAddress.largest()) {
+      const { sinceMs } = reservations.get(peer) ?? { sinceMs: Number.NEGATIVE_INFINITY };
+      if (sinceMs < newestMs) continue;
+      newest = peer;
+      newestMs = sinceMs;
+    }
+    return newest;
+  }
+
+  function search(reason: Replaced['reason']): string | undefined {
+    if (nowMs() - searchedAtMs[reason] < SEARCH_INTERVAL_MS) return undefined;
+    const found = reason === 'replaced' ? longestQuiet() : newestOfLargest();
+    if (found === undefined) searchedAtMs[reason] = nowMs();
+    return found;
+  }
+
+  /**
+   * Removes a reservation for a new peer when the store is full: one whose connection was quiet for very long, or, if the
+   * address of the peer holds none, one of the address that holds the most. Such an address is known only if addresses
+   * are real.
+   */
+  function makeRoom(address: string): Replaced | undefined {
+    if (reservations.size < limits.reservations) return undefined;
+    const mayEvict = areAddressesReal && peersByAddress.count(address) === 0;
+    for (const reason of mayEvict ? (['replaced', 'evicted'] as const) : (['replaced'] as const)) {
+      const peer = search(reason);
+      const found = peer === undefined ? undefined : reservations.get(peer);
+      if (peer === undefined || found === undefined) continue;
+      remove(peer, found);
+      return { holder: found.holder, reason };
+    }
+    return undefined;
   }
 
   function refusalOf(peer: string, address: string): ReservationRefusal | undefined {
@@ -114,7 +151,7 @@ export function createReservationStore(
     if (isDraining) return 'draining';
     if (!requests.of(peer).take(1)) return 'rate';
     const isAnotherAddress = existing?.address !== address;
-    if (isAnotherAddress && (countByAddress.get(address) ?? 0) >= maxPerAddress) return 'address';
+    if (isAnotherAddress && peersByAddress.count(address) >= maxPerAddress) return 'address';
     return undefined;
   }
 
@@ -124,12 +161,14 @@ export function createReservationStore(
       if (existing?.holder === holder) return { ok: true, grant: { kind: 'refresh' } };
       const refusal = refusalOf(peer, address);
       if (refusal !== undefined) return refused(refusal);
-      const replaced = existing === undefined ? makeRoom() : undefined;
+      const replaced = existing === undefined ? makeRoom(address) : undefined;
       if (existing === undefined && reservations.size >= limits.reservations) return refused('reservations');
       if (existing !== undefined) remove(peer, existing);
-      reservations.set(peer, { holder, address, grantedAtMs: nowMs() });
+      const grantedAtMs = nowMs();
+      const sinceMs = existing?.address === address ? existing.sinceMs : grantedAtMs;
+      reservations.set(peer, { holder, address, grantedAtMs, sinceMs });
       holders.add(holder.timeline);
-      addTo(countByAddress, address, 1);
+      peersByAddress.add(address, peer);
       const grant: Grant =
         existing === undefined
           ? { kind: 'new', ...(replaced === undefined ? {} : { replaced }) }
