@@ -15,6 +15,9 @@ import { formatAmount } from './screen.ts';
 /** Deadline for one relay, in milliseconds. */
 const RELAY_TIMEOUT_MS = 6_000;
 
+/** Maximum entries that cannot be sent of which the finding names the id and the reason. */
+const MAX_EXAMPLES = 3;
+
 /** The circuit-relay-v2 protocol that every relay supports. */
 const HOP_PROTOCOL = '/libp2p/circuit/relay/0.2.0/hop';
 
@@ -82,6 +85,26 @@ export function checkDatabase(config: PeerConfig): Finding {
   } catch (error) {
     const advice = adviceOf(error);
     return { subject: 'database', state: 'failed', detail: sentencesOf(error), ...(advice && { advice }) };
+  }
+}
+
+/** Finds entries that no other device can get from this one. A database that cannot be opened has a finding of its own. */
+export function checkEntries(config: PeerConfig): Finding[] {
+  const { database, store } = openHistory(config);
+  try {
+    let count = 0;
+    const examples: string[] = [];
+    store.readUnsendable(({ seq, entryId, text }) => {
+      count += 1;
+      if (examples.length < MAX_EXAMPLES) examples.push(`${entryId ?? `number ${seq}`}: ${text}`);
+      return true;
+    });
+    if (count === 0) return [];
+    const detail = `${formatAmount(count, 'entry', 'entries')} cannot be sent to other devices. ${examples.join(' ')}`;
+    const advice = `Other entries are not affected. Delete those that you do not need with ${PROGRAM.name} delete ID.`;
+    return [{ subject: 'entries', state: 'warning', detail, advice }];
+  } finally {
+    database.close();
   }
 }
 

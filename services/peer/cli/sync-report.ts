@@ -1,5 +1,6 @@
 // Prints the results of sync rounds: a table and the reasons of failures, or JSON.
 import { formatAttempts } from '../network/dial-report.ts';
+import type { InvalidCounts } from '../sync/invalid-items.ts';
 import type { PullProgress, PullReport } from '../sync/pull.ts';
 import { sum } from '../sync/pull-queue.ts';
 import type { Round } from '../sync/sync-round.ts';
@@ -23,7 +24,7 @@ export function formatProgress({ entries, bytes }: PullProgress): string {
 function toJson(report: PullReport) {
   const { peerId, address, entries, duplicates, deleted, bytes, durationMs, nextCursor, error, attempts } =
     report;
-  const { isUnfinished, hasNewDatabase } = report;
+  const { isUnfinished, hasNewDatabase, invalid } = report;
   return {
     peer_id: peerId,
     address: address ?? null,
@@ -33,6 +34,13 @@ function toJson(report: PullReport) {
     bytes,
     duration_ms: durationMs,
     next_cursor: nextCursor,
+    ...(invalid.text === undefined
+      ? {}
+      : {
+          invalid_entries: invalid.entries,
+          invalid_deletions: invalid.deletions,
+          invalid_reason: invalid.text,
+        }),
     ...(isUnfinished ? { unfinished: true } : {}),
     ...(hasNewDatabase ? { new_database: true } : {}),
     ...(error === undefined ? {} : { error: [error, ...formatAttempts(attempts)].join('; ') }),
@@ -75,9 +83,20 @@ export async function showRound(
     await screen.out(line);
 }
 
+/** What was skipped, and why, such as `2 entries are not valid and were skipped: The field …`. */
+function describeInvalid({ entries, deletions, text }: InvalidCounts): string {
+  const amounts = [
+    ...(entries > 0 ? [formatAmount(entries, 'entry', 'entries')] : []),
+    ...(deletions > 0 ? [formatAmount(deletions, 'deletion', 'deletions')] : []),
+  ].join(' and ');
+  const [are, were] = entries + deletions === 1 ? ['is', 'was'] : ['are', 'were'];
+  return `${amounts} of this device ${are} not valid and ${were} skipped: ${text}`;
+}
+
 /** Prints one line for each failed attempt: the address, the stage and the reason. */
 function showFailures(reports: readonly PullReport[], screen: Screen): void {
-  for (const { peerId, attempts, error, hasNewDatabase } of reports) {
+  for (const { peerId, attempts, error, hasNewDatabase, invalid } of reports) {
+    if (invalid.text !== undefined) screen.note(shortenPeerIds(`${peerId}: ${describeInvalid(invalid)}`));
     if (hasNewDatabase)
       screen.note(shortenPeerIds(`${peerId}: The device has a new database; all its entries are requested.`));
     // Failed attempts before a successful sync are not shown.

@@ -1,5 +1,5 @@
 // One deletion of an entry, in the store and on the wire. Every deletion from a peer is validated here.
-import { isLabel } from './entry.ts';
+import { isLabel } from './entry-rules.ts';
 
 /** The names are those of the database and of the wire. */
 export interface Deletion {
@@ -12,27 +12,25 @@ export interface Deletion {
 }
 
 /**
- * Reads the deletions of a message. A deletion that was received counts as acknowledged, and a forgotten one restores the
- * entry. Therefore only the id is required: other fields that are not valid are replaced. What has no valid id is
- * skipped, because no entry can have that id.
+ * Checks a deletion that comes from a peer, or that is about to be sent. A deletion that was received counts as
+ * acknowledged, and a forgotten one restores the entry. Therefore only the id is required, and other fields that are not
+ * valid are replaced. Without a valid id the result is `undefined`, because no entry can have that id.
  */
-export function deletionsFromWire(values: readonly unknown[]): Deletion[] {
-  return values.flatMap((value) => {
-    if (typeof value !== 'object' || value === null) return [];
-    const {
-      entry_id: entryId,
-      user_id: userId,
-      device_id: deviceId,
-      deleted_at: deletedAt,
-    } = value as Record<string, unknown>;
-    if (!isLabel(entryId) || entryId === '') return [];
-    return {
-      entry_id: entryId,
-      user_id: isLabel(userId) ? userId : '',
-      device_id: isLabel(deviceId) ? deviceId : '',
-      deleted_at: readTime(deletedAt),
-    };
-  });
+export function readDeletion(value: unknown): Deletion | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const {
+    entry_id: entryId,
+    user_id: userId,
+    device_id: deviceId,
+    deleted_at: deletedAt,
+  } = value as Record<string, unknown>;
+  if (!isLabel(entryId) || entryId === '') return undefined;
+  return {
+    entry_id: entryId,
+    user_id: isLabel(userId) ? userId : '',
+    device_id: isLabel(deviceId) ? deviceId : '',
+    deleted_at: readTime(deletedAt),
+  };
 }
 
 /** A time that is not a number is the earliest one, so that any other deletion of the entry replaces it. */

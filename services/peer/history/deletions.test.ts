@@ -6,8 +6,8 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { makeEntries, readEntries } from '../../../testing/peer.ts';
 import { createPeerBook } from '../discovery/peer-book.ts';
 import { type Database, DatabaseError, openDatabase } from './database.ts';
-import { type Deletion, deletionsFromWire } from './deletion.ts';
-import { MAX_LABEL_BYTES } from './entry.ts';
+import { type Deletion, readDeletion } from './deletion.ts';
+import { MAX_LABEL_BYTES } from './entry-rules.ts';
 import { createStore, type Store } from './store.ts';
 
 let directory: string;
@@ -147,14 +147,14 @@ describe('a deletion', () => {
 
 describe('deletions on the wire', () => {
   test('are kept when only their other fields are not valid', () => {
-    const kept = deletionsFromWire([
+    const kept = [
       deletion('a'),
       { entry_id: 'b' },
       { ...deletion('c'), user_id: 5, device_id: 'x'.repeat(MAX_LABEL_BYTES + 1), deleted_at: '7' },
       { ...deletion('d'), deleted_at: 1e300, extra: true },
       { ...deletion('e'), deleted_at: -1e300 },
       { ...deletion('f'), deleted_at: 1.5 },
-    ]);
+    ].flatMap((value) => readDeletion(value) ?? []);
     expect(kept).toEqual([
       deletion('a'),
       { entry_id: 'b', user_id: '', device_id: '', deleted_at: 0 },
@@ -173,8 +173,8 @@ describe('deletions on the wire', () => {
     ['an empty id', deletion('')],
     ['an id that is too long', deletion('x'.repeat(MAX_LABEL_BYTES + 1))],
     ['half a surrogate pair', deletion('\ud800')],
-  ])('with %s delete nothing and cost only themselves', (_, bad) => {
-    expect(deletionsFromWire([deletion('a'), bad, deletion('b')])).toEqual([deletion('a'), deletion('b')]);
+  ])('with %s are not valid', (_, bad) => {
+    expect(readDeletion(bad)).toBeUndefined();
   });
 });
 

@@ -1,6 +1,5 @@
-// One entry of the shell history, in the store and on the wire. Every entry from a peer is validated here before it
-// reaches the database.
-import { describeError } from '../../shared/errors.ts';
+// One entry of the shell history, in the store and on the wire. `entry-rules.ts` has the rules for its fields.
+import { type CheckedEntry, checkEntry, invalid } from './entry-rules.ts';
 
 /** An entry in the store. The names are those of the database and of the wire; `ts` is in Unix seconds. */
 export interface Entry {
@@ -36,14 +35,6 @@ export type WireTime = readonly [
 /** An entry on the wire. */
 export type WireEntry = Omit<Entry, 'ts'> & { readonly ts: WireTime };
 
-/** Maximum size of a command and of a directory in bytes: a quarter of the largest response, as JSON may double it. */
-const MAX_COMMAND_BYTES = 8 * 1024 * 1024;
-
-/** Maximum size of the other texts (ids, shell, host name, version) in bytes. */
-export const MAX_LABEL_BYTES = 4096;
-
-const MAX_I32 = 2 ** 31 - 1;
-
 /** Range of each element of a wire time. The years are those that both `Date` and the crate support. */
 const TIME_BOUNDS: ReadonlyArray<readonly [name: string, min: number, max: number]> = [
   ['year', -9999, 9999],
@@ -60,83 +51,18 @@ const TIME_BOUNDS: ReadonlyArray<readonly [name: string, min: number, max: numbe
 
 const DAY_MS = 86_400_000;
 
-/** An entry from a peer is not valid. */
-export class BadEntryError extends Error {
-  override readonly name = 'BadEntryError';
-  readonly code = 'BAD_ENTRY';
-  /** Position of the entry in its list. */
-  readonly index: number;
-
-  constructor(index: number, reason: string) {
-    super(`Entry ${index} of the batch is not valid: ${reason}. No entry of the batch was stored.`);
-    this.index = index;
-  }
-}
-
 /** Converts an entry for the wire. */
 export function toWire(entry: Entry): WireEntry {
   const { entry_id, device_id, user_id, ts, ...rest } = entry;
   return { entry_id, device_id, user_id, ts: toWireTime(ts), ...rest };
 }
 
-/**
- * Validates the entries of a message. Unknown fields are dropped.
- *
- * @throws BadEntryError for the first entry with a missing, mistyped or oversized field.
- */
-export function fromWire(values: readonly unknown[]): Entry[] {
-  return values.map((value, index) => {
-    try {
-      return readEntry(value);
-    } catch (error) {
-      throw new BadEntryError(index, describeError(error));
-    }
-  });
-}
-
-function readEntry(value: unknown): Entry {
-  if (typeof value !== 'object' || value === null) throw new Error('The entry is not an object.');
-  const fields = value as Record<string, unknown>;
-  const entryId = readText(fields, 'entry_id', MAX_LABEL_BYTES);
-  if (entryId === '') throw new Error('The field entry_id is empty.');
-  return {
-    entry_id: entryId,
-    device_id: readText(fields, 'device_id', MAX_LABEL_BYTES),
-    user_id: readText(fields, 'user_id', MAX_LABEL_BYTES),
-    ts: fromWireTime(fields['ts']),
-    cmd: readText(fields, 'cmd', MAX_COMMAND_BYTES),
-    cwd: readText(fields, 'cwd', MAX_COMMAND_BYTES),
-    exit_code: readInteger(fields, 'exit_code', -MAX_I32 - 1, MAX_I32),
-    duration_ms: readInteger(fields, 'duration_ms', Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
-    shell: readText(fields, 'shell', MAX_LABEL_BYTES),
-    hostname: readText(fields, 'hostname', MAX_LABEL_BYTES),
-    version: readText(fields, 'version', MAX_LABEL_BYTES),
-  };
-}
-
-/** Whether a value from a peer is a valid id or another short text. */
-export function isLabel(value: unknown): value is string {
-  return typeof value === 'string' && fits(value, MAX_LABEL_BYTES) && value.isWellFormed();
-}
-
-function readText(fields: Record<string, unknown>, name: string, maxBytes: number): string {
-  const value = fields[name];
-  if (typeof value !== 'string') throw new Error(`The field ${name} must be text.`);
-  if (!fits(value, maxBytes)) throw new Error(`The field ${name} is larger than ${maxBytes} bytes.`);
-  if (!value.isWellFormed()) throw new Error(`The field ${name} is not well-formed Unicode.`);
-  return value;
-}
-
-function fits(text: string, maxBytes: number): boolean {
-  // A UTF-16 code unit has at most three bytes in UTF-8, so the size of a short text need not be computed.
-  return text.length * 3 <= maxBytes || Buffer.byteLength(text) <= maxBytes;
-}
-
-function readInteger(fields: Record<string, unknown>, name: string, min: number, max: number): number {
-  const value = fields[name];
-  if (typeof value !== 'number' || !Number.isInteger(value) || value < min || value > max)
-    throw new Error(`The field ${name} must be an integer from ${min} to ${max}.`);
-  return value;
+/** Checks an entry from a peer. Unknown fields are dropped, and the time is converted to UTC without nanoseconds. */
+export function fromWire(value: unknown): CheckedEntry {
+  if (typeof value !== 'object' || value === null) return invalid('entry', 'The entry is not an object.');
+  const time = fromWireTime((value as Record<string, unknown>)['ts']);
+  if (typeof time === 'string') return invalid('ts', time);
+  return checkEntry({ ...value, ts: time });
 }
 
 function toWireTime(seconds: number): WireTime {
@@ -146,15 +72,17 @@ function toWireTime(seconds: number): WireTime {
   return [year, ordinal, time.getUTCHours(), time.getUTCMinutes(), time.getUTCSeconds(), 0, 0, 0, 0];
 }
 
-function fromWireTime(value: unknown): number {
+/** The time in Unix seconds, or a sentence that says why it is not valid. */
+function fromWireTime(value: unknown): number | string {
   if (!Array.isArray(value) || value.length !== TIME_BOUNDS.length)
-    throw new Error(`The field ts must be an array of ${TIME_BOUNDS.length} numbers.`);
-  const parts = value.map((part: unknown, position) => {
-    const [name, min, max] = TIME_BOUNDS[position] ?? ['part', 0, 0];
+    return `The field ts must be an array of ${TIME_BOUNDS.length} numbers.`;
+  const parts: number[] = [];
+  for (const [position, [name, min, max]] of TIME_BOUNDS.entries()) {
+    const part: unknown = value[position];
     if (typeof part !== 'number' || !Number.isInteger(part) || part < min || part > max)
-      throw new Error(`The ${name} in ts must be an integer from ${min} to ${max}.`);
-    return part;
-  });
+      return `The ${name} in ts must be an integer from ${min} to ${max}.`;
+    parts.push(part);
+  }
   const [
     year = 0,
     ordinal = 0,

@@ -4,6 +4,7 @@ import type { Database } from './database.ts';
 import type { Deletion } from './deletion.ts';
 import { createDeletions, type DeletionCounts, type StoredDeletion } from './deletions.ts';
 import type { Entry } from './entry.ts';
+import { ENTRY_COLUMNS_SQL, readRow, SUSPICIOUS_SQL } from './entry-rows.ts';
 import { createImportIds, type ImportRecord } from './import-ids.ts';
 import { createPeerCursors, type Cursors, type PullState, type SomeCursors } from './peer-cursors.ts';
 
@@ -25,6 +26,15 @@ const COLUMNS = [
 export interface StoredEntry {
   readonly seq: number;
   readonly entry: Entry;
+}
+
+/** A stored entry that cannot be sent, because `rr` or an earlier version of this peer accepted what others cannot store. */
+export interface UnsendableEntry {
+  readonly seq: number;
+  /** `undefined` when the id itself is not valid. */
+  readonly entryId: string | undefined;
+  /** Why, as a whole sentence. */
+  readonly text: string;
 }
 
 export interface InsertCounts {
@@ -61,12 +71,21 @@ export interface Store {
   /** The entries whose command is exactly this text, oldest first. */
   findByCommand(command: string): Entry[];
   findById(entryId: string): Entry | undefined;
+  /** Whether there is an entry with this id, even one that cannot be sent. */
+  hasEntry(entryId: string): boolean;
   isDeleted(entryId: string): boolean;
   /**
-   * Calls `visit` with at most `limit` entries after `seq`, oldest first, until it returns false. All calls happen
-   * before this returns, so that no reader holds a transaction open.
+   * Reads at most `limit` entries after `seq`, oldest first: calls `visit` with each until it returns false, and `skip` with
+   * each that cannot be sent. All calls happen before this returns, so that no reader holds a transaction open.
    */
-  readAfter(seq: number, limit: number, visit: (stored: StoredEntry) => boolean): void;
+  readAfter(
+    seq: number,
+    limit: number,
+    visit: (stored: StoredEntry) => boolean,
+    skip?: (unsendable: UnsendableEntry) => void,
+  ): void;
+  /** Calls `visit` with each entry that cannot be sent, oldest first, until it returns false. */
+  readUnsendable(visit: (unsendable: UnsendableEntry) => boolean): void;
   /** The same for deletions and their `delete_seq`. */
   readDeletionsAfter(seq: number, limit: number, visit: (stored: StoredDeletion) => boolean): void;
   /** The `ingest_seq` before the last `count` entries. */
@@ -103,13 +122,18 @@ export function createStore(database: Database): Store {
   const statements = database.read(() => ({
     insert: sqlite.prepare(INSERT_SQL),
     page: sqlite.prepare(
-      `SELECT ingest_seq, ${COLUMNS.join(', ')} FROM entries WHERE ingest_seq > ? AND ${NOT_DELETED}
+      `SELECT ingest_seq, ${ENTRY_COLUMNS_SQL} FROM entries WHERE ingest_seq > ? AND ${NOT_DELETED}
        ORDER BY ingest_seq LIMIT ?`,
     ),
-    byCommand: sqlite.prepare(
-      `SELECT ${COLUMNS.join(', ')} FROM entries WHERE cmd = ? AND ${NOT_DELETED} ORDER BY ts, ingest_seq`,
+    suspicious: sqlite.prepare(
+      `SELECT ingest_seq, ${ENTRY_COLUMNS_SQL} FROM entries WHERE (${SUSPICIOUS_SQL}) AND ${NOT_DELETED}
+       ORDER BY ingest_seq`,
     ),
-    byId: sqlite.prepare(`SELECT ${COLUMNS.join(', ')} FROM entries WHERE entry_id = ? AND ${NOT_DELETED}`),
+    hasEntry: sqlite.prepare(`SELECT 1 FROM entries WHERE entry_id = ? AND ${NOT_DELETED}`),
+    byCommand: sqlite.prepare(
+      `SELECT ${ENTRY_COLUMNS_SQL} FROM entries WHERE cmd = ? AND ${NOT_DELETED} ORDER BY ts, ingest_seq`,
+    ),
+    byId: sqlite.prepare(`SELECT ${ENTRY_COLUMNS_SQL} FROM entries WHERE entry_id = ? AND ${NOT_DELETED}`),
     startOfLast: sqlite.prepare('SELECT ingest_seq FROM entries ORDER BY ingest_seq DESC LIMIT 1 OFFSET ?'),
     summary: sqlite.prepare(
       'SELECT count(*) AS entries, count(DISTINCT device_id) AS devices, coalesce(max(ingest_seq), 0) AS lastSeq FROM entries',
@@ -155,13 +179,26 @@ export function createStore(database: Database): Store {
     },
     deleteEntries: (entryIds, by) =>
       writeDeletions(() => deletions.apply(entryIds.map((entryId) => ({ ...by, entry_id: entryId })))),
-    findByCommand: (command) => database.read(() => statements.byCommand.all(command) as unknown as Entry[]),
-    findById: (entryId) => database.read(() => statements.byId.get(entryId) as unknown as Entry | undefined),
+    findByCommand: (command) =>
+      database.read(() => statements.byCommand.all(command).flatMap((row) => toEntry(row) ?? [])),
+    findById: (entryId) => database.read(() => toEntry(statements.byId.get(entryId))),
+    hasEntry: (entryId) => database.read(() => statements.hasEntry.get(entryId) !== undefined),
     isDeleted: (entryId) => deletions.find(entryId) !== undefined,
-    readAfter(seq, limit, visit) {
+    readAfter(seq, limit, visit, skip) {
       database.read(() => {
-        for (const { ingest_seq: seqOfRow, ...row } of statements.page.iterate(seq, limit))
-          if (!visit({ seq: Number(seqOfRow), entry: row as unknown as Entry })) break;
+        for (const row of statements.page.iterate(seq, limit)) {
+          const checked = readRow(row);
+          if (!checked.ok) skip?.(describeUnsendable(row, checked.text));
+          else if (!visit({ seq: Number(row['ingest_seq']), entry: checked.entry })) break;
+        }
+      });
+    },
+    readUnsendable(visit) {
+      database.read(() => {
+        for (const row of statements.suspicious.iterate()) {
+          const checked = readRow(row);
+          if (!checked.ok && !visit(describeUnsendable(row, checked.text))) break;
+        }
       });
     },
     readDeletionsAfter(seq, limit, visit) {
@@ -180,6 +217,17 @@ export function createStore(database: Database): Store {
     setPullState: peers.setState,
     isRevoked: (peerId) => database.read(() => statements.isRevoked.get(peerId) !== undefined),
   };
+}
+
+/** A row as an entry, unless it cannot be sent. */
+function toEntry(row: Readonly<Record<string, unknown>> | undefined): Entry | undefined {
+  const checked = row === undefined ? undefined : readRow(row);
+  return checked?.ok === true ? checked.entry : undefined;
+}
+
+function describeUnsendable(row: Readonly<Record<string, unknown>>, text: string): UnsendableEntry {
+  const id = row['entry_id'];
+  return { seq: Number(row['ingest_seq']), entryId: typeof id === 'string' ? id : undefined, text };
 }
 
 // Only a duplicate id is ignored. `INSERT OR IGNORE` would ignore every other violated constraint too.

@@ -95,21 +95,26 @@ describe('a deletion', () => {
     expect(requests[0]).toEqual({ cursor: 0, delete_cursor: 0, limit: 1000 });
   });
 
-  test('is stored before the pull fails at an entry that is not valid', async () => {
-    const { target } = await startPullServer(async (stream) =>
-      writeJson(stream, {
+  test('is stored when other deletions and entries of its page are not valid', async () => {
+    const { target } = await startPullServer(async (stream, { cursor }) => {
+      if (cursor > 0) return writeJson(stream, { entries: [], next_cursor: null });
+      return writeJson(stream, {
         entries: [null],
         next_cursor: 1,
         deletions: [deletion('laptop-0'), { nonsense: true }, deletion('x')],
         next_delete_cursor: 3,
-      }),
-    );
+      });
+    });
     const client = await startDevice();
     client.store.insert(makeEntries(2));
     const report = await pull(target, createTestPullDeps(client), { limit: 1000 });
-    expect(report.error).toMatch(/Entry 0 of the batch is not valid/);
+    expect(report).toMatchObject({
+      error: undefined,
+      deleted: 1,
+      invalid: { entries: 1, deletions: 1, text: 'The entry is not an object.' },
+    });
     expect(ids(client)).toEqual(['laptop-1']);
-    expect(client.store.cursorsOf(target.peerId)).toEqual({ cursor: 0, deleteCursor: 3 });
+    expect(client.store.cursorsOf(target.peerId)).toEqual({ cursor: 1, deleteCursor: 3 });
   });
 
   test('arrives page after page until a page has neither deletions nor entries', async () => {

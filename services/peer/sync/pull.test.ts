@@ -9,7 +9,7 @@ import {
   startPullServer,
   writeJson,
 } from '../../../testing/peer.ts';
-import { toWire } from '../history/entry.ts';
+import { type Entry, toWire } from '../history/entry.ts';
 import { pull } from './pull.ts';
 import { writeAndClose } from './stream-io.ts';
 import { WAIT_TIMEOUT_MS } from '../../../testing/wait.ts';
@@ -50,21 +50,25 @@ describe('a pull', () => {
     expect(readEntries(client.store)).toEqual(history);
   });
 
-  test('fails at an invalid entry, and stores neither the cursor nor the entries of its page', async () => {
-    const { report, client, limits } = await pullFrom(async (stream, request) => {
-      if (request.cursor < 200) return page(stream, request);
-      const entries = history.slice(200).map(toWire);
+  test('skips and counts entries that are not valid, and continues after them', async () => {
+    const bad: object = { ...toWire(makeEntries(1)[0] as Entry), exit_code: 'x' };
+    const { report, client } = await pullFrom(async (stream, { cursor, limit }) => {
+      // The second page has only invalid entries, and the third one starts and ends with one.
+      const [before, after] = [history.slice(0, 100).map(toWire), history.slice(100, 198).map(toWire)];
+      const entries = [...before, ...Array.from({ length: 101 }, () => bad), ...after, null];
+      const sent = entries.slice(cursor, cursor + limit);
       return writeJson(stream, {
-        entries: [...entries.slice(0, 7), { ...entries[7], exit_code: 'x' }],
-        next_cursor: 208,
+        entries: sent,
+        next_cursor: sent.length === 0 ? null : cursor + sent.length,
       });
     });
-    expect(report.error).toMatch(
-      /^Entry 7 of the batch is not valid: The field exit_code must be an integer/,
-    );
-    expect(report).toMatchObject({ entries: 200, nextCursor: 200 });
-    expect(client.store.summary().entries).toBe(200);
-    expect(limits).toHaveLength(3);
+    expect(report).toMatchObject({
+      error: undefined,
+      entries: 198,
+      nextCursor: 300,
+      invalid: { entries: 102, deletions: 0, text: expect.stringContaining('exit_code must be an integer') },
+    });
+    expect(readEntries(client.store)).toEqual(history.slice(0, 198));
   });
 
   test('halves its limit until the response is small enough', async () => {

@@ -8,6 +8,7 @@ import { DIAL_TIMEOUT_MS, type Dialed, type Dialer, DialFailedError, type Target
 import type { DialAttempt } from '../network/dial-report.ts';
 import { releaseConnection } from './connection.ts';
 import { createCursorGuard, type CursorGuard } from './cursor-guard.ts';
+import { addInvalid, type InvalidCounts, NONE_INVALID } from './invalid-items.ts';
 import { NoAnswerError, type OwnMembership, probe, type RequestOptions, requestPage } from './request.ts';
 import { backoffAfter, idleTimeoutAfter, isFinal, isRefusal, type RetryPolicy } from './retry.ts';
 import { MessageTooLargeError } from './stream-io.ts';
@@ -41,6 +42,8 @@ export interface PullReport extends PullProgress {
   readonly duplicates: number;
   /** Entries that were removed here, because a device of the user deleted them. */
   readonly deleted: number;
+  /** Entries and deletions of the peer that are not valid, and were skipped. */
+  readonly invalid: InvalidCounts;
   readonly durationMs: number;
   readonly nextCursor: number;
   /** Whether the time for this peer ended before its history did. The next pull continues at the cursor. */
@@ -100,6 +103,7 @@ interface PullState {
   entries: number;
   duplicates: number;
   deleted: number;
+  invalid: InvalidCounts;
   bytes: number;
 }
 
@@ -129,6 +133,7 @@ export async function pull(target: Target, deps: PullDeps, options: PullOptions)
     entries: 0,
     duplicates: 0,
     deleted: 0,
+    invalid: NONE_INVALID,
     bytes: 0,
   };
   let failure: unknown;
@@ -143,13 +148,14 @@ export async function pull(target: Target, deps: PullDeps, options: PullOptions)
   } finally {
     await releaseConnection(state);
   }
-  const { address, entries, duplicates, deleted, bytes, hasNewDatabase, attempts } = state;
+  const { address, entries, duplicates, deleted, invalid, bytes, hasNewDatabase, attempts } = state;
   return {
     peerId: target.peerId,
     address,
     entries,
     duplicates,
     deleted,
+    invalid,
     bytes,
     durationMs: Math.round(nowMs() - startedMs),
     nextCursor: state.cursor,
@@ -214,7 +220,7 @@ async function tryPage(state: PullState, deps: PullDeps): Promise<boolean> {
     // The last try for an hour. A busy peer may need longer than the first timeout.
     idleTimeoutMs: isProbed ? Math.max(idleTimeoutMs, retry.timeoutCapMs) : idleTimeoutMs,
   });
-  const { nextCursor, nextDeleteCursor, entriesError } = response;
+  const { nextCursor, nextDeleteCursor } = response;
   state.bytes += bytes;
   state.failures = 0;
   // A large history needs many circuits, each of which may be dialed for as long.
@@ -227,9 +233,9 @@ async function tryPage(state: PullState, deps: PullDeps): Promise<boolean> {
     state.cursor = nextCursor ?? state.cursor;
     state.deleteCursor = nextDeleteCursor ?? state.deleteCursor;
     state.entries += response.entries.length;
+    state.invalid = addInvalid(state.invalid, response.invalid);
     state.pages += 1;
   }
-  if (entriesError !== undefined) throw entriesError;
   return nextCursor !== undefined || nextDeleteCursor !== undefined;
 }
 

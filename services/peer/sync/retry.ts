@@ -1,7 +1,6 @@
 // The retry policy: whether a request is repeated, its idle timeout, and the pause before it.
 import { errorCode } from '../../shared/errors.ts';
 import { DatabaseError } from '../history/database.ts';
-import { BadEntryError } from '../history/entry.ts';
 import { DialFailedError } from '../network/dial.ts';
 import { CursorsHeldBackError } from './cursor-guard.ts';
 import { NotMemberError } from './request.ts';
@@ -35,7 +34,6 @@ export function isFinal(error: unknown): boolean {
     error instanceof DatabaseError ||
     // The dialer has repeated what may succeed.
     error instanceof DialFailedError ||
-    error instanceof BadEntryError ||
     error instanceof BadMessageError ||
     error instanceof MessageTooLargeError ||
     isRefusal(error) ||

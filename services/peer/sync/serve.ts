@@ -2,13 +2,14 @@
 // semaphore bounds how many responses are in memory.
 import type { Connection, Stream } from '@libp2p/interface';
 import { describeError, toError } from '../../shared/errors.ts';
+import { createLimitedLog } from '../../shared/limited-log.ts';
 import type { Logger } from '../../shared/log.ts';
 import { anySignal } from '../../shared/signals.ts';
 import type { Store } from '../history/store.ts';
 import type { PeerLibp2p } from '../network/node.ts';
 import { createAdmission } from './admission.ts';
 import type { Membership } from './membership.ts';
-import { EMPTY_PAGE, readPage } from './page.ts';
+import { createPageReader, EMPTY_PAGE, type Unsendable } from './page.ts';
 import { createSemaphore } from './semaphore.ts';
 import { readToEnd, writeAndClose } from './stream-io.ts';
 import {
@@ -35,6 +36,9 @@ const REQUEST_DEADLINE_MS = 30_000;
 /** Time in milliseconds until the stream of a refused requester that does not close it is aborted. */
 const REFUSED_STREAM_MS = 10_000;
 
+/** Maximum lines per minute and kind about what cannot be sent. `doctor` counts all of it. */
+const UNSENDABLE_LINES_PER_MINUTE = 5;
+
 export interface ServeDeps {
   readonly libp2p: PeerLibp2p;
   readonly store: Store;
@@ -52,6 +56,7 @@ export async function servePulls(deps: ServeDeps): Promise<() => Promise<void>> 
   const { libp2p, store, membership, log, nowMs, idleTimeoutMs = DEFAULT_IDLE_TIMEOUT_MS } = deps;
   const semaphore = createSemaphore(PULL_LIMITS);
   const admission = createAdmission(deps);
+  const pages = createPageReader(store, createUnsendableLog(log, nowMs));
   const stopping = new AbortController();
 
   async function onStream(stream: Stream, connection: Connection): Promise<void> {
@@ -86,7 +91,7 @@ export async function servePulls(deps: ServeDeps): Promise<() => Promise<void>> 
     const deadline = anySignal(stopping.signal, AbortSignal.timeout(REQUEST_DEADLINE_MS));
     const message = await readToEnd(stream, MAX_REQUEST_BYTES, { idleTimeoutMs, signal: deadline });
     const request = await decodeRequest(stream.protocol, message);
-    const page = admission.accept(peer, isMember, request) ? readPage(store, request) : EMPTY_PAGE;
+    const page = admission.accept(peer, isMember, request) ? await pages.read(request) : EMPTY_PAGE;
     const { entries, deletions, bytes } = await prepareResponse(page, stream.protocol);
     await writeAndClose(stream, bytes, { idleTimeoutMs, signal: stopping.signal });
     const durationMs = Math.round(nowMs() - startedMs);
@@ -105,6 +110,17 @@ export async function servePulls(deps: ServeDeps): Promise<() => Promise<void>> 
     membership.stop();
     await libp2p.unhandle([...PULL_PROTOCOLS]);
   };
+}
+
+/** Logs what cannot be sent, each item once a minute. */
+function createUnsendableLog(log: Logger, nowMs: () => number): (unsendable: Unsendable) => void {
+  const limited = createLimitedLog<Unsendable['kind']>({
+    log,
+    nowMs,
+    perMinute: UNSENDABLE_LINES_PER_MINUTE,
+  });
+  return ({ kind, seq, text }) =>
+    limited(kind, { seq, reason: text }, `a stored ${kind} cannot be sent and is left out`, String(seq));
 }
 
 /** Returns only the bytes, so that the page is not kept in memory while a slow requester reads them. */

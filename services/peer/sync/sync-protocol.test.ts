@@ -41,20 +41,29 @@ describe.each([PLAIN, ZSTD])('version %s', (protocol) => {
     });
     expect(await decodeResponse(protocol, message, request)).toEqual({
       entries,
+      ids: entries.map(({ entry_id: id }) => id),
       nextCursor: 8,
       deletions: [deletion],
       nextDeleteCursor: 3,
+      invalid: [],
     });
     const empty = await encodeResponse(protocol, EMPTY_PAGE);
-    expect(await decodeResponse(protocol, empty, request)).toEqual({ entries: [], deletions: [] });
+    expect(await decodeResponse(protocol, empty, request)).toEqual({
+      entries: [],
+      ids: [],
+      deletions: [],
+      invalid: [],
+    });
   });
 
   test('decodes a response of rr 0.1, which has no deletions', async () => {
     const json = JSON.stringify({ entries: makeEntries(2).map(toWire), next_cursor: 8 });
     expect(await decodeResponse(protocol, pack(protocol, json), request)).toEqual({
       entries: makeEntries(2),
+      ids: ['laptop-0', 'laptop-1'],
       nextCursor: 8,
       deletions: [],
+      invalid: [],
     });
   });
 
@@ -141,18 +150,25 @@ describe.each([PLAIN, ZSTD])('version %s', (protocol) => {
     await expect(decodeResponse(protocol, pack(protocol, json), request)).rejects.toThrow(BadMessageError);
   });
 
-  test('has its deletions when an entry is not valid', async () => {
+  test('has its valid entries and deletions, and reports the others', async () => {
+    const [first, second] = makeEntries(2).map(toWire);
     const json = JSON.stringify({
-      entries: [...makeEntries(1).map(toWire), null],
+      entries: [first, null, { ...second, entry_id: 'odd', shell: 1 }, second],
       next_cursor: 9,
-      deletions: [deletion],
-      next_delete_cursor: 3,
+      deletions: [deletion, {}],
+      next_delete_cursor: 4,
     });
     expect(await decodeResponse(protocol, pack(protocol, json), request)).toEqual({
-      entries: [],
+      entries: makeEntries(2),
+      ids: ['laptop-0', expect.stringMatching(/^sha256:[0-9a-f]{64}$/), 'odd', 'laptop-1'],
+      nextCursor: 9,
       deletions: [deletion],
-      nextDeleteCursor: 3,
-      entriesError: expect.objectContaining({ code: 'BAD_ENTRY', index: 1 }),
+      nextDeleteCursor: 4,
+      invalid: [
+        { kind: 'entry', index: 1, text: 'The entry is not an object.' },
+        { kind: 'entry', index: 2, text: 'The field shell must be text.' },
+        { kind: 'deletion', index: 1, text: 'The deletion has no valid entry_id.' },
+      ],
     });
   });
 

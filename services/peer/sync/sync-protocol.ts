@@ -1,10 +1,12 @@
 // The pull protocol of `rr`: its two versions, their limits, and the encoding of requests and responses. Version 1.0.1
 // is 1.0.0 with each message compressed by zstd.
+import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
 import zlib from 'node:zlib';
 import { describeError, errorCode } from '../../shared/errors.ts';
-import { type Deletion, deletionsFromWire } from '../history/deletion.ts';
-import { BadEntryError, type Entry, fromWire } from '../history/entry.ts';
+import { type Deletion, readDeletion } from '../history/deletion.ts';
+import { type Entry, fromWire } from '../history/entry.ts';
+import { isLabel } from '../history/entry-rules.ts';
 import { MessageTooLargeError, StreamCutError } from './stream-io.ts';
 
 const PLAIN_PROTOCOL = '/rustory/sync-pull/1.0.0';
@@ -56,18 +58,26 @@ export interface PullRequest {
   readonly limit: number;
 }
 
+/** An entry or a deletion of a response that is not valid. The others of the response are stored. */
+export interface InvalidItem {
+  readonly kind: 'entry' | 'deletion';
+  /** The position in the list of its kind. */
+  readonly index: number;
+  /** Why, as a whole sentence without values of the item. */
+  readonly text: string;
+}
+
 export interface PullResponse {
   readonly entries: readonly Entry[];
+  /** An id of each entry as it came, also of those that are not valid, in the order of the response. */
+  readonly ids: readonly string[];
   /** The responder's `ingest_seq` of the last entry; `undefined` when the page has no entries. */
   readonly nextCursor: number | undefined;
   readonly deletions: readonly Deletion[];
   /** The responder's `delete_seq` of the last deletion; `undefined` when the page has no deletions. */
   readonly nextDeleteCursor: number | undefined;
-  /**
-   * Set when an entry is not valid. Then the page has no entries, but its deletions are valid: they are stored before the
-   * pull fails, because the same page would come each time.
-   */
-  readonly entriesError: BadEntryError | undefined;
+  /** What was skipped. The cursors move past it, because the same page would come each time. */
+  readonly invalid: readonly InvalidItem[];
 }
 
 /** A page to send: entries and deletions as JSON, because their size is required while they are collected. */
@@ -138,13 +148,30 @@ export async function decodeResponse(
     deletions.length === 0
       ? undefined
       : readNext(fields['next_delete_cursor'], 'next_delete_cursor', request.deleteCursor ?? 0);
-  const page = { deletions: deletionsFromWire(deletions), nextDeleteCursor };
-  try {
-    return { ...page, entries: fromWire(entries), nextCursor, entriesError: undefined };
-  } catch (error) {
-    if (!(error instanceof BadEntryError)) throw error;
-    return { ...page, entries: [], nextCursor: undefined, entriesError: error };
-  }
+  return { ...readEntries(entries, deletions), nextCursor, nextDeleteCursor };
+}
+
+function readEntries(entryValues: readonly unknown[], deletionValues: readonly unknown[]) {
+  const invalid: InvalidItem[] = [];
+  const entries = entryValues.flatMap((value, index) => {
+    const checked = fromWire(value);
+    if (checked.ok) return [checked.entry];
+    invalid.push({ kind: 'entry', index, text: checked.text });
+    return [];
+  });
+  const deletions = deletionValues.flatMap((value, index) => {
+    const deletion = readDeletion(value);
+    if (deletion !== undefined) return [deletion];
+    invalid.push({ kind: 'deletion', index, text: 'The deletion has no valid entry_id.' });
+    return [];
+  });
+  return { entries, ids: entryValues.map(identify), deletions, invalid };
+}
+
+/** The id of an entry as it came; a hash of the entry if its id is not valid, so that it can be recognized anyway. */
+function identify(value: unknown): string {
+  const id = typeof value === 'object' && value !== null && 'entry_id' in value ? value.entry_id : undefined;
+  return isLabel(id) ? id : `sha256:${createHash('sha256').update(JSON.stringify(value)).digest('hex')}`;
 }
 
 /** Reads a list of the response. Some releases of `rr` apply the limit to each list, not to their sum. */

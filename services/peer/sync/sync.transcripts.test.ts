@@ -26,8 +26,10 @@ describe.each(messages)('the messages of $program', (transcript) => {
     expect(await decodeRequest(protocol, Buffer.from(recorded?.request ?? '', 'hex'))).toEqual(request);
     expect(await decodeResponse(protocol, Buffer.from(recorded?.answer ?? '', 'hex'), request)).toEqual({
       entries,
+      ids: entries.map(({ entry_id: id }) => id),
       nextCursor: entries.length,
       deletions: [],
+      invalid: [],
     });
   });
 });

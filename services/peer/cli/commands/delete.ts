@@ -68,7 +68,10 @@ records the command line that you type here.
 };
 
 /** Finds the entries to delete. @throws CommandError when there is no such entry */
-type Selection = (store: Store) => readonly Entry[];
+type Selection = (store: Store) => readonly SelectedEntry[];
+
+/** Without a preview only the id is read, so that an entry that cannot be sent can be deleted, too. */
+type SelectedEntry = Pick<Entry, 'entry_id'> & Partial<Entry>;
 
 function readSelection(options: OptionValues, ids: readonly string[]): Selection {
   const command = options['cmd'];
@@ -94,17 +97,23 @@ function findByCommand(store: Store, command: string): Entry[] {
 }
 
 /** The entries with these ids. An id that is already deleted has no entry, and is not an error. */
-function findByIds(store: Store, ids: readonly string[]): Entry[] {
-  const found = new Map(ids.map((id) => [id, store.findById(id)]));
-  const unknown = [...found].find(([id, entry]) => entry === undefined && !store.isDeleted(id))?.[0];
-  if (unknown === undefined) return [...found.values()].flatMap((entry) => entry ?? []);
+function findByIds(store: Store, ids: readonly string[]): SelectedEntry[] {
+  const found = new Set(ids.filter((id) => store.hasEntry(id)));
+  const unknown = ids.find((id) => !found.has(id) && !store.isDeleted(id));
+  if (unknown === undefined) return [...found].map((id) => ({ entry_id: id }));
   throw new CommandError('failure', `No entry has the id ${quote(unknown)}. Nothing was deleted.`, {
     advice: `"${PROGRAM.name} entries --ids" prints the ids.`,
   });
 }
 
-async function showPreview(found: readonly Entry[], screen: Screen): Promise<void> {
-  const lines = found.slice(0, MAX_PREVIEW).map((entry) => formatEntry(entry, true));
+function isRead(entry: SelectedEntry): entry is Entry {
+  return entry.cmd !== undefined;
+}
+
+async function showPreview(found: readonly SelectedEntry[], screen: Screen): Promise<void> {
+  const lines = found
+    .slice(0, MAX_PREVIEW)
+    .flatMap((entry) => (isRead(entry) ? formatEntry(entry, true) : []));
   await screen.out(lines.join('\n'));
   const more = found.length - lines.length;
   if (more > 0) screen.note(`… and ${formatAmount(more, 'entry', 'entries')} more`);

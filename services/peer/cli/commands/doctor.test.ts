@@ -1,6 +1,8 @@
 import { chmodSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { formatSwarmKey, generateSwarmKey } from '../../../private-network/key.ts';
+import { openDatabase } from '../../history/database.ts';
 import { createTestHome, type TestHome } from '../../../../testing/cli.ts';
 import { cleanUp } from '../../../../testing/cleanup.ts';
 import { startTestRelay, testSwarmKey } from '../../../../testing/peer.ts';
@@ -48,6 +50,21 @@ describe('doctor', () => {
     await run(['init', '--relay-addr', address]);
     writeFileSync(inConfig('swarm.key'), formatSwarmKey(testSwarmKey));
     expect((await run(['doctor'])).stdout).toMatch(/but not to a\s+relay/);
+  });
+
+  test('names the entries that no other device can get', async () => {
+    await run(['init']);
+    await run(['record', '--cmd', 'ls']);
+    const database = openDatabase(join(device.home, '.rustory', 'history.db'));
+    database.sqlite.exec("UPDATE entries SET entry_id = 'odd', ts = 253402300800");
+    database.close();
+    const { findings } = JSON.parse((await run(['doctor', '--json'])).stdout) as { findings: object[] };
+    expect(findings).toContainEqual({
+      subject: 'entries',
+      state: 'warning',
+      detail: expect.stringMatching(/^1 entry cannot be sent to other devices\. odd: The field ts must be/),
+      advice: expect.stringContaining('delete ID'),
+    });
   });
 
   test('warns of keys that other users can read, and of unknown variables', async () => {

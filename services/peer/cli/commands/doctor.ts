@@ -1,7 +1,14 @@
 // `doctor`: checks everything that a sync depends on. Prints each result before the next check starts.
 import { PROGRAM, type PeerConfig, type SettingReading } from '../../config/config.ts';
 import { createNode, loadSwarmKey, pause } from '../context.ts';
-import { checkConfig, checkDatabase, checkIdentity, checkRelays, checkSwarmKey } from '../doctor-checks.ts';
+import {
+  checkConfig,
+  checkDatabase,
+  checkEntries,
+  checkIdentity,
+  checkRelays,
+  checkSwarmKey,
+} from '../doctor-checks.ts';
 import { checkIdentityUse } from '../doctor-identity.ts';
 import { checkTrackers } from '../doctor-tracker.ts';
 import type { Finding } from '../finding.ts';
@@ -77,6 +84,7 @@ async function runChecks(
   const keys = [checkSwarmKey(config), checkIdentity(config)];
   const database = checkDatabase(config);
   await report([...keys, database]);
+  if (database.state !== 'failed') await report(checkEntries(config));
   await report(await checkTrackers(config, signal));
   if (database.state !== 'failed')
     await report(await checkIdentityUse(config, { signal, onWait, sleep: pause }));

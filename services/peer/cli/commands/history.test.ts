@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { openDatabase } from '../../history/database.ts';
 import { createTestHome, type TestHome } from '../../../../testing/cli.ts';
 import { cleanUp } from '../../../../testing/cleanup.ts';
 
@@ -24,6 +25,7 @@ describe('the history', () => {
       commands: 2,
       imported: 2,
       skipped: 0,
+      invalid: 0,
     });
     expect((await run(['import', file])).stdout).toContain('imported 0 commands, skipped 2');
   });
@@ -110,6 +112,46 @@ describe('the history', () => {
     const entry = JSON.parse((await run(['entries', '--json'])).stdout) as Record<string, unknown>;
     expect(entry).toMatchObject({ entry_id: stdout.trim(), cwd: process.cwd(), shell: 'sh' });
     expect(entry['hostname']).not.toBe('');
+  });
+
+  test('has no command that other devices could not store, and says how many', async () => {
+    const file = join(device.home, 'bash_history');
+    writeFileSync(file, `ls\n${'x'.repeat(9 * 1024 * 1024)}\n${'y'.repeat(9 * 1024 * 1024)}\npwd\n`);
+    expect(JSON.parse((await run(['import', file, '--json'])).stdout)).toMatchObject({
+      commands: 4,
+      imported: 2,
+      skipped: 0,
+      invalid: 2,
+    });
+    expect((await run(['import', file])).stderr).toContain(
+      '2 commands are not imported, because other devices could not store them: The field cmd is larger than',
+    );
+  });
+
+  test.each([
+    ['--shell', ['--shell', 'x'.repeat(5_000)]],
+    ['--hostname', ['--hostname', 'x'.repeat(5_000)]],
+    ['--cwd', ['--cwd', '"'.repeat(9 * 1024 * 1024)]],
+  ])('is not recorded with a field that other devices could not store: %s', async (name, options) => {
+    expect(await run(['record', '--cmd', 'ls', ...options])).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(new RegExp(`not recorded, .* larger than \\d+ bytes\\.\n.*${name}`)),
+    });
+    expect((await run(['entries'])).stdout).toBe('');
+  });
+
+  test('that is not valid does not hide other entries, and can be deleted', async () => {
+    for (const cmd of ['ls', 'pwd', 'id']) await run(['record', '--cmd', cmd]);
+    const database = openDatabase(join(device.home, '.rustory', 'history.db'));
+    database.sqlite.exec(
+      "UPDATE entries SET duration_ms = 9223372036854775807, entry_id = 'odd' WHERE cmd = 'pwd'",
+    );
+    database.close();
+    const { stdout, stderr } = await run(['entries']);
+    expect(stdout).toMatch(/ls\n.*id\n$/);
+    expect(stderr).toContain('1 entry is not valid and not shown');
+    expect((await run(['delete', 'odd'])).stdout).toContain('deleted 1 entry');
+    expect((await run(['entries'])).stderr).toBe('');
   });
 
   test('in a database that cannot be used exits with 5 and gives advice', async () => {

@@ -9,6 +9,8 @@ import { quote } from '../../../shared/variables.ts';
 import { PROGRAM } from '../../config/config.ts';
 import { expandHome } from '../../config/settings.ts';
 import type { Entry } from '../../history/entry.ts';
+import { checkEntry, type InvalidField } from '../../history/entry-rules.ts';
+import type { ImportRecord } from '../../history/import-ids.ts';
 import {
   guessShell,
   HISTORY_FILES,
@@ -20,7 +22,7 @@ import {
 } from '../../history/shell-history.ts';
 import { openHistory } from '../context.ts';
 import { CommandError } from '../exit-codes.ts';
-import { formatBytes, formatCount, printable } from '../screen.ts';
+import { formatAmount, formatBytes, formatCount, printable } from '../screen.ts';
 import { type Command, JSON_OPTION, numberOption, type OptionValues, textOption } from './command.ts';
 
 /** Entries per transaction and per read. */
@@ -68,17 +70,22 @@ the usual history file of the shell.
     try {
       let imported = 0;
       let processed = 0;
-      for (const batch of inBatches(toRecords(wanted, from))) {
+      const invalid = { count: 0, text: '' };
+      for (const batch of inBatches(validRecords(toRecords(wanted, from), invalid))) {
         signal.throwIfAborted();
         imported += store.importRecords(batch).inserted;
         processed += batch.length;
         screen.progress(`${formatCount(processed)} of ${formatCount(wanted.length)} commands`);
       }
       screen.endProgress();
-      const skipped = commands.length - imported;
+      const skipped = commands.length - imported - invalid.count;
+      if (invalid.count > 0)
+        screen.note(
+          `${formatAmount(invalid.count, 'command is', 'commands are')} not imported, because other devices could not store ${invalid.count === 1 ? 'it' : 'them'}: ${invalid.text}`,
+        );
       await screen.out(
         options['json'] === true
-          ? JSON.stringify({ shell, commands: commands.length, imported, skipped })
+          ? JSON.stringify({ shell, commands: commands.length, imported, skipped, invalid: invalid.count })
           : `imported ${formatCount(imported)} commands, skipped ${formatCount(skipped)} (already stored, deleted or ignored)`,
       );
       return 'ok';
@@ -111,7 +118,7 @@ is not added.
     if (cmd === '') throw new CommandError('usage', '--cmd: The command is missing or empty.');
     const { ignoredCommands, userId, deviceId } = config;
     if (ignoredCommands?.test(cmd) === true) return 'ok';
-    const entry: Entry = {
+    const checked = checkEntry({
       entry_id: randomUUID(),
       device_id: deviceId,
       user_id: userId,
@@ -123,7 +130,14 @@ is not added.
       shell: textOption(options, 'shell') ?? 'sh',
       hostname: textOption(options, 'hostname') ?? hostname(),
       version: VERSION,
-    };
+    });
+    if (!checked.ok)
+      throw new CommandError(
+        'usage',
+        `The command was not recorded, because other devices could not store it. ${checked.text}`,
+        { advice: `Give a smaller value to ${originOf(checked.reason)}.` },
+      );
+    const { entry } = checked;
     const { database, store } = openHistory(config);
     try {
       store.insert([entry]);
@@ -156,19 +170,32 @@ field.
     const { database, store } = openHistory(config);
     try {
       let seq = limit === undefined ? 0 : store.startOfLast(limit);
-      for (let page: string[] = []; ; page = []) {
+      let invalid = 0;
+      for (let before = -1; seq !== before;) {
         signal.throwIfAborted();
-        store.readAfter(seq, BATCH_ENTRIES, ({ seq: entrySeq, entry }) => {
-          seq = entrySeq;
-          return (
-            page.push(
-              options['json'] === true ? JSON.stringify(entry) : formatEntry(entry, options['ids'] === true),
-            ) > 0
-          );
-        });
-        if (page.length === 0) return 'ok';
-        await screen.out(page.join('\n'));
+        before = seq;
+        const page: string[] = [];
+        store.readAfter(
+          seq,
+          BATCH_ENTRIES,
+          ({ seq: entrySeq, entry }) => {
+            seq = entrySeq;
+            const text =
+              options['json'] === true ? JSON.stringify(entry) : formatEntry(entry, options['ids'] === true);
+            return page.push(text) > 0;
+          },
+          (unsendable) => {
+            seq = unsendable.seq;
+            invalid += 1;
+          },
+        );
+        if (page.length > 0) await screen.out(page.join('\n'));
       }
+      if (invalid > 0)
+        screen.note(
+          `${formatAmount(invalid, 'entry is', 'entries are')} not valid and not shown; "${PROGRAM.name} doctor" says why.`,
+        );
+      return 'ok';
     } finally {
       database.close();
     }
@@ -179,6 +206,23 @@ field.
 export function formatEntry({ entry_id: id, ts, device_id: device, cmd }: Entry, hasId: boolean): string {
   const time = new Date(ts * 1000).toISOString().slice(0, 19).replace('T', ' ');
   return printable(`${hasId ? `${id}  ` : ''}${time}  ${device}  ${cmd.replaceAll('\n', '\n    ')}`);
+}
+
+/** The records that any device can store. Counts the others, with the reason of the first one. */
+function* validRecords(
+  records: Iterable<ImportRecord>,
+  invalid: { count: number; text: string },
+): Generator<ImportRecord> {
+  for (const each of records) {
+    const checked = checkEntry(each.entry);
+    if (checked.ok) yield each;
+    else if (invalid.count++ === 0) invalid.text = checked.text;
+  }
+}
+
+/** The option that sets a field of a recorded entry. */
+function originOf(field: InvalidField): string {
+  return field === 'entry' ? '--cmd or --cwd' : `--${field.replace('_', '-')}`;
 }
 
 function readShell(options: OptionValues, path: string | undefined): Shell {
