@@ -69,6 +69,10 @@ export function readEntries(store: Store): Entry[] {
 export interface TestRelayOptions {
   readonly identity?: PrivateKey;
   readonly port?: number;
+  /** Multiaddrs to listen on. Default: `port` on 127.0.0.1. */
+  readonly listen?: readonly string[];
+  /** Whether the relay supports mplex and not yamux. Default false. */
+  readonly isMplexOnly?: boolean;
   /** Lifetime of a reservation in milliseconds. Default: that of the library. */
   readonly reservationMs?: number;
   /** Maximum bytes per circuit and direction. Default: unlimited. */
@@ -82,6 +86,8 @@ export interface TestRelay {
   readonly libp2p: Libp2p;
   readonly identity: PrivateKey;
   readonly address: string;
+  /** All its addresses; `address` is the first. */
+  readonly addresses: readonly string[];
   readonly port: number;
 }
 
@@ -100,14 +106,16 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
     limit === undefined
       ? { applyDefaultLimit: false }
       : { defaultDataLimit: BigInt(limit), defaultDurationLimit: 900_000 };
+  const stack = createTransportStack({
+    identity,
+    key: options.swarmKey ?? testSwarmKey,
+    cipher: loadCipher(),
+    limits,
+  });
   const libp2p = await createLibp2p({
-    ...createTransportStack({
-      identity,
-      key: options.swarmKey ?? testSwarmKey,
-      cipher: loadCipher(),
-      limits,
-    }),
-    addresses: { listen: [`/ip4/127.0.0.1/tcp/${options.port ?? 0}`] },
+    ...stack,
+    streamMuxers: options.isMplexOnly === true ? stack.streamMuxers.slice(1) : stack.streamMuxers,
+    addresses: { listen: [...(options.listen ?? [`/ip4/127.0.0.1/tcp/${options.port ?? 0}`])] },
     services: {
       identify: identify(),
       ping: ping(),
@@ -125,8 +133,9 @@ export async function startTestRelay(options: TestRelayOptions = {}): Promise<Te
     },
   });
   onCleanup(async () => libp2p.stop());
-  const address = libp2p.getMultiaddrs()[0]?.toString() ?? '';
-  return { libp2p, identity, address, port: Number(address.split('/')[4]) };
+  const addresses = libp2p.getMultiaddrs().map(String);
+  const [address = ''] = addresses;
+  return { libp2p, identity, address, addresses, port: Number(address.split('/')[4]) };
 }
 
 export interface TestDevice {
@@ -183,6 +192,9 @@ export interface ServingDeviceOptions {
   /** The addresses of the machine as text. Default: those of the operating system. */
   readonly network?: () => string;
   readonly relayTimings?: RelayTimings;
+  readonly probeTimings?: ProbeTimings;
+  /** Circuit addresses to wait for. Default: one for each relay. */
+  readonly wanted?: number;
 }
 
 /** A device that serves pulls and holds a reservation on each of the relays. */
@@ -210,12 +222,15 @@ export async function startServingDevice(relays: readonly string[], options: Ser
     nowUnixSeconds: unixSeconds,
     random: () => 0.5,
     network: options.network,
-    probeTimings: SHORT_PROBE_TIMINGS,
+    probeTimings: options.probeTimings ?? SHORT_PROBE_TIMINGS,
     relayTimings: options.relayTimings ?? SHORT_RELAY_TIMINGS,
   });
   reservations.start();
   onCleanup(async () => reservations.stop());
-  await until(() => reservations.addresses().length >= relays.length, 'the reservations are held');
+  await until(
+    () => reservations.addresses().length >= (options.wanted ?? relays.length),
+    'the reservations are held',
+  );
   return { ...device, reservations, lines };
 }
 

@@ -4,7 +4,7 @@ import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { describeError } from '../../shared/errors.ts';
 import { readIdentity } from '../../private-network/identity.ts';
 import { type PeerConfig, PROGRAM } from '../config/config.ts';
-import { openRelay } from '../network/relay-connection.ts';
+import { multiaddr } from '@multiformats/multiaddr';
 import { createDialProgress, explainFailure, type Stage } from '../network/dial-report.ts';
 import type { PeerNode } from '../network/node.ts';
 import { loadSwarmKey, openHistory } from './context.ts';
@@ -108,10 +108,10 @@ export function checkEntries(config: PeerConfig): Finding[] {
   }
 }
 
-/** Connects to each relay as a sync does, and checks that it relays. */
+/** Connects to each address of each relay, and checks that it relays. */
 export async function checkRelays(
   { relays, dialStrategy, file }: PeerConfig,
-  { libp2p }: PeerNode,
+  { libp2p, dial }: PeerNode,
   fingerprint: string,
 ): Promise<Finding[]> {
   if (relays.length === 0)
@@ -129,11 +129,13 @@ export async function checkRelays(
     const progress = createDialProgress();
     try {
       const { onProgress } = progress;
-      const connection = await openRelay(libp2p, relay, { signal: deadline, onProgress });
+      // A new connection, because another address of the same relay proves nothing about this one.
+      const connection = await dial(multiaddr(relay), { signal: deadline, onProgress });
       progress.stage = 'protocol';
       const stream = await connection.newStream(HOP_PROTOCOL, { signal: deadline });
       stream.abort(new Error('Only the protocol was checked.'));
       const roundTripMs = await libp2p.services.ping.ping(connection.remotePeer, { signal: deadline });
+      connection.abort(new Error('The address was checked.'));
       findings.push({ subject: 'relay', state: 'ok', detail: `${relay}, round trip ${roundTripMs} ms` });
     } catch (error) {
       const failed = explainFailure(relay, progress, error, deadline.aborted ? RELAY_TIMEOUT_MS : undefined);

@@ -151,12 +151,12 @@ async function reserve(
     const connection = await node.libp2p.dial(multiaddr(given), { signal: deadline });
     relay = `${given}/p2p/${connection.remotePeer.toString()}`;
   }
-  const result = await requestReservation(node, relay, signal);
+  const result = await requestReservation(node, [relay], signal);
   if (!result.ok)
     throw new Error(`${relay}: The reservation failed: ${result.reason}: ${result.attempt.reason}.`);
   const announced = result.reservation.addrs.map((bytes) => multiaddr(bytes).toString());
   onStep(`reserved on ${relay}, which announces ${announced.join(', ')}`);
-  return { relay, addresses: circuitAddresses(relay, result.reservation, node.libp2p.peerId.toString()) };
+  return { relay, addresses: circuitAddresses([relay], result.reservation, node.libp2p.peerId.toString()) };
 }
 
 /** Registers with every tracker, runs the work while all of them list the device, and unregisters. */

@@ -1,6 +1,7 @@
 // The addresses of a peer that are dialed, and their order. Pure functions.
 import { isIPv4, isIPv6 } from 'node:net';
 import { type Component, multiaddr } from '@multiformats/multiaddr';
+import { canonicalAddress, groupRelays } from './relays.ts';
 
 /**
  * Maximum circuits, and maximum direct addresses, that are tried in one attempt to connect to a peer. Further ones are
@@ -15,6 +16,8 @@ export interface Candidate {
   readonly address: string;
   /** The multiaddr of the relay of a circuit; `undefined` for a direct address. */
   readonly relay: string | undefined;
+  /** All addresses of a relay of this device, of which `relay` is the first. Absent for a relay that the peer lists. */
+  readonly relayAddresses?: readonly string[];
 }
 
 /** The addresses of one peer to try, best first. */
@@ -56,8 +59,11 @@ export function toCandidates(
   const listed = addresses.flatMap((address) => parseCandidate(peerId, address) ?? []);
   const listedCircuits = listed.filter(({ relay }) => relay !== undefined);
   const listedRelays = new Set(listedCircuits.map(({ relay = '' }) => peerIdOf(relay)));
-  const own = relays
-    .map((relay) => ({ address: `${relay}/p2p-circuit/p2p/${peerId}`, relay }))
+  const own = groupRelays(relays)
+    .map(({ addresses: relayAddresses }) => {
+      const [relay = ''] = relayAddresses;
+      return { address: `${relay}/p2p-circuit/p2p/${peerId}`, relay, relayAddresses };
+    })
     // The sort is stable, so relays of one kind keep the order of preference.
     .toSorted(
       (a, b) => Number(listedRelays.has(peerIdOf(b.relay))) - Number(listedRelays.has(peerIdOf(a.relay))),
@@ -150,7 +156,12 @@ function hasHost({ relay = '' }: Candidate): boolean {
 }
 
 function unique(candidates: readonly Candidate[]): Candidate[] {
-  return [...new Map(candidates.map((candidate) => [candidate.address, candidate])).values()];
+  const first = new Map<string, Candidate>();
+  for (const candidate of candidates) {
+    const key = canonicalAddress(candidate.address);
+    if (!first.has(key)) first.set(key, candidate);
+  }
+  return [...first.values()];
 }
 
 function componentsOf(address: string): Component[] | undefined {

@@ -139,7 +139,7 @@ export function createDialer({ node, relays, strategy, nowMs, random, sleep }: D
   }
 
   async function attempt(
-    { address, relay }: Candidate,
+    { address, relay, relayAddresses }: Candidate,
     session: Session,
     signal: AbortSignal,
   ): Promise<Won | undefined> {
@@ -152,7 +152,7 @@ export function createDialer({ node, relays, strategy, nowMs, random, sleep }: D
     let isRelayOpen = false;
     try {
       if (relay !== undefined) {
-        await openRelay(libp2p, relay, options);
+        await openRelay(node, relayAddresses ?? [relay], options);
         failedRelaysMs.delete(relay);
         isRelayOpen = true;
         if (relaysInUse.has(relayId)) return undefined;

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
 import { createTestLog, SHORT_PROBE_TIMINGS, startDevice, startTestRelay } from '../../../testing/peer.ts';
 import { startTunnel } from '../../../testing/tunnel.ts';
-import { until } from '../../../testing/wait.ts';
+import { deadlineSignal, until } from '../../../testing/wait.ts';
 import { openRelay } from './relay-connection.ts';
 import { createRelayProbe, type ProbeTimings } from './relay-probe.ts';
 
@@ -11,26 +11,32 @@ afterEach(cleanUp);
 /** A device that is connected to a relay through a tunnel, and probes the relay. */
 async function startProbe(timings: ProbeTimings) {
   const tunnel = await startTunnel(await startTestRelay());
-  const { libp2p } = (await startDevice()).node;
+  const { node } = await startDevice();
+  const { libp2p } = node;
   const { log, lines } = createTestLog();
   const state = { network: 'home' };
-  const connection = await openRelay(libp2p, tunnel.address, {});
+  const connection = await openRelay(node, [tunnel.address], {
+    signal: deadlineSignal(),
+    onProgress: () => {},
+  });
   await until(() => connection.streams.length === 0, 'identify has ended');
   const relays = (): string[] => [tunnel.address];
   const probe = createRelayProbe({ libp2p, relays, log, network: () => state.network, timings });
   onCleanup(() => probe.stop());
   probe.start();
-  return { tunnel, libp2p, connection, state, messages: () => lines.map(({ message }) => message) };
+  return { tunnel, node, connection, state, messages: () => lines.map(({ message }) => message) };
 }
 
 describe('a probe of a relay', () => {
   test('aborts a dead connection when the addresses of the machine change', async () => {
-    const { tunnel, libp2p, connection, state, messages } = await startProbe(SHORT_PROBE_TIMINGS);
+    const { tunnel, node, connection, state, messages } = await startProbe(SHORT_PROBE_TIMINGS);
     tunnel.kill();
     state.network = 'train';
     await until(() => connection.status !== 'open', 'the connection is aborted');
     expect(messages()).toEqual(['network changed', 'relay does not answer']);
-    expect((await openRelay(libp2p, tunnel.address, {})).status).toBe('open');
+    expect(
+      (await openRelay(node, [tunnel.address], { signal: deadlineSignal(), onProgress: () => {} })).status,
+    ).toBe('open');
   });
 
   test('aborts a dead connection at the next ping without a change of the addresses', async () => {

@@ -8,6 +8,7 @@ import type { Logger } from '../../shared/log.ts';
 import { anySignal } from '../../shared/signals.ts';
 import { peerIdOf } from './addresses.ts';
 import type { PeerLibp2p } from './node.ts';
+import { pingRelay } from './relay-ping.ts';
 
 export interface ProbeTimings {
   /** Interval between two pings of a relay in milliseconds; a relay serves hundreds of devices. */
@@ -34,7 +35,7 @@ export interface RelayProbe {
 
 export interface RelayProbeDeps {
   readonly libp2p: PeerLibp2p;
-  /** Returns the relays to probe. */
+  /** Returns one address of each relay to probe. */
   readonly relays: () => readonly string[];
   readonly log: Logger;
   /** The addresses of this machine as text. Default: those of the operating system. */
@@ -64,7 +65,7 @@ export function createRelayProbe({
     const done = new AbortController();
     try {
       const signal = anySignal(AbortSignal.timeout(timeoutMs), stopping.signal, done.signal);
-      await Promise.race([activity(streams, done.signal), libp2p.services.ping.ping(peerId, { signal })]);
+      await Promise.race([activity(streams, done.signal), pingRelay(libp2p, peerId, signal)]);
     } catch (error) {
       if (stopping.signal.aborted || !relays().includes(relay)) return;
       log.warn({ relay, timeoutMs }, 'relay does not answer');

@@ -8,7 +8,7 @@ function createTestState() {
   return {
     clock,
     state: createRelayState(
-      RELAY,
+      { peerId: '12D3KooWSCufgHzV4fCwRijfH2k3abrpAJxTKxEvN1FDuRXA2U9x', addresses: [RELAY] },
       () => clock.ms,
       () => 0.5,
     ),

@@ -1,5 +1,5 @@
 // The state of one configured relay: whether a reservation is held, and the time of the next request.
-import { peerIdOf } from './addresses.ts';
+import type { Relay } from './relays.ts';
 
 export interface RelayTimings {
   /** Pause after the first failed request in milliseconds. It doubles with each further one. */
@@ -32,8 +32,10 @@ export const RELAY_TIMINGS: RelayTimings = {
 };
 
 export interface RelayState {
-  /** The multiaddr of the relay. */
+  /** The preferred multiaddr of the relay, which names it in the log. */
   readonly relay: string;
+  /** All its multiaddrs. */
+  readonly addresses: readonly string[];
   readonly peerId: string;
   readonly isHeld: boolean;
   /** Time of the next request or renewal, on the monotonic clock in milliseconds. */
@@ -49,12 +51,11 @@ export interface RelayState {
 }
 
 export function createRelayState(
-  relay: string,
+  { peerId, addresses }: Relay,
   nowMs: () => number,
   random: () => number,
   timings: RelayTimings = RELAY_TIMINGS,
 ): RelayState {
-  const peerId = peerIdOf(relay) ?? '';
   let isHeld = false;
   let heldSinceMs = 0;
   let dueMs = 0;
@@ -71,7 +72,8 @@ export function createRelayState(
   }
 
   return {
-    relay,
+    relay: addresses[0] ?? '',
+    addresses,
     peerId,
     get isHeld() {
       return isHeld;

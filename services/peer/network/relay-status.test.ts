@@ -48,7 +48,7 @@ describe('a status in an error of the library', () => {
     [Status.PERMISSION_DENIED, 'circuit', 'denied'],
   ] as const)('%s explains why a reservation was refused', async (status, stage, reason) => {
     const { address, device } = await startWithRelay(status);
-    const result = await requestReservation(device.node, address, new AbortController().signal);
+    const result = await requestReservation(device.node, [address], new AbortController().signal);
     expect(result).toMatchObject({
       ok: false,
       reason: stage,

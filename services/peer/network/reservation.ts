@@ -5,12 +5,13 @@ import { multiaddr } from '@multiformats/multiaddr';
 import type { Logger } from '../../shared/log.ts';
 import type { Result } from '../../shared/result.ts';
 import { anySignal } from '../../shared/signals.ts';
-import { openRelay } from './relay-connection.ts';
+import { openRelay, type RelayAddresses } from './relay-connection.ts';
 import { createDialProgress, type DialAttempt, explainFailure, type Stage } from './dial-report.ts';
 import type { Reservation } from './library-internals.ts';
 import type { PeerNode } from './node.ts';
 import { createRelayProbe, type ProbeTimings } from './relay-probe.ts';
 import { createRelayState, type RelayState, type RelayTimings } from './relay-state.ts';
+import { groupRelays, uniqueAddresses } from './relays.ts';
 
 /**
  * Reservations held at the same time: two, because one relay may fail, and more would use capacity for other devices.
@@ -47,7 +48,9 @@ export interface ReservationDeps {
 export function createReservations(deps: ReservationDeps): Reservations {
   const { node, log, onChange, nowMs, nowUnixSeconds, random, network } = deps;
   const { libp2p, reservations: store } = node;
-  const states = deps.relays.map((relay) => createRelayState(relay, nowMs, random, deps.relayTimings));
+  const states = groupRelays(deps.relays).map((relay) =>
+    createRelayState(relay, nowMs, random, deps.relayTimings),
+  );
   const held = (): RelayState[] => states.filter(({ isHeld }) => isHeld);
   const heldRelays = (): string[] => held().map(({ relay }) => relay);
   const probe = createRelayProbe({ libp2p, relays: heldRelays, log, network, timings: deps.probeTimings });
@@ -56,8 +59,8 @@ export function createReservations(deps: ReservationDeps): Reservations {
   let running: Promise<unknown> = Promise.resolve();
 
   async function request(state: RelayState): Promise<void> {
-    const { relay, isHeld: wasHeld, reason: lastReason } = state;
-    const result = await requestReservation(node, relay, stopping.signal);
+    const { relay, addresses, isHeld: wasHeld, reason: lastReason } = state;
+    const result = await requestReservation(node, addresses, stopping.signal);
     if (stopping.signal.aborted) return;
     if (result.ok) {
       state.granted((Number(result.reservation.expire) - nowUnixSeconds()) * 1000);
@@ -92,10 +95,10 @@ export function createReservations(deps: ReservationDeps): Reservations {
 
   return {
     addresses: () =>
-      held().flatMap(({ relay, peerId }) => {
+      held().flatMap(({ addresses, peerId }) => {
         const reservation = store.getReservation(peerIdFromString(peerId));
         if (reservation === undefined) return [];
-        return circuitAddresses(relay, reservation, libp2p.peerId.toString());
+        return circuitAddresses(addresses, reservation, libp2p.peerId.toString());
       }),
     start() {
       store.addEventListener('relay:removed', onRemoved);
@@ -114,28 +117,31 @@ export function createReservations(deps: ReservationDeps): Reservations {
 
 /** The relay whose request is due first: of relays with a reservation, and of all others while too few are held. */
 function firstDue(states: readonly RelayState[]): RelayState | undefined {
-  // Counts peer ids, because one relay may be configured with several addresses.
-  const held = new Set(states.filter(({ isHeld }) => isHeld).map(({ peerId }) => peerId));
-  const hasEnough = held.size >= WANTED_RESERVATIONS;
+  const hasEnough = states.filter(({ isHeld }) => isHeld).length >= WANTED_RESERVATIONS;
   return states.filter(({ isHeld }) => isHeld || !hasEnough).toSorted((a, b) => a.dueMs - b.dueMs)[0];
 }
 
-/** The addresses of a peer through a relay: the configured address of the relay, and those that the relay reports. */
-export function circuitAddresses(relay: string, { addrs }: Reservation, peerId: string): string[] {
-  const relays = new Set([relay, ...addrs.map((bytes) => multiaddr(bytes).toString())]);
-  return [...relays].map((address) => `${address}/p2p-circuit/p2p/${peerId}`);
+/**
+ * The circuit addresses of a peer through a relay: the configured addresses of the relay, and those that the relay
+ * reports.
+ */
+export function circuitAddresses(relay: RelayAddresses, { addrs }: Reservation, peerId: string): string[] {
+  return uniqueAddresses([...relay, ...addrs.map((bytes) => multiaddr(bytes).toString())]).map(
+    (address) => `${address}/p2p-circuit/p2p/${peerId}`,
+  );
 }
 
 /** Requests or renews one reservation. A failure names the stage that failed. */
 export async function requestReservation(
-  { libp2p, reservations }: PeerNode,
-  relay: string,
+  node: PeerNode,
+  relay: RelayAddresses,
   signal: AbortSignal,
 ): Promise<Result<{ readonly reservation: Reservation }, Stage, { readonly attempt: DialAttempt }>> {
+  const { reservations } = node;
   const deadline = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
   const progress = createDialProgress();
   try {
-    const connection = await openRelay(libp2p, relay, {
+    const connection = await openRelay(node, relay, {
       signal: anySignal(deadline, signal),
       onProgress: progress.onProgress,
     });
@@ -149,7 +155,12 @@ export async function requestReservation(
       throw new Error('The relay closed the connection after it granted the reservation.');
     return { ok: true, reservation };
   } catch (error) {
-    const attempt = explainFailure(relay, progress, error, deadline.aborted ? REQUEST_TIMEOUT_MS : undefined);
+    const attempt = explainFailure(
+      relay[0] ?? '',
+      progress,
+      error,
+      deadline.aborted ? REQUEST_TIMEOUT_MS : undefined,
+    );
     return { ok: false, reason: attempt.stage, attempt };
   }
 }
