@@ -1,9 +1,13 @@
 // Tests of the pages of a listing; part of the suite of every registry.
 import { expect, test } from '@jest/globals';
-import { device, ids, type Replicas } from './registry.suite.ts';
-import type { Page } from './registry.ts';
+import type { Page, Registration, Registry } from './registry.ts';
 
-export function testPages(subject: () => Replicas): void {
+function device(peerId: string, userId = 'alice'): Registration {
+  return { peerId, userId, deviceId: null, hostname: null, json: JSON.stringify({ peer_id: peerId }) };
+}
+
+/** @param subject the registry and a replica of it */
+export function testPages(subject: () => { readonly registry: Registry; readonly replica: Registry }): void {
   test.each([undefined, 'alice'])(
     'lists the same peers in pages as in one listing (user %s)',
     async (userId) => {
@@ -17,7 +21,7 @@ export function testPages(subject: () => Replicas): void {
         expect(page.peers.length).toBeLessThanOrEqual(10);
         pages.push(...page.peers.map(({ peerId }) => peerId));
       } while (page.next !== undefined);
-      expect(pages).toEqual((await ids(registry, { userId })).toSorted());
+      expect(pages).toEqual((await registry.list({ userId })).peers.map(({ peerId }) => peerId).toSorted());
     },
   );
 

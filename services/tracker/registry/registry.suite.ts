@@ -43,7 +43,7 @@ async function conflictsAfter({ registry, replica }: Replicas, given: Registrati
   return (result.conflicts ?? []).map(({ kind, claimants }) => [kind, claimants.join()]);
 }
 
-export async function ids(registry: Registry, query: ListQuery = {}): Promise<string[]> {
+async function ids(registry: Registry, query: ListQuery = {}): Promise<string[]> {
   return (await registry.list(query)).peers.map(({ peerId }) => peerId);
 }
 
