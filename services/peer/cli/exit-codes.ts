@@ -7,7 +7,10 @@ export const EXIT_CODES = {
   failure: { code: EXIT_FAILURE, meaning: 'another failure; the message describes it' },
   usage: { code: 2, meaning: 'the command line is invalid' },
   unreachable: { code: 3, meaning: 'no peer was found or synced; network-test: no relay works' },
-  partial: { code: 4, meaning: 'some peers failed; network-test: some relays failed' },
+  partial: {
+    code: 4,
+    meaning: 'some peers failed or were not synced completely; network-test: some relays failed',
+  },
   database: { code: 5, meaning: 'the database cannot be read or written; nothing was lost' },
   config: { code: EXIT_CONFIG, meaning: 'the configuration cannot be used' },
 } as const;

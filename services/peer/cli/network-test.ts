@@ -18,6 +18,7 @@ import { peerIdOf } from '../network/addresses.ts';
 import type { PeerNode } from '../network/node.ts';
 import { circuitAddresses, requestReservation } from '../network/reservation.ts';
 import { servePulls } from '../sync/serve.ts';
+import { createPeerTurns } from '../discovery/peer-turns.ts';
 import { syncRound } from '../sync/sync-round.ts';
 import {
   answersAnyone,
@@ -213,7 +214,12 @@ async function pullThrough(
       registrations,
     };
     const { reports } = await syncRound(
-      { discovery, pulls: createPullDeps(pulling, node, store) },
+      {
+        discovery,
+        pulls: createPullDeps(pulling, node, store),
+        turns: createPeerTurns(database),
+        random: Math.random,
+      },
       { limit: PAGE_ENTRIES, targets: [{ peerId, addresses: [] }], signal },
     );
     const [report] = reports;

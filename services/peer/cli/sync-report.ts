@@ -1,4 +1,5 @@
 // Prints the results of sync rounds: a table and the reasons of failures, or JSON.
+import { PROGRAM } from '../config/config.ts';
 import { formatAttempts } from '../network/dial-report.ts';
 import type { InvalidCounts } from '../sync/invalid-items.ts';
 import type { PullProgress, PullReport } from '../sync/pull.ts';
@@ -50,9 +51,13 @@ function toJson(report: PullReport) {
 /** The reason why a device is skipped. */
 const SKIPPED = 'skipped, because it lists no address to which this device can connect';
 
+/** The reason why a device has no turn. */
+const POSTPONED =
+  'not synced, because the time or the size of one sync was used up; the next sync starts with it';
+
 /** Prints the only round of a sync. */
 export async function showRound(
-  { reports, skipped, problems, warnings }: Round,
+  { reports, skipped, postponed, problems, warnings }: Round,
   screen: Screen,
   isJson: boolean,
 ): Promise<void> {
@@ -60,25 +65,29 @@ export async function showRound(
   showFailures(reports, screen);
   if (isJson) {
     for (const report of reports) await screen.out(JSON.stringify(toJson(report)));
-    for (const peerId of skipped)
-      await screen.out(
-        JSON.stringify({ peer_id: peerId, address: null, entries: 0, bytes: 0, skipped: SKIPPED }),
-      );
+    const others = [
+      ...skipped.map((peerId) => [peerId, { skipped: SKIPPED }] as const),
+      ...postponed.map((peerId) => [peerId, { postponed: POSTPONED }] as const),
+    ];
+    for (const [peerId, reason] of others)
+      await screen.out(JSON.stringify({ peer_id: peerId, address: null, entries: 0, bytes: 0, ...reason }));
     return;
   }
   for (const peerId of skipped) screen.note(`${shortenPeerIds(peerId)}: ${SKIPPED}`);
-  if (reports.length + skipped.length === 0) return;
+  showLeft(reports, postponed, screen);
+  if (reports.length + skipped.length + postponed.length === 0) return;
   const deleted = reports.reduce((total, report) => total + report.deleted, 0);
   if (deleted > 0) screen.note(`${formatAmount(deleted, 'entry', 'entries')} deleted, as on another device`);
-  const rows = reports.map(({ peerId, entries, duplicates, bytes, durationMs, error }) => [
+  const rows = reports.map(({ peerId, entries, duplicates, bytes, durationMs, error, isUnfinished }) => [
     shortenPeerIds(peerId),
     formatCount(entries),
     formatCount(duplicates),
     formatBytes(bytes),
     formatDuration(durationMs),
-    error === undefined ? 'ok' : 'failed',
+    error === undefined ? (isUnfinished ? 'unfinished' : 'ok') : 'failed',
   ]);
   for (const peerId of skipped) rows.push([shortenPeerIds(peerId), '0', '0', '-', '-', 'skipped']);
+  for (const peerId of postponed) rows.push([shortenPeerIds(peerId), '0', '0', '-', '-', 'postponed']);
   for (const line of formatTable(['PEER', 'ENTRIES', 'DUPLICATES', 'BYTES', 'TIME', 'RESULT'], rows))
     await screen.out(line);
 }
@@ -91,6 +100,20 @@ function describeInvalid({ entries, deletions, text }: InvalidCounts): string {
   ].join(' and ');
   const [are, were] = entries + deletions === 1 ? ['is', 'was'] : ['are', 'were'];
   return `${amounts} of this device ${are} not valid and ${were} skipped: ${text}`;
+}
+
+/** Prints what a sync has not completed, and how it continues. */
+function showLeft(reports: readonly PullReport[], postponed: readonly string[], screen: Screen): void {
+  const unfinished = reports.filter(({ isUnfinished }) => isUnfinished);
+  for (const { peerId, entries } of unfinished)
+    screen.note(
+      `${shortenPeerIds(peerId)}: its history has more than the ${formatAmount(entries, 'entry', 'entries')} of this sync`,
+    );
+  const left = unfinished.length + postponed.length;
+  if (left === 0) return;
+  screen.note(
+    `${formatAmount(left, 'device is', 'devices are')} not synced completely. Run "${PROGRAM.name} sync" again; it continues with ${left === 1 ? 'this device' : 'these devices'}.`,
+  );
 }
 
 /** Prints one line for each failed attempt: the address, the stage and the reason. */
@@ -114,7 +137,7 @@ export async function showWatchRound(
   screen: Screen,
   isJson: boolean,
 ): Promise<void> {
-  const { reports, skipped, problems, warnings } = round;
+  const { reports, skipped, postponed, waiting, problems, warnings } = round;
   const failed = reports.filter(({ error }) => error !== undefined);
   const unfinished = reports.filter(({ isUnfinished }) => isUnfinished).length;
   const total = sum(reports);
@@ -122,7 +145,16 @@ export async function showWatchRound(
     const counts = { peers: reports.length, failed: failed.length, ...total, duration_ms: durationMs };
     const at = new Date().toISOString();
     await screen.out(
-      JSON.stringify({ at, ...counts, skipped, problems, warnings, reports: reports.map(toJson) }),
+      JSON.stringify({
+        at,
+        ...counts,
+        skipped,
+        postponed,
+        waiting,
+        problems,
+        warnings,
+        reports: reports.map(toJson),
+      }),
     );
     return;
   }
@@ -130,6 +162,8 @@ export async function showWatchRound(
   const others = [
     ...(unfinished === 0 ? [] : [`${unfinished} continue in the next round`]),
     ...(skipped.length === 0 ? [] : [`${skipped.length} skipped`]),
+    ...(postponed.length === 0 ? [] : [`${postponed.length} postponed to the next round`]),
+    ...(waiting.length === 0 ? [] : [`${waiting.length} paused after failures`]),
   ].map((text) => `, ${text}`);
   await screen.out(
     `${time} ${formatAmount(reports.length, 'peer', 'peers')}, ${formatProgress(total)}, ${failed.length} failed${others.join('')}`,

@@ -112,7 +112,7 @@ async function activity(streams: readonly Stream[], signal: AbortSignal): Promis
   return moved.promise;
 }
 
-function listAddresses(): string {
+export function listAddresses(): string {
   return Object.values(networkInterfaces())
     .flatMap((addresses) => addresses ?? [])
     .map(({ address }) => address)

@@ -7,10 +7,9 @@ import {
   startPullServer,
   writeJson,
 } from '../../../testing/peer.ts';
-import type { Dialer } from '../network/dial.ts';
 import { toWire } from '../history/entry.ts';
 import { pullAll } from './pull-queue.ts';
-import { syncRound } from './sync-round.ts';
+import { createRoundBudget, SYNC_LIMITS } from './round-budget.ts';
 
 afterEach(cleanUp);
 
@@ -45,6 +44,9 @@ async function startSlowServer(name: string, entries: number, onStop: () => void
   return target;
 }
 
+/** A budget that is never used up in a test. */
+const createTestBudget = () => createRoundBudget(SYNC_LIMITS, () => 0);
+
 const withoutEnd = () => new AbortController().signal;
 
 describe('the time for one peer', () => {
@@ -65,11 +67,12 @@ describe('the time for one peer', () => {
     );
     const order: string[] = [];
     const progress: number[] = [];
-    const reports = await pullAll(
-      [...large, small],
+    const { reports } = await pullAll(
+      { first: [...large, small], others: [] },
       { ...createTestPullDeps(client), startSlot: slots.start },
       {
         limit: LIMIT,
+        budget: createTestBudget(),
         untilComplete: true,
         signal: withoutEnd(),
         onReport: ({ peerId }) => order.push(peerId),
@@ -89,11 +92,12 @@ describe('the time for one peer', () => {
     const slots = createSlots();
     const target = await startSlowServer('large', 250, slots.endAll);
     const deps = { ...createTestPullDeps(client), startSlot: slots.start };
-    const options = { limit: LIMIT, signal: withoutEnd() };
-    expect(await pullAll([target], deps, options)).toEqual([
+    const options = { limit: LIMIT, budget: createTestBudget(), signal: withoutEnd() };
+    const plan = { first: [target], others: [] };
+    expect((await pullAll(plan, deps, options)).reports).toEqual([
       expect.objectContaining({ entries: 100, error: undefined, isUnfinished: true, nextCursor: 100 }),
     ]);
-    expect(await pullAll([target], deps, options)).toEqual([
+    expect((await pullAll(plan, deps, options)).reports).toEqual([
       expect.objectContaining({ entries: 150, error: undefined, isUnfinished: false }),
     ]);
   });
@@ -102,54 +106,15 @@ describe('the time for one peer', () => {
     const client = await startDevice();
     const slots = createSlots();
     const { target } = await startPullServer(async () => slots.endAll());
-    const [report] = await pullAll(
-      [target],
+    const { reports } = await pullAll(
+      { first: [target], others: [] },
       { ...createTestPullDeps(client), startSlot: slots.start },
-      { limit: LIMIT, untilComplete: true, signal: withoutEnd() },
+      { limit: LIMIT, budget: createTestBudget(), untilComplete: true, signal: withoutEnd() },
     );
-    expect(report).toMatchObject({ isUnfinished: false, entries: 0, error: expect.stringContaining('30 s') });
-  });
-});
-
-test('a peer that failed in the previous round is the last one in the next', async () => {
-  const client = await startDevice();
-  let isBroken = true;
-  const startServer = async (fails: boolean) => {
-    const { target } = await startPullServer(async (stream) => {
-      if (fails && isBroken) throw new Error('The test has broken this peer.');
-      await writeJson(stream, { entries: [], next_cursor: null });
+    expect(reports[0]).toMatchObject({
+      isUnfinished: false,
+      entries: 0,
+      error: expect.stringContaining('30 s'),
     });
-    return target;
-  };
-  const broken = await startServer(true);
-  const others = await Promise.all(Array.from({ length: 4 }, async () => startServer(false)));
-  const pulls = createTestPullDeps(client);
-  const dialed: string[] = [];
-  const dialer: Dialer = {
-    ...pulls.dialer,
-    async connect(target, ...options) {
-      if (!dialed.includes(target.peerId)) dialed.push(target.peerId);
-      return pulls.dialer.connect(target, ...options);
-    },
-  };
-  const deps = {
-    discovery: {
-      trackers: [],
-      peerBook: client.peerBook,
-      userId: 'ada',
-      ownPeerId: client.peerId,
-      ownDeviceId: 'own',
-      nowUnixSeconds: () => 0,
-    },
-    pulls: { ...pulls, dialer },
-    failedPeers: new Set<string>(),
-  };
-  const options = { limit: LIMIT, targets: [broken, ...others], signal: withoutEnd() };
-  await syncRound(deps, options);
-  expect(dialed[0]).toBe(broken.peerId);
-  isBroken = false;
-  dialed.length = 0;
-  await syncRound(deps, options);
-  expect(dialed.at(-1)).toBe(broken.peerId);
-  expect(deps.failedPeers.size).toBe(0);
+  });
 });

@@ -1,16 +1,25 @@
-// Pulls from several peers, a few at a time. Each peer has its time; one that needs more waits for the others.
+// Pulls from the peers of a round, a few at a time. Each turn has its limits; a peer that needs more waits for the others.
+import { describeError } from '../../shared/errors.ts';
 import { anySignal } from '../../shared/signals.ts';
-import type { Target } from '../network/dial.ts';
+import { type Dialed, DialFailedError, type Target } from '../network/dial.ts';
+import { releaseConnection } from './connection.ts';
 import { pull, type PullDeps, type PullProgress, type PullReport } from './pull.ts';
+import type { RoundBudget } from './round-budget.ts';
+import { CONCURRENT_PULLS, type RoundPlan, type RoundTarget, timesFor, timesOf } from './round-plan.ts';
+import { createSemaphore } from './semaphore.ts';
 
-/** Maximum concurrent pulls, because they share one network connection and one database. Further peers wait. */
-const CONCURRENT_PULLS = 4;
+/**
+ * Time in milliseconds for which a connected peer waits for its pull. A device closes a connection that is idle for ten
+ * seconds.
+ */
+const CONNECTED_WAIT_MS = 8_000;
 
 export interface PullAllOptions {
   /** Maximum entries of one page. */
   readonly limit: number;
+  readonly budget: RoundBudget;
   /**
-   * Whether a peer whose time ended continues after the others until its history is complete. Otherwise it is reported
+   * Whether a peer whose turn ended continues after the others until its history is complete. Otherwise it is reported
    * as unfinished, and continues in the next round.
    */
   readonly untilComplete?: boolean;
@@ -20,59 +29,164 @@ export interface PullAllOptions {
   readonly onReport?: (report: PullReport) => void;
 }
 
-/** Pulls from all targets, in their order. @throws DatabaseError */
+export interface PullAllResult {
+  /** In the order in which the turns ended. */
+  readonly reports: readonly PullReport[];
+  /** Peers that list no address to which this device can connect. */
+  readonly skipped: readonly string[];
+  /** Peers that had no turn, because the round has used up its time or its bytes. */
+  readonly postponed: readonly string[];
+}
+
+/** Pulls from the peers of a plan, in their order. @throws DatabaseError */
 export async function pullAll(
-  targets: readonly Target[],
+  plan: Pick<RoundPlan, 'first' | 'others'>,
   deps: PullDeps,
   options: PullAllOptions,
-): Promise<PullReport[]> {
-  const { limit, untilComplete = false, signal, onProgress = () => {}, onReport = () => {} } = options;
-  const queue = [...targets];
+): Promise<PullAllResult> {
+  const {
+    limit,
+    budget,
+    untilComplete = false,
+    signal,
+    onProgress = () => {},
+    onReport = () => {},
+  } = options;
+  const { store, dialer, nowMs } = deps;
+  const first = [...plan.first];
+  const others = [...plan.others];
+  const firstIds = new Set(first.map(({ peerId }) => peerId));
+  const turnTimes = timesFor(others.length);
+  const permits = createSemaphore({
+    maxPermits: CONCURRENT_PULLS,
+    maxPermitsPerPeer: 1,
+    maxQueued: turnTimes.dials,
+    queueTimeoutMs: CONNECTED_WAIT_MS,
+  });
   const failing = new AbortController();
   const stop = anySignal(signal, failing.signal);
   const reports: PullReport[] = [];
+  const skipped: string[] = [];
   /** The reports of peers that continue. */
   const unfinished = new Map<string, PullReport>();
   const progressByPeer = new Map<string, PullProgress>();
+  const firstStarted = Promise.withResolvers<void>();
 
-  async function pullNext(target: Target): Promise<void> {
+  function take(): RoundTarget | undefined {
+    if (stop.aborted || budget.isSpent()) return undefined;
+    const target = first.shift() ?? others.shift();
+    if (first.length === 0) firstStarted.resolve();
+    return target;
+  }
+
+  /** Connects, and waits until the peer may be pulled. Resolves to `undefined` when the peer has to be dialed later. */
+  async function runTurn(target: RoundTarget): Promise<PullReport | undefined> {
     const { peerId } = target;
-    const earlier = unfinished.get(peerId);
-    const latest = await pull(target, deps, {
-      limit,
-      signal: stop,
-      onProgress: (progress) => {
-        progressByPeer.set(peerId, sum(earlier === undefined ? [progress] : [earlier, progress]));
-        onProgress(sum([...progressByPeer.values()]));
-      },
-    });
-    const report = earlier === undefined ? latest : merge(earlier, latest);
-    if (report.isUnfinished && untilComplete && !stop.aborted) {
-      unfinished.set(peerId, report);
-      queue.push(target);
+    const { cursor, deleteCursor } = store.cursorsOf(peerId);
+    const times = timesOf(firstIds.has(peerId), cursor === 0 && deleteCursor === 0, turnTimes);
+    const startedMs = nowMs();
+    let dialed: Dialed;
+    try {
+      dialed = await dialer.connect(target, times.dialMs, stop);
+    } catch (error) {
+      return failedReport(target, error, cursor, nowMs() - startedMs);
+    }
+    const permit = await permits.acquire(peerId, stop);
+    if (!permit.ok) {
+      await releaseConnection({ dialed });
+      return stop.aborted ? failedReport(target, stop.reason, cursor, nowMs() - startedMs) : undefined;
+    }
+    try {
+      const earlier = unfinished.get(peerId);
+      const report = await pull(target, deps, {
+        limit,
+        dialed,
+        budget: budget.startTurn(peerId, times),
+        signal: stop,
+        onProgress: (progress) => {
+          progressByPeer.set(peerId, sum(earlier === undefined ? [progress] : [earlier, progress]));
+          onProgress(sum([...progressByPeer.values()]));
+        },
+      });
+      return earlier === undefined ? report : merge(earlier, report);
+    } finally {
+      permit.release();
+    }
+  }
+
+  async function pullNext(target: RoundTarget): Promise<void> {
+    const { peerId } = target;
+    // Not before its turn, because the addresses of a thousand peers take a second to parse.
+    if (target.isListed === true && !dialer.canDial(target)) {
+      skipped.push(peerId);
       return;
     }
+    const report = await runTurn(target);
+    if (report === undefined) {
+      others.unshift(target);
+      return;
+    }
+    if (report.isUnfinished && untilComplete && !budget.isPeerSpent(peerId) && !stop.aborted) {
+      unfinished.set(peerId, report);
+      others.push(target);
+      return;
+    }
+    unfinished.delete(peerId);
     reports.push(report);
     onReport(report);
   }
 
-  const work = async (): Promise<void> => {
-    for (let target = queue.shift(); target !== undefined && !stop.aborted; target = queue.shift())
-      await pullNext(target);
-  };
-  const workers = Array.from({ length: Math.min(CONCURRENT_PULLS, queue.length) }, async () =>
-    work().catch((error: unknown) => {
+  /** @param isFirst whether the worker also takes the peers that come first */
+  async function work(isFirst: boolean): Promise<void> {
+    if (!isFirst) await firstStarted.promise;
+    for (let target = take(); target !== undefined; target = take()) await pullNext(target);
+    firstStarted.resolve();
+  }
+
+  const count = Math.min(turnTimes.dials, first.length + others.length);
+  const workers = Array.from({ length: count }, async (_, index) =>
+    work(index < CONCURRENT_PULLS).catch((error: unknown) => {
       // No pull can store entries, so the other pulls end too.
       failing.abort(error);
+      firstStarted.resolve();
       throw error;
     }),
   );
   await Promise.allSettled(workers);
   await Promise.all(workers);
-  return reports;
+  // What a peer has sent before the round ended is reported.
+  for (const report of unfinished.values()) {
+    reports.push(report);
+    onReport(report);
+  }
+  const left = [...first, ...others].map(({ peerId }) => peerId);
+  return {
+    reports,
+    skipped,
+    postponed: stop.aborted ? [] : left.filter((peerId) => !unfinished.has(peerId)),
+  };
 }
 
-/** The report of a peer over several pulls. */
+/** The report of a peer to which no connection could be opened. */
+function failedReport({ peerId }: Target, error: unknown, cursor: number, durationMs: number): PullReport {
+  return {
+    peerId,
+    address: undefined,
+    entries: 0,
+    duplicates: 0,
+    deleted: 0,
+    bytes: 0,
+    durationMs: Math.round(durationMs),
+    nextCursor: cursor,
+    isUnfinished: false,
+    hasNewDatabase: false,
+    isRefused: false,
+    error: describeError(error),
+    attempts: error instanceof DialFailedError ? error.attempts : [],
+  };
+}
+
+/** The report of a peer over several turns. */
 function merge(earlier: PullReport, latest: PullReport): PullReport {
   return {
     ...latest,

@@ -11,6 +11,7 @@ import { createCursorGuard, type CursorGuard } from './cursor-guard.ts';
 import { addInvalid, type InvalidCounts, NONE_INVALID } from './invalid-items.ts';
 import { NoAnswerError, type OwnMembership, probe, type RequestOptions, requestPage } from './request.ts';
 import { backoffAfter, idleTimeoutAfter, isFinal, isRefusal, type RetryPolicy } from './retry.ts';
+import type { TurnBudget } from './round-budget.ts';
 import { MessageTooLargeError } from './stream-io.ts';
 import { MAX_RESPONSE_BYTES, type PullResponse } from './sync-protocol.ts';
 
@@ -79,6 +80,10 @@ export interface PullOptions {
   readonly limit: number;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: (progress: PullProgress) => void;
+  /** An open connection to the peer. Without one the pull connects. */
+  readonly dialed?: Dialed | undefined;
+  /** Ends the pull after a page when it is spent. Default: no limit but the time for one peer. */
+  readonly budget?: TurnBudget | undefined;
 }
 
 /** The state of a pull in progress. */
@@ -87,6 +92,7 @@ interface PullState {
   /** Aborts at the end of the time for this peer, too. */
   readonly signal: AbortSignal;
   readonly guard: CursorGuard;
+  readonly budget: TurnBudget | undefined;
   readonly attempts: DialAttempt[];
   cursor: number;
   deleteCursor: number;
@@ -113,14 +119,16 @@ interface PullState {
  * @throws DatabaseError
  */
 export async function pull(target: Target, deps: PullDeps, options: PullOptions): Promise<PullReport> {
-  const { store, startSlot = startDefaultSlot, nowMs, nowUnixSeconds } = deps;
+  const { store, startSlot, nowMs, nowUnixSeconds } = deps;
+  const { dialed, budget } = options;
   const startedMs = nowMs();
-  const slot = startSlot();
+  const slot = startSlot?.() ?? AbortSignal.timeout(slotMs(budget));
   const state: PullState = {
     target,
     signal: anySignal(options.signal, slot),
     guard: createCursorGuard(store, target.peerId, nowUnixSeconds),
-    attempts: [],
+    budget,
+    attempts: [...(dialed?.failed ?? [])],
     ...store.cursorsOf(target.peerId),
     limit: options.limit,
     failures: 0,
@@ -128,8 +136,8 @@ export async function pull(target: Target, deps: PullDeps, options: PullOptions)
     followUps: 0,
     pages: 0,
     hasNewDatabase: false,
-    dialed: undefined,
-    address: undefined,
+    dialed,
+    address: dialed?.address,
     entries: 0,
     duplicates: 0,
     deleted: 0,
@@ -139,7 +147,10 @@ export async function pull(target: Target, deps: PullDeps, options: PullOptions)
   let failure: unknown;
   let isUnfinished = false;
   try {
-    while (await pullPage(state, deps)) options.onProgress?.(state);
+    while (!isUnfinished && (await pullPage(state, deps))) {
+      options.onProgress?.(state);
+      isUnfinished = budget?.isSpent() ?? false;
+    }
   } catch (error) {
     if (error instanceof DatabaseError) throw error;
     const isLate = slot.aborted && options.signal?.aborted !== true;
@@ -167,13 +178,13 @@ export async function pull(target: Target, deps: PullDeps, options: PullOptions)
   };
 }
 
-function startDefaultSlot(): AbortSignal {
-  return AbortSignal.timeout(PEER_SECONDS * 1_000);
+function slotMs(budget: TurnBudget | undefined): number {
+  return budget?.times.abortMs ?? PEER_SECONDS * 1_000;
 }
 
-function describeLate({ address }: PullState): Error {
+function describeLate({ address, budget }: PullState): Error {
   const problem = address === undefined ? 'could not be reached' : 'did not send its entries';
-  return new Error(`The peer ${problem} within ${PEER_SECONDS} s.`);
+  return new Error(`The peer ${problem} within ${Math.round(slotMs(budget) / 1_000)} s.`);
 }
 
 /** Gets and stores one page, with the attempts of the retry policy. Resolves to false when the page is empty. */
@@ -222,6 +233,7 @@ async function tryPage(state: PullState, deps: PullDeps): Promise<boolean> {
   });
   const { nextCursor, nextDeleteCursor } = response;
   state.bytes += bytes;
+  state.budget?.spend(response);
   state.failures = 0;
   // A large history needs many circuits, each of which may be dialed for as long.
   state.dialTimeoutMs = DIAL_TIMEOUT_MS;

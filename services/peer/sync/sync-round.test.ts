@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { DatabaseError, openDatabase } from '../history/database.ts';
 import { toWire } from '../history/entry.ts';
 import { createPeerBook } from '../discovery/peer-book.ts';
+import { createPeerTurns } from '../discovery/peer-turns.ts';
 import { peerIdOf } from '../network/addresses.ts';
 import type { Store } from '../history/store.ts';
 import { syncRound } from './sync-round.ts';
@@ -50,7 +51,8 @@ async function runRound(peers: readonly string[], change: (store: Store) => Stor
   const { signal } = new AbortController();
   const pulls = { ...createTestPullDeps(client), store: change(client.store) };
   const targets = peers.map((address) => ({ peerId: peerIdOf(address) ?? '', addresses: [address] }));
-  return { client, round: syncRound({ discovery, pulls }, { limit: 100, targets, signal }) };
+  const deps = { discovery, pulls, turns: createPeerTurns(database), random: () => 0.5 };
+  return { client, round: syncRound(deps, { limit: 100, targets, signal }) };
 }
 
 describe('a round', () => {

@@ -1,61 +1,119 @@
-// One round of syncing: discovers the other devices and pulls from a few of them at a time.
-import { discover, type Discovery, type DiscoveryDeps, MAX_PEERS } from '../discovery/discovery.ts';
+// One round of syncing: discovers the other devices, plans their turns, pulls from a few of them at a time, and
+// remembers how the turns ended.
+import { discover, type Discovery, type DiscoveryDeps } from '../discovery/discovery.ts';
+import type { KnownPeer } from '../discovery/peer-book.ts';
+import type { PeerTurns, Turn } from '../discovery/peer-turns.ts';
 import type { Target } from '../network/dial.ts';
-import type { PullDeps, PullReport } from './pull.ts';
-import { pullAll, type PullAllOptions } from './pull-queue.ts';
+import type { PullDeps } from './pull.ts';
+import { pullAll, type PullAllOptions, type PullAllResult } from './pull-queue.ts';
+import { createRoundBudget, SYNC_LIMITS, WATCH_LIMITS } from './round-budget.ts';
+import { type PlanContext, planRound, recordTurns, recordWaiting, type RoundTarget } from './round-plan.ts';
 
 export interface RoundDeps {
   readonly discovery: DiscoveryDeps;
   readonly pulls: PullDeps;
-  /** Peers that failed in the previous round, which changes. They are pulled last, so that they delay no other. */
-  readonly failedPeers?: Set<string>;
+  readonly turns: PeerTurns;
+  /** Random number from 0 to 1. */
+  readonly random: () => number;
+  /** Whether the network of this device has changed since the last call, so that all failures may have ended. */
+  readonly takeNetworkChange?: () => boolean;
 }
 
-export interface RoundOptions extends PullAllOptions {
+export interface RoundOptions extends Omit<PullAllOptions, 'budget'> {
   /** Peers to sync with instead of all that are discovered. One without addresses gets those that are discovered. */
   readonly targets: readonly Target[] | undefined;
 }
 
-export interface Round extends Pick<Discovery, 'problems' | 'warnings'> {
-  readonly reports: readonly PullReport[];
-  /** Peer ids of devices that list no address to which this device can connect. This is no failure. */
-  readonly skipped: readonly string[];
+export interface Round extends PullAllResult, Pick<Discovery, 'problems' | 'warnings'> {
+  /** Peers that had no turn, because they failed recently. */
+  readonly waiting: readonly string[];
+  /** Whether a peer has more entries, or had no turn, so that the next round has work at once. */
+  readonly continues: boolean;
+  /** Time until the first of the peers that failed may be tried again, in milliseconds; `undefined` without one. */
+  readonly retryInMs: number | undefined;
 }
 
-/** Runs one round. A peer or a tracker that fails is reported, not thrown. @throws DatabaseError */
-export async function syncRound(
-  { discovery, pulls, failedPeers = new Set() }: RoundDeps,
-  options: RoundOptions,
-): Promise<Round> {
-  const { targets, problems, warnings } = await findTargets(discovery, options);
-  const canDial = (target: Target): boolean => target.isListed !== true || pulls.dialer.canDial(target);
-  const skipped = targets.filter((target) => !canDial(target)).map(({ peerId }) => peerId);
-  const hasFailed = ({ peerId }: Target): number => Number(failedPeers.has(peerId));
-  const ordered = targets
-    .filter(canDial)
-    .slice(0, MAX_PEERS)
-    // Stable: each group keeps its order.
-    .toSorted((a, b) => hasFailed(a) - hasFailed(b));
-  const reports = await pullAll(ordered, pulls, options);
-  failedPeers.clear();
-  for (const { peerId, error } of reports) if (error !== undefined) failedPeers.add(peerId);
-  return { reports, skipped, problems, warnings };
+/**
+ * Runs one round. A peer or a tracker that fails is reported, not thrown. A round with `untilComplete` is the only one of
+ * its process: it also tries the peers that failed recently, after the others.
+ *
+ * @throws DatabaseError
+ */
+export async function syncRound(deps: RoundDeps, options: RoundOptions): Promise<Round> {
+  const { pulls, turns, random, takeNetworkChange = () => false } = deps;
+  const { untilComplete = false, signal } = options;
+  if (takeNetworkChange()) forgetFailures(turns);
+  const { targets, problems, warnings, isComplete } = await findTargets(deps.discovery, options);
+  const context: PlanContext = {
+    turns: turns.all(),
+    knownGood: turns.knownGood(),
+    includesWaiting: untilComplete,
+    nowUnixSeconds: pulls.nowUnixSeconds(),
+    random,
+  };
+  const plan = planRound(targets, context);
+  const budget = createRoundBudget(untilComplete ? SYNC_LIMITS : WATCH_LIMITS, pulls.nowMs);
+  const result = await pullAll(plan, pulls, { ...options, budget });
+  // An interrupted turn says nothing about the peer.
+  const ended = signal.aborted ? result.reports.filter(({ error }) => error === undefined) : result.reports;
+  const nowUnixSeconds = pulls.nowUnixSeconds();
+  const records = [
+    ...recordTurns(ended, targets, { ...context, nowUnixSeconds }),
+    ...recordWaiting(plan.waiting, isComplete ? targets : undefined, context),
+  ];
+  turns.save(records);
+  const continues =
+    result.postponed.length > 0 ||
+    records.some(({ state, retryAtUnixSeconds: at }) => state === 'unfinished' && at <= nowUnixSeconds);
+  const retries = [...records, ...plan.waiting.flatMap(({ peerId }) => context.turns.get(peerId) ?? [])]
+    .map(({ retryAtUnixSeconds }) => retryAtUnixSeconds - nowUnixSeconds)
+    .filter((seconds) => seconds > 0);
+  return {
+    ...result,
+    waiting: plan.waiting.map(({ peerId }) => peerId),
+    continues,
+    retryInMs: retries.length === 0 ? undefined : retries.reduce((a, b) => Math.min(a, b)) * 1_000,
+    problems,
+    warnings,
+  };
+}
+
+/** Ends the pauses of all peers. In another network each of them may be reachable. */
+function forgetFailures(turns: PeerTurns): void {
+  const forget = (turn: Turn): Turn => ({ ...turn, misses: 0, retryAtUnixSeconds: 0 });
+  const failed = [...turns.all().values()].filter(({ retryAtUnixSeconds }) => retryAtUnixSeconds > 0);
+  turns.save(failed.map(forget));
+}
+
+interface Targets extends Pick<Round, 'problems' | 'warnings'> {
+  readonly targets: readonly RoundTarget[];
+  /** Whether these are all devices that are registered. */
+  readonly isComplete: boolean;
 }
 
 async function findTargets(
   discovery: DiscoveryDeps,
   { targets: given, signal }: RoundOptions,
-): Promise<Pick<Round, 'problems' | 'warnings'> & { readonly targets: readonly Target[] }> {
+): Promise<Targets> {
   // Also when the addresses of all targets are given, because devices answer only those that a tracker lists.
-  const { peers, problems, warnings } = await discover(discovery, signal);
-  const targets =
-    given === undefined
-      ? peers.map((peer): Target => ({ ...peer, isListed: true }))
-      : given.map((target) => withAddresses(target, peers));
-  return { targets, problems, warnings };
+  const { peers, revoked, source, problems, warnings } = await discover(discovery, signal);
+  if (given === undefined) {
+    const targets = peers.map(toTarget);
+    return { targets, problems, warnings, isComplete: source === 'trackers' && problems.length === 0 };
+  }
+  const named = new Map(given.map((target) => [target.peerId, withAddresses(target, peers)]));
+  const refused = [...named.keys()].filter((peerId) => revoked.has(peerId));
+  for (const peerId of refused) named.delete(peerId);
+  const notes = refused.map((peerId) => `The device ${peerId} is revoked, so that it is not synced with.`);
+  return { targets: [...named.values()], problems, warnings: [...warnings, ...notes], isComplete: false };
+}
+
+function toTarget(peer: KnownPeer): RoundTarget {
+  return { ...peer, isListed: true };
 }
 
 function withAddresses(target: Target, found: readonly Target[]): Target {
   if (target.addresses.length > 0) return target;
-  return found.find(({ peerId }) => peerId === target.peerId) ?? target;
+  const listed = found.find(({ peerId }) => peerId === target.peerId);
+  return { ...target, addresses: listed?.addresses ?? [] };
 }

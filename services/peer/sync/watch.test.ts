@@ -15,6 +15,10 @@ const failed = { error: 'No address led to the peer (2 tried)' } as PullReport;
 const roundOf = (...reports: PullReport[]): Round => ({
   reports,
   skipped: [],
+  postponed: [],
+  waiting: [],
+  continues: reports.some(({ isUnfinished }) => isUnfinished),
+  retryInMs: reports.some(({ error }) => error !== undefined) ? 10_000 : undefined,
   problems: [],
   warnings: [],
 });
@@ -62,7 +66,7 @@ describe('a watch', () => {
   test('pauses for a shorter time after a peer or a tracker failed', async () => {
     const { pauses } = await startWatch([
       roundOf(synced, failed),
-      { reports: [synced], skipped: [], problems: ['The tracker is down.'], warnings: [] },
+      { ...roundOf(synced), problems: ['The tracker is down.'] },
       roundOf(synced),
     ]);
     expect(pauses.slice(1)).toEqual([10_000, 10_000, 60_000]);
@@ -71,6 +75,15 @@ describe('a watch', () => {
   test('waits for its interval after a peer refused this device, because each request costs the peer a look-up', async () => {
     const { pauses } = await startWatch([roundOf(refused, failed)]);
     expect(pauses.slice(1)).toEqual([60_000]);
+  });
+
+  test('pauses until the first peer may be tried again, at least 10 s and at most its interval', async () => {
+    const { pauses } = await startWatch([
+      { ...roundOf(synced), retryInMs: 1_000 },
+      { ...roundOf(synced), retryInMs: 40_000 },
+      { ...roundOf(synced), retryInMs: 600_000 },
+    ]);
+    expect(pauses.slice(1)).toEqual([10_000, 40_000, 60_000]);
   });
 
   test('continues at once with a peer whose history is not complete', async () => {

@@ -4,10 +4,10 @@ import type { Component } from '../../shared/lifecycle.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { Round } from './sync-round.ts';
 
-/** Maximum pause after a failed round, in milliseconds: a relay restarts within this time. */
+/** Minimum pause after a failed round, in milliseconds: a relay restarts within this time. */
 const RETRY_PAUSE_MS = 10_000;
 
-/** Pause before a round in which the pull of a large history continues, in milliseconds. */
+/** Pause before a round that continues this one, in milliseconds. */
 const CONTINUE_PAUSE_MS = 1_000;
 
 export interface WatchDeps {
@@ -38,10 +38,7 @@ export function createWatch(deps: WatchDeps): Component {
       const round = await deps.round(stopping.signal);
       if (stopping.signal.aborted) return 0;
       await deps.onRound(round, Math.round(nowMs() - startedMs));
-      if (round.reports.some(({ isUnfinished }) => isUnfinished)) return CONTINUE_PAUSE_MS;
-      const isComplete =
-        round.problems.length === 0 && round.reports.every(({ error }) => error === undefined);
-      return isComplete || round.reports.some(({ isRefused }) => isRefused) ? intervalMs : RETRY_PAUSE_MS;
+      return pauseAfter(round, intervalMs);
     } catch (error) {
       if (!stopping.signal.aborted) log.error({ error: describeError(error) }, 'round failed');
       return RETRY_PAUSE_MS;
@@ -51,8 +48,7 @@ export function createWatch(deps: WatchDeps): Component {
   async function run(): Promise<void> {
     await sleep(startJitterMs * random(), stopping.signal);
     while (!stopping.signal.aborted) {
-      const pauseMs = await runRound();
-      await sleep(Math.min(intervalMs, pauseMs), stopping.signal);
+      await sleep(Math.min(intervalMs, await runRound()), stopping.signal);
     }
   }
 
@@ -67,4 +63,13 @@ export function createWatch(deps: WatchDeps): Component {
       await running;
     },
   };
+}
+
+/** The maximum pause after a round in milliseconds. */
+function pauseAfter({ reports, continues, problems, retryInMs }: Round, intervalMs: number): number {
+  if (continues) return CONTINUE_PAUSE_MS;
+  // A refusal costs the peer a look-up at its tracker each time.
+  if (reports.some(({ isRefused }) => isRefused)) return intervalMs;
+  if (problems.length > 0) return RETRY_PAUSE_MS;
+  return retryInMs === undefined ? intervalMs : Math.max(RETRY_PAUSE_MS, retryInMs);
 }

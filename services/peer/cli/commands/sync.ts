@@ -6,9 +6,12 @@ import type { Component } from '../../../shared/lifecycle.ts';
 import { quote } from '../../../shared/variables.ts';
 import { type PeerConfig, PROGRAM } from '../../config/config.ts';
 import type { Registrations } from '../../discovery/registrations.ts';
+import { createPeerTurns } from '../../discovery/peer-turns.ts';
 import { peerIdOf } from '../../network/addresses.ts';
+import { createChangeWatch } from '../../network/change-watch.ts';
 import type { Target } from '../../network/dial.ts';
 import type { PeerNode } from '../../network/node.ts';
+import { listAddresses } from '../../network/relay-probe.ts';
 import { DEFAULT_LIMIT, type PullProgress } from '../../sync/pull.ts';
 import { MAX_LIMIT, MAX_LIMIT_WITHOUT_DELETIONS } from '../../sync/sync-protocol.ts';
 import { type Round, type RoundDeps, syncRound } from '../../sync/sync-round.ts';
@@ -142,9 +145,21 @@ export function createSyncWatch(context: CommandContext, resources: SyncResource
     [0, MAX_JITTER_SECONDS],
     config.watchStartJitterSeconds,
   );
+  let isNetworkChanged = false;
+  const takeNetworkChange = (): boolean => {
+    const isChanged = isNetworkChanged;
+    isNetworkChanged = false;
+    return isChanged;
+  };
+  const network = createChangeWatch({
+    addresses: () => [listAddresses()],
+    onChange: () => void (isNetworkChanged = true),
+    nowMs: monotonicMs,
+    nowUnixMs: Date.now,
+  });
   // Shared by all rounds, because it remembers which relays failed.
-  const deps = createRoundDeps(config, resources);
-  return createWatch({
+  const deps = { ...createRoundDeps(config, resources), takeNetworkChange };
+  const watch = createWatch({
     round: async (signal) => syncRound(deps, { ...readSyncOptions(context), signal }),
     onRound: async (round, durationMs) => showWatchRound(round, durationMs, screen, options['json'] === true),
     intervalMs: intervalSeconds * 1000,
@@ -154,17 +169,29 @@ export function createSyncWatch(context: CommandContext, resources: SyncResource
     random: Math.random,
     sleep: pause,
   });
+  return {
+    name: watch.name,
+    async start() {
+      network.start();
+      await watch.start();
+    },
+    async stop() {
+      network.stop();
+      await watch.stop();
+    },
+  };
 }
 
 function createRoundDeps(config: PeerConfig, { history, node, registrations }: SyncResources): RoundDeps {
-  const { store, peerBook } = history;
+  const { store, peerBook, database } = history;
   const ownPeerId = node.libp2p.peerId.toString();
   const { userId } = config;
   const trackers = createTrackers(config);
   return {
     discovery: { trackers, peerBook, userId, ownPeerId, nowUnixSeconds: unixSeconds, registrations },
     pulls: createPullDeps(config, node, store),
-    failedPeers: new Set(),
+    turns: createPeerTurns(database),
+    random: Math.random,
   };
 }
 
@@ -194,8 +221,11 @@ function parseTarget(text: string): Target {
   }
 }
 
-function exitOfRound({ reports, skipped, problems }: Round, trackers: readonly string[]): ExitName {
-  if (reports.length === 0 && skipped.length > 0) return 'ok';
+function exitOfRound(
+  { reports, skipped, postponed, problems }: Round,
+  trackers: readonly string[],
+): ExitName {
+  if (reports.length === 0 && postponed.length === 0 && skipped.length > 0) return 'ok';
   if (reports.length === 0) {
     if (trackers.length === 0)
       throw new CommandError('unreachable', 'No peer was found: no tracker is configured.', {
@@ -208,6 +238,7 @@ function exitOfRound({ reports, skipped, problems }: Round, trackers: readonly s
     });
   }
   const failed = reports.filter(({ error }) => error !== undefined).length;
-  if (failed === 0) return 'ok';
+  const left = postponed.length + reports.filter(({ isUnfinished }) => isUnfinished).length;
+  if (failed + left === 0) return 'ok';
   return failed === reports.length ? 'unreachable' : 'partial';
 }
