@@ -18,3 +18,12 @@ export function addInvalid(before: InvalidCounts, items: readonly InvalidItem[])
     text: before.text ?? items[0]?.text,
   };
 }
+
+/** The counts of two turns of one peer. */
+export function sumInvalid(a: InvalidCounts, b: InvalidCounts): InvalidCounts {
+  return {
+    entries: a.entries + b.entries,
+    deletions: a.deletions + b.deletions,
+    text: a.text ?? b.text,
+  };
+}

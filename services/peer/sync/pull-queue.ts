@@ -3,6 +3,7 @@ import { describeError } from '../../shared/errors.ts';
 import { anySignal } from '../../shared/signals.ts';
 import { type Dialed, DialFailedError, type Target } from '../network/dial.ts';
 import { releaseConnection } from './connection.ts';
+import { NONE_INVALID, sumInvalid } from './invalid-items.ts';
 import { pull, type PullDeps, type PullProgress, type PullReport } from './pull.ts';
 import type { RoundBudget } from './round-budget.ts';
 import { CONCURRENT_PULLS, type RoundPlan, type RoundTarget, timesFor, timesOf } from './round-plan.ts';
@@ -175,6 +176,7 @@ function failedReport({ peerId }: Target, error: unknown, cursor: number, durati
     entries: 0,
     duplicates: 0,
     deleted: 0,
+    invalid: NONE_INVALID,
     bytes: 0,
     durationMs: Math.round(durationMs),
     nextCursor: cursor,
@@ -194,6 +196,7 @@ function merge(earlier: PullReport, latest: PullReport): PullReport {
     address: latest.address ?? earlier.address,
     duplicates: earlier.duplicates + latest.duplicates,
     deleted: earlier.deleted + latest.deleted,
+    invalid: sumInvalid(earlier.invalid, latest.invalid),
     durationMs: earlier.durationMs + latest.durationMs,
     hasNewDatabase: earlier.hasNewDatabase || latest.hasNewDatabase,
   };

@@ -233,7 +233,7 @@ async function tryPage(state: PullState, deps: PullDeps): Promise<boolean> {
   });
   const { nextCursor, nextDeleteCursor } = response;
   state.bytes += bytes;
-  state.budget?.spend(response);
+  state.budget?.spend(response, bytes);
   state.failures = 0;
   // A large history needs many circuits, each of which may be dialed for as long.
   state.dialTimeoutMs = DIAL_TIMEOUT_MS;

@@ -47,8 +47,8 @@ export interface TurnTimes {
 /** The limits of one turn of a peer. */
 export interface TurnBudget {
   readonly times: TurnTimes;
-  /** Counts a page that was received. */
-  spend(page: Pick<PullResponse, 'entries' | 'deletions'>): void;
+  /** Counts a page that was received, with its size on the wire. */
+  spend(page: Pick<PullResponse, 'entries' | 'deletions'>, wireBytes: number): void;
   /** Whether the turn ends after this page. */
   isSpent(): boolean;
 }
@@ -77,8 +77,9 @@ export function createRoundBudget(limits: RoundLimits, nowMs: () => number): Rou
       let turnBytes = 0;
       return {
         times,
-        spend(page) {
-          const pageBytes = sizeOf(page);
+        spend(page, wireBytes) {
+          // Entries that are not valid are not stored, but received.
+          const pageBytes = Math.max(sizeOf(page), wireBytes);
           turnBytes += pageBytes;
           bytes += pageBytes;
           bytesByPeer.set(peerId, (bytesByPeer.get(peerId) ?? 0) + pageBytes);
