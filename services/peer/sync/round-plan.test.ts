@@ -19,13 +19,14 @@ const unfinished = { error: undefined, isUnfinished: true, durationMs: 1 };
 const complete = { error: undefined, isUnfinished: false, durationMs: 1 };
 const slow = { ...complete, durationMs: 20_000 };
 
+const ids = (targets: readonly RoundTarget[]): string[] => targets.map(({ peerId }) => peerId);
+
 /** The rounds of one device, with a clock and the records of turns. */
 function createRounds(random: () => number = () => 0.5) {
   const turns = new Map<string, Turn>();
   const clock = { now: NOW };
   const knownGood = (): Set<string> =>
     new Set([...turns.values()].filter(({ hasCompleted }) => hasCompleted === 1).map(({ peerId }) => peerId));
-  const ids = (targets: readonly RoundTarget[]): string[] => targets.map(({ peerId }) => peerId);
   const context = (includesWaiting = false) => ({
     turns,
     knownGood: knownGood(),

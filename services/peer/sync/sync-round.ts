@@ -80,9 +80,12 @@ export async function syncRound(deps: RoundDeps, options: RoundOptions): Promise
 
 /** Ends the pauses of all peers. In another network each of them may be reachable. */
 function forgetFailures(turns: PeerTurns): void {
-  const forget = (turn: Turn): Turn => ({ ...turn, misses: 0, retryAtUnixSeconds: 0 });
   const failed = [...turns.all().values()].filter(({ retryAtUnixSeconds }) => retryAtUnixSeconds > 0);
-  turns.save(failed.map(forget));
+  turns.save(failed.map(withoutFailures));
+}
+
+function withoutFailures(turn: Turn): Turn {
+  return { ...turn, misses: 0, retryAtUnixSeconds: 0 };
 }
 
 interface Targets extends Pick<Round, 'problems' | 'warnings'> {
