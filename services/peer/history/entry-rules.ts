@@ -58,7 +58,7 @@ export type CheckedEntry = Result<{ readonly entry: Entry }, InvalidField, { rea
 /** An entry whose fields may have any value, with its time in Unix seconds. */
 export type UncheckedEntry = { readonly [Field in keyof Entry]?: unknown };
 
-/** Checks an entry. Fields that are none of an entry are dropped. */
+/** Checks an entry. Unknown fields are dropped. */
 export function checkEntry(unchecked: UncheckedEntry): CheckedEntry {
   const problem = findTextProblem(unchecked) ?? findNumberProblem(unchecked);
   if (problem !== undefined) return problem;

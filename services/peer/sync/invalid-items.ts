@@ -1,5 +1,5 @@
 // Counts what a pull skips, because it is not valid.
-import type { InvalidItem } from './sync-protocol.ts';
+import type { InvalidItem } from './response-collector.ts';
 
 export interface InvalidCounts {
   readonly entries: number;

@@ -3,9 +3,9 @@ import { errorCode } from '../../shared/errors.ts';
 import { DatabaseError } from '../history/database.ts';
 import { DialFailedError } from '../network/dial.ts';
 import { CursorsHeldBackError } from './cursor-guard.ts';
+import { BadMessageError } from './message-reader.ts';
 import { NotMemberError } from './request.ts';
 import { MessageTooLargeError } from './stream-io.ts';
-import { BadMessageError } from './sync-protocol.ts';
 
 export interface RetryPolicy {
   /** Maximum attempts without progress. */

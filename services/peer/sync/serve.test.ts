@@ -62,7 +62,7 @@ const write = async (stream: Stream, value: unknown): Promise<void> =>
 
 describe('a serving device', () => {
   test.each([
-    ['text that is not JSON', 'nonsense', /not JSON/],
+    ['text that is not JSON', 'nonsense', /not a JSON object/],
     [
       'a request of 65 KiB',
       `{"cursor":0,"limit":1,"x":"${'x'.repeat(65 * 1024)}"}`,
