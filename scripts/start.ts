@@ -56,7 +56,11 @@ function printLog(line: string): void {
 function startTracker(): Running {
   const hasTokens = process.env['TRACKER_TOKENS_FILE'] !== undefined;
   return startService('tracker', {
-    env: { ...(hasTokens ? {} : { TRACKER_ALLOW_UNAUTHENTICATED: 'true' }), ...inherited('TRACKER_') },
+    env: {
+      TRACKER_OPS_LISTEN: '127.0.0.1:9090',
+      ...(hasTokens ? {} : { TRACKER_ALLOW_UNAUTHENTICATED: 'true' }),
+      ...inherited('TRACKER_'),
+    },
     onLine: printLog,
   });
 }
@@ -67,6 +71,7 @@ function startRelay(isLocal: boolean): Running {
     env: {
       RELAY_SWARM_KEY_FILE: SWARM_KEY,
       RELAY_LOCAL: String(isLocal),
+      RELAY_OPS_LISTEN: '127.0.0.1:9091',
       ...(hasSeed ? {} : { RELAY_IDENTITY_KEY_FILE: join(FOLDER, 'relay.key') }),
       ...inherited('RELAY_'),
     },

@@ -1,12 +1,17 @@
 // Serves a Hono app on a socket: a component with a drain and with limits on clients.
-import type { Server, ServerOptions } from 'node:http';
+import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { serve } from '@hono/node-server';
+import type { TLSSocket } from 'node:tls';
+import { getRequestListener } from '@hono/node-server';
+import { monotonicMs } from './clock.ts';
+import { type ConnectionSlots, createConnectionSlots } from './connection-slots.ts';
 import { describeError, errorCode } from './errors.ts';
+import { canonicalHost, MISSING_HOST } from './host-header.ts';
 import type { Component } from './lifecycle.ts';
-import { superviseTls, type TlsOptions, tlsServerOptions } from './tls.ts';
+import { inTurns } from './request-turns.ts';
+import { rawSocket, superviseTls, type TlsOptions, tlsServerOptions } from './tls.ts';
 import type { ListenAddress } from './variables.ts';
 
 /** Grace period in milliseconds: for this time after a drain begins, idle keep-alive connections can send requests. */
@@ -23,7 +28,10 @@ export interface HttpLimits extends Pick<
   ServerOptions,
   'requestTimeout' | 'headersTimeout' | 'keepAliveTimeout' | 'maxHeaderSize' | 'connectionsCheckingInterval'
 > {
-  /** Maximum open connections. Further ones are closed immediately. */
+  /**
+   * Maximum open connections. A further one replaces the connection that has been idle longest; it is closed immediately
+   * if all have running requests.
+   */
   readonly maxConnections: number;
   /**
    * Idle timeout in milliseconds. A connection that transfers no byte for this time is closed, also during a response.
@@ -32,7 +40,15 @@ export interface HttpLimits extends Pick<
 }
 
 /** What was wrong with a request that did not reach the app. */
-export type BrokenRequest = 'tls' | 'timeout' | 'header_overflow' | 'malformed' | 'too_many_connections';
+export type BrokenRequest =
+  | 'tls'
+  | 'timeout'
+  | 'header_overflow'
+  | 'proxy_header'
+  | 'malformed'
+  | 'pipelined'
+  | 'connection_replaced'
+  | 'too_many_connections';
 
 /** Events of the server, all optional. */
 export interface HttpServerEvents {
@@ -40,10 +56,19 @@ export interface HttpServerEvents {
   onBroken?(problem: BrokenRequest, remoteAddress: string | undefined): void;
 }
 
+/**
+ * What happens with a new connection before the server reads from it. Calls `proceed`, immediately or later, or destroys
+ * the socket.
+ */
+export type ConnectionGate = (socket: Socket, proceed: () => void) => void;
+
 export interface HttpServerOptions extends HttpServerEvents {
   /** Serves https with it; otherwise http. */
   readonly tls?: TlsOptions;
+  readonly gate?: ConnectionGate | undefined;
 }
+
+type FetchCallback = Parameters<typeof getRequestListener>[0];
 
 /** A component that knows its listen address; with port 0 only after `start`. */
 export interface HttpServer extends Component {
@@ -59,31 +84,27 @@ export interface HttpServer extends Component {
 export function createHttpServer(
   name: string,
   { host, port }: ListenAddress,
-  app: Pick<Parameters<typeof serve>[0], 'fetch'>,
+  app: { readonly fetch: FetchCallback },
   limits: HttpLimits,
   onListening: (address: string) => void,
-  { onBroken, tls }: HttpServerOptions = {},
+  { onBroken, tls, gate }: HttpServerOptions = {},
 ): HttpServer & Required<Component> {
   let server: Server | undefined;
   let isDraining = false;
   let closeHandshakes: (() => void) | undefined;
+  let slots: ConnectionSlots | undefined;
 
   return {
     name,
     async start() {
       const listening = Promise.withResolvers<void>();
       const serverOptions = { ...limits, noDelay: true };
-      const options = { fetch: app.fetch, hostname: host, port };
-      server = serve(
+      slots = createConnectionSlots(limits.maxConnections, monotonicMs);
+      const listener = requestListener(app.fetch, slots, onBroken);
+      server =
         tls === undefined
-          ? { ...options, serverOptions }
-          : {
-              ...options,
-              createServer: createTlsServer,
-              serverOptions: { ...serverOptions, ...tlsServerOptions(tls) },
-            },
-        () => listening.resolve(),
-      ) as Server;
+          ? createServer(serverOptions, listener)
+          : createTlsServer({ ...serverOptions, ...tlsServerOptions(tls) }, listener);
       if (tls !== undefined) closeHandshakes = superviseTls(server as TlsServer, tls);
       server.once('error', (error) =>
         listening.reject(
@@ -92,7 +113,7 @@ export function createHttpServer(
           }),
         ),
       );
-      server.maxConnections = limits.maxConnections;
+      admitConnections(server, slots, { onBroken, gate });
       if (limits.idleTimeoutMs !== undefined) server.setTimeout(limits.idleTimeoutMs);
       server.on('clientError', (error: BrokenRequestError, socket) => {
         // Other errors are those of the connection, and of handshakes, which are reported as such.
@@ -100,10 +121,10 @@ export function createHttpServer(
           onBroken?.(brokenRequest(error), remoteAddressOf(socket));
         rejectBroken(error, socket);
       });
-      server.on('drop', (dropped) => onBroken?.('too_many_connections', dropped?.remoteAddress));
       server.prependListener('request', (_request, response) => {
         if (isDraining) response.setHeader('Connection', 'close');
       });
+      server.listen({ host, port }, () => listening.resolve());
       await listening.promise;
       const bound = this.address();
       if (bound !== undefined) onListening(formatAddress(bound));
@@ -128,6 +149,7 @@ export function createHttpServer(
       });
       stopping.closeIdleConnections();
       closeHandshakes?.();
+      slots?.closeIdle();
       const timer = setTimeout(() => stopping.closeAllConnections(), STOP_GRACE_MS);
       await closed;
       clearTimeout(timer);
@@ -141,6 +163,56 @@ export function createHttpServer(
   };
 }
 
+/** Answers the requests of a connection one after the other, and accepts every valid form of the host. */
+function requestListener(
+  fetch: FetchCallback,
+  slots: ConnectionSlots,
+  onBroken: HttpServerEvents['onBroken'],
+): RequestListener {
+  const respond = getRequestListener(fetch, { hostname: MISSING_HOST });
+  return inTurns(
+    (request, response) => {
+      const { headers } = request;
+      headers.host = canonicalHost(headers.host);
+      void respond(request, response);
+    },
+    {
+      onBusy: (socket) => slots.begin(tcpSocket(socket)),
+      onQuiet: (socket) => slots.end(tcpSocket(socket)),
+      onExcess: (socket) => onBroken?.('pipelined', socket.remoteAddress),
+    },
+  );
+}
+
+/** The socket itself, or the one below its TLS. */
+function tcpSocket(socket: Socket): Socket {
+  return rawSocket(socket as TLSSocket) ?? socket;
+}
+
+/** Gives slots to new connections, and passes them through the gate before the server reads from them. */
+function admitConnections(
+  server: Server,
+  slots: ConnectionSlots,
+  {
+    onBroken,
+    gate,
+  }: { readonly onBroken: HttpServerEvents['onBroken']; readonly gate: ConnectionGate | undefined },
+): void {
+  const listeners = server.listeners('connection') as ((socket: Socket) => void)[];
+  server.removeAllListeners('connection');
+  server.on('connection', (socket: Socket) => {
+    const { remoteAddress } = socket;
+    const closed = slots.open(socket);
+    if (closed === socket) return onBroken?.('too_many_connections', remoteAddress);
+    if (closed !== undefined) onBroken?.('connection_replaced', remoteAddress);
+    const proceed = (): void => {
+      for (const listener of listeners) listener.call(server, socket);
+    };
+    if (gate === undefined) proceed();
+    else gate(socket, proceed);
+  });
+}
+
 /** An error of the HTTP parser, with the bytes that it did not accept. */
 interface BrokenRequestError extends Error {
   readonly rawPacket?: Uint8Array;
@@ -149,11 +221,19 @@ interface BrokenRequestError extends Error {
 /** First byte of a TLS record that contains a handshake (RFC 8446 section 5.1). */
 const TLS_HANDSHAKE = 0x16;
 
+/** How the headers of the PROXY protocol start, in both of its versions. */
+const PROXY_HEADERS = [Buffer.from('PROXY '), Buffer.from('0d0a0d0a000d0a515549540a', 'hex')];
+
 function brokenRequest(error: BrokenRequestError): BrokenRequest {
   const code = errorCode(error);
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 'timeout';
   if (code === 'HPE_HEADER_OVERFLOW') return 'header_overflow';
-  return error.rawPacket?.[0] === TLS_HANDSHAKE ? 'tls' : 'malformed';
+  const { rawPacket } = error;
+  if (rawPacket?.[0] === TLS_HANDSHAKE) return 'tls';
+  const isProxy = PROXY_HEADERS.some((start) =>
+    start.equals((rawPacket ?? start.subarray(1)).subarray(0, start.length)),
+  );
+  return isProxy ? 'proxy_header' : 'malformed';
 }
 
 function remoteAddressOf(socket: Duplex): string | undefined {

@@ -6,7 +6,10 @@ import type { Health } from './lifecycle.ts';
 import type { Logger } from './log.ts';
 import type { ListenAddress } from './variables.ts';
 
-/** Limits on the ops port. A kubelet and a few scrapers need only some connections. */
+/**
+ * Limits on the ops port. A kubelet and a few scrapers need only some connections. Connections that others hold are
+ * closed for new ones.
+ */
 const OPS_LIMITS: HttpLimits = {
   requestTimeout: 5_000,
   headersTimeout: 5_000,

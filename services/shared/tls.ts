@@ -88,7 +88,7 @@ export function superviseTls(server: Server, options: TlsOptions): () => void {
  * The TCP socket below a TLS socket. Node has no public way to get it, and after a failure only it can still send.
  * `tls.test.ts` fails when a new version of Node has no such member.
  */
-function rawSocket(secured: TLSSocket): Socket | undefined {
+export function rawSocket(secured: TLSSocket): Socket | undefined {
   return (secured as { [PARENT]?: Socket })[PARENT];
 }
 

@@ -1,6 +1,6 @@
 // Info lines about mistakes of clients, limited per kind: an operator finds each mistake within a minute, and neither a
 // port scan nor a device that repeats its mistake fills the log. No line contains a token or a body.
-import type { HttpServerEvents } from '../shared/http-server.ts';
+import type { BrokenRequest, HttpServerEvents } from '../shared/http-server.ts';
 import { createLimitedLog, type LimitedLogOptions } from '../shared/limited-log.ts';
 import type { AddressDrop, Dropped, MetaDrop } from './drops.ts';
 import type { ProblemCode } from './problems.ts';
@@ -50,18 +50,24 @@ const OWN_FAULTS: ReadonlySet<ProblemCode> = new Set(['internal', 'overloaded', 
 /** Many devices of `rr` 0.1 send such addresses with every registration, which harms nobody. */
 const HARMLESS_DROPS: ReadonlySet<AddressDrop> = new Set(['unreachable', 'over_limit', 'private']);
 
+/** Lines about connections. Other problems are those of port scans, and share one kind. */
+const BROKEN_MESSAGES: Partial<Record<BrokenRequest, string>> = {
+  too_many_connections: 'connection refused',
+  connection_replaced: 'the maximum of connections is open, longest idle one closed',
+  pipelined: 'connection with too many requests at once closed',
+  proxy_header:
+    'header of the PROXY protocol, which TRACKER_PROXY_PROTOCOL and TRACKER_TRUSTED_PROXIES do not permit from this address',
+};
+
 export function createClientLog({ log, nowMs }: Pick<LimitedLogOptions, 'log' | 'nowMs'>): ClientLog {
   const clock = nowMs === undefined ? {} : { nowMs };
   const write = createLimitedLog<string>({ log, perMinute: LINES_PER_MINUTE, ...clock });
   const writeRarely = createLimitedLog<string>({ log, perMinute: RARE_LINES_PER_MINUTE, ...clock });
   return {
     onBroken(problem, address) {
-      const isFull = problem === 'too_many_connections';
-      writeRarely(
-        isFull ? problem : 'unrecognized',
-        { address, reason: problem },
-        isFull ? 'connection refused' : 'not a request of this API',
-      );
+      const message = BROKEN_MESSAGES[problem];
+      const kind = message === undefined ? 'unrecognized' : problem;
+      writeRarely(kind, { address, reason: problem }, message ?? 'not a request of this API');
     },
     refused(code, request) {
       const { isApiPath, hasToken, ...fields } = request;
