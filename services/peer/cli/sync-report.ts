@@ -48,6 +48,9 @@ function toJson(report: PullReport) {
   };
 }
 
+/** Maximum failed devices whose attempts are printed. Further ones are counted; JSON has all. */
+const MAX_SHOWN_FAILURES = 32;
+
 /** The reason why a device is skipped. */
 const SKIPPED = 'skipped, because it lists no address to which this device can connect';
 
@@ -118,16 +121,21 @@ function showLeft(reports: readonly PullReport[], postponed: readonly string[], 
 
 /** Prints one line for each failed attempt: the address, the stage and the reason. */
 function showFailures(reports: readonly PullReport[], screen: Screen): void {
+  let shown = 0;
   for (const { peerId, attempts, error, hasNewDatabase, invalid } of reports) {
     if (invalid.text !== undefined) screen.note(shortenPeerIds(`${peerId}: ${describeInvalid(invalid)}`));
     if (hasNewDatabase)
       screen.note(shortenPeerIds(`${peerId}: The device has a new database; all its entries are requested.`));
     // Failed attempts before a successful sync are not shown.
     if (error === undefined) continue;
+    shown += 1;
+    if (shown > MAX_SHOWN_FAILURES) continue;
     screen.note(shortenPeerIds(`${peerId}: ${error}.`));
     for (const attempt of formatAttempts(attempts))
       for (const line of wrap(shortenPeerIds(attempt), screen.columns, '  ', '    ')) screen.note(line);
   }
+  const omitted = shown - MAX_SHOWN_FAILURES;
+  if (omitted > 0) screen.note(`${formatAmount(omitted, 'more device', 'more devices')} failed.`);
 }
 
 /** Prints one round of a watch as one line. */

@@ -5,15 +5,21 @@ import { type Dialed, DialFailedError, type Target } from '../network/dial.ts';
 import { releaseConnection } from './connection.ts';
 import { NONE_INVALID, sumInvalid } from './invalid-items.ts';
 import { pull, type PullDeps, type PullProgress, type PullReport } from './pull.ts';
+import { type OwnMembership, probe } from './request.ts';
+import { isRefusal } from './retry.ts';
 import type { RoundBudget } from './round-budget.ts';
 import { CONCURRENT_PULLS, type RoundPlan, type RoundTarget, timesFor, timesOf } from './round-plan.ts';
 import { createSemaphore } from './semaphore.ts';
+import { MessageTooLargeError } from './stream-io.ts';
 
 /**
  * Time in milliseconds for which a connected peer waits for its pull. A device closes a connection that is idle for ten
  * seconds.
  */
 const CONNECTED_WAIT_MS = 8_000;
+
+/** Maximum bytes of the answer to a probe that are read. */
+const PROBE_BYTES = 64 * 1024;
 
 export interface PullAllOptions {
   /** Maximum entries of one page. */
@@ -92,6 +98,13 @@ export async function pullAll(
     } catch (error) {
       return failedReport(target, error, cursor, nowMs() - startedMs);
     }
+    try {
+      if (times.probeMs !== undefined) await checkAnswers(dialed, times.probeMs, deps.own, stop);
+    } catch (error) {
+      await releaseConnection({ dialed });
+      const report = failedReport(target, error, cursor, nowMs() - startedMs);
+      return { ...report, address: dialed.address, isRefused: isRefusal(error) };
+    }
     const permit = await permits.acquire(peerId, stop);
     if (!permit.ok) {
       await releaseConnection({ dialed });
@@ -168,7 +181,33 @@ export async function pullAll(
   };
 }
 
-/** The report of a peer to which no connection could be opened. */
+/**
+ * Checks that a peer answers requests, with a probe whose answer is thrown away.
+ *
+ * @throws NotMemberError, or why it does not answer
+ */
+async function checkAnswers(
+  { connection }: Dialed,
+  probeMs: number,
+  own: OwnMembership,
+  stop: AbortSignal,
+): Promise<void> {
+  const deadline = AbortSignal.timeout(probeMs);
+  const options = {
+    idleTimeoutMs: probeMs,
+    signal: anySignal(stop, deadline),
+    maxResponseBytes: PROBE_BYTES,
+  };
+  try {
+    await probe(connection, own, options);
+  } catch (error) {
+    // It has a large entry, so it answers.
+    if (error instanceof MessageTooLargeError) return;
+    throw deadline.aborted ? new Error(`The peer did not answer within ${probeMs / 1_000} s.`) : error;
+  }
+}
+
+/** The report of a peer that was not pulled. */
 function failedReport({ peerId }: Target, error: unknown, cursor: number, durationMs: number): PullReport {
   return {
     peerId,

@@ -38,6 +38,11 @@ const ITEM_BYTES = 128;
 export interface TurnTimes {
   /** Maximum time to connect, in milliseconds. */
   readonly dialMs: number;
+  /**
+   * Time in milliseconds in which the peer must answer a probe before it is pulled. Without a probe it is absent. A
+   * peer that answers nothing then keeps no other from being pulled.
+   */
+  readonly probeMs?: number | undefined;
   /** Time in milliseconds after which the turn ends with the page that was stored last. */
   readonly turnMs: number;
   /** Time in milliseconds after which the turn ends in any case; with a failure if no page was stored. */

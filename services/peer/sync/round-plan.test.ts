@@ -106,6 +106,14 @@ describe('the order of a round', () => {
     expect(others.indexOf('b')).toBe(2);
   });
 
+  test('gives a new device with a circuit an early turn among peers without one, and the other way round', () => {
+    const rounds = createRounds(Math.random);
+    const circuit = { addresses: ['/ip4/10.0.0.9/tcp/4001/p2p/R/p2p-circuit/p2p/a'] };
+    const fakes = (change: object) => Array.from({ length: 100 }, (_, n) => listed(`fake-${n}`, change));
+    expect(rounds.plan([...fakes({}), listed('a', circuit)]).others.indexOf('a')).toBe(0);
+    expect(rounds.plan([...fakes(circuit), listed('a')]).others.indexOf('a')).toBe(1);
+  });
+
   test('gives ever new peer ids no earlier turn than a new device that waits', () => {
     let next = 0;
     // A generator of Lehmer, so that the test is the same each time.

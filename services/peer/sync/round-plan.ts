@@ -50,8 +50,9 @@ const MIN_ABORT_MS = 5_000;
 /** Maximum peers for which every turn has the full times. */
 const FEW_PEERS = 16;
 
-/** Maximum time of a turn with more peers, in milliseconds, so that connected peers do not wait for long. */
-const MANY_TURN_MS = 5_000;
+/** Maximum times with more peers, in milliseconds, so that connected peers do not wait for long. */
+const MANY_PROBE_MS = 10_000;
+const MANY_TURN_MS = 2_500;
 
 /** A peer of a round. `lastSeenUnixSeconds` and `deviceId` are absent for one that the user names. */
 export interface RoundTarget extends Target {
@@ -82,6 +83,8 @@ export interface PlanContext {
 /**
  * Peers that completed their last turn come first, those with the oldest turn at the front. Then the known ones that did
  * not, and the unknown ones, in turn: neither a known device that is down nor any number of new peers takes all turns.
+ * Of the unknown ones those with a circuit and the others alternate too, because a relay answers at once whether it can
+ * reach a device, and an address that does not answer costs the whole time to connect.
  */
 export function planRound(targets: readonly RoundTarget[], context: PlanContext): RoundPlan {
   const { turns, knownGood, includesWaiting, random } = context;
@@ -101,9 +104,14 @@ export function planRound(targets: readonly RoundTarget[], context: PlanContext)
       .map((target) => ({ target, turn: turns.get(target.peerId)?.turn ?? 0, tie: random() }))
       .toSorted((a, b) => a.turn - b.turn || a.tie - b.tie)
       .map(({ target }) => target);
-  const others = alternate(inOrder(known), inOrder(unknown));
+  const [withCircuit, direct] = [unknown.filter(listsCircuit), unknown.filter((peer) => !listsCircuit(peer))];
+  const others = alternate(inOrder(known), alternate(inOrder(withCircuit), inOrder(direct)));
   if (!includesWaiting) return { first: inOrder(first), others, waiting };
   return { first: inOrder(first), others: [...others, ...inOrder(waiting)], waiting: [] };
+}
+
+function listsCircuit({ addresses }: RoundTarget): boolean {
+  return addresses.some((address) => address.includes('/p2p-circuit'));
 }
 
 function alternate<T>(a: readonly T[], b: readonly T[]): T[] {
@@ -145,6 +153,7 @@ export function timesFor(others: number): { readonly dials: number; readonly tim
     dials,
     times: {
       dialMs: share(dials, MIN_DIAL_MS, FULL_TIMES.dialMs),
+      probeMs: share(dials, MIN_ABORT_MS, MANY_PROBE_MS),
       turnMs: share(CONCURRENT_PULLS, MIN_TURN_MS, MANY_TURN_MS),
       abortMs: share(CONCURRENT_PULLS, MIN_ABORT_MS, FULL_TIMES.abortMs),
     },
@@ -153,7 +162,7 @@ export function timesFor(others: number): { readonly dials: number; readonly tim
 
 /**
  * The times of a peer. A request with a cursor that is not answered in time counts against the peer for an hour (see
- * cursor-guard.ts), so only one from the start is aborted earlier.
+ * cursor-guard.ts), so only one from the start is aborted earlier, and a peer with a cursor has answered before.
  */
 export function timesOf(
   isFirst: boolean,
@@ -161,7 +170,7 @@ export function timesOf(
   { times }: ReturnType<typeof timesFor>,
 ): TurnTimes {
   if (isFirst) return FULL_TIMES;
-  return isAtStart ? times : { ...times, abortMs: FULL_TIMES.abortMs };
+  return isAtStart ? times : { ...times, abortMs: FULL_TIMES.abortMs, probeMs: undefined };
 }
 
 /** The records of turns after a round. */
