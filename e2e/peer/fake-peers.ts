@@ -104,12 +104,10 @@ async function measureOnce(device: Device): Promise<object> {
   );
   const { code, stderr } = await running;
   const left = stderr.split('\n').filter((line) => line.includes('not synced completely'));
-  const failed = stderr.split('\n').filter((line) => line.includes('No address led')).length;
   return {
     honest: await honest,
     ended: seconds(startedMs),
     code,
-    failed,
     left,
     megabytes: megabytes(device),
   };
