@@ -233,13 +233,13 @@ async function tryPage(state: PullState, deps: PullDeps): Promise<boolean> {
   });
   const { nextCursor, nextDeleteCursor } = response;
   state.bytes += bytes;
-  state.budget?.spend(response, bytes);
   state.failures = 0;
   // A large history needs many circuits, each of which may be dialed for as long.
   state.dialTimeoutMs = DIAL_TIMEOUT_MS;
   if (nextCursor !== undefined || nextDeleteCursor !== undefined) {
     const position = { peerId: target.peerId, cursor: nextCursor, deleteCursor: nextDeleteCursor };
     const { duplicates, deleted } = store.insertPage(response, position);
+    state.budget?.spend(response, duplicates);
     state.duplicates += duplicates;
     state.deleted += deleted;
     state.cursor = nextCursor ?? state.cursor;

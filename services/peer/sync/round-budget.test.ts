@@ -27,7 +27,7 @@ describe('the budget of a round', () => {
 
   test('ends the turns of a peer whose pages have used up its bytes, and no other', () => {
     const { budget } = createBudget();
-    for (let turns = 0; turns < 4; turns += 1) budget.startTurn('a', TIMES).spend(page(1_000_000), 1);
+    for (let turns = 0; turns < 4; turns += 1) budget.startTurn('a', TIMES).spend(page(1_000_000), 0);
     expect(budget.isPeerSpent('a')).toBe(true);
     expect(budget.startTurn('a', TIMES).isSpent()).toBe(true);
     expect(budget.startTurn('b', TIMES).isSpent()).toBe(false);
@@ -35,29 +35,22 @@ describe('the budget of a round', () => {
 
   test('ends the round when many peers have used up its bytes together', () => {
     const { budget } = createBudget();
-    for (let peer = 0; peer < 10; peer += 1) budget.startTurn(`p${peer}`, TIMES).spend(page(1_000_000), 1);
+    for (let peer = 0; peer < 10; peer += 1) budget.startTurn(`p${peer}`, TIMES).spend(page(1_000_000), 0);
     expect(budget.isSpent()).toBe(true);
   });
 
-  test.each([
-    ['bytes that are not valid entries', { entries: [], deletions: [] }, 4_000_000],
-    [
-      'deletions',
-      {
-        entries: [],
-        deletions: Array.from({ length: 30_000 }, (_, n) => ({
-          entry_id: `entry-${n}`,
-          user_id: 'ada',
-          device_id: 'laptop',
-          deleted_at: 1,
-        })),
-      },
-      1,
-    ],
-  ])('counts %s too', (_, received, wireBytes) => {
+  test('counts deletions, and no entries that were known', () => {
     const { budget } = createBudget();
     const turn = budget.startTurn('a', TIMES);
-    turn.spend(received, wireBytes);
+    turn.spend({ entries: makeEntries(8, 'laptop', 1_000_000), deletions: [] }, 8);
+    expect(turn.isSpent()).toBe(false);
+    const deletions = Array.from({ length: 30_000 }, (_, n) => ({
+      entry_id: `entry-${n}`,
+      user_id: 'ada',
+      device_id: 'laptop',
+      deleted_at: 1,
+    }));
+    turn.spend({ entries: [], deletions }, 0);
     expect(turn.isSpent()).toBe(true);
   });
 });

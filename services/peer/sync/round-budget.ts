@@ -8,7 +8,7 @@ const MEGABYTE = 1024 * 1024;
 export interface RoundLimits {
   /** Time in milliseconds after which no peer gets a turn. */
   readonly roundMs: number;
-  /** Maximum bytes of entries and deletions from all peers. */
+  /** Maximum bytes of new entries and deletions from all peers. */
   readonly roundBytes: number;
   /** The same from one peer, in all its turns. */
   readonly peerBytes: number;
@@ -17,15 +17,15 @@ export interface RoundLimits {
 /** A round of a watch is followed by another one, which continues. */
 export const WATCH_LIMITS: RoundLimits = {
   roundMs: 120_000,
-  roundBytes: 256 * MEGABYTE,
+  roundBytes: 128 * MEGABYTE,
   peerBytes: 64 * MEGABYTE,
 };
 
 /** A one-shot `sync` completes a history of a million entries, but not one without an end. */
 export const SYNC_LIMITS: RoundLimits = {
   roundMs: 600_000,
-  roundBytes: 1_024 * MEGABYTE,
-  peerBytes: 512 * MEGABYTE,
+  roundBytes: 512 * MEGABYTE,
+  peerBytes: 384 * MEGABYTE,
 };
 
 /** Maximum bytes of one turn of a peer. Then the others have theirs. */
@@ -52,8 +52,8 @@ export interface TurnTimes {
 /** The limits of one turn of a peer. */
 export interface TurnBudget {
   readonly times: TurnTimes;
-  /** Counts a page that was received, with its size on the wire. */
-  spend(page: Pick<PullResponse, 'entries' | 'deletions'>, wireBytes: number): void;
+  /** Counts a page that was stored. Of its entries so many were known already. */
+  spend(page: Pick<PullResponse, 'entries' | 'deletions'>, duplicates: number): void;
   /** Whether the turn ends after this page. */
   isSpent(): boolean;
 }
@@ -82,9 +82,8 @@ export function createRoundBudget(limits: RoundLimits, nowMs: () => number): Rou
       let turnBytes = 0;
       return {
         times,
-        spend(page, wireBytes) {
-          // Entries that are not valid are not stored, but received.
-          const pageBytes = Math.max(sizeOf(page), wireBytes);
+        spend(page, duplicates) {
+          const pageBytes = storedBytes(page, duplicates);
           turnBytes += pageBytes;
           bytes += pageBytes;
           bytesByPeer.set(peerId, (bytesByPeer.get(peerId) ?? 0) + pageBytes);
@@ -95,10 +94,21 @@ export function createRoundBudget(limits: RoundLimits, nowMs: () => number): Rou
   };
 }
 
-/** The approximate size of a page in the database, in bytes. Known entries count too, because they cost as much time. */
-function sizeOf({ entries, deletions }: Pick<PullResponse, 'entries' | 'deletions'>): number {
+/**
+ * The approximate number of bytes that a page adds to the database. Known entries add nothing: several devices have the
+ * same history, and each of them takes time only, which is limited too.
+ */
+function storedBytes(
+  { entries, deletions }: Pick<PullResponse, 'entries' | 'deletions'>,
+  duplicates: number,
+): number {
+  const newShare = entries.length === 0 ? 0 : 1 - duplicates / entries.length;
+  return sizeOf(entries) * newShare + sizeOf(deletions);
+}
+
+function sizeOf(items: readonly object[]): number {
   let bytes = 0;
-  for (const item of [...entries, ...deletions]) {
+  for (const item of items) {
     bytes += ITEM_BYTES;
     for (const value of Object.values(item)) if (typeof value === 'string') bytes += Buffer.byteLength(value);
   }
