@@ -2,11 +2,11 @@
 // because the defaults (300 connections, 5 per second from one address) are unsuitable for both programs.
 import type { PrivateKey } from '@libp2p/interface';
 import { noise } from '@libp2p/noise';
-import { tcp } from '@libp2p/tcp';
 import type { Libp2pOptions } from 'libp2p';
 import { type BufferLimits, createMuxers } from './muxers.ts';
 import { loadNoiseCrypto } from './noise-crypto.ts';
 import { createProtector, type ProtectorOptions } from './psk.ts';
+import { createTcp, type TcpOptions } from './tcp.ts';
 
 /**
  * Default idle time before the first TCP keepalive probe, in milliseconds. Node sets ten probes, one per second, so the kernel
@@ -63,7 +63,7 @@ export interface TransportLimits extends BufferLimits {
   readonly maxParallelDials: number;
 }
 
-export interface TransportStackOptions extends ProtectorOptions {
+export interface TransportStackOptions extends ProtectorOptions, TcpOptions {
   readonly identity: PrivateKey;
   readonly limits: TransportLimits;
 }
@@ -110,13 +110,16 @@ export function createTransportStack(options: TransportStackOptions) {
       reconnectRetries: 0,
     },
     transports: [
-      tcp({
-        inboundSocketInactivityTimeout: idleTimeoutMs,
-        outboundSocketInactivityTimeout: idleTimeoutMs,
-        backlog: LISTEN_BACKLOG,
-        dialOpts: socket,
-        listenOpts: socket,
-      }),
+      createTcp(
+        {
+          inboundSocketInactivityTimeout: idleTimeoutMs,
+          outboundSocketInactivityTimeout: idleTimeoutMs,
+          backlog: LISTEN_BACKLOG,
+          dialOpts: socket,
+          listenOpts: socket,
+        },
+        options,
+      ),
     ],
   } satisfies Libp2pOptions;
 }

@@ -5,9 +5,11 @@ import { mayReceiveToken } from '../../shared/loopback.ts';
 import { acceptedAckSchema, acceptedProblemSchema, type Meta } from '../../shared/contract.ts';
 import { monotonicMs } from '../../shared/clock.ts';
 import { anySignal } from '../../shared/signals.ts';
+import type { Lookup } from '../../shared/tcp-connect.ts';
 import { PAGE_PEERS, readPages, type RequestPage } from './listing-pages.ts';
 import { readListing } from './listing-reader.ts';
 import type { KnownPeer } from './peer-book.ts';
+import { requestTracker } from './tracker-request.ts';
 
 /** Deadline of one request in milliseconds, the same as in `rr`. */
 const REQUEST_TIMEOUT_MS = 5_000;
@@ -81,6 +83,8 @@ export interface TrackerClientOptions {
   readonly tokenOverHttp?: boolean;
   /** Deadline of one request in milliseconds. Default 5,000. */
   readonly timeoutMs?: number;
+  /** Default: the resolver of the operating system. */
+  readonly lookup?: Lookup | undefined;
   /** Monotonic clock in milliseconds. */
   readonly nowMs?: () => number;
 }
@@ -90,6 +94,7 @@ export function createTrackerClient({
   token,
   tokenOverHttp = false,
   timeoutMs = REQUEST_TIMEOUT_MS,
+  lookup,
   nowMs = monotonicMs,
 }: TrackerClientOptions): TrackerClient {
   /** Where the next list of a user continues; absent after a complete one. */
@@ -108,16 +113,15 @@ export function createTrackerClient({
     if (tokenProblem !== undefined) throw new TrackerError(tokenProblem);
     const deadline = AbortSignal.timeout(timeoutMs);
     try {
-      const response = await fetch(`${url}${path}`, {
+      const response = await requestTracker(`${url}${path}`, {
         method,
         headers: {
           ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
           ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
         },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        // Following a redirect would send the token and the registration to its target.
-        redirect: 'manual',
         signal: anySignal(deadline, signal),
+        lookup,
       });
       const redirect = describeRedirect(url, response);
       if (redirect !== undefined) {

@@ -1,20 +1,19 @@
 // Measures what decides whether `rr` 1.x can use a tracker: the time for a new connection, and whether the public
 // authorities issued its certificate. Also finds a redirect. Nothing here sends the token.
-import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
-import { connect, isIP, type Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import { connect as connectTls, rootCertificates } from 'node:tls';
 import { describeError } from '../../shared/errors.ts';
 import { anySignal } from '../../shared/signals.ts';
+import { connectTcp } from '../../shared/tcp-connect.ts';
 import { describeRedirect } from './tracker-client.ts';
+import { hostOf, PORTS, requestTracker } from './tracker-request.ts';
 
 /** Deadline of one probe in milliseconds; longer than `rr` 1.x waits in any of its tries. */
 const PROBE_TIMEOUT_MS = 5_000;
 
 /** Time in milliseconds within which TCP and TLS together must finish in each try of `rr` 1.x. */
 export const RR_CONNECT_LIMITS_MS = [300, 600, 1_200] as const;
-
-const PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443 };
 
 /** How a new connection to a tracker was opened. Times are in milliseconds. */
 export interface ConnectionMeasurement {
@@ -36,13 +35,14 @@ export async function measureConnection(
   { nowMs, signal }: ProbeDeps,
 ): Promise<ConnectionMeasurement> {
   const { protocol, hostname, port } = new URL(trackerUrl);
-  const host = hostname.replace(/^\[(.*)\]$/, '$1');
+  const host = hostOf(hostname);
   const deadline = anySignal(signal, AbortSignal.timeout(PROBE_TIMEOUT_MS));
-  const { address } = await lookup(host);
-  const startMs = nowMs();
-  const socket = connect({ host: address, port: Number(port || PORTS[protocol]) });
+  let startMs = nowMs();
+  // The limits of `rr` do not include the look-up.
+  const onStart = (): void => void (startMs = nowMs());
+  const target = { host, port: Number(port || PORTS[protocol]) };
+  const socket = await connectTcp(target, { signal: deadline, onStart });
   try {
-    await once(socket, 'connect', { signal: deadline });
     const tcpMs = nowMs() - startMs;
     if (protocol === 'http:') return { tcpMs, tlsMs: undefined, untrusted: undefined };
     const untrusted = await secure(socket, host, deadline);
@@ -74,8 +74,8 @@ async function secure(socket: Socket, host: string, signal: AbortSignal): Promis
 /** A sentence when the tracker answers a request without a token with a redirect; otherwise `undefined`. */
 export async function findRedirect(trackerUrl: string, signal: AbortSignal): Promise<string | undefined> {
   try {
-    const response = await fetch(`${trackerUrl}/api/v1/ping`, {
-      redirect: 'manual',
+    const response = await requestTracker(`${trackerUrl}/api/v1/ping`, {
+      method: 'GET',
       signal: anySignal(signal, AbortSignal.timeout(PROBE_TIMEOUT_MS)),
     });
     await response.body?.cancel();

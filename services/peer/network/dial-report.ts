@@ -112,7 +112,8 @@ export function isFinalFailure({ address, stage, reason }: DialAttempt, error: u
   if (stage === 'swarm key') return reason === PROTECTION_FAILURES.wrong_key;
   // Another device has the address. In a circuit, the relay has connected to the right one.
   if (stage === 'noise' && !address.includes('/p2p-circuit')) return true;
-  return listErrors(error).some((each) => FINAL_CODES.has(errorCode(each)));
+  // One of several addresses that may answer at the next try is enough.
+  return listErrors(error).every((each) => FINAL_CODES.has(errorCode(each)));
 }
 
 /** Formats attempts as lines. Equal lines are merged and counted. */
@@ -132,9 +133,9 @@ function describeAll(error: unknown): string {
     .join('; ');
 }
 
-/** A dial of several addresses fails with an AggregateError, whose own message does not name the reasons. */
+/** A dial of several addresses fails with an AggregateError of the errors of each address. */
 function listErrors(error: unknown): readonly unknown[] {
   return typeof error === 'object' && error !== null && 'errors' in error && Array.isArray(error.errors)
-    ? error.errors
+    ? error.errors.flatMap(listErrors)
     : [error];
 }

@@ -9,6 +9,7 @@ import { loadCipher } from '../../private-network/cipher.ts';
 import type { SwarmKey } from '../../private-network/key.ts';
 import { startNode } from '../../private-network/listen.ts';
 import { createTransportStack } from '../../private-network/transport-stack.ts';
+import type { Lookup } from '../../shared/tcp-connect.ts';
 import type { ProgressEvent } from './dial-report.ts';
 import {
   createProtectionProgress,
@@ -56,6 +57,8 @@ export interface PeerNodeOptions {
   /** Multiaddrs to listen on, possibly none; `undefined` for a peer that only dials and accepts no circuits. */
   readonly listen: readonly string[] | undefined;
   readonly version: string;
+  /** Default: the resolver of the operating system. */
+  readonly lookup?: Lookup | undefined;
 }
 
 /** Creates the node without starting it. @throws LibraryMemberError */
@@ -64,6 +67,7 @@ export async function createPeerNode({
   swarmKey,
   listen,
   version,
+  lookup,
 }: PeerNodeOptions): Promise<PeerNode> {
   const cipher = loadCipher();
   const protection = createProtectionProgress();
@@ -72,6 +76,7 @@ export async function createPeerNode({
     key: swarmKey,
     cipher,
     limits: LIMITS,
+    lookup,
     onOutcome: protection.onOutcome,
   });
   const createCircuits = circuitRelayTransport({ reservationCompletionTimeout: RESERVATION_TIMEOUT_MS });
