@@ -1,13 +1,6 @@
 // Reads entries from rows of the database. `rr` and other programs write there too, so that a row may contain an entry
 // that cannot be sent, or a value that cannot even be read: it must not hide the rows after it.
-import {
-  type CheckedEntry,
-  checkEntry,
-  NUMBER_LIMITS,
-  TEXT_LIMITS,
-  tooLargeText,
-  type UncheckedEntry,
-} from './entry-rules.ts';
+import { type CheckedEntry, checkEntry, NUMBER_LIMITS, TEXT_LIMITS, tooLargeText } from './entry-rules.ts';
 
 const TEXT_FIELDS = Object.keys(TEXT_LIMITS) as Array<keyof typeof TEXT_LIMITS>;
 
@@ -49,11 +42,12 @@ export const SUSPICIOUS_SQL = [
 
 /** Converts and checks a row with the columns above. */
 export function readRow(row: Readonly<Record<string, unknown>>): CheckedEntry {
-  const unchecked: Record<string, unknown> = { ...row };
+  let decoded: Record<string, unknown> | undefined;
   for (const field of TEXT_FIELDS) {
     const value = row[field];
+    if (typeof value === 'string') continue;
     if (typeof value === 'number') return tooLargeText(field);
-    if (value instanceof Uint8Array) unchecked[field] = Buffer.from(value).toString('utf8');
+    if (value instanceof Uint8Array) (decoded ??= { ...row })[field] = Buffer.from(value).toString('utf8');
   }
-  return checkEntry(unchecked satisfies UncheckedEntry);
+  return checkEntry(decoded ?? row);
 }

@@ -47,6 +47,12 @@ export const NUMBER_LIMITS = {
   duration_ms: [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
 } as const satisfies Partial<Record<keyof Entry, readonly [min: number, max: number]>>;
 
+// Tables that are read for each entry.
+const TEXT_RULES = Object.entries(TEXT_LIMITS) as ReadonlyArray<readonly [keyof typeof TEXT_LIMITS, number]>;
+const NUMBER_RULES = Object.entries(NUMBER_LIMITS) as ReadonlyArray<
+  readonly [keyof typeof NUMBER_LIMITS, readonly [min: number, max: number]]
+>;
+
 /** The field because of which an entry is not valid; `entry` for the entry as a whole. */
 export type InvalidField = keyof Entry | 'entry';
 
@@ -97,8 +103,7 @@ export function isLabel(value: unknown): value is string {
 }
 
 function findTextProblem(unchecked: UncheckedEntry): InvalidEntry | undefined {
-  for (const [name, maxBytes] of Object.entries(TEXT_LIMITS)) {
-    const field = name as keyof typeof TEXT_LIMITS;
+  for (const [field, maxBytes] of TEXT_RULES) {
     const value = unchecked[field];
     if (typeof value !== 'string') return invalid(field, `The field ${field} must be text.`);
     if (!fits(value, maxBytes)) return tooLargeText(field);
@@ -108,8 +113,7 @@ function findTextProblem(unchecked: UncheckedEntry): InvalidEntry | undefined {
 }
 
 function findNumberProblem(unchecked: UncheckedEntry): InvalidEntry | undefined {
-  for (const [name, [min, max]] of Object.entries(NUMBER_LIMITS)) {
-    const field = name as keyof typeof NUMBER_LIMITS;
+  for (const [field, [min, max]] of NUMBER_RULES) {
     const value = unchecked[field];
     if (typeof value !== 'number' || !Number.isInteger(value) || value < min || value > max)
       return invalid(field, `The field ${field} must be an integer from ${min} to ${max}.`);
@@ -123,9 +127,10 @@ function fits(text: string, maxBytes: number): boolean {
 }
 
 function isTooLargeAsJson(entry: Entry): boolean {
-  const texts = Object.keys(TEXT_LIMITS).map((field) => String(entry[field as keyof Entry]));
-  const units = texts.reduce((total, text) => total + text.length, 0);
+  let units = 0;
+  for (const [field] of TEXT_RULES) units += entry[field].length;
   if (units * MAX_JSON_BYTES_PER_UNIT + JSON_OVERHEAD_BYTES <= MAX_ENTRY_JSON_BYTES) return false;
-  const bytes = texts.reduce((total, text) => total + Buffer.byteLength(JSON.stringify(text)), 0);
-  return bytes + JSON_OVERHEAD_BYTES > MAX_ENTRY_JSON_BYTES;
+  let bytes = JSON_OVERHEAD_BYTES;
+  for (const [field] of TEXT_RULES) bytes += Buffer.byteLength(JSON.stringify(entry[field]));
+  return bytes > MAX_ENTRY_JSON_BYTES;
 }
