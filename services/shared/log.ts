@@ -1,5 +1,6 @@
 // JSON logs, one object per line: fields instead of sentences, and no tokens or keys.
-import { type Logger, pino, stdTimeFunctions } from 'pino';
+import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pino';
+import { escapeUnsafe } from './printable.ts';
 
 export type { Logger } from 'pino';
 
@@ -30,6 +31,12 @@ export function createLogger(service: string, level: string, fd: 1 | 2 = 1): Log
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths: REDACTED, censor: '[redacted]' },
     },
-    pino.destination({ fd, sync: true }),
+    createDestination(fd),
   );
+}
+
+/** A terminal shows the logs of a service in the foreground, and they contain text from other devices. */
+function createDestination(fd: 1 | 2): DestinationStream {
+  const file = pino.destination({ fd, sync: true });
+  return { write: (line) => void file.write(escapeUnsafe(line)) };
 }

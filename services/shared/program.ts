@@ -1,5 +1,6 @@
 // The command line of a service (`--help`, `--version`, unknown arguments), and how a program ends with an error.
 import manifest from '../../package.json' with { type: 'json' };
+import { toPrintable } from './printable.ts';
 import { ConfigError, describeError, EXIT_CONFIG, EXIT_FAILURE } from './errors.ts';
 import { quote, type Variable } from './variables.ts';
 
@@ -46,10 +47,10 @@ export function exitIfAnswered(program: Program, args: readonly string[]): void 
 export function exitWithError(name: string, error: unknown): never {
   if (error instanceof ConfigError) {
     process.stderr.write(`${name}: the configuration cannot be used:\n`);
-    for (const problem of error.problems) process.stderr.write(`  - ${problem}\n`);
+    for (const problem of error.problems) process.stderr.write(`  - ${toPrintable(problem)}\n`);
     process.exit(EXIT_CONFIG);
   }
-  process.stderr.write(`${name}: ${describeError(error)}.\n`);
+  process.stderr.write(`${name}: ${toPrintable(describeError(error))}.\n`);
   process.exit(EXIT_FAILURE);
 }
 

@@ -1,4 +1,15 @@
-import { appendFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  lstatSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { parse } from 'smol-toml';
@@ -125,6 +136,25 @@ describe('init', () => {
     expect(parse(written)).toMatchObject({ async_upload: true, future: { of_rr: [1, 'two'] } });
     expect(['swarm.key', 'identity.key'].map((name) => readFileSync(inConfig(name), 'hex'))).toEqual(keys);
   });
+
+  test.each([['--force'], []])(
+    'leaves files that only the owner can read, also if others could: %j',
+    async (...force) => {
+      await run(['init']);
+      const names = ['config.toml', 'swarm.key', 'identity.key'];
+      for (const name of names) chmodSync(inConfig(name), 0o664);
+      if (force.length === 0) rmSync(inConfig('config.toml'));
+      else {
+        // A link to a file elsewhere is kept.
+        renameSync(inConfig('config.toml'), inConfig('elsewhere.toml'));
+        symlinkSync(inConfig('elsewhere.toml'), inConfig('config.toml'));
+      }
+      expect((await run(['init', '--user-id', 'bob', ...force])).code).toBe(0);
+      for (const name of names) expect(statSync(inConfig(name)).mode & 0o777).toBe(0o600);
+      expect(lstatSync(inConfig('config.toml')).isSymbolicLink()).toBe(force.length > 0);
+      expect(readFileSync(inConfig('config.toml'), 'utf8')).toContain('user_id = "bob"');
+    },
+  );
 
   test('writes every setting with its documentation, commented out', async () => {
     await run(['init']);

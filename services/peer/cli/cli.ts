@@ -72,7 +72,7 @@ async function dispatch(
   const [name, ...rest] = args;
   const page = findHelp(name, rest, environment);
   if (page !== undefined) {
-    await screen.out(page.trimEnd());
+    await screen.out(page.trimEnd().split('\n'));
     return EXIT_CODES.ok.code;
   }
   const command = findCommand(name);

@@ -1,5 +1,5 @@
 // The checks of `doctor`. Each checks one thing that a sync depends on and returns its findings.
-import { existsSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { describeError } from '../../shared/errors.ts';
 import { readIdentity } from '../../private-network/identity.ts';
@@ -10,6 +10,7 @@ import type { PeerNode } from '../network/node.ts';
 import { loadSwarmKey, openHistory } from './context.ts';
 import { adviceOf } from './exit-codes.ts';
 import { type Finding, sentencesOf } from './finding.ts';
+import { checkKeyMode } from './doctor-modes.ts';
 import { formatAmount } from './screen.ts';
 
 /** Deadline for one relay, in milliseconds. */
@@ -36,7 +37,7 @@ export function checkConfig({ file: { path, exists }, warnings }: PeerConfig): F
 export function checkSwarmKey(config: PeerConfig): Finding {
   try {
     const { fingerprint } = loadSwarmKey(config);
-    return checkMode('swarm key', config.swarmKeyPath, `fingerprint ${fingerprint}`);
+    return checkKeyMode('swarm key', config.swarmKeyPath, `fingerprint ${fingerprint}`);
   } catch (error) {
     return { subject: 'swarm key', state: 'failed', detail: sentencesOf(error) };
   }
@@ -52,7 +53,7 @@ export function checkIdentity({ identityPath: path }: PeerConfig): Finding {
       advice: 'The first serve or sync creates it.',
     };
   try {
-    return checkMode('identity', path, peerIdFromPrivateKey(readIdentity(path)).toString());
+    return checkKeyMode('identity', path, peerIdFromPrivateKey(readIdentity(path)).toString());
   } catch (error) {
     return {
       subject: 'identity',
@@ -156,18 +157,4 @@ function adviceFor(stage: Stage, fingerprint: string): string {
   if (stage === 'protocol')
     return 'The address belongs to the network, but not to a relay. Check the address.';
   return 'Check that the relay is running and that the address and its peer id are right.';
-}
-
-/**
- * A key that other users can read is a warning and not a failure, because the mode of a mounted Secret may be fixed.
- */
-function checkMode(subject: string, path: string, name: string): Finding {
-  const othersMode = statSync(path).mode & 0o077;
-  if (othersMode === 0) return { subject, state: 'ok', detail: `${name}, ${path}` };
-  return {
-    subject,
-    state: 'warning',
-    detail: `${name}, ${path}. Other users can read the file.`,
-    advice: `Run chmod 600 ${path}.`,
-  };
 }

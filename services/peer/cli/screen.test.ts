@@ -7,7 +7,6 @@ import {
   formatBytes,
   formatDuration,
   formatTable,
-  printable,
   shortenPeerIds,
   wrap,
 } from './screen.ts';
@@ -43,17 +42,43 @@ describe('progress', () => {
   });
 });
 
-test('colors are used on a terminal that allows them', () => {
-  expect(createTestScreen(true).screen.style('red', 'no')).toBe('\u001B[31mno\u001B[0m');
-  expect(createTestScreen(true, false).screen.style('red', 'no')).toBe('no');
-  expect(createTestScreen(false).screen.style('red', 'no')).toBe('no');
+test('colors are used on a terminal that allows them', async () => {
+  for (const [isTTY, useColor, text] of [
+    [true, true, '\u001B[31mno\u001B[0m more\n'],
+    [true, false, 'no more\n'],
+    [false, true, 'no more\n'],
+  ] as const) {
+    const { screen, stdout } = createTestScreen(isTTY, useColor);
+    await screen.out('no more', 'red', 2);
+    expect(stdout.text()).toBe(text);
+  }
 });
 
-test('text from others cannot control the terminal', () => {
-  expect(printable('ls\u001B[2J\u009B1mä\tb\nc\r\u0007')).toBe('ls\uFFFD[2J\uFFFD1mä\tb\nc\uFFFD\uFFFD');
-  const { screen, stderr } = createTestScreen(true);
-  screen.note('tracker said \u001B]0;owned\u0007');
-  expect(stderr.text()).toBe('tracker said \uFFFD]0;owned\uFFFD\n');
+test('text from others cannot control the terminal', async () => {
+  const text = 'ls\u001B[2J\n\u009B1m\u202Eä\tb\r\u200B';
+  const shown = 'ls\uFFFD[2J⏎\uFFFD1m\uFFFDä b\uFFFD\uFFFD';
+  const { screen, stdout, stderr, time } = createTestScreen(true);
+  await screen.out(text);
+  await screen.out([text, 'next'], 'bold', 1);
+  expect(stdout.text()).toBe(`${shown}\n\u001B[1ml\u001B[0m${shown.slice(1)}\n\u001B[1mn\u001B[0mext\n`);
+  screen.note(text);
+  time.nowMs += 200;
+  screen.progress(text);
+  expect(stderr.text()).toBe(`${shown}\n\r\u001B[2K${shown}`);
+});
+
+test('values are exact in JSON, whose lines cannot control the terminal', async () => {
+  const values = ['ls\u001B[2J\n', { a: '\u009B1m\u202E\u{E0041}\u2028' }];
+  const { screen, stdout } = createTestScreen(true);
+  await screen.json(...values);
+  expect(stdout.text()).not.toMatch(/[^\n\x20-\x7E]/);
+  expect(
+    stdout
+      .text()
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as unknown),
+  ).toEqual(values);
 });
 
 test('results go to standard output and notes to standard error', async () => {

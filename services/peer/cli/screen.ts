@@ -1,7 +1,9 @@
 // The output of a command: results on standard output, everything else on standard error. On a terminal the progress is
-// one line that is rewritten, otherwise it is plain lines.
+// one line that is rewritten, otherwise it is plain lines. Everything is made harmless for terminals here, because any text
+// may come from another device or a tracker; no other file of the commands writes to a stream.
 import { once } from 'node:events';
 import type { WriteStream } from 'node:tty';
+import { toPrintable, toPrintableJson } from '../../shared/printable.ts';
 
 /** Interval between plain lines of progress, in milliseconds. */
 const PLAIN_PROGRESS_MS = 2_000;
@@ -21,8 +23,14 @@ export type Style = keyof typeof STYLES;
 export type Output = NodeJS.WritableStream & Partial<Pick<WriteStream, 'isTTY' | 'columns'>>;
 
 export interface Screen {
-  /** Writes a line of the result; resolves when the stream accepts more. */
-  out(line: string): Promise<void>;
+  /**
+   * Writes lines of the result; resolves when the stream accepts more.
+   *
+   * @param style that of the first `columns` characters of each line, if colors are used
+   */
+  out(lines: string | readonly string[], style?: Style, columns?: number): Promise<void>;
+  /** Writes each value as one line of JSON. */
+  json(...values: readonly unknown[]): Promise<void>;
   /** Writes a line to standard error. */
   note(line: string): void;
   /** Shows the progress; each call replaces the text of the previous one. */
@@ -31,8 +39,6 @@ export interface Screen {
   endProgress(): void;
   /** Columns of a line on standard output. */
   readonly columns: number;
-  /** Colors text for standard output, if colors are used. */
-  style(style: Style, text: string): string;
 }
 
 export interface ScreenOptions {
@@ -55,16 +61,29 @@ export function createScreen({ stdout, stderr, useColor, nowMs }: ScreenOptions)
     shown = '';
   }
 
+  async function write(text: string): Promise<void> {
+    if (shown !== '' && isDrawn) stderr.write(ERASE_LINE);
+    if (!stdout.write(`${text}\n`)) await once(stdout, 'drain');
+  }
+
+  function paint(line: string, style: Style | undefined, columns: number): string {
+    const text = toPrintable(line);
+    if (style === undefined || !useColor || stdout.isTTY !== true) return text;
+    return `\u001B[${STYLES[style]}m${text.slice(0, columns)}\u001B[0m${text.slice(columns)}`;
+  }
+
   return {
-    async out(line) {
-      if (shown !== '' && isDrawn) stderr.write(ERASE_LINE);
-      if (!stdout.write(`${line}\n`)) await once(stdout, 'drain');
+    async out(lines, style, columns = Infinity) {
+      const all = typeof lines === 'string' ? [lines] : lines;
+      await write(all.map((line) => paint(line, style, columns)).join('\n'));
     },
+    json: async (...values) => write(values.map(toPrintableJson).join('\n')),
     note(line) {
       endProgress();
-      stderr.write(`${printable(line)}\n`);
+      stderr.write(`${toPrintable(line)}\n`);
     },
-    progress(text) {
+    progress(given) {
+      const text = toPrintable(given);
       const elapsedMs = nowMs() - shownMs;
       if (text === shown || elapsedMs < (isDrawn ? DRAWN_PROGRESS_MS : PLAIN_PROGRESS_MS)) return;
       shownMs = nowMs();
@@ -75,18 +94,7 @@ export function createScreen({ stdout, stderr, useColor, nowMs }: ScreenOptions)
     },
     endProgress,
     columns: stdout.columns ?? DEFAULT_COLUMNS,
-    style: (style, text) =>
-      useColor && stdout.isTTY === true ? `\u001B[${STYLES[style]}m${text}\u001B[0m` : text,
   };
-}
-
-/**
- * Replaces the control characters of a text, except tabs and line feeds: text from other devices and trackers must not
- * move the cursor, change colors or set the title of the terminal.
- */
-export function printable(text: string): string {
-  // eslint-disable-next-line no-control-regex
-  return text.replaceAll(/[\u0000-\u0008\u000B-\u001F\u007F-\u009F]/g, '\uFFFD');
 }
 
 /** A whole number with separated thousands, such as `12,000`. */

@@ -67,13 +67,13 @@ export async function showRound(
   for (const problem of [...problems, ...warnings]) screen.note(`warning: ${problem}`);
   showFailures(reports, screen);
   if (isJson) {
-    for (const report of reports) await screen.out(JSON.stringify(toJson(report)));
+    for (const report of reports) await screen.json(toJson(report));
     const others = [
       ...skipped.map((peerId) => [peerId, { skipped: SKIPPED }] as const),
       ...postponed.map((peerId) => [peerId, { postponed: POSTPONED }] as const),
     ];
     for (const [peerId, reason] of others)
-      await screen.out(JSON.stringify({ peer_id: peerId, address: null, entries: 0, bytes: 0, ...reason }));
+      await screen.json({ peer_id: peerId, address: null, entries: 0, bytes: 0, ...reason });
     return;
   }
   for (const peerId of skipped) screen.note(`${shortenPeerIds(peerId)}: ${SKIPPED}`);
@@ -152,18 +152,16 @@ export async function showWatchRound(
   if (isJson) {
     const counts = { peers: reports.length, failed: failed.length, ...total, duration_ms: durationMs };
     const at = new Date().toISOString();
-    await screen.out(
-      JSON.stringify({
-        at,
-        ...counts,
-        skipped,
-        postponed,
-        waiting,
-        problems,
-        warnings,
-        reports: reports.map(toJson),
-      }),
-    );
+    await screen.json({
+      at,
+      ...counts,
+      skipped,
+      postponed,
+      waiting,
+      problems,
+      warnings,
+      reports: reports.map(toJson),
+    });
     return;
   }
   const time = new Date().toISOString().slice(11, 19);

@@ -52,8 +52,7 @@ records the command line that you type here.
       const ids = found.map(({ entry_id: id }) => id);
       const by = { user_id: config.userId, device_id: config.deviceId, deleted_at: unixSeconds() };
       const deleted = isPreview ? 0 : store.deleteEntries(ids, by).deleted;
-      if (options['json'] === true)
-        await screen.out(JSON.stringify({ matched: ids.length, deleted, entry_ids: ids }));
+      if (options['json'] === true) await screen.json({ matched: ids.length, deleted, entry_ids: ids });
       else if (isPreview) await showPreview(found, screen);
       else await screen.out(`deleted ${formatAmount(deleted, 'entry', 'entries')}`);
       if (deleted > 0 && options['json'] !== true)
@@ -114,7 +113,7 @@ async function showPreview(found: readonly SelectedEntry[], screen: Screen): Pro
   const lines = found
     .slice(0, MAX_PREVIEW)
     .flatMap((entry) => (isRead(entry) ? formatEntry(entry, true) : []));
-  await screen.out(lines.join('\n'));
+  await screen.out(lines);
   const more = found.length - lines.length;
   if (more > 0) screen.note(`… and ${formatAmount(more, 'entry', 'entries')} more`);
   screen.note(`Nothing was deleted. Add --yes to delete ${formatAmount(found.length, 'entry', 'entries')}.`);

@@ -9,18 +9,11 @@ import {
   checkRelays,
   checkSwarmKey,
 } from '../doctor-checks.ts';
+import { checkDatabaseModes, checkFileModes, readModes } from '../doctor-modes.ts';
 import { checkIdentityUse } from '../doctor-identity.ts';
 import { checkTrackers } from '../doctor-tracker.ts';
 import type { Finding } from '../finding.ts';
-import {
-  formatAmount,
-  formatTable,
-  printable,
-  type Screen,
-  shortenPeerIds,
-  type Style,
-  wrap,
-} from '../screen.ts';
+import { formatAmount, formatTable, type Screen, shortenPeerIds, type Style, wrap } from '../screen.ts';
 import { type Command, JSON_OPTION } from './command.ts';
 
 const MARKS: Readonly<Record<Finding['state'], readonly [mark: string, style: Style]>> = {
@@ -68,8 +61,12 @@ tracker lists this identity with another device, looks again after 31 seconds.
       ),
     );
     const failed = findings.filter(({ state }) => state === 'failed').length;
-    if (isJson) await screen.out(JSON.stringify({ failed, findings, settings }));
-    else await screen.out(`\n${failed === 0 ? 'No check' : formatAmount(failed, 'check', 'checks')} failed.`);
+    if (isJson) await screen.json({ failed, findings, settings });
+    else
+      await screen.out([
+        '',
+        `${failed === 0 ? 'No check' : formatAmount(failed, 'check', 'checks')} failed.`,
+      ]);
     return failed === 0 ? 'ok' : 'failure';
   },
 };
@@ -80,10 +77,12 @@ async function runChecks(
   report: (found: readonly Finding[]) => Promise<void>,
   onWait: (seconds: number) => void,
 ): Promise<void> {
-  await report(checkConfig(config));
+  await report([...checkConfig(config), ...checkFileModes(config)]);
+  // Before the database is opened, which makes it private.
+  const modes = readModes(config);
   const keys = [checkSwarmKey(config), checkIdentity(config)];
   const database = checkDatabase(config);
-  await report([...keys, database]);
+  await report([...keys, database, ...checkDatabaseModes(config, modes)]);
   if (database.state !== 'failed') await report(checkEntries(config));
   await report(await checkTrackers(config, signal));
   if (database.state !== 'failed')
@@ -106,10 +105,10 @@ async function showFinding({ subject, state, detail, advice }: Finding, screen: 
   const [mark, style] = MARKS[state];
   const indent = ' '.repeat(INDENT);
   // A peer id and its address together are longer than a line, so peer ids are shortened, except that of this device.
-  const shown = printable(subject === 'relay' ? shortenPeerIds(detail) : detail);
+  const shown = subject === 'relay' ? shortenPeerIds(detail) : detail;
   const head = `${mark}  ${subject.padEnd(INDENT - mark.length - 4)}  `;
   const [first = '', ...rest] = wrap(shown, screen.columns, head, indent);
-  await screen.out(first.replace(mark, screen.style(style, mark)));
+  await screen.out(first, style, mark.length);
   for (const line of rest) await screen.out(line);
   if (advice === undefined) return;
   for (const line of wrap(advice, screen.columns, indent, indent)) await screen.out(line);

@@ -22,11 +22,14 @@ import {
 } from '../../history/shell-history.ts';
 import { openHistory } from '../context.ts';
 import { CommandError } from '../exit-codes.ts';
-import { formatAmount, formatBytes, formatCount, printable } from '../screen.ts';
+import { formatAmount, formatBytes, formatCount } from '../screen.ts';
 import { type Command, JSON_OPTION, numberOption, type OptionValues, textOption } from './command.ts';
 
 /** Entries per transaction and per read. */
 const BATCH_ENTRIES = 5_000;
+
+/** Maximum length of the commands and directories of one read, in characters. A single entry may be longer. */
+const MAX_BATCH_LENGTH = 8 * 1024 * 1024;
 
 /** Exit codes are stored as 32-bit integers. */
 const MAX_INT32 = 2 ** 31 - 1;
@@ -83,11 +86,12 @@ the usual history file of the shell.
         screen.note(
           `${formatAmount(invalid.count, 'command is', 'commands are')} not imported, because other devices could not store ${invalid.count === 1 ? 'it' : 'them'}: ${invalid.text}`,
         );
-      await screen.out(
-        options['json'] === true
-          ? JSON.stringify({ shell, commands: commands.length, imported, skipped, invalid: invalid.count })
-          : `imported ${formatCount(imported)} commands, skipped ${formatCount(skipped)} (already stored, deleted or ignored)`,
-      );
+      if (options['json'] === true)
+        await screen.json({ shell, commands: commands.length, imported, skipped, invalid: invalid.count });
+      else
+        await screen.out(
+          `imported ${formatCount(imported)} commands, skipped ${formatCount(skipped)} (already stored, deleted or ignored)`,
+        );
       return 'ok';
     } finally {
       database.close();
@@ -174,22 +178,25 @@ field.
       for (let before = -1; seq !== before;) {
         signal.throwIfAborted();
         before = seq;
-        const page: string[] = [];
+        const page: Entry[] = [];
+        let length = 0;
         store.readAfter(
           seq,
           BATCH_ENTRIES,
           ({ seq: entrySeq, entry }) => {
             seq = entrySeq;
-            const text =
-              options['json'] === true ? JSON.stringify(entry) : formatEntry(entry, options['ids'] === true);
-            return page.push(text) > 0;
+            page.push(entry);
+            length += entry.cmd.length + entry.cwd.length;
+            return length < MAX_BATCH_LENGTH;
           },
           (unsendable) => {
             seq = unsendable.seq;
             invalid += 1;
           },
         );
-        if (page.length > 0) await screen.out(page.join('\n'));
+        if (page.length === 0) continue;
+        if (options['json'] === true) await screen.json(...page);
+        else await screen.out(page.map((entry) => formatEntry(entry, options['ids'] === true)));
       }
       if (invalid > 0)
         screen.note(
@@ -205,7 +212,7 @@ field.
 /** One entry as text: its id if requested, its time, its device and its command. */
 export function formatEntry({ entry_id: id, ts, device_id: device, cmd }: Entry, hasId: boolean): string {
   const time = new Date(ts * 1000).toISOString().slice(0, 19).replace('T', ' ');
-  return printable(`${hasId ? `${id}  ` : ''}${time}  ${device}  ${cmd.replaceAll('\n', '\n    ')}`);
+  return `${hasId ? `${id}  ` : ''}${time}  ${device}  ${cmd}`;
 }
 
 /** The records that any device can store. Counts the others, with the reason of the first one. */

@@ -1,11 +1,11 @@
 // `init`: creates the files that a device requires to join a network: config.toml, the swarm key and the identity. It
 // never replaces a key.
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { stringify } from 'smol-toml';
 import { describeError } from '../../../shared/errors.ts';
-import { makePrivateDirectory } from '../../../shared/files.ts';
+import { makeFilePrivate, makePrivateDirectory, writePrivateFile } from '../../../shared/files.ts';
 import { createSwarmKeyFile } from '../../../private-network/key.ts';
 import { type PeerConfig, PROGRAM, type SettingReading } from '../../config/config.ts';
 import type { SettingName } from '../../config/settings.ts';
@@ -29,7 +29,8 @@ export const init: Command = {
   help: `Writes config.toml from the flags and the environment, and creates the swarm key
 and the identity of this device when they do not exist. --force writes
 config.toml again with the values it had; keys are never replaced, because a
-device without the swarm key of the others cannot connect to them.
+device without the swarm key of the others cannot connect to them. Only the
+owner can read the files afterwards.
 
 To join a network, first copy its swarm key to the path that is printed.
 
@@ -43,22 +44,27 @@ To join a network, first copy its swarm key to the path that is printed.
       throw new CommandError('failure', `${file.path} already exists; nothing was changed.`, {
         advice: 'Add --force to replace it. Keys are never replaced.',
       });
-    write(file.path, () => writeFileSync(file.path, formatConfig(config), { mode: 0o600 }));
+    write(file.path, () => writePrivateFile(file.path, formatConfig(config)));
     const hadSwarmKey = existsSync(swarmKeyPath);
     if (!hadSwarmKey) write(swarmKeyPath, () => void createSwarmKeyFile(swarmKeyPath));
     const { fingerprint } = loadSwarmKey(config);
     const hadIdentity = existsSync(identityPath);
     const identity = await loadIdentity(config);
+    // Keys are often copied to a device with the permissions of ordinary files.
+    for (const path of [swarmKeyPath, identityPath]) makeFilePrivate(path);
 
     await screen.out(`created  ${file.path}`);
     await screen.out(`${hadSwarmKey ? 'kept   ' : 'created'}  ${swarmKeyPath}`);
     await screen.out(`         fingerprint ${fingerprint}`);
     await screen.out(`${hadIdentity ? 'kept   ' : 'created'}  ${identityPath}`);
-    await screen.out(`\nThis device is ${peerIdFromPrivateKey(identity).toString()}.`);
+    await screen.out(['', `This device is ${peerIdFromPrivateKey(identity).toString()}.`]);
     await screen.out(
       hadSwarmKey
         ? `Next: ${PROGRAM.name} import ~/.bash_history, then ${PROGRAM.name} doctor.`
-        : `Next: copy the swarm key to your other devices over a secure channel, or replace\nit with theirs; then ${PROGRAM.name} doctor.`,
+        : [
+            'Next: copy the swarm key to your other devices over a secure channel, or replace',
+            `it with theirs; then ${PROGRAM.name} doctor.`,
+          ],
     );
     return 'ok';
   },

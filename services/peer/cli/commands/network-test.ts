@@ -8,6 +8,9 @@ import { type Command, listOption, textOption } from './command.ts';
 /** Maximum size of a token file, in bytes. */
 const MAX_TOKEN_FILE_BYTES = 1024 * 1024;
 
+/** Columns of the mark before each result. */
+const MARK_COLUMNS = 4;
+
 /** Maximum relays of one test. More relays are an error. */
 const MAX_RELAYS = 64;
 
@@ -40,13 +43,13 @@ and has the swarm key is used. The default is relay_addr.
         await testRelay(config, relay, {
           log,
           signal,
-          onStep: (step) => void screen.out(`${screen.style('green', 'ok  ')} ${step}`),
+          onStep: (step) => void screen.out(`ok   ${step}`, 'green', MARK_COLUMNS),
         });
       } catch (error) {
         signal.throwIfAborted();
         if (error instanceof ConfigError) throw error;
         failed += 1;
-        await screen.out(`${screen.style('red', 'FAIL')} ${describeFailure(relay, error)}`);
+        await screen.out(`FAIL ${describeFailure(relay, error)}`, 'red', MARK_COLUMNS);
       }
     }
     await screen.out(`${relays.length - failed} of ${relays.length} relays work`);

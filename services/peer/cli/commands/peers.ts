@@ -5,7 +5,7 @@ import { PROGRAM } from '../../config/config.ts';
 import { discover } from '../../discovery/discovery.ts';
 import type { KnownPeer } from '../../discovery/peer-book.ts';
 import { createTrackers, loadIdentity, openHistory } from '../context.ts';
-import { formatAge, printable, type Screen, shortenPeerIds } from '../screen.ts';
+import { formatAge, type Screen, shortenPeerIds } from '../screen.ts';
 import { type Command, JSON_OPTION } from './command.ts';
 
 export const peers: Command = {
@@ -34,7 +34,7 @@ the last seven days.
       const { peers: found, source, problems, warnings } = await discover(deps, signal);
       for (const problem of [...problems, ...warnings]) screen.note(`warning: ${problem}`);
       for (const peer of found) {
-        if (options['json'] === true) await screen.out(JSON.stringify(toJson(peer, source)));
+        if (options['json'] === true) await screen.json(toJson(peer, source));
         else await showPeer(peer, screen);
       }
       if (found.length === 0) screen.note(`No other device of user ${userId} is known.`);
@@ -63,8 +63,8 @@ async function showPeer(
   screen: Screen,
 ): Promise<void> {
   const age = formatAge(unixSeconds() - lastSeenUnixSeconds);
-  await screen.out(screen.style('bold', printable(peerId)));
-  await screen.out(`  ${printable(deviceId ?? 'unnamed device')}, seen ${age} ago`);
+  await screen.out(peerId, 'bold');
+  await screen.out(`  ${deviceId ?? 'unnamed device'}, seen ${age} ago`);
   for (const address of addresses)
-    await screen.out(`  ${shortenPeerIds(printable(address).replace(`/p2p/${peerId}`, ''))}`);
+    await screen.out(`  ${shortenPeerIds(address.replace(`/p2p/${peerId}`, ''))}`);
 }

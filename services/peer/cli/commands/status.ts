@@ -3,7 +3,7 @@ import { unixSeconds } from '../../../shared/clock.ts';
 import { PROGRAM } from '../../config/config.ts';
 import { MAX_PEERS } from '../../discovery/discovery.ts';
 import { type History, loadSwarmKey, openHistory } from '../context.ts';
-import { formatAge, formatAmount, formatCount, formatTable, printable, shortenPeerIds } from '../screen.ts';
+import { formatAge, formatAmount, formatCount, formatTable, shortenPeerIds } from '../screen.ts';
 import { type Command, JSON_OPTION } from './command.ts';
 
 export const syncStatus: Command = {
@@ -24,17 +24,15 @@ here. Opens no connections.
       const { entries, devices, lastSeq } = store.summary();
       const peers = listPeers(history, config.userId);
       if (options['json'] === true) {
-        await screen.out(
-          JSON.stringify({ database: database.path, entries, devices, last_seq: lastSeq, peers }),
-        );
+        await screen.json({ database: database.path, entries, devices, last_seq: lastSeq, peers });
         return 'ok';
       }
       await screen.out(
         `${database.path}: ${formatAmount(entries, 'entry', 'entries')} of ${formatAmount(devices, 'device', 'devices')}`,
       );
       const rows = peers.map(({ peer_id: id, device_id: device, cursor, last_seen_unix: lastSeen }) => [
-        shortenPeerIds(printable(id)),
-        printable(device ?? '-'),
+        shortenPeerIds(id),
+        device ?? '-',
         formatCount(cursor),
         lastSeen === null ? '-' : `${formatAge(unixSeconds() - lastSeen)} ago`,
       ]);
@@ -74,9 +72,8 @@ same fingerprint.
   async run({ config, options, screen }) {
     const { fingerprint } = loadSwarmKey(config);
     const path = config.swarmKeyPath;
-    await screen.out(
-      options['json'] === true ? JSON.stringify({ fingerprint, path }) : `${fingerprint}  ${path}`,
-    );
+    if (options['json'] === true) await screen.json({ fingerprint, path });
+    else await screen.out(`${fingerprint}  ${path}`);
     return 'ok';
   },
 };
