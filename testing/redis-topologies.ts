@@ -13,6 +13,9 @@ export interface SentinelSetup {
   replicaTookOver(): Promise<void>;
   /** The process that is currently the master. */
   master(): RedisProcess;
+  /** The processes of Redis and of the Sentinels. */
+  readonly servers: readonly RedisProcess[];
+  readonly sentinels: readonly RedisProcess[];
   stop(): Promise<void>;
 }
 
@@ -23,17 +26,23 @@ const DOWN_AFTER_MS = 1_000;
 
 export interface SentinelLogin {
   readonly password: string;
-  /** Whether the Sentinels require the password too. */
-  readonly isForSentinels: boolean;
+  /** The user of Redis with this password. Default: the default user. */
+  readonly username?: string;
+  /** What the Sentinels require: nothing, or a password, or that of a user. */
+  readonly sentinels?: { readonly password: string; readonly username?: string };
 }
 
 /** Starts a master, a replica that is in sync with it, and three Sentinels. */
 export async function startSentinelSetup(login?: SentinelLogin): Promise<SentinelSetup> {
   const password = login?.password;
   const masterAuth = password === undefined ? [] : ['--masterauth', password];
-  const first = await startRedis(masterAuth, undefined, password);
+  const user =
+    login?.username === undefined
+      ? []
+      : ['--user', login.username, 'on', `>${login.password}`, '~*', '&*', '+@all'];
+  const first = await startRedis([...masterAuth, ...user], undefined, password);
   const replicaOf = ['--replicaof', '127.0.0.1', String(first.port)];
-  const second = await startRedis([...masterAuth, ...replicaOf], undefined, password);
+  const second = await startRedis([...masterAuth, ...user, ...replicaOf], undefined, password);
   // Otherwise a failover would lose earlier writes.
   await until(
     async () => String(await second.command('INFO', 'replication')).includes('master_link_status:up'),
@@ -53,8 +62,11 @@ export async function startSentinelSetup(login?: SentinelLogin): Promise<Sentine
     master = second;
   }
   const hosts = sentinels.map(({ port }) => `127.0.0.1:${port}`).join(',');
+  const { username = '' } = login ?? {};
   return {
-    url: `redis+sentinel://${password === undefined ? '' : `:${password}@`}${hosts}/${MASTER_NAME}`,
+    url: `redis+sentinel://${password === undefined ? '' : `${username}:${password}@`}${hosts}/${MASTER_NAME}`,
+    servers: [first, second],
+    sentinels,
     master: () => master,
     replicaTookOver,
     async failOver() {
@@ -85,9 +97,11 @@ async function startSentinels(
         `sentinel failover-timeout ${MASTER_NAME} 5000`,
       ];
       if (password !== undefined) lines.push(`sentinel auth-pass ${MASTER_NAME} ${password}`);
+      if (login?.sentinels !== undefined) lines.push(`sentinel sentinel-pass ${login.sentinels.password}`);
+      const own = login?.sentinels;
+      if (own?.username !== undefined) lines.push(`user ${own.username} on >${own.password} ~* &* +@all`);
       await writeFile(config, `${lines.join('\n')}\n`);
-      const ownPassword = login?.isForSentinels === true ? password : undefined;
-      return startProcess('redis-server', await freePort(), [config, '--sentinel'], ownPassword);
+      return startProcess('redis-server', await freePort(), [config, '--sentinel'], own?.password);
     }),
   );
   await until(async () => {

@@ -168,6 +168,16 @@ describe('the problems of a configuration', () => {
       { TRACKER_REDIS_URL: 'redis://r', TRACKER_REDIS_URL_FILE: badUrl },
       ['TRACKER_REDIS_URL_FILE', 'TRACKER_REDIS_URL, TRACKER_REDIS_URL_FILE'],
     ],
+    [
+      'settings of Sentinels without Sentinels',
+      { TRACKER_REDIS_URL: 'redis://r', TRACKER_REDIS_SENTINEL_PASSWORD_FILE: password },
+      ['TRACKER_REDIS_SENTINEL_PASSWORD_FILE'],
+    ],
+    [
+      'a user of the Sentinels without a password',
+      { TRACKER_REDIS_URL: 'redis+sentinel://s/m', TRACKER_REDIS_SENTINEL_USERNAME: 'watcher' },
+      ['TRACKER_REDIS_SENTINEL_USERNAME'],
+    ],
     ['a wrong URL in a file', { TRACKER_REDIS_URL_FILE: badUrl }, ['TRACKER_REDIS_URL_FILE']],
     [
       'files that are missing or empty',

@@ -1,8 +1,7 @@
 // The tracker's configuration: the only file that reads its environment. `docs/environment.md`, `--help` and the
 // schema of the chart are made from the table.
 import { isGiven, readEnvironment, unknownVariableWarnings } from '../shared/env.ts';
-import { ConfigError, describeError } from '../shared/errors.ts';
-import { readSmallFile } from '../shared/files.ts';
+import { ConfigError } from '../shared/errors.ts';
 import type { Program } from '../shared/program.ts';
 import {
   boolean,
@@ -19,12 +18,10 @@ import {
 } from '../shared/variables.ts';
 import { type Network, parseNetwork } from './proxies.ts';
 import { readTokens, type TokenTable } from './tokens.ts';
+import { readRedis, readRedisUrlFile, readSecretFile } from './registry/redis-config.ts';
 import { parseRedisUrl, type RedisAddress } from './registry/redis-url.ts';
 import type { Certificate } from './tls/certificate.ts';
 import { readTls } from './tls/tls-config.ts';
-
-/** Maximum size of a file with a URL or a password, in bytes. */
-const MAX_SECRET_BYTES = 4_096;
 
 /** Maximum trusted proxies or networks of proxies. */
 const MAX_PROXIES = 64;
@@ -75,12 +72,27 @@ export const variables = {
   }),
   TRACKER_REDIS_URL_FILE: parsed(readRedisUrlFile, {
     fallback: undefined,
-    doc: 'File with the URL of Redis, instead of TRACKER_REDIS_URL.',
+    doc: 'File with the URL of Redis, instead of TRACKER_REDIS_URL. It is read again at each new connection.',
     audience: 'set',
   }),
   TRACKER_REDIS_PASSWORD_FILE: parsed(readSecretFile, {
     fallback: undefined,
-    doc: 'File with the password of Redis, if the URL contains no password.',
+    doc: 'File with the password of Redis, if the URL contains no password. It is read again at each new connection.',
+    audience: 'set',
+  }),
+  TRACKER_REDIS_SENTINEL_USERNAME: text({
+    fallback: undefined,
+    doc: 'User at the Sentinels. Requires TRACKER_REDIS_SENTINEL_PASSWORD_FILE.',
+    audience: 'set',
+  }),
+  TRACKER_REDIS_SENTINEL_PASSWORD_FILE: parsed(readSecretFile, {
+    fallback: undefined,
+    doc: 'File with the password of the Sentinels, if it is not that of Redis. Absent: the login of Redis; at Sentinels that refuse it, no login.',
+    audience: 'set',
+  }),
+  TRACKER_REDIS_SENTINEL_TLS: boolean({
+    fallback: undefined,
+    doc: 'Whether connections to the Sentinels use TLS. Absent: as the URL says for Redis.',
     audience: 'set',
   }),
   TRACKER_STALE_SECONDS: integer(0, 3_600, {
@@ -149,6 +161,8 @@ export interface TrackerConfig {
   readonly ttlSeconds: number;
   /** `undefined`: registrations are kept in this process. */
   readonly redis: RedisAddress | undefined;
+  /** Reads the address of Redis and its login again, because the files may have changed. */
+  readonly rereadRedis: () => RedisAddress | undefined;
   readonly staleSeconds: number;
   /** `undefined`: every request is permitted. */
   readonly tokens: TokenTable | undefined;
@@ -164,7 +178,7 @@ export interface TrackerConfig {
 /** Reads the whole configuration. @throws ConfigError with all problems at once */
 export function readTrackerConfig(environment: NodeJS.ProcessEnv): TrackerConfig {
   const { values, problems, complete } = readEnvironment(variables, environment);
-  const redis = readRedis(values, environment, problems);
+  const redis = readRedis(values, (name) => isGiven(name, environment), problems);
   const tokens = readTokenFile(values.TRACKER_TOKENS_FILE, problems);
   const tls = readTls(
     {
@@ -184,6 +198,7 @@ export function readTrackerConfig(environment: NodeJS.ProcessEnv): TrackerConfig
     tls,
     ttlSeconds: all.TRACKER_TTL_SECONDS,
     redis,
+    rereadRedis: () => rereadRedis(environment, redis),
     staleSeconds: all.TRACKER_STALE_SECONDS,
     tokens,
     dropPrivateAddrs: all.TRACKER_DROP_PRIVATE_ADDRS,
@@ -205,31 +220,15 @@ function readLimits(values: TrackerValues) {
   };
 }
 
-function readRedis(
-  values: Partial<TrackerValues>,
+/** While a file cannot be read, the last address stays. */
+function rereadRedis(
   environment: NodeJS.ProcessEnv,
-  problems: string[],
+  last: RedisAddress | undefined,
 ): RedisAddress | undefined {
-  const {
-    TRACKER_REDIS_URL: url,
-    TRACKER_REDIS_URL_FILE: urlFile,
-    TRACKER_REDIS_PASSWORD_FILE: password,
-  } = values;
-  const hasUrl = isGiven('TRACKER_REDIS_URL', environment);
-  const hasUrlFile = isGiven('TRACKER_REDIS_URL_FILE', environment);
-  if (hasUrl && hasUrlFile)
-    problems.push('TRACKER_REDIS_URL, TRACKER_REDIS_URL_FILE: both are set; set only one of them.');
-  const redis = url ?? urlFile;
-  if (isGiven('TRACKER_REDIS_PASSWORD_FILE', environment) && !hasUrl && !hasUrlFile)
-    problems.push(
-      'TRACKER_REDIS_PASSWORD_FILE: set without TRACKER_REDIS_URL or TRACKER_REDIS_URL_FILE; set one of them too.',
-    );
-  if (password === undefined) return redis;
-  if (redis?.password !== undefined)
-    problems.push(
-      'TRACKER_REDIS_PASSWORD_FILE: the URL of Redis has a password already; remove one of them.',
-    );
-  return redis && { ...redis, password };
+  const { values, problems } = readEnvironment(variables, environment);
+  const found = problems.filter((problem) => problem.startsWith('TRACKER_REDIS'));
+  const redis = readRedis(values, (name) => isGiven(name, environment), found);
+  return found.length === 0 ? redis : last;
 }
 
 function readTokenFile(path: string | undefined, problems: string[]): TokenTable | undefined {
@@ -264,19 +263,4 @@ function checkAccess(
 
 function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
-}
-
-function readSecretFile(path: string): string {
-  const content = readSmallFile(path, MAX_SECRET_BYTES).toString('utf8').trim();
-  if (content === '') throw new Error(`${path}: the file is empty.`);
-  return content;
-}
-
-function readRedisUrlFile(path: string): RedisAddress {
-  const url = readSecretFile(path);
-  try {
-    return parseRedisUrl(url);
-  } catch (error) {
-    throw new Error(`${path}: ${describeError(error)}.`, { cause: error });
-  }
 }

@@ -23,7 +23,7 @@ try {
   logMemoryNeeds(log, memoryNeeds(config), memoryLimitBytes());
   const health = createHealth();
   const metrics = createTrackerMetrics(config, () => registry.live());
-  const registry = createRegistry(config, log, metrics.redisProbe);
+  const registry = createRegistry(config, log, metrics);
   health.addCheck('registry', () => registry.problem());
   const tokens = config.tokens && createTokens(config.tokens, log);
   const clientLog = createClientLog({ log });

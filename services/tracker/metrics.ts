@@ -6,6 +6,7 @@ import type { TrackerConfig } from './config.ts';
 import { ADDRESS_DROPS, type AddressDrop, type Dropped, META_DROPS, type MetaDrop } from './drops.ts';
 import { PROBLEM_CODES, type ProblemCode } from './problems.ts';
 import { CONFLICT_KINDS, type ConflictKind } from './registry/claims.ts';
+import { REDIS_PROBLEMS, type RedisProblem } from './registry/redis-problems.ts';
 import { REGISTRATION_OUTCOMES, type RegistrationOutcome } from './registry/registry.ts';
 
 /** Methods with their own label value. All other methods are counted as `OTHER`, because clients can send any word. */
@@ -26,8 +27,10 @@ export interface TrackerMetrics {
   conflict(kind: ConflictKind): void;
   /** Counts the devices that a listing left out because of its size. */
   listingCut(omittedPeers: number): void;
-  /** Counts a probe of Redis by its duration; `undefined` when it failed. */
-  redisProbe(seconds: number | undefined): void;
+  /** Counts a probe of Redis by its duration; `undefined` when it failed, with the reason. */
+  redisProbe(seconds: number | undefined, reason?: RedisProblem): void;
+  /** Counts an error of a command of Redis. */
+  redisError(reason: RedisProblem): void;
 }
 
 /**
@@ -48,7 +51,7 @@ export function createTrackerMetrics(
     request: createRequestMetric(registry),
     ...createCounters(registry),
     // Without Redis the metrics are created but not registered.
-    redisProbe: createProbeMetrics(redis === undefined ? [] : [registry]),
+    ...createRedisMetrics(redis === undefined ? [] : [registry]),
   };
 }
 
@@ -156,10 +159,10 @@ function createCounters(
   };
 }
 
-function createProbeMetrics(registers: Registry[]): TrackerMetrics['redisProbe'] {
+function createRedisMetrics(registers: Registry[]): Pick<TrackerMetrics, 'redisProbe' | 'redisError'> {
   const up = new Gauge({
     name: 'rustory_tracker_redis_up',
-    help: 'Whether Redis answered the last probe; absent with the memory registry.',
+    help: 'Whether Redis did the work of the last probe; absent with the memory registry.',
     registers,
   });
   const duration = new Histogram({
@@ -168,8 +171,29 @@ function createProbeMetrics(registers: Registry[]): TrackerMetrics['redisProbe']
     buckets: REDIS_BUCKETS,
     registers,
   });
-  return (seconds) => {
-    up.set(seconds === undefined ? 0 : 1);
-    if (seconds !== undefined) duration.observe(seconds);
+  const problem = new Gauge({
+    name: 'rustory_tracker_redis_problem',
+    help: 'Whether the last probe of Redis failed for this reason; absent with the memory registry.',
+    labelNames: ['reason'],
+    registers,
+  });
+  const errors = new Counter({
+    name: 'rustory_tracker_redis_errors_total',
+    help: 'Commands of registrations and listings that failed in Redis, by reason; absent with the memory registry.',
+    labelNames: ['reason'],
+    registers,
+  });
+  const reasons = Object.keys(REDIS_PROBLEMS);
+  for (const reason of reasons) {
+    problem.set({ reason }, 0);
+    errors.inc({ reason }, 0);
+  }
+  return {
+    redisProbe(seconds, found) {
+      up.set(seconds === undefined ? 0 : 1);
+      if (seconds !== undefined) duration.observe(seconds);
+      for (const reason of reasons) problem.set({ reason }, reason === found ? 1 : 0);
+    },
+    redisError: (reason) => errors.inc({ reason }),
   };
 }

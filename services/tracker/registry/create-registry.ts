@@ -2,19 +2,20 @@
 import { monotonicMs } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { TrackerConfig } from '../config.ts';
+import type { TrackerMetrics } from '../metrics.ts';
 import { createMemoryRegistry } from './memory-registry.ts';
 import { createRedisRegistry } from './redis-registry.ts';
 import type { Registry } from './registry.ts';
 import { withStaleListings } from './stale-listings.ts';
 
-/** @param onProbe receives the duration of each probe of Redis in seconds, or `undefined` when it failed */
+/** @param metrics receive probes of Redis and errors of its commands */
 export function createRegistry(
-  { redis, ttlSeconds, staleSeconds, limits }: TrackerConfig,
+  { redis, rereadRedis, ttlSeconds, staleSeconds, limits }: TrackerConfig,
   log: Logger,
-  onProbe: (seconds: number | undefined) => void,
+  { redisProbe: onProbe, redisError: onError }: Pick<TrackerMetrics, 'redisProbe' | 'redisError'>,
 ): Registry {
   const options = { ttlSeconds, maxPeers: limits.peers };
   if (redis === undefined) return createMemoryRegistry({ ...options, nowUnixMs: Date.now });
-  const registry = createRedisRegistry(redis, { ...options, log, onProbe });
+  const registry = createRedisRegistry(() => rereadRedis() ?? redis, { ...options, log, onProbe, onError });
   return withStaleListings(registry, { staleSeconds, nowMs: monotonicMs });
 }

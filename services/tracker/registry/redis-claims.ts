@@ -11,15 +11,13 @@ import {
   REPORT_SECONDS,
 } from './claims.ts';
 import type { RedisClient } from './redis-client.ts';
+import { claimsKey, CONFLICTS_KEY } from './redis-keys.ts';
 
 /**
  * Seconds after which the claims of an unregistered peer are forgotten, so that clients that register many peer ids for a
  * moment do not fill the memory of Redis. Devices that register only during a sync do so once a minute.
  */
 const UNREGISTERED_CLAIM_SECONDS = 120;
-
-const CONFLICTS = 'rustory:conflicts';
-const claimsKey = (key: string): string => `rustory:claims:${key}`;
 
 /** Stores claims. The reply contains all claims with the key. */
 export function sendClaims(client: RedisClient, { key, claims }: ClaimSet): Promise<string[]> {
@@ -48,12 +46,12 @@ export function forgetClaims(client: RedisClient, peerId: string): Promise<unkno
 }
 
 export function reportConflict(client: RedisClient, conflict: Conflict): Promise<unknown> {
-  return client.report(CONFLICTS, REPORT_SECONDS * 1_000_000, MAX_REPORTS, JSON.stringify(conflict));
+  return client.report(CONFLICTS_KEY, REPORT_SECONDS * 1_000_000, MAX_REPORTS, JSON.stringify(conflict));
 }
 
 /** The conflicts that were reported lately, newest first. */
 export function readConflicts(client: RedisClient): Promise<string[]> {
-  return client.reported(CONFLICTS, REPORT_SECONDS * 1_000_000);
+  return client.reported(CONFLICTS_KEY, REPORT_SECONDS * 1_000_000);
 }
 
 /** Decodes conflicts. Of one subject only the newest is kept, because its claimants change. */

@@ -1,8 +1,9 @@
-// The Redis client: ioredis with all its limits and retries, for one server, Sentinels or a Cluster.
+// The Redis client: ioredis with all its limits, for one server or a Cluster. A client connects once. `redis-link.ts`
+// replaces a client that has ended by a new one.
 import { Cluster, Redis } from 'ioredis';
 import { SCRIPTS } from './redis-scripts.ts';
 import { createRedisWatchdog } from './redis-watchdog.ts';
-import type { RedisAddress } from './redis-url.ts';
+import type { RedisAddress, RedisNode } from './redis-url.ts';
 
 /** Deadline for connecting, in milliseconds. */
 export const CONNECT_TIMEOUT_MS = 1_000;
@@ -10,8 +11,8 @@ export const CONNECT_TIMEOUT_MS = 1_000;
 /** Deadline for closing a connection, in milliseconds. Then it is destroyed. */
 const DISCONNECT_TIMEOUT_MS = 250;
 
-/** Delay before reconnecting, in milliseconds. */
-const RECONNECT_MS = 100;
+/** Delay before a command is sent again to a Cluster that moves slots, in milliseconds. */
+const REDIRECT_MS = 100;
 
 /** Maximum redirections of a Cluster command. A resharding requires two. */
 const MAX_REDIRECTIONS = 4;
@@ -48,78 +49,70 @@ export type RedisClient = (Redis | Cluster) & ScriptCommands;
 
 /**
  * Creates a client that connects when `connect` is called. Its commands fail immediately without a connection, and soon
- * when Redis is unresponsive.
+ * when Redis is unresponsive. When its connection ends, the client ends.
+ *
+ * @param nodes the server, or nodes of the Cluster
  */
-export function createRedisClient(address: RedisAddress): RedisClient {
+export function createRedisClient(
+  address: RedisAddress,
+  nodes: readonly [RedisNode, ...RedisNode[]],
+): RedisClient {
   const watchdog = createRedisWatchdog();
   if (address.kind === 'cluster') {
-    const cluster = createCluster(address);
+    const cluster = createCluster(address, nodes);
     // The connection to an unresponsive node is closed, because only a new connection reaches the node that took over.
     cluster.on('+node', (node: Redis) => watchdog.add(node, () => node.disconnect()));
     return cluster;
   }
-  const redis = createRedis(address);
+  const redis = new Redis({
+    ...CLIENT_OPTIONS,
+    ...connectionOptions(address),
+    ...nodes[0],
+    db: address.database,
+    retryStrategy: null,
+  }) as Redis & ScriptCommands;
   watchdog.add(redis);
   return redis;
 }
 
-function commonOptions({ tls, username, password }: RedisAddress) {
+/** Options of each connection. */
+export function connectionOptions({
+  tls,
+  username,
+  password,
+}: Pick<RedisAddress, 'tls' | 'username' | 'password'>) {
   return {
     ...(username === undefined ? {} : { username }),
     ...(password === undefined ? {} : { password }),
     ...(tls ? { tls: {} } : {}),
     connectTimeout: CONNECT_TIMEOUT_MS,
     disconnectTimeout: DISCONNECT_TIMEOUT_MS,
+    // A server that loads its data refuses commands with this reason, which the check would hide.
+    enableReadyCheck: false,
     // A command whose connection was lost fails immediately and is not repeated later.
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
-    // After a failover the old master refuses writes, and a reconnect finds the new one.
-    reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
   };
 }
 
 const CLIENT_OPTIONS = {
   lazyConnect: true,
   enableOfflineQueue: false,
+  enableReadyCheck: false,
   enableAutoPipelining: true,
   scripts: SCRIPTS,
 } as const;
 
-function createRedis(address: RedisAddress): Redis & ScriptCommands {
-  const { kind, nodes, tls, username, password, database, masterName } = address;
-  const options = {
+function createCluster(address: RedisAddress, nodes: readonly RedisNode[]): Cluster & ScriptCommands {
+  return new Cluster([...nodes], {
     ...CLIENT_OPTIONS,
-    ...commonOptions(address),
-    db: database,
-    retryStrategy: () => RECONNECT_MS,
-  };
-  if (kind === 'standalone') return new Redis({ ...options, ...nodes[0] }) as Redis & ScriptCommands;
-  return new Redis({
-    ...options,
-    name: masterName,
-    sentinels: [...nodes],
-    sentinelRetryStrategy: () => RECONNECT_MS,
-    sentinelCommandTimeout: CONNECT_TIMEOUT_MS,
-    // Sentinels that require a login use that of Redis. Sentinels that require no login accept any.
-    ...(username === undefined ? {} : { sentinelUsername: username }),
-    ...(password === undefined ? {} : { sentinelPassword: password }),
-    ...(tls ? { enableTLSForSentinelMode: true, sentinelTLS: {} } : {}),
-    // When the Sentinels announce a new master, the client disconnects from the old one without waiting for its
-    // failure.
-    failoverDetector: true,
-  }) as Redis & ScriptCommands;
-}
-
-function createCluster(address: RedisAddress): Cluster & ScriptCommands {
-  return new Cluster([...address.nodes], {
-    ...CLIENT_OPTIONS,
-    redisOptions: commonOptions(address),
+    redisOptions: connectionOptions(address),
     // The default resolves host names and connects to IP addresses, which certificates do not contain.
     ...(address.tls ? { dnsLookup: (host, callback) => callback(null, host) } : {}),
     maxRedirections: MAX_REDIRECTIONS,
-    clusterRetryStrategy: () => RECONNECT_MS,
+    clusterRetryStrategy: () => null,
     slotsRefreshTimeout: CONNECT_TIMEOUT_MS,
-    retryDelayOnFailover: RECONNECT_MS,
-    retryDelayOnClusterDown: RECONNECT_MS,
+    retryDelayOnFailover: REDIRECT_MS,
+    retryDelayOnClusterDown: REDIRECT_MS,
   }) as Cluster & ScriptCommands;
 }

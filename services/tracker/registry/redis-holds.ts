@@ -3,10 +3,8 @@
 //   rustory:holds:<uid>      sorted set of the peer ids that are held for a user, by the time of the last write
 import { ABSENCE_SECONDS, MAX_HOLDS_PER_USER, RENEWAL_SECONDS, TENURE_SECONDS } from './holds.ts';
 import type { RedisClient } from './redis-client.ts';
+import { holdKey, holdsKey } from './redis-keys.ts';
 import { decodeOwner, encodeOwner } from './redis-records.ts';
-
-const holdKey = (peerId: string): string => `rustory:hold:${peerId}`;
-const holdsKey = (userId: string): string => `rustory:holds:${userId}`;
 
 /** Replies of the scripts. */
 export const HELD = 'held';

@@ -6,14 +6,11 @@
 // and the keys of redis-claims.ts, which find identities that two devices use, and of redis-holds.ts, which keep the peer
 // ids of users whose devices are away.
 // No command and no script touches keys of different slots, so a Cluster serves it too.
-import { setTimeout as pause } from 'node:timers/promises';
 import { monotonicMs } from '../../shared/clock.ts';
-import { describeError } from '../../shared/errors.ts';
+import { createLimitedLog } from '../../shared/limited-log.ts';
 import type { Logger } from '../../shared/log.ts';
 import { refused } from '../../shared/result.ts';
 import { type CallQueueLimits, createCallQueue } from './call-queue.ts';
-import { CONNECT_TIMEOUT_MS, createRedisClient, type RedisClient } from './redis-client.ts';
-import type { RedisAddress } from './redis-url.ts';
 import { claimsOf, conflictsOf } from './claims.ts';
 import {
   decodeClaims,
@@ -24,14 +21,16 @@ import {
   sendClaims,
   withdrawClaims,
 } from './redis-claims.ts';
-import { pageById } from './page-by-id.ts';
 import { countHold, DUE, freeHold, HELD, readHold, writeHold } from './redis-holds.ts';
+import { ALL_KEY, peerKey, userKey } from './redis-keys.ts';
+import { createRedisLink } from './redis-link.ts';
+import { list } from './redis-listing.ts';
+import type { RedisProblem } from './redis-problems.ts';
 import { createProbe } from './redis-probe.ts';
-import { decodeEntries, decodeRecord, encodeOwner, encodeRecord } from './redis-records.ts';
+import { decodeRecord, encodeOwner, encodeRecord } from './redis-records.ts';
+import { createReportError, createRoundTrip, inBackground, type Store } from './redis-store.ts';
+import type { RedisAddress } from './redis-url.ts';
 import {
-  type ListedPeer,
-  type ListQuery,
-  type Page,
   type RegisterResult,
   type Registration,
   type Registry,
@@ -43,8 +42,10 @@ export interface RedisRegistryOptions {
   readonly ttlSeconds: number;
   readonly maxPeers: number;
   readonly log: Logger;
-  /** Receives the duration of each probe of Redis in seconds, or `undefined` when it failed. */
-  readonly onProbe?: (seconds: number | undefined) => void;
+  /** Receives the duration of each probe of Redis in seconds; when it failed, `undefined` and the reason. */
+  readonly onProbe?: ((seconds: number | undefined, reason?: RedisProblem) => void) | undefined;
+  /** Receives the reason of each error of a command. */
+  readonly onError?: ((reason: RedisProblem) => void) | undefined;
   /** Default: `CALL_LIMITS`. */
   readonly callLimits?: CallQueueLimits;
 }
@@ -59,71 +60,55 @@ export const CALL_LIMITS: CallQueueLimits = {
   waitMs: 5_000,
 };
 
-/** Deadline of one round trip in milliseconds, for replies that keep arriving but are too slow. */
-const ROUND_TRIP_MS = 5_000;
-
-/** Maximum records of one MGET and index entries of one repair script, so that other clients are not delayed. */
-const CHUNK = 1_000;
-
 /**
  * Maximum index entries of a listing without a limit. The peers of a user are limited only by the maximum of all peers.
  */
 const UNLIMITED = Number.MAX_SAFE_INTEGER;
 
-const ALL = 'rustory:all';
-const userKey = (userId: string): string => `rustory:user:${userId}`;
-const peerKey = (peerId: string): string => `rustory:peer:${peerId}`;
+/** Lines per minute in the log about failed commands, for each reason. */
+const LINES_PER_MINUTE = 2;
 
-/** The state that all calls of the registry share. */
-interface Store {
-  readonly client: RedisClient;
-  readonly options: RedisRegistryOptions;
-  readonly ttlMicros: number;
-  readonly roundTrip: RoundTrip;
-}
-
-/**
- * Waits for the replies to commands that were sent together. @throws RegistryUnavailableError, RegistryOverloadedError
- */
-type RoundTrip = <T extends readonly unknown[] | []>(
-  commands: T,
-) => Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }>;
-
-export function createRedisRegistry(address: RedisAddress, options: RedisRegistryOptions): Registry {
-  const client = createRedisClient(address);
-  // A command without a connection fails without a reason. Only this event has the reason.
-  let connectionError: unknown;
-  client.on('error', (error) => {
-    connectionError = error;
-  });
-  const store: Store = {
-    client,
-    options,
-    ttlMicros: options.ttlSeconds * 1_000_000,
-    roundTrip: createRoundTrip(() => connectionError),
-  };
-  let live: number | undefined;
-  const probe = createProbe({
-    ...options,
-    async ask() {
-      [live] = await store.roundTrip([client.countLive(ALL, store.ttlMicros)]);
-      connectionError = undefined;
-    },
-    reconnect: () => client.disconnect(true),
-  });
+/** @param readAddress is called for each connection, because the login may have changed */
+export function createRedisRegistry(
+  readAddress: RedisAddress | (() => RedisAddress),
+  options: RedisRegistryOptions,
+): Registry {
+  const { ttlSeconds, maxPeers, log, onProbe, onError } = options;
+  const link = createRedisLink(typeof readAddress === 'function' ? readAddress : () => readAddress);
+  const report = createReportError(createLimitedLog({ log, perMinute: LINES_PER_MINUTE }), onError);
+  const roundTrip = createRoundTrip(report, () => (link.client() === undefined ? link.failure() : undefined));
+  const probe = createProbe({ link, ttlMicros: ttlSeconds * 1_000_000, log, onProbe });
   const queue = createCallQueue(options.callLimits ?? CALL_LIMITS, monotonicMs);
 
-  function throwIfUnavailable(): void {
-    const problem = probe.problem();
-    if (problem !== undefined) throw new RegistryUnavailableError(problem);
+  /** The store of a call. @throws RegistryUnavailableError immediately when the last probe failed */
+  function openStore(kind: 'read' | 'write'): Store {
+    const refusal = probe.refusal(kind);
+    if (refusal !== undefined) throw new RegistryUnavailableError(refusal);
+    const client = link.client();
+    if (client === undefined)
+      throw new RegistryUnavailableError('There is no connection to Redis.', { cause: link.failure() });
+    return { client, ttlSeconds, maxPeers, roundTrip, report };
   }
 
-  /** Queues a call and runs it. If the last probe failed, the call fails immediately, before and after its wait. */
-  function call<T>(bytes: number, work: () => Promise<T>): Promise<T> {
-    throwIfUnavailable();
+  /** Queues a call and runs it. */
+  async function call<T>(
+    kind: 'read' | 'write',
+    bytes: number,
+    work: (store: Store) => Promise<T>,
+  ): Promise<T> {
+    openStore(kind);
     return queue.run(bytes, async () => {
-      throwIfUnavailable();
-      return work();
+      // The client may have been replaced while the call waited.
+      const store = openStore(kind);
+      try {
+        return await work(store);
+      } catch (error) {
+        if (error instanceof RegistryUnavailableError || error instanceof RegistryOverloadedError)
+          throw error;
+        // The client throws when no node of the Cluster has the slot of a key.
+        report(error, 'redis command failed');
+        throw new RegistryUnavailableError('Redis did not execute a command.', { cause: error });
+      }
     });
   }
 
@@ -131,40 +116,22 @@ export function createRedisRegistry(address: RedisAddress, options: RedisRegistr
     name: 'redis registry',
     /** Resolves after the first probe, even if the probe failed: the registry recovers when Redis responds. */
     async start() {
-      const connected = client.connect().catch(() => {});
-      await Promise.race([connected, pause(CONNECT_TIMEOUT_MS, undefined, { ref: false })]);
+      await link.start();
       await probe.start();
     },
     async stop() {
-      await probe.stop();
-      client.disconnect();
+      await Promise.all([probe.stop(), link.stop()]);
     },
-    register: async (registration, owner) =>
-      call(registration.json.length, () => register(store, registration, owner)),
-    unregister: async (peerId, owner) => call(peerId.length, () => unregister(store, peerId, owner)),
-    list: async (query) => call(0, () => list(store, query)),
-    conflicts: async () =>
-      call(0, async () => decodeConflicts((await store.roundTrip([readConflicts(client)]))[0])),
-    live: () => live,
+    register: (registration, owner) =>
+      call('write', registration.json.length, (store) => register(store, registration, owner)),
+    unregister: (peerId, owner) => call('write', peerId.length, (store) => unregister(store, peerId, owner)),
+    list: (query) => call('read', 0, (store) => list(store, query)),
+    conflicts: () =>
+      call('read', 0, async (store) =>
+        decodeConflicts((await store.roundTrip([readConflicts(store.client)]))[0]),
+      ),
+    live: () => probe.live(),
     problem: () => probe.problem(),
-  };
-}
-
-function createRoundTrip(connectionError: () => unknown): RoundTrip {
-  return async (commands) => {
-    const late = Promise.withResolvers<never>();
-    const timer = setTimeout(
-      () => late.reject(new RegistryOverloadedError(`The replies took longer than ${ROUND_TRIP_MS} ms.`)),
-      ROUND_TRIP_MS,
-    );
-    try {
-      return await Promise.race([Promise.all(commands), late.promise]);
-    } catch (error) {
-      if (error instanceof RegistryOverloadedError) throw error;
-      throw new RegistryUnavailableError('Redis did not respond.', { cause: connectionError() ?? error });
-    } finally {
-      clearTimeout(timer);
-    }
   };
 }
 
@@ -173,20 +140,25 @@ async function register(
   registration: Registration,
   owner: string | undefined,
 ): Promise<RegisterResult> {
-  const { client, options, ttlMicros, roundTrip } = store;
+  const { client, ttlSeconds, maxPeers, roundTrip } = store;
+  const ttlMicros = ttlSeconds * 1_000_000;
   const { peerId, userId, json } = registration;
   const [hold] = owner === undefined ? [] : await roundTrip([readHold(client, peerId, owner)]);
   if (hold === HELD) return refused('held');
   const record = encodeRecord(userId, json);
-  const ttlMs = options.ttlSeconds * 1_000;
+  const ttlMs = ttlSeconds * 1_000;
   const sets = claimsOf(registration);
+  const ignored = (error: unknown): string[] => {
+    store.report(error, 'claim not stored');
+    return [];
+  };
   const [written, enrolled, , ...claimed] = await roundTrip([
     owner === undefined
       ? client.set(peerKey(peerId), record, 'PX', ttlMs)
       : client.replace(peerKey(peerId), record, ttlMs, encodeOwner(owner)),
-    client.enroll(ALL, peerId, ttlMicros, options.maxPeers),
+    client.enroll(ALL_KEY, peerId, ttlMicros, maxPeers),
     userId === null ? 1 : client.enroll(userKey(userId), peerId, ttlMicros, UNLIMITED),
-    ...sets.map((set) => sendClaims(client, set).catch(() => [])),
+    ...sets.map((set) => sendClaims(client, set).catch(ignored)),
   ]);
   if (owner === undefined) inBackground(store, 'hold not freed', [freeHold(client, peerId)]);
   const isHeld = written !== 0 && enrolled === 1 && hold === DUE && !(await renewHold(store, peerId, owner));
@@ -211,7 +183,7 @@ async function register(
   await roundTrip([
     client.withdraw(peerKey(peerId), record),
     userId === null ? 0 : client.zrem(userKey(userId), peerId),
-    isHeld ? client.zrem(ALL, peerId) : 0,
+    isHeld ? client.zrem(ALL_KEY, peerId) : 0,
   ]);
   return refused(isHeld ? 'held' : 'full');
 }
@@ -234,56 +206,6 @@ async function unregister(store: Store, peerId: string, owner: string | undefine
   if (taken === null) return false;
   const { userId } = decodeRecord(taken);
   inBackground(store, 'claims not forgotten', [forgetClaims(client, peerId)]);
-  await roundTrip([client.zrem(ALL, peerId), userId === null ? 0 : client.zrem(userKey(userId), peerId)]);
+  await roundTrip([client.zrem(ALL_KEY, peerId), userId === null ? 0 : client.zrem(userKey(userId), peerId)]);
   return true;
-}
-
-async function list(store: Store, { userId, limit, after }: ListQuery): Promise<Page> {
-  const { client, roundTrip } = store;
-  const key = userId === undefined ? ALL : userKey(userId);
-  const [flat] = await roundTrip([client.zrange(key, '+inf', '-inf', 'BYSCORE', 'REV', 'WITHSCORES')]);
-  const entries = decodeEntries(flat);
-  const { shown, next } =
-    limit === undefined ? { shown: entries, next: undefined } : pageById(entries, limit, after);
-  const records = await readRecords(
-    store,
-    shown.map(({ peerId }) => peerKey(peerId)),
-  );
-  const peers: ListedPeer[] = [];
-  const vanished: string[] = [];
-  for (const [index, entry] of shown.entries()) {
-    const record = records[index];
-    const found = typeof record === 'string' ? decodeRecord(record) : undefined;
-    if (found !== undefined && (userId === undefined || found.userId === userId))
-      peers.push({ ...entry, json: found.json });
-    else vanished.push(entry.peerId, String(entry.seenUnixMicros));
-  }
-  repair(store, key, vanished);
-  return next === undefined ? { peers } : { peers, next };
-}
-
-async function readRecords({ client, roundTrip }: Store, keys: string[]): Promise<(string | null)[]> {
-  if (keys.length === 0) return [];
-  // In a Cluster, keys of different slots require one command each. The client pipelines the commands of each node.
-  if (client.isCluster) return roundTrip(keys.map((key) => client.get(key)));
-  const chunks = await roundTrip(inChunks(keys, CHUNK).map((chunk) => client.mget(chunk)));
-  return chunks.flat();
-}
-
-/** Removes index entries whose record is gone, unless the peer registered again in the meantime. It is not awaited. */
-function repair(store: Store, key: string, vanished: string[]): void {
-  const chunks = inChunks(vanished, 2 * CHUNK).map((chunk) => store.client.repair(key, ...chunk));
-  inBackground(store, 'index not repaired', chunks);
-}
-
-/** Lets commands run without waiting for their replies. */
-function inBackground({ options }: Store, failure: string, commands: readonly Promise<unknown>[]): void {
-  for (const command of commands)
-    command.catch((error: unknown) => options.log.debug({ error: describeError(error) }, failure));
-}
-
-function inChunks<T>(items: readonly T[], size: number): T[][] {
-  return Array.from({ length: Math.ceil(items.length / size) }, (_, index) =>
-    items.slice(index * size, (index + 1) * size),
-  );
 }

@@ -1,10 +1,14 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
-import { type SentinelSetup, startSentinelSetup } from '../../../testing/redis-topologies.ts';
+import {
+  type SentinelLogin,
+  type SentinelSetup,
+  startSentinelSetup,
+} from '../../../testing/redis-topologies.ts';
 import { until } from '../../../testing/wait.ts';
 import { createLogger } from '../../shared/log.ts';
 import { createRedisRegistry } from './redis-registry.ts';
-import { parseRedisUrl } from './redis-url.ts';
+import { parseRedisUrl, type RedisAddress } from './redis-url.ts';
 import { device, type SuiteOptions, suiteOfRegistry } from './registry.suite.ts';
 import { type Registry, RegistryUnavailableError } from './registry.ts';
 
@@ -15,27 +19,28 @@ const FAILOVER_TEST = 12;
 
 let shared: SentinelSetup;
 let frozen: SentinelSetup;
-let withLogin: SentinelSetup[];
 
 beforeAll(async () => {
-  [shared, frozen, ...withLogin] = await Promise.all([
-    startSentinelSetup(),
-    startSentinelSetup(),
-    startSentinelSetup({ password: PASSWORD, isForSentinels: true }),
-    startSentinelSetup({ password: PASSWORD, isForSentinels: false }),
-  ]);
+  [shared, frozen] = await Promise.all([startSentinelSetup(), startSentinelSetup()]);
 });
-afterAll(async () => void (await Promise.all([shared, frozen, ...withLogin].map((setup) => setup.stop()))));
+afterAll(async () => void (await Promise.all([shared, frozen].map((setup) => setup.stop()))));
 afterEach(cleanUp);
 
-async function open(setup: SentinelSetup, options: Partial<SuiteOptions> = {}): Promise<Registry> {
+async function open(
+  setup: SentinelSetup,
+  options: Partial<SuiteOptions> = {},
+  settings: Partial<RedisAddress> = {},
+): Promise<Registry> {
   const log = createLogger('test', 'silent');
-  const registry = createRedisRegistry(parseRedisUrl(setup.url), {
-    ttlSeconds: 60,
-    maxPeers: 1_000,
-    ...options,
-    log,
-  });
+  const registry = createRedisRegistry(
+    { ...parseRedisUrl(setup.url), ...settings },
+    {
+      ttlSeconds: 60,
+      maxPeers: 1_000,
+      ...options,
+      log,
+    },
+  );
   onCleanup(() => registry.stop());
   await registry.start();
   return registry;
@@ -52,13 +57,47 @@ suiteOfRegistry('the registry with Sentinels, and a failover between two tests',
 });
 
 describe('with Sentinels', () => {
-  test.each([0, 1])('a registry logs in with a password (Sentinels without it: %s)', async (index) => {
-    const setup = withLogin[index];
-    if (setup === undefined) throw new Error('The setup was not started.');
-    const [registry, replica] = await Promise.all([open(setup), open(setup)]);
+  const logins: [string, SentinelLogin, Partial<RedisAddress>][] = [
+    ['a password of Redis only', { password: PASSWORD }, {}],
+    ['one password for all', { password: PASSWORD, sentinels: { password: PASSWORD } }, {}],
+    ['a user of Redis only', { username: 'tracker', password: PASSWORD }, {}],
+    [
+      'a user of Redis, whose password the Sentinels have too',
+      { username: 'tracker', password: PASSWORD, sentinels: { password: PASSWORD } },
+      {},
+    ],
+    [
+      'a user of Redis, and another password of the Sentinels',
+      { username: 'tracker', password: PASSWORD, sentinels: { password: 'other' } },
+      { sentinelLogin: { username: undefined, password: 'other' } },
+    ],
+    [
+      'a user of the Sentinels',
+      { password: PASSWORD, sentinels: { username: 'watcher', password: 'other' } },
+      { sentinelLogin: { username: 'watcher', password: 'other' } },
+    ],
+  ];
+  test.each(logins)('a registry logs in with %s', async (_, login, settings) => {
+    const setup = await startSentinelSetup(login);
+    onCleanup(() => setup.stop());
+    const [registry, replica] = await Promise.all([open(setup, {}, settings), open(setup, {}, settings)]);
     expect(registry.problem()).toBeUndefined();
     await registry.register(device('p1'));
     expect((await replica.list({ userId: 'alice' })).peers).toHaveLength(1);
+  });
+
+  test('a wrong password of the Sentinels is reported, without repeating it', async () => {
+    const setup = await startSentinelSetup({ password: PASSWORD, sentinels: { password: 'other' } });
+    onCleanup(() => setup.stop());
+    const registry = await open(setup, {}, { sentinelLogin: { username: undefined, password: 'wrong-one' } });
+    await until(() => registry.problem()?.includes('WRONGPASS') === true, 'the reason is reported');
+    expect(registry.problem()).toContain('Sentinel');
+    expect(registry.problem()).not.toContain('wrong-one');
+  });
+
+  test('a master that the Sentinels do not know is reported', async () => {
+    const registry = await open(shared, {}, { masterName: 'unknown-one' });
+    await until(() => registry.problem()?.includes('unknown-one') === true, 'the reason is reported');
   });
 
   test('calls fail while the master is frozen, and succeed after the failover to the replica', async () => {

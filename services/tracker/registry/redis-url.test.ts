@@ -11,6 +11,8 @@ describe('parseRedisUrl', () => {
       password: undefined,
       database: 0,
       masterName: '',
+      sentinelLogin: undefined,
+      sentinelTls: false,
     });
   });
 

@@ -6,17 +6,26 @@ export interface RedisNode {
   readonly port: number;
 }
 
+export interface RedisLogin {
+  /** `undefined`: the default user. */
+  readonly username: string | undefined;
+  /** `undefined`: no login. */
+  readonly password: string | undefined;
+}
+
 /** Addresses of Redis and the login. */
-export interface RedisAddress {
+export interface RedisAddress extends RedisLogin {
   readonly kind: 'standalone' | 'sentinel' | 'cluster';
   /** The server itself, the Sentinels, or some nodes of the Cluster. */
   readonly nodes: readonly [RedisNode, ...RedisNode[]];
   readonly tls: boolean;
-  readonly username: string | undefined;
-  readonly password: string | undefined;
   readonly database: number;
   /** Name of the master in the configuration of the Sentinels; empty unless the kind is `sentinel`. */
   readonly masterName: string;
+  /** The login of the Sentinels. `undefined`: that of Redis, and no login at Sentinels that do not know it. */
+  readonly sentinelLogin: RedisLogin | undefined;
+  /** Whether connections to the Sentinels use TLS. */
+  readonly sentinelTls: boolean;
 }
 
 const FORMS =
@@ -63,6 +72,8 @@ export function parseRedisUrl(text: string): RedisAddress {
     password: decoded(rest.join(':')),
     database: Number(database),
     masterName: decoded(masterName) ?? '',
+    sentinelLogin: undefined,
+    sentinelTls: secure === 's',
   };
 }
 
