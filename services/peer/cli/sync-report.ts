@@ -3,7 +3,7 @@ import { PROGRAM } from '../config/config.ts';
 import { formatAttempts } from '../network/dial-report.ts';
 import type { InvalidCounts } from '../sync/invalid-items.ts';
 import type { PullProgress, PullReport } from '../sync/pull.ts';
-import { sum } from '../sync/pull-queue.ts';
+import { sum } from '../sync/turn.ts';
 import type { Round } from '../sync/sync-round.ts';
 import {
   formatAmount,

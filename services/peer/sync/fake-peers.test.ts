@@ -136,6 +136,19 @@ describe('peers that always have one more page', () => {
     expect(clock.ms).toBeLessThan(SYNC_LIMITS.roundMs + 2 * PAGE_MS);
   });
 
+  test('with known entries only end a one-shot sync earlier', async () => {
+    const [tracker, clock] = [await startTestTracker(), { ms: 0 }];
+    const known = makeEntries(20, 'known').map(toWire);
+    const { target } = await startPullServer(async (stream, { cursor }) => {
+      clock.ms += PAGE_MS;
+      await writeJson(stream, { entries: known, next_cursor: cursor + 20 });
+    });
+    list(tracker, target);
+    const { run } = await createRounds(tracker, clock);
+    expect((await run({ untilComplete: true })).reports).toMatchObject([{ isUnfinished: true }]);
+    expect(clock.ms).toBeLessThan(SYNC_LIMITS.roundMs / 2);
+  });
+
   test('store a limited number of bytes in a round', async () => {
     const [tracker, clock] = [await startTestTracker(), { ms: 0 }];
     const slow = endless('fake', clock, 1_000_000);

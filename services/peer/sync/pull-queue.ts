@@ -1,25 +1,23 @@
 // Pulls from the peers of a round, a few at a time. Each turn has its limits; a peer that needs more waits for the others.
-import { describeError } from '../../shared/errors.ts';
 import { anySignal } from '../../shared/signals.ts';
-import { type Dialed, DialFailedError, type Target } from '../network/dial.ts';
-import { releaseConnection } from './connection.ts';
-import { NONE_INVALID, sumInvalid } from './invalid-items.ts';
-import { pull, type PullDeps, type PullProgress, type PullReport } from './pull.ts';
-import { type OwnMembership, probe } from './request.ts';
-import { isRefusal } from './retry.ts';
+import type { PullDeps, PullProgress, PullReport } from './pull.ts';
 import type { RoundBudget } from './round-budget.ts';
-import { CONCURRENT_PULLS, type RoundPlan, type RoundTarget, timesFor, timesOf } from './round-plan.ts';
+import {
+  CONCURRENT_PULLS,
+  CONNECTED_WAIT_MS,
+  type RoundPlan,
+  type RoundTarget,
+  timesFor,
+  timesOf,
+} from './round-plan.ts';
 import { createSemaphore } from './semaphore.ts';
-import { MessageTooLargeError } from './stream-io.ts';
+import { mergeReports, runTurn, sum } from './turn.ts';
 
 /**
- * Time in milliseconds for which a connected peer waits for its pull. A device closes a connection that is idle for ten
- * seconds.
+ * Turns with known entries only after which a peer does not continue in this round. A million entries that another device
+ * has sent before take less.
  */
-const CONNECTED_WAIT_MS = 8_000;
-
-/** Maximum bytes of the answer to a probe that are read. */
-const PROBE_BYTES = 64 * 1024;
+const MAX_KNOWN_TURNS = 8;
 
 export interface PullAllOptions {
   /** Maximum entries of one page. */
@@ -59,7 +57,7 @@ export async function pullAll(
     onProgress = () => {},
     onReport = () => {},
   } = options;
-  const { store, dialer, nowMs } = deps;
+  const { store, dialer } = deps;
   const first = [...plan.first];
   const others = [...plan.others];
   const firstIds = new Set(first.map(({ peerId }) => peerId));
@@ -76,6 +74,8 @@ export async function pullAll(
   const skipped: string[] = [];
   /** The reports of peers that continue. */
   const unfinished = new Map<string, PullReport>();
+  /** Consecutive turns of a peer that brought known entries only. */
+  const knownTurns = new Map<string, number>();
   const progressByPeer = new Map<string, PullProgress>();
   const firstStarted = Promise.withResolvers<void>();
 
@@ -86,46 +86,23 @@ export async function pullAll(
     return target;
   }
 
-  /** Connects, and waits until the peer may be pulled. Resolves to `undefined` when the peer has to be dialed later. */
-  async function runTurn(target: RoundTarget): Promise<PullReport | undefined> {
+  async function runNext(target: RoundTarget): Promise<PullReport | undefined> {
     const { peerId } = target;
     const { cursor, deleteCursor } = store.cursorsOf(peerId);
     const times = timesOf(firstIds.has(peerId), cursor === 0 && deleteCursor === 0, turnTimes);
-    const startedMs = nowMs();
-    let dialed: Dialed;
-    try {
-      dialed = await dialer.connect(target, times.dialMs, stop);
-    } catch (error) {
-      return failedReport(target, error, cursor, nowMs() - startedMs);
-    }
-    try {
-      if (times.probeMs !== undefined) await checkAnswers(dialed, times.probeMs, deps.own, stop);
-    } catch (error) {
-      await releaseConnection({ dialed });
-      const report = failedReport(target, error, cursor, nowMs() - startedMs);
-      return { ...report, address: dialed.address, isRefused: isRefusal(error) };
-    }
-    const permit = await permits.acquire(peerId, stop);
-    if (!permit.ok) {
-      await releaseConnection({ dialed });
-      return stop.aborted ? failedReport(target, stop.reason, cursor, nowMs() - startedMs) : undefined;
-    }
-    try {
-      const earlier = unfinished.get(peerId);
-      const report = await pull(target, deps, {
-        limit,
-        dialed,
-        budget: budget.startTurn(peerId, times),
-        signal: stop,
-        onProgress: (progress) => {
-          progressByPeer.set(peerId, sum(earlier === undefined ? [progress] : [earlier, progress]));
-          onProgress(sum([...progressByPeer.values()]));
-        },
-      });
-      return earlier === undefined ? report : merge(earlier, report);
-    } finally {
-      permit.release();
-    }
+    const earlier = unfinished.get(peerId);
+    const report = await runTurn(target, deps, {
+      limit,
+      times,
+      budget,
+      permits,
+      signal: stop,
+      onProgress: (progress) => {
+        progressByPeer.set(peerId, sum(earlier === undefined ? [progress] : [earlier, progress]));
+        onProgress(sum([...progressByPeer.values()]));
+      },
+    });
+    return report && mergeReports(earlier, report);
   }
 
   async function pullNext(target: RoundTarget): Promise<void> {
@@ -135,12 +112,12 @@ export async function pullAll(
       skipped.push(peerId);
       return;
     }
-    const report = await runTurn(target);
+    const report = await runNext(target);
     if (report === undefined) {
       others.unshift(target);
       return;
     }
-    if (report.isUnfinished && untilComplete && !budget.isPeerSpent(peerId) && !stop.aborted) {
+    if (report.isUnfinished && untilComplete && !stop.aborted && mayContinue(report)) {
       unfinished.set(peerId, report);
       others.push(target);
       return;
@@ -148,6 +125,16 @@ export async function pullAll(
     unfinished.delete(peerId);
     reports.push(report);
     onReport(report);
+  }
+
+  /** Whether a peer whose turn has ended gets another one. */
+  function mayContinue(report: PullReport): boolean {
+    const { peerId, entries, duplicates } = report;
+    const before = unfinished.get(peerId);
+    const isNew = entries - duplicates > (before === undefined ? 0 : before.entries - before.duplicates);
+    const turns = isNew ? 0 : (knownTurns.get(peerId) ?? 0) + 1;
+    knownTurns.set(peerId, turns);
+    return turns < MAX_KNOWN_TURNS && !budget.isPeerSpent(peerId);
   }
 
   /** @param isFirst whether the worker also takes the peers that come first */
@@ -178,73 +165,5 @@ export async function pullAll(
     reports,
     skipped,
     postponed: stop.aborted ? [] : left.filter((peerId) => !unfinished.has(peerId)),
-  };
-}
-
-/**
- * Checks that a peer answers requests, with a probe whose answer is thrown away.
- *
- * @throws NotMemberError, or why it does not answer
- */
-async function checkAnswers(
-  { connection }: Dialed,
-  probeMs: number,
-  own: OwnMembership,
-  stop: AbortSignal,
-): Promise<void> {
-  const deadline = AbortSignal.timeout(probeMs);
-  const options = {
-    idleTimeoutMs: probeMs,
-    signal: anySignal(stop, deadline),
-    maxResponseBytes: PROBE_BYTES,
-  };
-  try {
-    await probe(connection, own, options);
-  } catch (error) {
-    // It has a large entry, so it answers.
-    if (error instanceof MessageTooLargeError) return;
-    throw deadline.aborted ? new Error(`The peer did not answer within ${probeMs / 1_000} s.`) : error;
-  }
-}
-
-/** The report of a peer that was not pulled. */
-function failedReport({ peerId }: Target, error: unknown, cursor: number, durationMs: number): PullReport {
-  return {
-    peerId,
-    address: undefined,
-    entries: 0,
-    duplicates: 0,
-    deleted: 0,
-    invalid: NONE_INVALID,
-    bytes: 0,
-    durationMs: Math.round(durationMs),
-    nextCursor: cursor,
-    isUnfinished: false,
-    hasNewDatabase: false,
-    isRefused: false,
-    error: describeError(error),
-    attempts: error instanceof DialFailedError ? error.attempts : [],
-  };
-}
-
-/** The report of a peer over several turns. */
-function merge(earlier: PullReport, latest: PullReport): PullReport {
-  return {
-    ...latest,
-    ...sum([earlier, latest]),
-    address: latest.address ?? earlier.address,
-    duplicates: earlier.duplicates + latest.duplicates,
-    deleted: earlier.deleted + latest.deleted,
-    invalid: sumInvalid(earlier.invalid, latest.invalid),
-    durationMs: earlier.durationMs + latest.durationMs,
-    hasNewDatabase: earlier.hasNewDatabase || latest.hasNewDatabase,
-  };
-}
-
-/** The sum of the progress of several pulls. */
-export function sum(items: readonly PullProgress[]): PullProgress {
-  return {
-    entries: items.reduce((total, { entries }) => total + entries, 0),
-    bytes: items.reduce((total, { bytes }) => total + bytes, 0),
   };
 }

@@ -33,8 +33,14 @@ const SLOW_MS = 5_000;
 /** Concurrent turns, because pulls share one network connection and one database. */
 export const CONCURRENT_PULLS = 4;
 
-/** Maximum concurrent attempts to connect to peers that are not preferred. Each dials up to 16 addresses. */
-const MAX_CONCURRENT_DIALS = 16;
+/**
+ * Maximum concurrent attempts to connect to peers that are not preferred. Each dials up to 16 addresses, and a process
+ * may have a thousand open files.
+ */
+const MAX_CONCURRENT_DIALS = 32;
+
+/** Peers that are not preferred for each concurrent attempt, so that a relay with few circuits is not used up. */
+const PEERS_PER_DIAL = 8;
 
 /** The time in milliseconds in which all peers have a turn, as far as the minimum times allow. */
 const PASS_MS = 120_000;
@@ -50,9 +56,15 @@ const MIN_ABORT_MS = 5_000;
 /** Maximum peers for which every turn has the full times. */
 const FEW_PEERS = 16;
 
-/** Maximum times with more peers, in milliseconds, so that connected peers do not wait for long. */
+/** Maximum times with more peers, in milliseconds. */
 const MANY_PROBE_MS = 10_000;
 const MANY_TURN_MS = 2_500;
+
+/**
+ * Time in milliseconds for which a connected peer waits for its pull. A device closes a connection that is idle for ten
+ * seconds.
+ */
+export const CONNECTED_WAIT_MS = 8_000;
 
 /** A peer of a round. `lastSeenUnixSeconds` and `deviceId` are absent for one that the user names. */
 export interface RoundTarget extends Target {
@@ -146,7 +158,12 @@ function registrationOf({ addresses, deviceId }: RoundTarget): string {
 /** The number of concurrent attempts to connect, and the times of a turn, when this many peers are not preferred. */
 export function timesFor(others: number): { readonly dials: number; readonly times: TurnTimes } {
   if (others <= FEW_PEERS) return { dials: CONCURRENT_PULLS, times: FULL_TIMES };
-  const dials = Math.min(MAX_CONCURRENT_DIALS, Math.ceil(others / CONCURRENT_PULLS));
+  const dials = Math.min(
+    MAX_CONCURRENT_DIALS,
+    Math.max(CONCURRENT_PULLS, Math.ceil(others / PEERS_PER_DIAL)),
+  );
+  // All that are connected at the same time have their turn before one of them has waited for too long.
+  const maxTurnMs = Math.min(MANY_TURN_MS, (CONNECTED_WAIT_MS * CONCURRENT_PULLS) / dials);
   const share = (concurrent: number, min: number, max: number): number =>
     Math.round(Math.min(max, Math.max(min, (PASS_MS * concurrent) / others)));
   return {
@@ -154,7 +171,7 @@ export function timesFor(others: number): { readonly dials: number; readonly tim
     times: {
       dialMs: share(dials, MIN_DIAL_MS, FULL_TIMES.dialMs),
       probeMs: share(dials, MIN_ABORT_MS, MANY_PROBE_MS),
-      turnMs: share(CONCURRENT_PULLS, MIN_TURN_MS, MANY_TURN_MS),
+      turnMs: share(CONCURRENT_PULLS, MIN_TURN_MS, maxTurnMs),
       abortMs: share(CONCURRENT_PULLS, MIN_ABORT_MS, FULL_TIMES.abortMs),
     },
   };

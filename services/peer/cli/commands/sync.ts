@@ -221,7 +221,8 @@ function parseTarget(text: string): Target {
   }
 }
 
-function exitOfRound(
+/** The exit of a one-shot sync: a success only when every device is synced completely. */
+export function exitOfRound(
   { reports, skipped, postponed, problems }: Round,
   trackers: readonly string[],
 ): ExitName {
