@@ -66,13 +66,17 @@ export const CASES: readonly Case[] = CHARTS.flatMap((chart) =>
 );
 
 /** Runs Helm in the root of the repository. `values` are its standard input, for `--values=-`. */
-export async function helm(args: readonly string[], values?: Values): Promise<CommandResult> {
+export async function helm(
+  args: readonly string[],
+  values?: Values,
+  kubeconfig?: string,
+): Promise<CommandResult> {
   return attempt(join(await ensureHelm(), 'helm'), args, {
     cwd: ROOT,
     timeoutMs: HELM_TIMEOUT_MS,
     input: JSON.stringify(values ?? {}),
     // No configuration of the user.
-    env: { HOME: '/nonexistent', KUBECONFIG: undefined },
+    env: { HOME: '/nonexistent', KUBECONFIG: kubeconfig },
   });
 }
 
@@ -133,7 +137,7 @@ async function install(chart: string, values: Values): Promise<Release> {
   };
 }
 
-function parseObjects(text: string): KubernetesObject[] {
+export function parseObjects(text: string): KubernetesObject[] {
   // YAML 1.1 like Kubernetes: 0440 is octal, `yes` and `no` are booleans.
   return parseAllDocuments(text, { version: '1.1', merge: true }).flatMap((document) => {
     if (document.errors.length > 0) throw document.errors[0] ?? new Error('The output of Helm is not YAML.');

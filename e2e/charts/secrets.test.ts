@@ -77,38 +77,40 @@ describe('Secrets from values', () => {
   });
 });
 
-test('an uninstall keeps the Secrets that devices depend on, and deletes the password of Redis', async () => {
-  const kept = (await render(UMBRELLA))
-    .all('Secret')
-    .filter(({ metadata }) => metadata.annotations?.['helm.sh/resource-policy'] === 'keep')
-    .map(({ metadata }) => metadata.name);
-  expect(kept.toSorted()).toEqual([
-    'rustory-relay-identity',
-    'rustory-relay-swarm-key',
-    'rustory-tracker-tokens',
-  ]);
+test('an uninstall and a later release without them keep all Secrets', async () => {
+  for (const secret of (await render(UMBRELLA)).all('Secret'))
+    expect(secret.metadata.annotations).toEqual({ 'helm.sh/resource-policy': 'keep' });
 });
 
 describe('without a cluster', () => {
-  test.each<[string, Record<string, unknown>]>([
-    ['tracker.auth.existingSecret', {}],
-    ['relay.swarmKey.existingSecret', { tracker: { auth: { existingSecret: 'a' } } }],
-    [
-      'relay.identity.existingSecret',
-      { tracker: { auth: { existingSecret: 'a' } }, relay: { swarmKey: { existingSecret: 'b' } } },
-    ],
-    [
-      'tracker.bundledRedis.existingSecret',
-      {
-        tracker: { auth: { existingSecret: 'a' } },
-        relay: { swarmKey: { existingSecret: 'b' }, identity: { existingSecret: 'c' } },
-      },
-    ],
-  ])('the render fails and asks for %s instead of generating a Secret', async (value, values) => {
-    const { code, stdout, stderr } = await helm(['template', 'rustory', UMBRELLA, '--values=-'], values);
+  const EXISTING = ['auth', 'swarmKey', 'identity', 'bundledRedis'];
+
+  test('the render fails and asks for all Secrets at once instead of generating them', async () => {
+    const { code, stdout, stderr } = await helm(['template', 'rustory', UMBRELLA]);
     expect(code).not.toBe(0);
     expect(stdout).toBe('');
-    expect(stderr).toContain(`Set ${value} to the name of a Secret that you manage, or set `);
+    for (const value of EXISTING) expect(stderr).toContain(`.${value}.existingSecret to the name`);
+    expect(stderr.match(/cannot be generated/g)).toHaveLength(EXISTING.length);
+  });
+
+  test.each([
+    [RELAY, {}, ['swarmKey.existingSecret', 'identity.existingSecret']],
+    [RELAY, { identity: { seed: SEED } }, ['swarmKey.existingSecret']],
+    [
+      UMBRELLA,
+      { relay: { enabled: false } },
+      ['tracker.auth.existingSecret', 'tracker.bundledRedis.existingSecret'],
+    ],
+    [
+      UMBRELLA,
+      { tracker: { enabled: false } },
+      ['relay.swarmKey.existingSecret', 'relay.identity.existingSecret'],
+    ],
+  ])('%s with %j asks for %j', async (chart, values, missing) => {
+    const { stderr } = await helm(['template', 'rustory', chart, '--values=-'], values);
+    for (const value of missing)
+      expect(stderr).toContain(`Set ${value} to the name of a Secret that you manage, or set `);
+    expect(stderr.match(/cannot be generated/g)).toHaveLength(missing.length);
   });
 
   test('all renders are identical when existing Secrets are set', async () => {

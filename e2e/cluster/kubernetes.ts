@@ -26,6 +26,7 @@ export interface KubernetesObject {
 export interface Namespace {
   readonly name: string;
   kubectl(...args: string[]): Promise<string>;
+  helm(...args: string[]): Promise<string>;
   /** All objects of a kind, or of several kinds separated by commas. */
   list(kinds: string, selector?: string): Promise<KubernetesObject[]>;
   apply(...objects: object[]): Promise<void>;
@@ -78,6 +79,7 @@ function namespaceOf(name: string): Namespace {
   return {
     name,
     kubectl,
+    helm,
     async list(kinds, selector) {
       const options = selector === undefined ? [] : [`--selector=${selector}`];
       const { items } = JSON.parse(await kubectl('get', kinds, ...options, '--output=json')) as {

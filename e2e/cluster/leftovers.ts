@@ -14,7 +14,8 @@ const KINDS =
 const DEFAULT_OBJECTS = new Set(['ConfigMap/kube-root-ca.crt', 'ServiceAccount/default']);
 
 /**
- * The objects of a release that remain after an uninstall: `kept` are named in the output of Helm, `leaked` are not.
+ * The objects of a release that remain after an uninstall: `kept` have the annotation that makes Helm keep them, or are
+ * named in the output of Helm; `leaked` are the others. Helm does not name generated Secrets, which are no objects of the release.
  * Objects that the charts did not create, and objects that Kubernetes will garbage-collect, do not count.
  */
 export async function remainingObjects(
@@ -22,9 +23,17 @@ export async function remainingObjects(
   helmOutput: string,
 ): Promise<{ kept: string[]; leaked: string[] }> {
   const objects = (await namespace.list(KINDS)).filter((object) => isFromChart(object));
-  const names = objects.map(({ kind, metadata }) => `${kind}/${metadata.name}`);
-  const isNamed = (name: string): boolean => helmOutput.includes(`[${name.replace('/', '] ')}`);
-  return { kept: names.filter(isNamed), leaked: names.filter((name) => !isNamed(name)) };
+  const isKept = ({ kind, metadata }: KubernetesObject): boolean =>
+    metadata.annotations?.['helm.sh/resource-policy'] === 'keep' ||
+    helmOutput.includes(`[${kind}] ${metadata.name}`);
+  return {
+    kept: namesOf(objects.filter(isKept)),
+    leaked: namesOf(objects.filter((object) => !isKept(object))),
+  };
+}
+
+function namesOf(objects: readonly KubernetesObject[]): string[] {
+  return objects.map(({ kind, metadata }) => `${kind}/${metadata.name}`);
 }
 
 function isFromChart({ kind, metadata }: KubernetesObject): boolean {

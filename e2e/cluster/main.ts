@@ -8,6 +8,7 @@ import { checkInstalls } from './installs.ts';
 import { checkLeftovers } from './leftovers.ts';
 import { HELP, type Options, readOptions, type Scenario } from './options.ts';
 import { checkOutside } from './outside.ts';
+import { checkSecrets } from './secrets.ts';
 import { checkCrash, checkUpgrade } from './upgrade.ts';
 
 const checks = createChecks((text) => void process.stdout.write(text));
@@ -24,6 +25,7 @@ async function main(options: Options): Promise<void> {
     if (!built || options.build) return;
   }
   if (runs('installs')) await checkInstalls(checks, options);
+  if (runs('secrets')) await checkSecrets(checks, options);
   if ((['outside', 'upgrade', 'crash', 'leftovers'] as const).some(runs)) await checkNetwork(options, runs);
 }
 

@@ -19,3 +19,15 @@ labels:
 {{ include "rustory.redisSelectorLabels" . }}
 {{ include "rustory.originLabels" . }}
 {{- end -}}
+
+{{- define "rustory-p2p.redisConfig" -}}
+dir /data
+# Redis reads the password only from its configuration, so the command of the container writes this file to a volume in memory.
+include /run/redis/password.conf
+maxmemory {{ .Values.redis.maxMemory }}
+# Above the limit Redis refuses new registrations instead of evicting old ones.
+maxmemory-policy noeviction
+appendonly {{ ternary "yes" "no" .Values.redis.persistence.enabled }}
+save ""
+tcp-keepalive 60
+{{- end -}}

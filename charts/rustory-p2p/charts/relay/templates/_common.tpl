@@ -27,16 +27,13 @@ are truncated to 50.
 {{- end -}}
 
 {{/*
-Checksum of values, for a pod annotation: when the values change, Kubernetes replaces the pods. Users with permission
-to list pods can read annotations, so values with a password, which may be weak, are hashed with scrypt.
+Checksum of the texts that a process reads only at the start, for a pod annotation: when one of them changes, Kubernetes
+replaces the pods. It depends on the contents and not on where they come from: a Secret that was generated at the
+install has the same checksum at each upgrade, and as a value. Users with permission to list pods can read annotations,
+and a text may be a weak password, so the checksum uses scrypt.
 */}}
 {{- define "rustory.checksum" -}}
-{{- $values := toJson .values -}}
-{{- if .password -}}
-{{- derivePassword 1 "maximum" $values "rustory" "checksum" | sha256sum -}}
-{{- else -}}
-{{- sha256sum $values -}}
-{{- end -}}
+{{- derivePassword 1 "maximum" (toJson .) "rustory" "checksum" | sha256sum -}}
 {{- end -}}
 
 {{- define "rustory.selectorLabels" -}}
@@ -103,26 +100,100 @@ annotations:
 {{- end -}}
 
 {{/*
-Value of a Secret in base64: `given` if it is set, otherwise the value in the cluster, otherwise the generated `fresh`.
-Without a cluster each render would generate a different value, so the render fails and names the values to set.
+Loads a Secret that the chart generates when neither the values nor the cluster have it, and stores the result in
+`.context.Values.loadedSecrets`, so that all templates of one render see the same generated value. Renders nothing.
+
+Arguments: `context`; `id` of the result; `name` and `key` of the Secret; `given`, the value from the chart values;
+`existing` and `existingKey`, a Secret that the operator manages; `fresh`, a generated value; `value` and
+`existingValue`, the names of the chart values for messages.
+
+The result has `content`, the decoded text (empty if it is not known), and `source`:
+- `existing`: the operator manages the Secret, and the chart creates none.
+- `given`: the Secret is an object of the release.
+- `adopted`: as `given`, for a Secret of an older release that Helm would delete as soon as the release does not have it.
+- `live`: an earlier install or upgrade generated it. It is not an object of the release, so that no rollback changes it.
+- `fresh`: a hook creates it before the install or upgrade.
+- `missing`: helm is not connected to a cluster, and each render would generate a different value.
+- `incomplete`: the Secret in the cluster does not have the key.
 
 `lookup` of all Secrets of the namespace shows whether a cluster is connected: the list has a kind even when it is
 empty or the namespace does not exist yet. Helm stores releases in Secrets, so every user who can install a release has
 permission to list Secrets.
 */}}
-{{- define "rustory.persistentSecret" -}}
+{{- define "rustory.loadSecret" -}}
+{{- $results := .context.Values.loadedSecrets | default dict -}}
+{{- if not (hasKey $results .id) -}}
 {{- $namespace := .context.Release.Namespace -}}
-{{- $old := get (default dict (lookup "v1" "Secret" $namespace .name).data) .key -}}
-{{- if .given -}}
-{{- .given | b64enc -}}
-{{- else if $old -}}
-{{- $old -}}
+{{- $live := lookup "v1" "Secret" $namespace (.existing | default .name) | default dict -}}
+{{- $content := get ($live.data | default dict) (ternary .existingKey .key (ne .existing "")) | default "" | b64dec -}}
+{{- $annotations := dig "metadata" "annotations" (dict) $live | default dict -}}
+{{- $source := "missing" -}}
+{{- if .existing -}}
+{{- $source = "existing" -}}
+{{- else if .given -}}
+{{- $source = "given" -}}
+{{- $content = .given -}}
+{{- else if $content -}}
+{{- $isOfRelease := eq (get $annotations "meta.helm.sh/release-name") .context.Release.Name -}}
+{{- $isKept := eq (get $annotations "helm.sh/resource-policy") "keep" -}}
+{{- $source = ternary "adopted" "live" (and $isOfRelease (not $isKept)) -}}
+{{- else if $live -}}
+{{- $source = "incomplete" -}}
 {{- else if lookup "v1" "Secret" $namespace "" -}}
-{{- .fresh | b64enc -}}
-{{- else -}}
-{{- $prefix := include "rustory.valuePrefix" .context -}}
-{{- fail (printf "The Secret %s cannot be generated: helm is not connected to a cluster (helm template, Argo CD), and each render would generate a different value. Set %s%s to the name of a Secret that you manage, or set %s%s." .name $prefix .existing $prefix .value) -}}
+{{- $source = "fresh" -}}
+{{- $content = .fresh -}}
 {{- end -}}
+{{- $result := dict "source" $source "content" $content "name" .name "key" .key "value" .value "existingValue" .existingValue -}}
+{{- $_ := set $results .id $result -}}
+{{- $_ := set .context.Values "loadedSecrets" $results -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+A loaded Secret as an object: of the release, as a hook, or none. `loaded` is the result of `rustory.loadSecret`,
+`labels` are those of the object.
+
+A hook is not part of the manifest of the release, so no rollback and no uninstall changes the Secret. It is rendered only
+when the Secret does not exist, and its delete policy is not the default `before-hook-creation`, which would delete an
+existing Secret. The annotations of Helm let a later release own the Secret when its value becomes a chart value.
+*/}}
+{{- define "rustory.secretObject" -}}
+{{- if has .loaded.source (list "given" "adopted" "fresh") -}}
+{{- $context := .context -}}
+apiVersion: v1
+kind: Secret
+metadata:
+  name: {{ .loaded.name }}
+  namespace: {{ $context.Release.Namespace }}
+  labels:
+    {{- .labels | nindent 4 }}
+  annotations:
+    helm.sh/resource-policy: keep
+    {{- if eq .loaded.source "fresh" }}
+    helm.sh/hook: pre-install,pre-upgrade
+    # Only a Secret that this hook has just created, and whose creation failed.
+    helm.sh/hook-delete-policy: hook-failed
+    meta.helm.sh/release-name: {{ $context.Release.Name }}
+    meta.helm.sh/release-namespace: {{ $context.Release.Namespace }}
+    {{- end }}
+type: Opaque
+data:
+  {{ .loaded.key }}: {{ .loaded.content | b64enc }}
+{{- end -}}
+{{- end -}}
+
+{{/* Problems with the loaded Secrets of a chart, one per line. `context` is the chart, `prefix` that of its values. */}}
+{{- define "rustory.secretProblems" -}}
+{{- $problems := list -}}
+{{- range $_, $loaded := .context.Values.loadedSecrets -}}
+{{- $set := printf "Set %s%s to the name of a Secret that you manage, or set %s%s." $.prefix $loaded.existingValue $.prefix $loaded.value -}}
+{{- if eq $loaded.source "missing" -}}
+{{- $problems = append $problems (printf "The Secret %s cannot be generated: helm is not connected to a cluster (helm template, Argo CD), and each render would generate a different value. %s" $loaded.name $set) -}}
+{{- else if eq $loaded.source "incomplete" -}}
+{{- $problems = append $problems (printf "The Secret %s does not have the key %s. Add the key, or delete the Secret if a new value may be generated." $loaded.name $loaded.key) -}}
+{{- end -}}
+{{- end -}}
+{{- join "\n" $problems -}}
 {{- end -}}
 
 {{/* Prefix of this chart's values in messages: empty, or `tracker.` or `relay.` in the umbrella chart. */}}

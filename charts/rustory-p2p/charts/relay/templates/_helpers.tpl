@@ -44,3 +44,21 @@
 {{- end -}}
 {{- first $names | default "" -}}
 {{- end -}}
+
+{{/* Loads the swarm key and the seed; see `rustory.loadSecret`. Renders nothing. */}}
+{{- define "relay.loadSecrets" -}}
+{{- $key := .Values.swarmKey -}}
+{{- $given := ternary (include "relay.swarmKeyText" $key.value) "" (ne $key.value "") -}}
+{{- include "rustory.loadSecret" (dict "context" . "id" "swarmKey" "name" (printf "%s-swarm-key" (include "rustory.fullname" .)) "key" "swarm.key" "given" $given "existing" $key.existingSecret "existingKey" $key.existingSecretKey "fresh" (include "relay.swarmKeyText" (include "rustory.random" .)) "value" "swarmKey.value" "existingValue" "swarmKey.existingSecret") -}}
+{{- $identity := .Values.identity -}}
+{{- include "rustory.loadSecret" (dict "context" . "id" "identity" "name" (printf "%s-identity" (include "rustory.fullname" .)) "key" "seed" "given" $identity.seed "existing" $identity.existingSecret "existingKey" $identity.existingSecretKey "fresh" (include "rustory.random" .) "value" "identity.seed" "existingValue" "identity.existingSecret") -}}
+{{- end -}}
+
+{{/* What the relay reads only at the start, as JSON: the swarm key, without differences in its notation, and the seed. */}}
+{{- define "relay.keyContents" -}}
+{{- include "relay.loadSecrets" . -}}
+{{- $key := .Values.loadedSecrets.swarmKey.content | trim | lower | splitList "\n" -}}
+{{- $lines := list -}}
+{{- range $key -}}{{- $lines = append $lines (trim .) -}}{{- end -}}
+{{- list (compact $lines) (trim .Values.loadedSecrets.identity.content) | toJson -}}
+{{- end -}}

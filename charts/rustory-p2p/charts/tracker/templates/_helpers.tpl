@@ -108,3 +108,38 @@
           app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 {{- end -}}
+
+{{/* Loads the tokens and the password of the bundled Redis; see `rustory.loadSecret`. Renders nothing. */}}
+{{- define "tracker.loadSecrets" -}}
+{{- $auth := .Values.auth -}}
+{{- if $auth.enabled -}}
+{{- include "rustory.loadSecret" (dict "context" . "id" "tokens" "name" (printf "%s-tokens" (include "rustory.fullname" .)) "key" "token" "given" (join "\n" $auth.tokens) "existing" $auth.existingSecret "existingKey" $auth.existingSecretKey "fresh" (include "rustory.random" .) "value" "auth.tokens" "existingValue" "auth.existingSecret") -}}
+{{- end -}}
+{{- if eq (include "tracker.redis" .) "bundled" -}}
+{{- $redis := .Values.bundledRedis -}}
+{{- include "rustory.loadSecret" (dict "context" . "id" "redis" "name" (include "rustory.redisName" .) "key" "password" "given" $redis.password "existing" $redis.existingSecret "existingKey" $redis.existingSecretKey "fresh" (include "rustory.random" .) "value" "bundledRedis.password" "existingValue" "bundledRedis.existingSecret") -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What the tracker reads about Redis only at the start, as JSON: the URL, the password and the certificate authority. */}}
+{{- define "tracker.redisContents" -}}
+{{- include "tracker.loadSecrets" . -}}
+{{- $contents := list -}}
+{{- if eq (include "tracker.redis" .) "bundled" -}}
+{{- $contents = append $contents (trim .Values.loadedSecrets.redis.content) -}}
+{{- else if eq (include "tracker.redis" .) "external" -}}
+{{- $redis := .Values.externalRedis -}}
+{{- $live := dict -}}
+{{- with $redis.existingSecret -}}
+{{- $live = dig "data" (dict) (lookup "v1" "Secret" $.Release.Namespace .) | default dict -}}
+{{- end -}}
+{{- $url := $redis.url | default (get $live $redis.urlKey | default "" | b64dec) -}}
+{{- $password := ternary (get $live $redis.passwordKey | default "" | b64dec) "" (ne $redis.passwordKey "") -}}
+{{- $authority := "" -}}
+{{- with $redis.caConfigMap -}}
+{{- $authority = dig "data" "ca.crt" "" (lookup "v1" "ConfigMap" $.Release.Namespace .) -}}
+{{- end -}}
+{{- $contents = list (trim $url) (trim $password) (trim $authority) -}}
+{{- end -}}
+{{- toJson $contents -}}
+{{- end -}}
