@@ -147,3 +147,36 @@ async function echo(stream: Stream, bytes: number): Promise<number> {
   await until(() => received === bytes, 'all bytes are echoed');
   return received;
 }
+
+function listenOn(listen: string): Record<string, string> {
+  return {
+    RELAY_LISTEN: listen,
+    RELAY_LOCAL: 'true',
+    RELAY_SWARM_KEY_FILE: join(folder, 'swarm.key'),
+    RELAY_IDENTITY_KEY_FILE: join(folder, 'relay.key'),
+    RELAY_OPS_LISTEN: '127.0.0.1:0',
+  };
+}
+
+describe('RELAY_LISTEN', () => {
+  test.each(['/ip6/2001:db8::9/tcp/0', '/ip4/192.0.2.9/tcp/0'])(
+    'with the address %s, which is not of this machine, is an error that names only this address',
+    async (address) => {
+      createSwarmKeyFile(join(folder, 'swarm.key'));
+      const { code, stdout, stderr } = await run(listenOn(`/ip4/127.0.0.1/tcp/0,${address}`));
+      expect(code).toBe(1);
+      expect(stderr).toContain(
+        `RELAY_LISTEN: the node cannot listen on ${address}: this machine does not have the address.`,
+      );
+      expect(`${stdout}\n${stderr}`).not.toMatch(/faultTolerance|"listening"/);
+    },
+  );
+
+  test('with one address twice listens on it once', async () => {
+    const listen = '/ip6/::1/tcp/0,/ip6/0:0:0:0:0:0:0:1/tcp/0';
+    const relay = await startRelay(folder, { env: { RELAY_LISTEN: listen } });
+    onCleanup(relay.stop);
+    const { addresses } = await relay.waitFor('listening');
+    expect(addresses).toHaveLength(1);
+  });
+});

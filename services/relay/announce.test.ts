@@ -7,6 +7,7 @@ import {
   ordinalOf,
   parseAnnounced,
   parseListen,
+  served,
 } from './announce.ts';
 
 const ID = '12D3KooWELzvKbV8GLT55WFrpFSBr7E8Gpk8oaQcFozUFwASJRak';
@@ -88,4 +89,17 @@ describe('an address template', () => {
     ['my-7-relay', undefined],
     [undefined, undefined],
   ])('of the pod %s has the ordinal %s', (podName, ordinal) => expect(ordinalOf(podName)).toBe(ordinal));
+});
+
+test('without IPv6 a relay that should listen on it announces no IPv6 address, and otherwise what is configured', () => {
+  const [ip4, ip6] = [multiaddr('/ip4/0.0.0.0/tcp/4001'), multiaddr('/ip6/::/tcp/4001')];
+  const announce = [
+    '/ip4/192.0.2.1/tcp/4001',
+    '/ip6/2001:db8::1/tcp/4001',
+    '/dns6/relay.example.org/tcp/4001',
+    '/dns/relay.example.org/tcp/4001',
+  ].map((text) => multiaddr(text));
+  expect(served({ listen: [ip4], announce }, [])).toEqual(announce);
+  expect(served({ listen: [ip4, ip6], announce }, [])).toEqual(announce);
+  expect(served({ listen: [ip4, ip6], announce }, [ip6.toString()])).toEqual([announce[0], announce[3]]);
 });

@@ -93,6 +93,21 @@ export function dialable(addresses: readonly Multiaddr[], isLocal: boolean): Mul
     .slice(0, MAX_ANNOUNCED);
 }
 
+/**
+ * The announced addresses that the relay serves: without IPv6 if it should listen on IPv6 and this machine has none. What
+ * a relay that listens only on IPv4 announces is served by something in front of it.
+ *
+ * @param withoutIpv6 the addresses that are not listened on because this machine has no IPv6
+ */
+export function served(
+  { listen, announce }: { readonly listen: readonly Multiaddr[]; readonly announce: readonly Multiaddr[] },
+  withoutIpv6: readonly string[],
+): Multiaddr[] {
+  const listening = listen.filter((address) => isIpv6(address) && !withoutIpv6.includes(address.toString()));
+  if (withoutIpv6.length === 0 || listening.length > 0) return [...announce];
+  return announce.filter((address) => !isIpv6(address));
+}
+
 /** Bytes of these addresses in a reservation message, each followed by the peer id. */
 export function announcedBytes(addresses: readonly Multiaddr[]): number {
   return addresses.reduce((sum, { bytes }) => sum + bytes.length + PEER_ID_BYTES, 0);
@@ -111,6 +126,11 @@ function parseMultiaddr(text: string): Multiaddr {
   } catch (error) {
     throw new Error(`${quote(text)} is not a multiaddr: ${describeError(error)}.`, { cause: error });
   }
+}
+
+function isIpv6(address: Multiaddr): boolean {
+  const name = address.getComponents()[0]?.name;
+  return name === 'ip6' || name === 'dns6';
 }
 
 function isLoopback(address: Multiaddr): boolean {

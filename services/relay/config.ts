@@ -31,7 +31,7 @@ const MAX_LISTEN = 8;
 export const variables = {
   RELAY_LISTEN: list(parseListen, MAX_LISTEN, {
     fallback: '/ip4/0.0.0.0/tcp/4001',
-    doc: 'Multiaddrs to listen on, comma-separated.',
+    doc: 'Multiaddrs to listen on, comma-separated. If one cannot be listened on, the relay does not start. On a machine without IPv6, addresses of IPv6 are neither listened on nor announced, with a warning, as long as there are others.',
     audience: 'set',
   }),
   RELAY_ANNOUNCE: list((template) => template, MAX_ANNOUNCED, {
@@ -227,7 +227,8 @@ export async function readRelayConfig(
   if (identity === undefined) throw new ConfigError(problems);
   const limits = readLimits(all, resources);
   return {
-    listen: all.RELAY_LISTEN,
+    // The same address twice could not be listened on the second time.
+    listen: [...new Map(all.RELAY_LISTEN.map((address) => [address.toString(), address])).values()],
     announce,
     isLocal: all.RELAY_LOCAL,
     swarmKey: all.RELAY_SWARM_KEY_FILE,

@@ -16,9 +16,9 @@ import type { Logger } from '../shared/log.ts';
 import type { LoopClock } from '../shared/loop-clock.ts';
 import type { Cipher } from '../private-network/cipher.ts';
 import type { ProtectorOptions } from '../private-network/psk.ts';
-import { startNode } from '../private-network/listen.ts';
+import { createListenFailures, type ListenFailures, startNode } from '../private-network/listen.ts';
 import { createTransportStack } from '../private-network/transport-stack.ts';
-import { dialable } from './announce.ts';
+import { dialable, served } from './announce.ts';
 import { createBuffers } from './buffers.ts';
 import { createCircuitAdmission } from './circuit-admission.ts';
 import type { RelayConfig } from './config.ts';
@@ -98,7 +98,8 @@ export function createRelayNode(config: RelayConfig, deps: RelayNodeDeps): Relay
     name: 'relay node',
     addresses,
     async start() {
-      node = await createNode(config, {
+      const failures = createListenFailures();
+      node = await createNode(config, failures, {
         gater: limiter.gater,
         cipher,
         onOutcome: handshakes.authenticated,
@@ -114,8 +115,13 @@ export function createRelayNode(config: RelayConfig, deps: RelayNodeDeps): Relay
       });
       await node.handle(PING_PROTOCOL, createPingResponder(), PING_STREAMS);
       idleCheck = setInterval(() => void limiter.closeIdle(), idleCheckIntervalMs(config));
-      await startNode(node, config.listen.map(String), 'RELAY_LISTEN');
+      await startNode(node, { failures, listen: config.listen.map(String), setting: 'RELAY_LISTEN' });
       stopPruner(node);
+      reportWithoutIpv6(config, failures, log);
+      if (addresses().length === 0 && config.announce.length > 0)
+        throw new ConfigError([
+          'RELAY_ANNOUNCE has only IPv6 addresses, and this machine has no IPv6: add an IPv4 address or a name.',
+        ]);
       if (addresses().length === 0)
         throw new ConfigError([
           'RELAY_ANNOUNCE is not set, and no network interface has an address that other devices can dial: set it to the address of this relay, such as /dns4/relay.example.org/tcp/4001, or set RELAY_LOCAL=true when all devices are on this machine.',
@@ -214,7 +220,20 @@ interface ConnectionChecks extends Pick<ProtectorOptions, 'cipher' | 'onOutcome'
   readonly gater: ConnectionGater;
 }
 
-async function createNode(config: RelayConfig, { gater, ...protection }: ConnectionChecks): Promise<Libp2p> {
+/** Tells which addresses are neither listened on nor announced, because this machine has no IPv6. */
+function reportWithoutIpv6(config: RelayConfig, failures: ListenFailures, log: Logger): void {
+  const addresses = failures.withoutIpv6();
+  if (addresses.length === 0) return;
+  const announced = served(config, addresses);
+  const notAnnounced = config.announce.filter((address) => !announced.includes(address)).map(String);
+  log.warn({ addresses, notAnnounced, setting: 'RELAY_LISTEN' }, 'not listening: this machine has no IPv6');
+}
+
+async function createNode(
+  config: RelayConfig,
+  failures: ListenFailures,
+  { gater, ...protection }: ConnectionChecks,
+): Promise<Libp2p> {
   const { limits } = config;
   const serviceOptions = {
     maxInboundStreams: MAX_SERVICE_STREAMS,
@@ -226,6 +245,7 @@ async function createNode(config: RelayConfig, { gater, ...protection }: Connect
       identity: config.identity,
       key: config.swarmKey,
       ...protection,
+      onListenFailure: failures.onListenFailure,
       limits: {
         isGated: true,
         maxConnections: limits.connections,
@@ -248,7 +268,10 @@ async function createNode(config: RelayConfig, { gater, ...protection }: Connect
     addresses: {
       listen: config.listen.map(String),
       announce: config.announce.map(String),
-      announceFilter: (found) => (config.announce.length > 0 ? found : dialable(found, config.isLocal)),
+      announceFilter: (found) =>
+        config.announce.length > 0
+          ? served({ listen: config.listen, announce: found }, failures.withoutIpv6())
+          : dialable(found, config.isLocal),
     },
     services: {
       // The relay responds to identify and does not need the information about its peers.

@@ -36,6 +36,9 @@ export function createBaseComponents({ database }: History, node: PeerNode, log:
       name: 'node',
       start: async () => {
         await node.start();
+        const addresses = node.withoutIpv6();
+        if (addresses.length > 0)
+          log.warn({ addresses, setting: 'listen' }, 'not listening: this machine has no IPv6');
         log.info(
           { peerId: libp2p.peerId.toString(), cipher: cipher.name, cipherReason: cipher.reason },
           'node started',

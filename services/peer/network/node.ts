@@ -7,7 +7,7 @@ import type { Multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import { loadCipher } from '../../private-network/cipher.ts';
 import type { SwarmKey } from '../../private-network/key.ts';
-import { startNode } from '../../private-network/listen.ts';
+import { createListenFailures, startNode } from '../../private-network/listen.ts';
 import { createTransportStack } from '../../private-network/transport-stack.ts';
 import type { Lookup } from '../../shared/tcp-connect.ts';
 import type { ProgressEvent } from './dial-report.ts';
@@ -42,6 +42,8 @@ export interface PeerNode {
    */
   dial(address: Multiaddr, options: DialOptions): Promise<Connection>;
   readonly reservations: ReservationStore;
+  /** The listen addresses that are not served because this machine has no IPv6. */
+  withoutIpv6(): string[];
   /** The cipher of the private network, for the log. `reason` is the reason if it is not the fastest one. */
   readonly cipher: { readonly name: string; readonly reason?: string };
 }
@@ -71,12 +73,14 @@ export async function createPeerNode({
 }: PeerNodeOptions): Promise<PeerNode> {
   const cipher = loadCipher();
   const protection = createProtectionProgress();
+  const failures = createListenFailures();
   const stack = createTransportStack({
     identity,
     key: swarmKey,
     cipher,
     limits: LIMITS,
     lookup,
+    onListenFailure: failures.onListenFailure,
     onOutcome: protection.onOutcome,
   });
   const createCircuits = circuitRelayTransport({ reservationCompletionTimeout: RESERVATION_TIMEOUT_MS });
@@ -102,13 +106,14 @@ export async function createPeerNode({
   return {
     libp2p,
     async start() {
-      await startNode(libp2p, listen ?? [], 'listen');
+      await startNode(libp2p, { failures, listen: listen ?? [], setting: 'listen' });
       // A relay offers a circuit to the newest connection of a peer id first. A `sync` must not get the circuits for
       // the `serve` of the same device. Without the protocol the relay tries the next connection.
       if (listen === undefined) await libp2p.unhandle(STOP_PROTOCOL);
     },
     dial: await dialer.promise,
     reservations: await reservations.promise,
+    withoutIpv6: failures.withoutIpv6,
     cipher,
   };
 }
