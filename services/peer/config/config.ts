@@ -7,6 +7,7 @@ import { parseBounded } from '../../shared/env.ts';
 import { ConfigError, describeError } from '../../shared/errors.ts';
 import type { Variable } from '../../shared/variables.ts';
 import { type ConfigFile, readConfigFile, toSettingText } from './config-file.ts';
+import { readShellVariables, type ShellVariables } from './shell-variables.ts';
 import {
   createSettings,
   expandHome,
@@ -92,6 +93,7 @@ export interface PeerConfig {
   readonly logLevel: string;
   /** The home directory, which `~` is replaced by. */
   readonly home: string;
+  readonly shellVariables: ShellVariables;
   readonly file: PeerConfigFile;
   /** Every setting in the order of the table. */
   readonly settings: readonly SettingReading[];
@@ -150,6 +152,7 @@ export function readPeerConfig({ flags = {}, path, environment = process.env }: 
   return {
     ...toDomain(values),
     home,
+    shellVariables: readShellVariables(home, environment),
     file: { path: filePath, exists: file.exists, otherKeys },
     settings,
     warnings: [

@@ -5,7 +5,10 @@ import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
 import { makeDirectory, readEntries } from '../../../testing/peer.ts';
 import { type Database, openDatabase } from './database.ts';
 import type { Entry } from './entry.ts';
-import { parseHistory, type Shell, toRecords } from './shell-history.ts';
+import type { Shell } from './history-lines.ts';
+import { summarizeTimes } from './history-times.ts';
+import { toRecords } from './import-records.ts';
+import { readCommands } from './shell-history.ts';
 import { createStore, type Store } from './store.ts';
 
 let database: Database;
@@ -26,9 +29,10 @@ function recordsOf(shell: Shell, text: string | Buffer) {
     deviceId: 'dev1',
     hostname: 'dev1.lan',
     version: '0.1.0',
-    importUnixSeconds: 1_700_000_100,
+    lastUnixSeconds: 1_700_000_100,
   };
-  return [...toRecords(parseHistory(shell, Buffer.from(text)), from)];
+  const commands = [...readCommands(shell, [Buffer.from(text)])];
+  return [...toRecords(commands, from, summarizeTimes(commands, 1_000))];
 }
 
 const idsOf = (shell: Shell, text: string | Buffer): string[] =>
@@ -47,6 +51,21 @@ function idOfRr(shell: Shell, time: number, index: number, command: string): str
     hash.slice(0, 8),
     hash.slice(8, 12),
     `5${hash.slice(13, 16)}`,
+    `${variant}${hash.slice(18, 20)}`,
+    hash.slice(20, 32),
+  ].join('-');
+}
+
+/** The id by repetition, as all versions of this peer derive it. */
+function repetitionIdOf(key: string, repetition: number): string {
+  const hash = createHash('sha256')
+    .update(['import', 'ada', 'dev1', 'bash', key, String(repetition)].join('\0'))
+    .digest('hex');
+  const variant = ((parseInt(hash.slice(16, 18), 16) & 0x3f) | 0x80).toString(16);
+  return [
+    hash.slice(0, 8),
+    hash.slice(8, 12),
+    `8${hash.slice(13, 16)}`,
     `${variant}${hash.slice(18, 20)}`,
     hash.slice(20, 32),
   ].join('-');
@@ -144,6 +163,40 @@ describe('an import', () => {
     ]);
     expect(importFile('a\nb\nc\n')).toEqual({ inserted: 1, duplicates: 2 });
     expect(importFile('b\nc\n')).toEqual({ inserted: 0, duplicates: 2 });
+  });
+
+  test('adds nothing to what an earlier version imported in the same way, although it read other times', () => {
+    // Ids as the version before had them: the number in any comment before a command is its time.
+    const text = '#443\nls\n#1\nls\n#1700000000\npwd\n#1700000005\nfor i in 1\ndo x\ndone\n';
+    const records = recordsOf('bash', text).map(({ entry }) => [entry.cmd, entry.entry_id]);
+    expect(records).toEqual([
+      ['#443', expect.any(String)],
+      ['ls', idOfRr('bash', 443, 0, 'ls')],
+      ['#1', expect.any(String)],
+      ['ls', idOfRr('bash', 1, 1, 'ls')],
+      ['pwd', idOfRr('bash', 1_700_000_000, 2, 'pwd')],
+      ['for i in 1\ndo x\ndone', expect.any(String)],
+    ]);
+    expect(recordsOf('bash', text).map(({ repetitionId }) => repetitionId)).toEqual(
+      expect.arrayContaining([
+        repetitionIdOf('443\0ls', 0),
+        repetitionIdOf('1\0ls', 0),
+        repetitionIdOf('1700000000\0pwd', 0),
+        repetitionIdOf('1700000005\0for i in 1\ndo x\ndone', 0),
+      ]),
+    );
+  });
+
+  test('of a line with plain commands after a time has the ids of rr for each', () => {
+    expect(idsOf('bash', '#1700000000\na\nb\n#1700000005123\nc\n')).toEqual([
+      idOfRr('bash', 1_700_000_000, 0, 'a'),
+      idOfRr('bash', 0, 1, 'b'),
+      idOfRr('bash', 1_700_000_005_123, 2, 'c'),
+    ]);
+    expect(idsOf('zsh', ': 1700000005123:-4;c\n: -3:0;d\n')).toEqual([
+      idOfRr('zsh', 1_700_000_005_123, 0, 'c'),
+      idOfRr('zsh', -3, 1, 'd'),
+    ]);
   });
 
   test.each([0, 1])('does not restore what was deleted by id %i of the two', (which) => {

@@ -1,6 +1,6 @@
 // Reads the lines of a history file as `rr` does, because the id that `rr` gives to an imported record depends on it:
 // each line that is not empty is a record, continued lines are not joined, and encodings of the shell are not decoded.
-import type { Shell } from './shell-history.ts';
+import type { Shell } from './history-lines.ts';
 
 /** A line as `rr` reads it. */
 export interface RrRecord {

@@ -22,12 +22,13 @@ describe('the history', () => {
     const environment = { RUSTORY_RECORD_IGNORE_REGEX: '(?i)nothing' };
     expect(JSON.parse((await run(['import', file, '--json'], environment)).stdout)).toEqual({
       shell: 'bash',
-      commands: 2,
-      imported: 2,
+      path: file,
+      commands: 3,
+      imported: 3,
       skipped: 0,
       invalid: 0,
     });
-    expect((await run(['import', file])).stdout).toContain('imported 0 commands, skipped 2');
+    expect((await run(['import', file])).stdout).toContain('imported 0 commands, skipped 3');
   });
 
   test('has no command that matches record_ignore_regex', async () => {
@@ -122,9 +123,10 @@ describe('the history', () => {
       imported: 2,
       skipped: 0,
       invalid: 2,
+      invalid_lines: [2, 3],
     });
     expect((await run(['import', file])).stderr).toContain(
-      '2 commands are not imported, because other devices could not store them: The field cmd is larger than',
+      '2 commands are not imported, because other devices could not store them: The field cmd is larger than 8388608 bytes. They are at line 2, 3.',
     );
   });
 

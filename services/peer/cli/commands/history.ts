@@ -1,31 +1,17 @@
-// `import`, `record` and `entries`: write to the database of this device and read from it.
+// `record` and `entries`: write to the database of this device and read from it.
 import { randomUUID } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { unixSeconds } from '../../../shared/clock.ts';
-import { describeError } from '../../../shared/errors.ts';
 import { VERSION } from '../../../shared/program.ts';
-import { quote } from '../../../shared/variables.ts';
 import { PROGRAM } from '../../config/config.ts';
-import { expandHome } from '../../config/settings.ts';
 import type { Entry } from '../../history/entry.ts';
 import { checkEntry, type InvalidField } from '../../history/entry-rules.ts';
-import type { ImportRecord } from '../../history/import-ids.ts';
-import {
-  guessShell,
-  HISTORY_FILES,
-  MAX_HISTORY_BYTES,
-  parseHistory,
-  type Shell,
-  SHELLS,
-  toRecords,
-} from '../../history/shell-history.ts';
 import { openHistory } from '../context.ts';
 import { CommandError } from '../exit-codes.ts';
-import { formatAmount, formatBytes, formatCount } from '../screen.ts';
-import { type Command, JSON_OPTION, numberOption, type OptionValues, textOption } from './command.ts';
+import { formatAmount } from '../screen.ts';
+import { type Command, JSON_OPTION, numberOption, textOption } from './command.ts';
 
-/** Entries per transaction and per read. */
+/** Entries per read. */
 const BATCH_ENTRIES = 5_000;
 
 /** Maximum length of the commands and directories of one read, in characters. A single entry may be longer. */
@@ -33,71 +19,6 @@ const MAX_BATCH_LENGTH = 8 * 1024 * 1024;
 
 /** Exit codes are stored as 32-bit integers. */
 const MAX_INT32 = 2 ** 31 - 1;
-
-export const importHistory: Command = {
-  name: 'import',
-  usage: 'import [--shell bash|zsh|fish] [FILE]',
-  summary: 'import the history file of a shell',
-  help: `Reads the whole file, including the times that bash (HISTTIMEFORMAT), zsh
-(EXTENDED_HISTORY) and fish write. Importing the same file again adds only the
-commands that are new, as does importing it with rr. Deleted commands and those
-of rr itself are not imported. The file is not changed. The default of FILE is
-the usual history file of the shell.
-
-  ${PROGRAM.name} import --shell zsh
-  ${PROGRAM.name} import ~/.bash_history
-  ${PROGRAM.name} import --shell zsh old/history.txt`,
-  options: {
-    shell: {
-      value: 'SHELL',
-      doc: `shell that wrote the file: ${SHELLS.join(', ')} (default: from its name)`,
-    },
-    json: JSON_OPTION,
-  },
-  maxPositionals: 1,
-  async run({ config, options, positionals, screen, signal }) {
-    const shell = readShell(options, positionals[0]);
-    const path = positionals[0] ?? expandHome(HISTORY_FILES[shell], config.home);
-    const commands = parseHistory(shell, readHistoryFile(path));
-    const { ignoredCommands, userId, deviceId } = config;
-    const wanted = commands.filter(({ command }) => ignoredCommands?.test(command) !== true);
-    const from = {
-      shell,
-      userId,
-      deviceId,
-      hostname: hostname(),
-      version: VERSION,
-      importUnixSeconds: unixSeconds(),
-    };
-    const { database, store } = openHistory(config);
-    try {
-      let imported = 0;
-      let processed = 0;
-      const invalid = { count: 0, text: '' };
-      for (const batch of inBatches(validRecords(toRecords(wanted, from), invalid))) {
-        signal.throwIfAborted();
-        imported += store.importRecords(batch).inserted;
-        processed += batch.length;
-        screen.progress(`${formatCount(processed)} of ${formatCount(wanted.length)} commands`);
-      }
-      screen.endProgress();
-      const skipped = commands.length - imported - invalid.count;
-      if (invalid.count > 0)
-        screen.note(
-          `${formatAmount(invalid.count, 'command is', 'commands are')} not imported, because other devices could not store ${invalid.count === 1 ? 'it' : 'them'}: ${invalid.text}`,
-        );
-      if (options['json'] === true)
-        await screen.json({ shell, commands: commands.length, imported, skipped, invalid: invalid.count });
-      else
-        await screen.out(
-          `imported ${formatCount(imported)} commands, skipped ${formatCount(skipped)} (already stored, deleted or ignored)`,
-        );
-      return 'ok';
-    } finally {
-      database.close();
-    }
-  },
-};
 
 export const record: Command = {
   name: 'record',
@@ -215,56 +136,7 @@ export function formatEntry({ entry_id: id, ts, device_id: device, cmd }: Entry,
   return `${hasId ? `${id}  ` : ''}${time}  ${device}  ${cmd}`;
 }
 
-/** The records that any device can store. Counts the others, with the reason of the first one. */
-function* validRecords(
-  records: Iterable<ImportRecord>,
-  invalid: { count: number; text: string },
-): Generator<ImportRecord> {
-  for (const each of records) {
-    const checked = checkEntry(each.entry);
-    if (checked.ok) yield each;
-    else if (invalid.count++ === 0) invalid.text = checked.text;
-  }
-}
-
 /** The option that sets a field of a recorded entry. */
 function originOf(field: InvalidField): string {
   return field === 'entry' ? '--cmd or --cwd' : `--${field.replace('_', '-')}`;
-}
-
-function readShell(options: OptionValues, path: string | undefined): Shell {
-  const named = textOption(options, 'shell');
-  const shell = named === undefined ? guessShell(path ?? '') : SHELLS.find((one) => one === named);
-  if (shell !== undefined) return shell;
-  throw new CommandError('usage', shellProblem(named, path), {
-    advice: `Add --shell with one of ${SHELLS.join(', ')}.`,
-  });
-}
-
-function shellProblem(named: string | undefined, path: string | undefined): string {
-  if (named !== undefined) return `--shell: ${quote(named)} is not a known shell.`;
-  return path === undefined
-    ? 'Neither --shell nor the path of a history file is given.'
-    : `${path}: the shell cannot be determined from the name of the file.`;
-}
-
-function readHistoryFile(path: string): Buffer {
-  try {
-    const { size } = statSync(path);
-    if (size <= MAX_HISTORY_BYTES) return readFileSync(path);
-    throw new Error(`The file has ${formatBytes(size)}; the maximum is ${formatBytes(MAX_HISTORY_BYTES)}.`);
-  } catch (error) {
-    throw new CommandError('failure', `${path}: cannot be read: ${describeError(error)}.`, { cause: error });
-  }
-}
-
-function* inBatches<T>(items: Iterable<T>): Generator<T[]> {
-  let batch: T[] = [];
-  for (const item of items) {
-    batch.push(item);
-    if (batch.length < BATCH_ENTRIES) continue;
-    yield batch;
-    batch = [];
-  }
-  if (batch.length > 0) yield batch;
 }
