@@ -2,6 +2,7 @@
 import { expect } from '@jest/globals';
 import { listResponseSchema, problemSchema } from '../services/shared/contract.ts';
 import { createLogger } from '../services/shared/log.ts';
+import { createAnswers } from '../services/tracker/answers.ts';
 import type { AppDeps } from '../services/tracker/app-context.ts';
 import { createApp } from '../services/tracker/app.ts';
 import { createAuth } from '../services/tracker/auth.ts';
@@ -59,6 +60,7 @@ export function createTestApp(overrides: Partial<AppDeps> = {}, grants?: Record<
     clientOf: createClientOf(config.trustedProxies),
     clientLog: createClientLog({ log: overrides.log ?? createLogger('test', 'silent') }),
     rateLimits: createRateLimits(config.limits),
+    answers: createAnswers(() => metrics.answerAborted()),
     ...overrides,
   });
   return {

@@ -2,6 +2,7 @@
 import type { Context } from 'hono';
 import type { Logger } from '../shared/log.ts';
 import { type Auth, hasToken } from './auth.ts';
+import type { AnswerConnection, Answers } from './answers.ts';
 import type { ClientLog, LoggedClient } from './client-log.ts';
 import type { TrackerConfig } from './config.ts';
 import type { TrackerMetrics } from './metrics.ts';
@@ -23,6 +24,7 @@ export interface AppDeps {
   readonly rateLimits: RateLimits;
   readonly clientOf: ClientOf;
   readonly clientLog: ClientLog;
+  readonly answers: Answers;
   /** Clock for the ages on the status page. */
   readonly nowUnixMs: () => number;
   /** Random number from 0 to 1, which spreads the retries of clients. */
@@ -49,7 +51,7 @@ export type AppEnv = {
     /** The device that the request is about, once the body was read. */
     device?: { readonly peerId: string; readonly userId?: string | null };
   };
-  Bindings: { incoming?: { socket: { remoteAddress?: string } } };
+  Bindings: AnswerConnection & { incoming?: { socket: { remoteAddress?: string } } };
 };
 
 /** Details of a refusal. */
@@ -64,9 +66,14 @@ export interface RefusalOptions {
 /** Creates the responses that refuse a request, counts them by code, and logs them. */
 export interface Refusals {
   refuse(c: Context<AppEnv>, code: ProblemCode, options?: RefusalOptions): Response;
+  /** Refuses a body that was not read to its end. */
+  refuseBody(c: Context<AppEnv>, body: { readonly reason: ProblemCode; readonly detail?: string }): Response;
   /** Counts a request towards a rate limit. Resolves to `undefined` when the request is within the limit. */
   refuseExcess(c: Context<AppEnv>, kind: RateLimited, key: string | undefined): Promise<Response | undefined>;
 }
+
+/** Closes the connection, because the rest of the body would be read as the next request. */
+const CLOSE = { Connection: 'close' };
 
 export function createRefusals({ metrics, rateLimits, random, clientLog }: AppDeps): Refusals {
   function refuse(
@@ -83,6 +90,10 @@ export function createRefusals({ metrics, rateLimits, random, clientLog }: AppDe
   }
   return {
     refuse,
+    refuseBody(c, { reason, detail }) {
+      const retry = reason === 'overloaded' ? retryAfter(RETRY_UNAVAILABLE_SECONDS, random) : {};
+      return refuse(c, reason, { detail, headers: { ...CLOSE, ...retry } });
+    },
     async refuseExcess(c, kind, key) {
       if (key === undefined) return undefined;
       const admission = await rateLimits.consume(kind, key);

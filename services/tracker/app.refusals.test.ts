@@ -87,6 +87,22 @@ describe('the API', () => {
     expect((await createTestApp().post(REGISTER, good, { 'Content-Type': type })).status).toBe(200);
   });
 
+  test.each(['gzip', 'deflate', 'br', 'zstd', 'x-gzip', 'identity, gzip', 'GZIP'])(
+    'refuses a body with the encoding %s with 415, and names the mistake',
+    async (encoding) => {
+      const response = await createTestApp().post(REGISTER, good, { 'Content-Encoding': encoding });
+      expect(await response.clone().text()).toContain('without compression');
+      expect(await refusalOf(response)).toEqual([415, 'unsupported_media_type']);
+    },
+  );
+
+  test.each(['identity', '', 'Identity, identity'])(
+    'accepts a body with the encoding %j',
+    async (encoding) => {
+      expect((await createTestApp().post(REGISTER, good, { 'Content-Encoding': encoding })).status).toBe(200);
+    },
+  );
+
   test('refuses paths and methods that do not exist', async () => {
     const app = createTestApp();
     expect(await refusalOf(await app.get('/api/v2/peers'))).toEqual([404, 'not_found']);

@@ -105,8 +105,8 @@ function mountApi(app: App, deps: AppDeps, refusals: Refusals): void {
 }
 
 /** Mounts the OpenAPI document and the status page. */
-function mountPages(app: App, { registry, nowUnixMs, random }: AppDeps): void {
-  const document = JSON.stringify(createOpenApiDocument());
+function mountPages(app: App, { registry, nowUnixMs, random, answers }: AppDeps): void {
+  const document = Buffer.from(JSON.stringify(createOpenApiDocument()));
   app.get('/openapi.json', () => new Response(document, { headers: JSON_HEADERS }));
 
   app.get(STATUS_PATH, async (c) => {
@@ -121,7 +121,8 @@ function mountPages(app: App, { registry, nowUnixMs, random }: AppDeps): void {
         forwardedProto: c.req.header('x-forwarded-proto'),
         requiresToken: c.get('grant').id !== undefined,
       });
-      return new Response(statusPage(page, conflicts, nowUnixMs(), warning), { headers: PAGE_HEADERS });
+      const html = Buffer.from(statusPage(page, conflicts, nowUnixMs(), warning));
+      return new Response(answers.send(html, c.env), { headers: PAGE_HEADERS });
     } catch (error) {
       const problem = registryProblem(error);
       if (problem === undefined) throw error;

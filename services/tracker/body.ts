@@ -10,28 +10,70 @@ export type Parsed<Value extends object> = Result<Value, ProblemCode, { readonly
 /** Accepted content types of a JSON body. Released clients send the first one. */
 const JSON_TYPE = /^application\/([\w.-]+\+)?json\s*(;|$)/i;
 
-/** Reads the text of a JSON body. A body above `MAX_BODY_BYTES` is refused and never completely held in memory. */
-export async function readBody(request: Request): Promise<Parsed<{ readonly text: string }>> {
-  const type = request.headers.get('content-type');
-  if (type !== null && !JSON_TYPE.test(type))
-    return { ok: false, reason: 'unsupported_media_type', detail: 'send Content-Type: application/json' };
-  const tooLarge = {
-    ok: false,
-    reason: 'body_too_large',
-    detail: `the maximum is ${MAX_BODY_BYTES} bytes`,
-  } as const;
-  const length = request.headers.get('content-length');
-  // Node ends a body at its declared length; one without a length is counted as it arrives.
-  if (length !== null && request.headers.get('transfer-encoding') === null)
-    return Number(length) <= MAX_BODY_BYTES ? { ok: true, text: await request.text() } : tooLarge;
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of request.body ?? []) {
-    bytes += chunk.byteLength;
-    if (bytes > MAX_BODY_BYTES) return tooLarge;
-    chunks.push(chunk);
+/** Declared size in bytes up to which a body is read at once, without counting it. Most registrations are shorter. */
+const SMALL_BODY_BYTES = 8 * 1024;
+
+/**
+ * Maximum bytes of all larger bodies that are being read. Above this limit such requests are refused as overload, so
+ * that clients which send slowly on many connections cannot fill the memory.
+ */
+export const MAX_READING_BYTES = 8 * 1024 * 1024;
+
+export type BodyReader = (request: Request) => Promise<Parsed<{ readonly text: string }>>;
+
+/** Creates a reader of JSON bodies. A body above `MAX_BODY_BYTES` is refused and never completely held in memory. */
+export function createBodyReader(maxReadingBytes: number = MAX_READING_BYTES): BodyReader {
+  let readingBytes = 0;
+
+  /** Counts a body as it arrives. */
+  async function readCounted(request: Request): Promise<Parsed<{ readonly text: string }>> {
+    const chunks: Uint8Array[] = [];
+    let bytes = 0;
+    try {
+      for await (const chunk of request.body ?? []) {
+        bytes += chunk.byteLength;
+        readingBytes += chunk.byteLength;
+        if (bytes > MAX_BODY_BYTES) return TOO_LARGE;
+        if (readingBytes > maxReadingBytes) return { ok: false, reason: 'overloaded' };
+        chunks.push(chunk);
+      }
+      return { ok: true, text: Buffer.concat(chunks).toString('utf8') };
+    } finally {
+      readingBytes -= bytes;
+    }
   }
-  return { ok: true, text: Buffer.concat(chunks).toString('utf8') };
+
+  return async (request) => {
+    const detail = unsupported(request.headers);
+    if (detail !== undefined) return { ok: false, reason: 'unsupported_media_type', detail };
+    // Node ends a body at its declared length; one without a length is counted as it arrives.
+    const length =
+      request.headers.get('transfer-encoding') === null ? request.headers.get('content-length') : null;
+    if (Number(length) > MAX_BODY_BYTES) return TOO_LARGE;
+    if (length !== null && Number(length) <= SMALL_BODY_BYTES)
+      return { ok: true, text: await request.text() };
+    return readCounted(request);
+  };
+}
+
+const TOO_LARGE = {
+  ok: false,
+  reason: 'body_too_large',
+  detail: `the maximum is ${MAX_BODY_BYTES} bytes`,
+} as const;
+
+/** The codings of a body that is not compressed, of both headers, separated by commas. */
+const UNCOMPRESSED = /^[\s,]*((identity|chunked)[\s,]*)*$/i;
+
+/** What is wrong with the type or the encoding of a body; `undefined` when it is JSON without compression. */
+function unsupported(headers: Headers): string | undefined {
+  const type = headers.get('content-type');
+  if (type !== null && !JSON_TYPE.test(type)) return 'send Content-Type: application/json';
+  return UNCOMPRESSED.test(
+    `${headers.get('content-encoding') ?? ''},${headers.get('transfer-encoding') ?? ''}`,
+  )
+    ? undefined
+    : 'send the body without compression, that is without Content-Encoding';
 }
 
 /** Parses a JSON text and validates it against a schema. The detail of a refusal names the first invalid field. */

@@ -17,7 +17,7 @@ import { createHttpServer } from '../shared/http-server.ts';
 import { createClientLog } from './client-log.ts';
 import { HTTP_LIMITS } from './http-limits.ts';
 import { createRateLimits } from './rate-limits.ts';
-import { createRegistrationReader } from './registration.ts';
+import { createRegistrationParser } from './registration.ts';
 
 afterEach(cleanUp);
 
@@ -187,7 +187,11 @@ test('a port scan writes at most a line a minute', async () => {
 });
 
 test('the proof that 1.x renews with each registration does not fill the cache', () => {
-  const read = createRegistrationReader(false);
+  const parse = createRegistrationParser(false);
+  const read = (body: string) => {
+    const parsed = parse(body);
+    return parsed.ok ? parsed.request.read() : parsed;
+  };
   const [first = '', second = ''] = [1, 2].map((nonce) =>
     JSON.stringify({ peer_id: PEER, addrs: [ADDR], meta: null, device_proof: { nonce } }),
   );

@@ -4,47 +4,57 @@ import type { Handler } from 'hono';
 import { unregisterRequestSchema } from '../shared/contract.ts';
 import { type AppDeps, type AppEnv, loggedClient, type Refusals } from './app-context.ts';
 import { permitsUser } from './auth.ts';
-import { parseJson, readBody } from './body.ts';
+import { type BodyReader, createBodyReader, parseJson } from './body.ts';
 import { parseListQuery } from './list-query.ts';
-import { cutPage, listingBody, listingTag, matchesTag, staleHeaders, withoutLoopback } from './listing.ts';
+import { matchesTag, staleHeaders } from './listing.ts';
+import { createListingCache } from './listing-cache.ts';
 import { canonicalPeerId } from './peerid.ts';
 import { retryAfter } from './problems.ts';
-import { createRegistrationReader } from './registration.ts';
+import { createRegistrationParser } from './registration.ts';
 import type { RouteName } from './routes.ts';
 import type { Grant } from './tokens.ts';
 
 type AppHandler = Handler<AppEnv>;
 
-/** Sent with a refusal when the body was not read, because the rest of the body would be read as the next request. */
-const CLOSE = { Connection: 'close' };
-
 const TEXT_HEADERS = { 'Content-Type': 'text/plain; charset=utf-8', 'Cache-Control': 'no-store' };
 export const JSON_HEADERS = { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' };
 
 export function createHandlers(deps: AppDeps, refusals: Refusals): Record<RouteName, AppHandler> {
+  const readBody = createBodyReader();
   return {
     ping: () => new Response('ok\n', { headers: TEXT_HEADERS }),
-    register: createRegisterHandler(deps, refusals),
-    unregister: createUnregisterHandler(deps, refusals),
+    register: createRegisterHandler(deps, refusals, readBody),
+    unregister: createUnregisterHandler(deps, refusals, readBody),
     list: createListHandler(deps, refusals),
   };
 }
 
-function createRegisterHandler(deps: AppDeps, { refuse, refuseExcess }: Refusals): AppHandler {
+function createRegisterHandler(
+  deps: AppDeps,
+  { refuse, refuseBody, refuseExcess }: Refusals,
+  readBody: BodyReader,
+): AppHandler {
   const { registry, metrics, clientLog, rateLimits, ttlSeconds, random } = deps;
-  const readRegistration = createRegistrationReader(deps.dropPrivateAddrs);
+  const parseRegistration = createRegistrationParser(deps.dropPrivateAddrs);
   const responseBody = JSON.stringify({ ok: true, ttl_sec: ttlSeconds });
   return async (c) => {
     const body = await readBody(c.req.raw);
-    if (!body.ok) return refuse(c, body.reason, { detail: body.detail, headers: CLOSE });
-    const parsed = readRegistration(body.text);
+    if (!body.ok) return refuseBody(c, body);
+    const parsed = parseRegistration(body.text);
     if (!parsed.ok) return refuse(c, parsed.reason, { detail: parsed.detail });
-    const { registration, droppedAddrs, droppedMeta } = parsed;
+    // Nothing of a request is kept before the token permits it.
+    const forbidden = forbiddenCause(c.get('grant'), parsed.request.userId);
+    if (forbidden !== undefined) {
+      const peerId = canonicalPeerId(parsed.request.peerId.trim());
+      if (peerId !== undefined) c.set('device', { peerId, userId: parsed.request.userId });
+      return refuse(c, 'forbidden', { cause: forbidden });
+    }
+    const record = parsed.request.read();
+    if (!record.ok) return refuse(c, record.reason, { detail: record.detail });
+    const { registration, droppedAddrs, droppedMeta } = record;
     const { peerId, userId } = registration;
     c.set('device', { peerId, userId });
     const grant = c.get('grant');
-    if (grant.readOnly) return refuse(c, 'forbidden', { cause: 'read_only_token' });
-    if (!permitsUser(grant, userId)) return refuse(c, 'forbidden', { cause: 'token_of_another_user' });
     const rateKey = peerRateKey(grant, peerId);
     const excess = await refuseExcess(c, 'peer', rateKey);
     if (excess !== undefined) return excess;
@@ -67,6 +77,12 @@ function createRegisterHandler(deps: AppDeps, { refuse, refuseExcess }: Refusals
   };
 }
 
+/** Why a token does not permit a registration; `undefined` when it does. */
+function forbiddenCause(grant: Grant, userId: string | null): string | undefined {
+  if (grant.readOnly) return 'read_only_token';
+  return permitsUser(grant, userId) ? undefined : 'token_of_another_user';
+}
+
 /** Why a peer id belongs to another user, for the log. */
 const FOREIGN_CAUSES = { foreign: 'registered_by_another_user', held: 'held_for_another_user' } as const;
 
@@ -75,10 +91,14 @@ function peerRateKey({ userId }: Grant, peerId: string): string {
   return userId === undefined ? peerId : `${peerId}\0${userId}`;
 }
 
-function createUnregisterHandler({ registry }: AppDeps, { refuse, refuseExcess }: Refusals): AppHandler {
+function createUnregisterHandler(
+  { registry }: AppDeps,
+  { refuse, refuseBody, refuseExcess }: Refusals,
+  readBody: BodyReader,
+): AppHandler {
   return async (c) => {
     const body = await readBody(c.req.raw);
-    if (!body.ok) return refuse(c, body.reason, { detail: body.detail, headers: CLOSE });
+    if (!body.ok) return refuseBody(c, body);
     const request = parseJson(body.text, unregisterRequestSchema);
     if (!request.ok) return refuse(c, request.reason, { detail: request.detail });
     const peerId = canonicalPeerId(request.value.peer_id.trim());
@@ -93,23 +113,27 @@ function createUnregisterHandler({ registry }: AppDeps, { refuse, refuseExcess }
   };
 }
 
-function createListHandler({ registry, metrics, clientLog }: AppDeps, { refuse }: Refusals): AppHandler {
+function createListHandler(
+  { registry, metrics, clientLog, answers }: AppDeps,
+  { refuse }: Refusals,
+): AppHandler {
+  const listings = createListingCache();
   return async (c) => {
     const parsed = parseListQuery(c.req.query());
     if (!parsed.ok) return refuse(c, parsed.reason, { detail: parsed.detail });
     const { query } = parsed;
     if (!permitsUser(c.get('grant'), query.userId))
       return refuse(c, 'forbidden', { cause: 'token_of_another_user' });
-    const isPaged = query.limit !== undefined;
-    const stored = await registry.list(query);
-    const page = cutPage(c.get('client').isLocal ? stored : withoutLoopback(stored), isPaged);
-    if (page.omitted > 0) {
-      metrics.listingCut(page.omitted);
-      clientLog.listingCut(query.userId, page.omitted);
+    const page = await registry.list(query);
+    const { body, tag, omitted } = listings.listing(page, query, c.get('client').isLocal);
+    if (omitted > 0) {
+      metrics.listingCut(omitted);
+      clientLog.listingCut(query.userId, omitted);
     }
-    const tag = listingTag(page.peers);
     const headers = { ...JSON_HEADERS, ...staleHeaders(page), ETag: tag };
     if (matchesTag(c.req.header('if-none-match'), tag)) return new Response(null, { status: 304, headers });
-    return new Response(listingBody(page, isPaged), { headers });
+    if (typeof body === 'string') return new Response(body, { headers });
+    const length = { 'Content-Length': String(body.byteLength) };
+    return new Response(answers.send(body, c.env), { headers: { ...headers, ...length } });
   };
 }

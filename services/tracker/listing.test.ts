@@ -41,7 +41,7 @@ function peer(index: number, padding: string): ListedPeer {
 }
 
 function bytesOf(peers: readonly ListedPeer[]): number {
-  return Buffer.byteLength(listingBody({ peers }, false) as string);
+  return Buffer.byteLength(listingBody({ peers }, false));
 }
 
 /** An app whose clients are on its machine, or on another one. */

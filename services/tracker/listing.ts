@@ -1,4 +1,4 @@
-// Formats a listing: its JSON, which is streamed in chunks when it is long, its ETag and its headers.
+// Formats a listing: its JSON, its ETag and its headers.
 import { hash } from 'node:crypto';
 import type { Peer } from '../shared/contract.ts';
 import { isDirectLoopback } from '../shared/address-class.ts';
@@ -10,9 +10,6 @@ import type { ListedPeer, Page } from './registry/registry.ts';
  * its devices.
  */
 export const MAX_LISTING_BYTES = 512 * 1024;
-
-/** Peers in one chunk. Longer listings are streamed, so that a slow reader does not keep a whole copy in memory. */
-const PIECE_PEERS = 500;
 
 /** Length of an ETag, in characters: 132 bits of a hash. */
 const TAG_LENGTH = 22;
@@ -67,25 +64,11 @@ function hideLoopback(peer: ListedPeer): ListedPeer {
  *
  * @param isPaged whether to write `next_cursor`; released clients do not support it and request no pages
  */
-export function listingBody({ peers, next }: Page, isPaged: boolean): string | ReadableStream<Uint8Array> {
+export function listingBody({ peers, next }: Page, isPaged: boolean): string {
   const end = isPaged
     ? `],"next_cursor":${next === undefined ? 'null' : JSON.stringify(encodeCursor(next))}}`
     : END;
-  if (peers.length <= PIECE_PEERS) return `${START}${peers.map(peerJson).join(',')}${end}`;
-  const encoder = new TextEncoder();
-  let written = 0;
-  return new ReadableStream({
-    pull(controller) {
-      const piece = peers
-        .slice(written, written + PIECE_PEERS)
-        .map(peerJson)
-        .join(',');
-      const start = written === 0 ? START : ',';
-      written += PIECE_PEERS;
-      controller.enqueue(encoder.encode(`${start}${piece}${written < peers.length ? '' : end}`));
-      if (written >= peers.length) controller.close();
-    },
-  });
+  return `${START}${peers.map(peerJson).join(',')}${end}`;
 }
 
 /** The registered JSON object with the time of the last registration added. */

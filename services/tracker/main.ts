@@ -4,6 +4,7 @@ import { createLogger } from '../shared/log.ts';
 import { logMemoryNeeds, memoryLimitBytes } from '../shared/memory.ts';
 import { createOpsServer } from '../shared/ops.ts';
 import { exitIfAnswered, exitWithError } from '../shared/program.ts';
+import { createAnswers } from './answers.ts';
 import { configuredDeps } from './app-context.ts';
 import { createApp } from './app.ts';
 import { createAuth } from './auth.ts';
@@ -35,6 +36,7 @@ try {
     metrics,
     log,
     clientLog,
+    answers: createAnswers(() => metrics.answerAborted()),
   });
   const ops = createOpsServer(config.opsListen, health, metrics.registry, log);
   const servers = createServers(config, { app, metrics, log, clientLog });

@@ -1,10 +1,13 @@
 // The memory that the configured limits of the tracker permit, by consumer.
 import type { TrackerConfig } from './config.ts';
 import { HTTP_LIMITS, PLAIN_LIMITS, TLS_LIMITS } from './http-limits.ts';
-import { MAX_CACHED_BODIES } from './registration.ts';
+import { MAX_ANSWER_BYTES } from './answers.ts';
+import { MAX_READING_BYTES } from './body.ts';
+import { MAX_CACHED_LISTING_BYTES } from './listing-cache.ts';
+import { MAX_CACHED_REGISTRATION_BYTES } from './registration.ts';
 import { MAX_HOLDS_PER_PEER } from './registry/memory-registry.ts';
 import { CALL_LIMITS } from './registry/redis-registry.ts';
-import { MAX_KEPT_PEERS } from './registry/stale-listings.ts';
+import { MAX_KEPT_BYTES } from './registry/stale-listings.ts';
 
 /** Bytes of the idle process. */
 const PROCESS_BYTES = 64 * 1024 * 1024;
@@ -17,9 +20,6 @@ const CLAIMS_BYTES = 1024;
 
 /** Bytes of a hold of a peer id. */
 const HOLD_BYTES = 256;
-
-/** Bytes of a cached body with its parsed registration. */
-const CACHED_BODY_BYTES = 1024;
 
 /** Bytes of an open connection with its HTTP parser. */
 const CONNECTION_BYTES = 10 * 1024;
@@ -42,9 +42,12 @@ export function memoryNeeds({
     process: PROCESS_BYTES,
     peers: isInMemory ? limits.peers * (PEER_BYTES + CLAIMS_BYTES) : 0,
     holds: isInMemory ? MAX_HOLDS_PER_PEER * limits.peers * HOLD_BYTES : 0,
-    keptListings: isInMemory || staleSeconds === 0 ? 0 : MAX_KEPT_PEERS * PEER_BYTES,
+    keptListings: isInMemory || staleSeconds === 0 ? 0 : MAX_KEPT_BYTES,
     waitingCalls: isInMemory ? 0 : CALL_LIMITS.waitingBytes,
-    cachedBodies: MAX_CACHED_BODIES * CACHED_BODY_BYTES,
+    cachedBodies: MAX_CACHED_REGISTRATION_BYTES,
+    cachedListings: MAX_CACHED_LISTING_BYTES,
+    answers: MAX_ANSWER_BYTES,
+    readBodies: MAX_READING_BYTES,
     connections: plainConnections * CONNECTION_BYTES,
     tlsConnections: tls === undefined ? 0 : TLS_LIMITS.maxConnections * TLS_CONNECTION_BYTES,
   };

@@ -31,6 +31,8 @@ export interface TrackerMetrics {
   redisProbe(seconds: number | undefined, reason?: RedisProblem): void;
   /** Counts an error of a command of Redis. */
   redisError(reason: RedisProblem): void;
+  /** Counts an answer that was aborted because its client read slowly. */
+  answerAborted(): void;
 }
 
 /**
@@ -104,7 +106,10 @@ function createRequestMetric(registry: Registry): TrackerMetrics['request'] {
 
 function createCounters(
   registry: Registry,
-): Pick<TrackerMetrics, 'registration' | 'refusal' | 'dropped' | 'conflict' | 'listingCut'> {
+): Pick<
+  TrackerMetrics,
+  'registration' | 'refusal' | 'dropped' | 'conflict' | 'listingCut' | 'answerAborted'
+> {
   const registers = [registry];
   const registrations = new Counter({
     name: 'rustory_tracker_registrations_total',
@@ -135,6 +140,11 @@ function createCounters(
     help: 'Devices that listings left out because of their maximum size, once per listing.',
     registers,
   });
+  const aborted = new Counter({
+    name: 'rustory_tracker_answers_aborted_total',
+    help: 'Long answers that were aborted because their clients read slowly and the limit of their bytes was reached.',
+    registers,
+  });
   const conflicts = new Counter({
     name: 'rustory_tracker_identity_conflicts_total',
     help: 'Registrations of an identity that two devices use, by what the devices differ in.',
@@ -152,6 +162,7 @@ function createCounters(
     refusal: (reason) => refusals.inc({ reason }),
     conflict: (kind) => conflicts.inc({ kind }),
     listingCut: (count) => omitted.inc(count),
+    answerAborted: () => aborted.inc(),
     dropped(addrs, meta) {
       for (const [reason, count] of Object.entries(addrs)) addresses.inc({ reason }, count);
       for (const [reason, count] of Object.entries(meta)) metaFields.inc({ reason }, count);

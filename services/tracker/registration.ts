@@ -14,8 +14,14 @@ export interface ParsedRegistration {
   readonly droppedMeta: Dropped<MetaDrop>;
 }
 
-/** Maximum registrations in the cache. Above this limit the cache is emptied. */
-export const MAX_CACHED_BODIES = 20_000;
+/**
+ * Maximum bytes of the cached registrations. Above this limit the cache is emptied. One device uses about 1.5 KB.
+ * Characters are counted as one byte; texts beyond Latin-1 use twice as much.
+ */
+export const MAX_CACHED_REGISTRATION_BYTES = 16 * 1024 * 1024;
+
+/** Bytes of a cached registration in addition to the characters of its key and its record. */
+const ENTRY_BYTES = 512;
 
 /**
  * Maximum length of a cached registration, in characters. Longer ones are not cached. Most have some hundred
@@ -33,30 +39,57 @@ interface RegisterFields {
   readonly meta: Readonly<Record<string, unknown>> | null;
 }
 
+/** A body whose sender has not been checked yet. Nothing of it is kept before `read`. */
+export interface RegistrationRequest {
+  /** The user that the device claims; `null` without one. */
+  readonly userId: string | null;
+  /** The peer id, as it was sent. */
+  readonly peerId: string;
+  /** Checks the fields and selects what is stored. Call it only for a request that is permitted: it fills the cache. */
+  read(): Parsed<ParsedRegistration>;
+}
+
 /**
- * Creates a reader of registrations. Devices register the same addresses every 30 seconds, and checking these costs
+ * Creates a parser of registrations. Devices register the same addresses every 30 seconds, and checking these costs
  * several times as much as parsing JSON, so the results are cached. The key has only the fields that are stored: `rr`
  * 1.x adds a proof with a new signature to each registration.
  */
-export function createRegistrationReader(
+export function createRegistrationParser(
   dropPrivateAddrs: boolean,
-): (body: string) => Parsed<ParsedRegistration> {
+  maxCachedBytes: number = MAX_CACHED_REGISTRATION_BYTES,
+): (body: string) => Parsed<{ readonly request: RegistrationRequest }> {
   const cache = new Map<string, Parsed<ParsedRegistration>>();
-  return (body) => {
-    const parsed = parseJson(body, registerRequestSchema);
-    if (!parsed.ok) return parsed;
-    const { peer_id, addrs, meta = null } = parsed.value;
-    const fields: RegisterFields = { peer_id, addrs, meta };
-    const isCached = body.length <= MAX_BODY_LENGTH && isFlat(addrs) && isFlat(meta);
+  let cachedBytes = 0;
+
+  function read(fields: RegisterFields, isShort: boolean): Parsed<ParsedRegistration> {
+    const isCached = isShort && isFlat(fields.addrs) && isFlat(fields.meta);
     const key = isCached ? JSON.stringify(fields) : undefined;
     const cached = key === undefined ? undefined : cache.get(key);
     if (cached !== undefined) return cached;
     const result = readRecord(fields, dropPrivateAddrs);
     if (result.ok && key !== undefined && key.length <= MAX_CACHED_LENGTH) {
-      if (cache.size >= MAX_CACHED_BODIES) cache.clear();
+      const bytes = ENTRY_BYTES + key.length + result.registration.json.length;
+      if (cachedBytes + bytes > maxCachedBytes) {
+        cache.clear();
+        cachedBytes = 0;
+      }
       cache.set(key, result);
+      cachedBytes += bytes;
     }
     return result;
+  }
+
+  return (body) => {
+    const parsed = parseJson(body, registerRequestSchema);
+    if (!parsed.ok) return parsed;
+    const { peer_id, addrs, meta = null } = parsed.value;
+    const fields: RegisterFields = { peer_id, addrs, meta };
+    const request: RegistrationRequest = {
+      userId: textOf(meta?.['user_id']),
+      peerId: peer_id,
+      read: () => read(fields, body.length <= MAX_BODY_LENGTH),
+    };
+    return { ok: true, request };
   };
 }
 

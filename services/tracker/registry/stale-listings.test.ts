@@ -58,16 +58,29 @@ describe('while the registry is unavailable', () => {
     expect((await subject.list({ userId: 'alice' })).staleForSeconds).toBeUndefined();
   });
 
-  test('a limited number of peers is cached, and the oldest listings are evicted', async () => {
-    for (let n = 0; n < 20_000; n += 1) await subject.register(device(`p${n}`, `user${n % 2}`));
-    for (const userId of ['user0', 'user1', 'alice', undefined, 'user1']) await subject.list({ userId });
+  test('a limited number of bytes is cached, and the oldest listings are evicted', async () => {
+    const long = 'x'.repeat(50_000);
+    const register = async (count: number, userId: string): Promise<void> => {
+      for (let n = 0; n < count; n += 1)
+        await subject.register({ ...device(`${userId}${n}`, userId), json: JSON.stringify({ long, n }) });
+    };
+    await register(200, 'user0');
+    await subject.list({ userId: 'user0' });
     setAvailable(false);
     await expect(subject.list({ userId: 'user0' })).resolves.toBeDefined();
     setAvailable(true);
-    for (let n = 20_000; n < 45_000; n += 1) await subject.register(device(`p${n}`, 'carol'));
+    await register(400, 'carol');
     await subject.list({ userId: 'carol' });
     setAvailable(false);
     await expect(subject.list({ userId: 'user0' })).rejects.toThrow(RegistryUnavailableError);
-    expect((await subject.list({ userId: 'carol' })).peers).toHaveLength(25_000);
+    expect((await subject.list({ userId: 'carol' })).peers).toHaveLength(400);
+  });
+
+  test('empty listings of many users are evicted too', async () => {
+    setAvailable(true);
+    for (let n = 0; n < 100_000; n += 1) await subject.list({ userId: `${n}`.padEnd(256, 'x') });
+    setAvailable(false);
+    await expect(subject.list({ userId: '0'.padEnd(256, 'x') })).rejects.toThrow(RegistryUnavailableError);
+    await expect(subject.list({ userId: '99999'.padEnd(256, 'x') })).resolves.toBeDefined();
   });
 });

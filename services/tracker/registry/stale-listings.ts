@@ -9,30 +9,35 @@ export interface StaleOptions {
   readonly nowMs: () => number;
 }
 
-/** Maximum peers in all cached listings together. Above this limit the oldest listings are evicted. */
-export const MAX_KEPT_PEERS = 50_000;
+/** Maximum bytes of all cached listings together. Above this limit the oldest listings are evicted. */
+export const MAX_KEPT_BYTES = 24 * 1024 * 1024;
+
+/** Bytes of a cached listing or record in addition to the characters of its JSON, which are counted as one byte. */
+const OVERHEAD_BYTES = 256;
 
 interface KeptListing {
   readonly page: Page;
+  readonly bytes: number;
   readonly cachedAtMs: number;
 }
 
 /** Adds stale listings to a registry. Only whole listings are cached, not pages. */
 export function withStaleListings(registry: Registry, { staleSeconds, nowMs }: StaleOptions): Registry {
   const kept = new Map<string | undefined, KeptListing>();
-  let keptPeers = 0;
+  let keptBytes = 0;
 
   function drop(userId: string | undefined): void {
-    keptPeers -= weight(kept.get(userId)?.page);
+    keptBytes -= kept.get(userId)?.bytes ?? 0;
     kept.delete(userId);
   }
 
   function keep(userId: string | undefined, page: Page): void {
     drop(userId);
-    kept.set(userId, { page, cachedAtMs: nowMs() });
-    keptPeers += weight(page);
+    const bytes = sizeOf(page) + (userId?.length ?? 0);
+    kept.set(userId, { page, bytes, cachedAtMs: nowMs() });
+    keptBytes += bytes;
     for (const oldest of kept.keys()) {
-      if (keptPeers <= MAX_KEPT_PEERS) return;
+      if (keptBytes <= MAX_KEPT_BYTES) return;
       drop(oldest);
     }
   }
@@ -57,7 +62,7 @@ export function withStaleListings(registry: Registry, { staleSeconds, nowMs }: S
   };
 }
 
-/** The number of peers that a cached listing counts as. An empty listing counts as one, because it uses memory too. */
-function weight(page: Page | undefined): number {
-  return page === undefined ? 0 : page.peers.length + 1;
+/** The bytes that a cached listing may use. An empty one uses memory too. */
+function sizeOf(page: Page): number {
+  return page.peers.reduce((sum, { json }) => sum + OVERHEAD_BYTES + json.length, OVERHEAD_BYTES);
 }
