@@ -2,6 +2,7 @@
 //   node e2e/peer/fake-peers.ts silent [COUNT]    each lists 16 addresses of servers that never respond
 //   node e2e/peer/fake-peers.ts endless [COUNT]   members that always have one more page
 //   node e2e/peer/fake-peers.ts mute [COUNT]      members that accept a pull and never answer it
+// With HONEST=direct the honest device lists no circuit.
 // Prints one JSON line for a one-shot sync, and one for a watch. docs/decisions/rounds.md has the figures.
 import { statSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -125,9 +126,15 @@ async function measureWatch(device: Device): Promise<object> {
 async function main([mode = 'silent', text = '']: readonly string[]): Promise<void> {
   const count = Number(text) || (mode === 'silent' ? 1_200 : 24);
   const network = await startNetwork();
-  const honest = network.device('honest');
+  const isDirect = process.env['HONEST'] === 'direct';
+  const honest = network.device(
+    'honest',
+    isDirect ? { RUSTORY_LISTEN: '/ip4/127.0.0.1/tcp/0', RUSTORY_RELAY_ADDR: '' } : {},
+  );
   honest.insert(makeEntries('honest', HONEST_ENTRIES));
-  await honest.serve();
+  if (isDirect)
+    await honest.start('serve').waitFor('registered', ({ addrs }) => JSON.stringify(addrs) !== '[]');
+  else await honest.serve();
   const answer = mode === 'endless' ? answerEndlessly : async () => {};
   const fakes = mode === 'silent' ? await startSilent(count) : await startMembers(network, count, answer);
   await register(network, fakes);
