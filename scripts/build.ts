@@ -10,8 +10,8 @@ const SERVICES = ['tracker', 'relay', 'peer'];
 // gets a message instead of a stack trace.
 const BANNER = `import { createRequire as createRequireOfBundle } from 'node:module';
 const require = createRequireOfBundle(import.meta.url);
-if (process.versions.node.localeCompare('22.16', 'en', { numeric: true }) < 0) {
-  process.stderr.write('This program requires Node.js 22.16 or newer; this is ' + process.versions.node + '.\\n');
+if (process.versions.node.localeCompare('22.20', 'en', { numeric: true }) < 0) {
+  process.stderr.write('This program requires Node.js 22.20 or newer; this is ' + process.versions.node + '.\\n');
   process.exit(1);
 }`;
 

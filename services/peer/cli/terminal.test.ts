@@ -81,6 +81,11 @@ describe('text of a tracker never reaches a terminal raw', () => {
   });
 });
 
+test('a long message of a tracker does not fill the terminal', async () => {
+  const problem = { type: 'x', title: 'x', status: 400, code: 'x', detail: 'no '.repeat(1_000_000) };
+  expect((await run('peers', '--trackers', await startTracker(400, problem))).all.length).toBeLessThan(2_000);
+});
+
 describe('text of other devices never reaches a terminal raw', () => {
   test('from entries', async () => {
     const entry = {

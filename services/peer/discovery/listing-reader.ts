@@ -8,6 +8,9 @@ const MAX_RECORD_BYTES = 96 * 1024;
 /** Maximum records of one response. Millions of tiny ones would need much more memory than their bytes. */
 const MAX_RECORDS = 25_000;
 
+/** Maximum values of one record: its addresses and the fields of `meta` are fewer. Each would need more memory than its bytes. */
+const MAX_RECORD_VALUES = 1_024;
+
 /** The lists whose items are returned one by one. */
 const LISTS = ['peers', 'revocations'] as const;
 type ListName = (typeof LISTS)[number];
@@ -16,7 +19,7 @@ type ListName = (typeof LISTS)[number];
 export interface ListingBody {
   /** The items of each list, parsed; `undefined` for a list that the response does not have. */
   readonly lists: Readonly<Record<ListName, readonly unknown[] | undefined>>;
-  /** Items that are not JSON or longer than `MAX_RECORD_BYTES`. */
+  /** Items that are not JSON, longer than `MAX_RECORD_BYTES` or have more than `MAX_RECORD_VALUES`. */
   readonly unreadable: number;
   /** The cursor of the next page, if the tracker has pages and this is not the last one. */
   readonly nextCursor: string | undefined;
@@ -108,7 +111,7 @@ function createScanner() {
     const text = capture.take();
     if (text === '') return;
     records += 1;
-    const value = text === undefined ? undefined : parse(text);
+    const value = text === undefined || hasManyValues(text) ? undefined : parse(text);
     if (value === undefined) unreadable += 1;
     else items?.push(value);
   }
@@ -190,6 +193,13 @@ function depthChange(byte: number): number {
 
 function isStructural(byte: number): boolean {
   return byte === COMMA || byte === COLON || depthChange(byte) !== 0;
+}
+
+/** Whether a JSON text may have too many values. Counts before they are created, and also counts characters in texts. */
+function hasManyValues(text: string): boolean {
+  let count = 0;
+  for (const character of text) if (',[{'.includes(character)) count += 1;
+  return count > MAX_RECORD_VALUES;
 }
 
 /** The value of a JSON text; `undefined` when the text is not JSON. */

@@ -170,6 +170,7 @@ describe('a list', () => {
         Array.from({ length: 1_000_000 }, () => '/a'),
       ),
     ],
+    ['thirty thousand objects', { ...record(other), note: Array.from({ length: 30_000 }, () => ({})) }],
     ['an invalid peer id', record('not-a-peer-id')],
     ['an empty peer id', record('')],
     ['a peer id of 100 kB', record('1'.repeat(100_000))],

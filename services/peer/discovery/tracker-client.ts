@@ -17,6 +17,9 @@ const REQUEST_TIMEOUT_MS = 5_000;
 /** Maximum size of a response that is no listing, in bytes. A larger one is an error. */
 const MAX_RESPONSE_BYTES = 64 * 1024;
 
+/** Maximum length of a tracker's own words in an error, in characters. The rest is omitted. */
+const MAX_REASON_LENGTH = 500;
+
 /** Maximum length of the target of a redirect in an error, in characters. The rest is omitted. */
 const MAX_TARGET_LENGTH = 200;
 
@@ -251,7 +254,10 @@ function readDate(headers: Headers): number | undefined {
 
 function describeRefusal(url: string, status: number, text: string): string {
   const { data: problem } = acceptedProblemSchema.safeParse(tryParse(text));
-  const reason = problem === undefined ? '' : `: ${(problem.detail ?? problem.title).replace(/\.$/, '')}`;
+  const reason =
+    problem === undefined
+      ? ''
+      : `: ${(problem.detail ?? problem.title).slice(0, MAX_REASON_LENGTH).replace(/\.$/, '')}`;
   const advice = status === 401 || status === 403 ? ' Set tracker_token to a token of this network.' : '';
   return `The tracker ${url} refused the request with status ${status}${reason}.${advice}`;
 }
