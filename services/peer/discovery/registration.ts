@@ -125,7 +125,9 @@ export function createRegistration(deps: RegistrationDeps): Registration {
   async function isListedByOther(signal: AbortSignal): Promise<boolean> {
     if (yields) {
       const { record, list } = await lookUp(signal);
-      return record !== undefined && !isSent(record, list.sentUnixSeconds);
+      // The part of the list that is missing may have the record of a process that serves.
+      if (record === undefined) return list.incomplete !== undefined;
+      return !isSent(record, list.sentUnixSeconds);
     }
     // The heartbeat of a serving device needs no list, so a list that fails is no failure of it.
     const isDue =

@@ -15,6 +15,15 @@ afterEach(cleanUp);
 describe('the registration of a sync', () => {
   const ofSync = { yields: true };
 
+  test('is not made while only a part of the list is known, which may lack the record of a process that serves', async () => {
+    const tracker = await startTestTracker();
+    tracker.put(OWN_PEER_ID, [CIRCUIT], META);
+    const { registrations } = createTestRegistrations([tracker], ofSync);
+    const part = { peers: [], skipped: 0, incomplete: 'it has more than 256 pages' };
+    expect(await registrations.ensure(new Map([[tracker.url, part]]))).toEqual([]);
+    expect(tracker.records.get(OWN_PEER_ID)?.addrs).toEqual([CIRCUIT]);
+  });
+
   test('is made before the round continues, and removed at the stop', async () => {
     const tracker = await startTestTracker();
     const { registrations, stop } = createTestRegistrations([tracker], ofSync);
