@@ -88,6 +88,7 @@ describe('toCandidates', () => {
     test.each([
       ['no address', [], []],
       ['a direct address', [DIRECT], [DIRECT]],
+      ['a direct address with a name', ['/dns4/home.lan/tcp/1', '/dns/home.lan/tcp/1', DIRECT], [DIRECT]],
       ['a circuit of another peer', [`${RELAY}/p2p-circuit/p2p/${OTHER}`], []],
       ['a circuit', [OTHER_CIRCUIT, DIRECT], [CIRCUIT, OTHER_CIRCUIT, DIRECT]],
       ['a circuit through a relay without a host', [`/p2p/${OTHER}/p2p-circuit/p2p/${PEER}`], [CIRCUIT]],

@@ -69,7 +69,10 @@ export function toCandidates(
       (a, b) => Number(listedRelays.has(peerIdOf(b.relay))) - Number(listedRelays.has(peerIdOf(a.relay))),
     );
   const circuits = isListed && listedCircuits.length === 0 ? [] : [...own, ...listedCircuits.filter(hasHost)];
-  const direct = listed.filter(({ relay }) => relay === undefined);
+  // Neither `rr` nor this program registers names, and a look-up of one occupies a thread of this process for seconds.
+  const direct = listed.filter(
+    ({ address, relay }) => relay === undefined && !(isListed && hasName(address)),
+  );
   return { circuits: unique(circuits).slice(0, MAX_CIRCUITS), direct: unique(direct).slice(0, MAX_DIRECT) };
 }
 
@@ -148,6 +151,10 @@ function isUnspecifiedIp(value: string, last: '0' | '1'): boolean {
   return (
     numbers.at(-1) === 1 && numbers.slice(0, -1).every((number) => number === 0) && !value.endsWith('::')
   );
+}
+
+function hasName(address: string): boolean {
+  return address.startsWith('/dns');
 }
 
 /** Whether a relay can be connected to, and not only be recognized by its peer id. */
