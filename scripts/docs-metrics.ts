@@ -3,6 +3,7 @@
 import * as relay from '../services/relay/outcomes.ts';
 import { ADDRESS_DROPS, META_DROPS } from '../services/tracker/drops.ts';
 import { PROBLEMS } from '../services/tracker/problems.ts';
+import { PROXY_HEADER_OUTCOMES } from '../services/tracker/proxy-protocol/admission.ts';
 import { CONFLICT_KINDS } from '../services/tracker/registry/claims.ts';
 import { REDIS_PROBLEMS } from '../services/tracker/registry/redis-problems.ts';
 import { REGISTRATION_OUTCOMES } from '../services/tracker/registry/registry.ts';
@@ -18,6 +19,7 @@ export const OUTCOMES: Readonly<Record<string, Outcomes>> = {
   'tracker-address-drops': ADDRESS_DROPS,
   'tracker-meta-drops': META_DROPS,
   'tracker-tls-handshakes': HANDSHAKE_OUTCOMES,
+  'tracker-proxy-headers': PROXY_HEADER_OUTCOMES,
   'tracker-conflict-kinds': CONFLICT_KINDS,
   'tracker-redis-problems': REDIS_PROBLEMS,
   'relay-reservation-outcomes': relay.RESERVATION_OUTCOMES,

@@ -8,6 +8,7 @@ import { OUTCOMES, withOutcomes } from '../scripts/docs-metrics.ts';
 import { createRelayMetrics } from '../services/relay/metrics.ts';
 import { createLogger } from '../services/shared/log.ts';
 import { boolean, integer, oneOf, text } from '../services/shared/variables.ts';
+import { createProxyAdmission } from '../services/tracker/proxy-protocol/admission.ts';
 import { createTrackerMetrics } from '../services/tracker/metrics.ts';
 import { parseRedisUrl } from '../services/tracker/registry/redis-url.ts';
 import { createHandshakeObserver } from '../services/tracker/tls/handshakes.ts';
@@ -37,6 +38,8 @@ describe('docs/metrics.md', () => {
     log: createLogger('test', 'silent'),
     validity: () => ({ notBeforeUnixMs: 0, notAfterUnixMs: 0 }),
   });
+  const log = createLogger('test', 'silent');
+  createProxyAdmission({ isTrusted: () => false, registry: tracker.registry, log });
   const services = [
     { prefix: 'rustory_relay', registry: relay.registry },
     { prefix: 'rustory_tracker', registry: tracker.registry },

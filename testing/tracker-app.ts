@@ -39,7 +39,12 @@ export function testConfig(): TrackerConfig {
 
 /** A memory registry with the default time to live. */
 export function testRegistry(maxPeers = 1_000): Registry {
-  return createMemoryRegistry({ ttlSeconds: testConfig().ttlSeconds, maxPeers, nowUnixMs: Date.now });
+  return createMemoryRegistry({
+    ttlSeconds: testConfig().ttlSeconds,
+    maxPeers,
+    nowUnixMs: Date.now,
+    nowMs: Date.now,
+  });
 }
 
 /** @param grants grants by token; `undefined`: every request is permitted */
@@ -60,6 +65,7 @@ export function createTestApp(overrides: Partial<AppDeps> = {}, grants?: Record<
     clientOf: createClientOf(config.trustedProxies),
     clientLog: createClientLog({ log: overrides.log ?? createLogger('test', 'silent') }),
     rateLimits: createRateLimits(config.limits),
+    isReady: () => true,
     answers: createAnswers(() => metrics.answerAborted()),
     ...overrides,
   });

@@ -10,7 +10,7 @@ const STUCK_MS = 10_000;
 
 export interface ConnectionSlots {
   /**
-   * Gives a slot to a new connection. Above the maximum, the connection that gave way is destroyed and returned: an idle
+   * Gives a slot to a new connection. Above the maximum, the connection that was evicted is destroyed and returned: an idle
    * one, one that is stuck, or else the new one.
    */
   open(socket: Socket): Socket | undefined;

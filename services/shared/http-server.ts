@@ -60,12 +60,12 @@ export interface HttpServerEvents {
  * What happens with a new connection before the server reads from it. Calls `proceed`, immediately or later, or destroys
  * the socket.
  */
-export type ConnectionGate = (socket: Socket, proceed: () => void) => void;
+export type ConnectionAdmission = (socket: Socket, proceed: () => void) => void;
 
 export interface HttpServerOptions extends HttpServerEvents {
   /** Serves https with it; otherwise http. */
   readonly tls?: TlsOptions;
-  readonly gate?: ConnectionGate | undefined;
+  readonly admission?: ConnectionAdmission | undefined;
 }
 
 type FetchCallback = Parameters<typeof getRequestListener>[0];
@@ -87,7 +87,7 @@ export function createHttpServer(
   app: { readonly fetch: FetchCallback },
   limits: HttpLimits,
   onListening: (address: string) => void,
-  { onBroken, tls, gate }: HttpServerOptions = {},
+  { onBroken, tls, admission }: HttpServerOptions = {},
 ): HttpServer & Required<Component> {
   let server: Server | undefined;
   let isDraining = false;
@@ -113,7 +113,7 @@ export function createHttpServer(
           }),
         ),
       );
-      admitConnections(server, slots, { onBroken, gate });
+      admitConnections(server, slots, { onBroken, admission });
       if (limits.idleTimeoutMs !== undefined) server.setTimeout(limits.idleTimeoutMs);
       server.on('clientError', (error: BrokenRequestError, socket) => {
         // Other errors are those of the connection, and of handshakes, which are reported as such.
@@ -189,14 +189,14 @@ function tcpSocket(socket: Socket): Socket {
   return rawSocket(socket as TLSSocket) ?? socket;
 }
 
-/** Gives slots to new connections, and passes them through the gate before the server reads from them. */
+/** Gives slots to new connections, and passes them through the admission before the server reads from them. */
 function admitConnections(
   server: Server,
   slots: ConnectionSlots,
   {
     onBroken,
-    gate,
-  }: { readonly onBroken: HttpServerEvents['onBroken']; readonly gate: ConnectionGate | undefined },
+    admission,
+  }: { readonly onBroken: HttpServerEvents['onBroken']; readonly admission: ConnectionAdmission | undefined },
 ): void {
   const listeners = server.listeners('connection') as ((socket: Socket) => void)[];
   server.removeAllListeners('connection');
@@ -208,8 +208,13 @@ function admitConnections(
     const proceed = (): void => {
       for (const listener of listeners) listener.call(server, socket);
     };
-    if (gate === undefined) proceed();
-    else gate(socket, proceed);
+    if (admission === undefined) proceed();
+    else admission(socket, proceed);
+  });
+  // A admission may have replaced the address of the TCP socket by that of the client behind a proxy.
+  server.on('secureConnection', (secured: TLSSocket) => {
+    const replaced = Object.getOwnPropertyDescriptor(tcpSocket(secured), 'remoteAddress');
+    if (replaced !== undefined) Object.defineProperty(secured, 'remoteAddress', replaced);
   });
 }
 

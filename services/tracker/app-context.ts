@@ -25,6 +25,10 @@ export interface AppDeps {
   readonly clientOf: ClientOf;
   readonly clientLog: ClientLog;
   readonly answers: Answers;
+  /** Names under which requests are accepted; empty: every name. */
+  readonly allowedHosts: readonly string[];
+  /** Whether the tracker accepts requests; evaluated for each probe. */
+  readonly isReady: () => boolean;
   /** Clock for the ages on the status page. */
   readonly nowUnixMs: () => number;
   /** Random number from 0 to 1, which spreads the retries of clients. */

@@ -152,6 +152,7 @@ describe('a rate limit', () => {
         clientOf: (_, header) => ({
           address: undefined,
           limitKey: header('x-forwarded-for'),
+          isReal: true,
           isLocal: false,
         }),
       },

@@ -9,7 +9,8 @@ import { describeError } from '../shared/errors.ts';
 import { VERSION } from '../shared/program.ts';
 import { type AppDeps, type AppEnv, createRefusals, type Refusals, registryProblem } from './app-context.ts';
 import { accessWarning } from './device-access.ts';
-import { createHandlers, JSON_HEADERS } from './handlers.ts';
+import { isAllowedHost, isFromForeignPage } from './foreign-pages.ts';
+import { createHandlers, JSON_HEADERS, TEXT_HEADERS } from './handlers.ts';
 import { retryAfter } from './problems.ts';
 import type { Conflict } from './registry/claims.ts';
 import type { Registry } from './registry/registry.ts';
@@ -25,6 +26,8 @@ export function createApp(deps: AppDeps): App {
   const app: App = new OpenAPIHono({ getPath: normalizedPath });
   const refusals = createRefusals(deps);
   app.use('*', observe(deps));
+  mountProbes(app, deps);
+  app.use('*', checkOrigin(deps, refusals));
   app.use('/api/*', admit(deps, refusals, 'Bearer'));
   app.use(
     STATUS_PATH,
@@ -69,6 +72,34 @@ function observe({ metrics, log, clientOf }: AppDeps): MiddlewareHandler<AppEnv>
   };
 }
 
+/**
+ * Mounts the paths for probes of load balancers, which have no token: the same as on the ops port, without the reasons.
+ * They are served for every host.
+ */
+function mountProbes(app: App, { isReady }: AppDeps): void {
+  app.get('/livez', () => new Response('ok\n', { headers: TEXT_HEADERS }));
+  app.get('/readyz', () =>
+    isReady()
+      ? new Response('ok\n', { headers: TEXT_HEADERS })
+      : new Response('not ready\n', { status: 503, headers: TEXT_HEADERS }),
+  );
+}
+
+/** Refuses requests for other hosts, and those that change something and are from a web page of another origin. */
+function checkOrigin({ allowedHosts }: AppDeps, { refuse }: Refusals): MiddlewareHandler<AppEnv> {
+  return async (c, next) => {
+    if (!isAllowedHost(c.req.url, allowedHosts))
+      return refuse(c, 'unknown_host', { detail: 'the host is not in TRACKER_ALLOWED_HOSTS' });
+    const isReading = c.req.method === 'GET' || c.req.method === 'HEAD';
+    if (!isReading && isFromForeignPage(c.req.url, (name) => c.req.header(name)))
+      return refuse(c, 'foreign_page', { headers: { Connection: 'close' } });
+    return next();
+  };
+}
+
+/** What a load balancer that probes the status page should do. */
+const PROBE_DETAIL = 'the status page requires a token; probe /readyz or /livez, which require none';
+
 /** Admits a request that is within the rate limits and has a valid token. */
 function admit(
   { auth }: AppDeps,
@@ -79,7 +110,13 @@ function admit(
     const addressExcess = await refuseExcess(c, 'address', c.get('client').limitKey);
     if (addressExcess !== undefined) return addressExcess;
     const grant = auth.identify((name) => c.req.header(name));
-    if (grant === undefined) return refuse(c, 'unauthorized', { headers: { 'WWW-Authenticate': challenge } });
+    if (grant === undefined) {
+      const { isReal, limitKey } = c.get('client');
+      const loginExcess = await refuseExcess(c, 'failed login', isReal ? limitKey : undefined);
+      if (loginExcess !== undefined) return loginExcess;
+      const detail = c.req.path === STATUS_PATH ? PROBE_DETAIL : undefined;
+      return refuse(c, 'unauthorized', { detail, headers: { 'WWW-Authenticate': challenge } });
+    }
     const tokenExcess = await refuseExcess(c, 'token', grant.id);
     if (tokenExcess !== undefined) return tokenExcess;
     c.set('grant', grant);

@@ -37,7 +37,7 @@ const TOKENS = {
   reader: { id: 'r', userId: undefined, readOnly: true },
   bobs: { id: 'b', userId: 'bob', readOnly: false },
 };
-const remote = () => ({ address: '203.0.113.7', limitKey: undefined, isLocal: false });
+const remote = () => ({ address: '203.0.113.7', limitKey: undefined, isReal: false, isLocal: false });
 const bearer = (token: string): Record<string, string> => ({ Authorization: `Bearer ${token}` });
 
 describe('a mistake of a device is logged at info', () => {

@@ -16,6 +16,7 @@ import {
   type Values,
   type Variable,
 } from '../shared/variables.ts';
+import { parseHostName } from './foreign-pages.ts';
 import { type Network, parseNetwork } from './proxies.ts';
 import { readTokens, type TokenTable } from './tokens.ts';
 import { readRedis, readRedisUrlFile, readSecretFile } from './registry/redis-config.ts';
@@ -25,6 +26,9 @@ import { readTls } from './tls/tls-config.ts';
 
 /** Maximum trusted proxies or networks of proxies. */
 const MAX_PROXIES = 64;
+
+/** Maximum names of the tracker. */
+const MAX_HOSTS = 64;
 
 /** Maximum of the rate limits, in requests per minute. */
 const MAX_REQUESTS_PER_MINUTE = 1_000_000_000;
@@ -132,6 +136,20 @@ export const variables = {
     doc: 'Addresses and networks of the proxies in front of the tracker. Their X-Forwarded-For headers are trusted. Empty: client addresses behind a proxy are unknown, and the limit per client address is off.',
     audience: 'set',
   }),
+  TRACKER_PROXY_PROTOCOL: boolean({
+    fallback: 'false',
+    doc: 'Whether connections to TRACKER_LISTEN from TRACKER_TRUSTED_PROXIES begin with a header of the PROXY protocol (version 1 or 2), also in front of TLS. A trusted proxy without this header is disconnected; other clients need none.',
+    audience: 'set',
+  }),
+  TRACKER_ALLOWED_HOSTS: list(parseHostName, MAX_HOSTS, {
+    fallback: '',
+    doc: 'Names under which clients reach the tracker, without ports. Requests for other names are refused with 421, so that a web page cannot use the browser of a visitor to reach a tracker without tokens (DNS rebinding). IP addresses and localhost are always permitted. Empty: every name.',
+    audience: 'set',
+  }),
+  TRACKER_FAILED_LOGINS_PER_MINUTE: integer(0, MAX_REQUESTS_PER_MINUTE, {
+    fallback: '600',
+    doc: 'Maximum requests per minute without a valid token from one client address (IPv6: one /64), per replica; 0 means no limit. Further ones are refused with 429 instead of 401. A request with a valid token is never refused for this. Applies only with TRACKER_TRUSTED_PROXIES, to clients whose addresses are known.',
+  }),
   TRACKER_DRAIN_SECONDS: integer(0, 3_600, {
     fallback: '10',
     doc: 'Drain deadline: connections that are still open this long after SIGTERM are closed.',
@@ -168,6 +186,10 @@ export interface TrackerConfig {
   readonly tokens: TokenTable | undefined;
   readonly dropPrivateAddrs: boolean;
   readonly trustedProxies: readonly Network[];
+  /** Whether the trusted proxies send headers of the PROXY protocol. */
+  readonly proxyProtocol: boolean;
+  /** Names under which requests are accepted; empty: every name. */
+  readonly allowedHosts: readonly string[];
   readonly limits: TrackerLimits;
   readonly drainMs: number;
   readonly logLevel: string;
@@ -190,6 +212,10 @@ export function readTrackerConfig(environment: NodeJS.ProcessEnv): TrackerConfig
     problems,
   );
   checkAccess(values, environment, problems);
+  if (values.TRACKER_PROXY_PROTOCOL === true && values.TRACKER_TRUSTED_PROXIES?.length === 0)
+    problems.push(
+      'TRACKER_PROXY_PROTOCOL: set without TRACKER_TRUSTED_PROXIES, so no header would be trusted; set the addresses of the proxies too.',
+    );
   const all = complete();
   return {
     listen: all.TRACKER_LISTEN,
@@ -203,6 +229,8 @@ export function readTrackerConfig(environment: NodeJS.ProcessEnv): TrackerConfig
     tokens,
     dropPrivateAddrs: all.TRACKER_DROP_PRIVATE_ADDRS,
     trustedProxies: all.TRACKER_TRUSTED_PROXIES,
+    proxyProtocol: all.TRACKER_PROXY_PROTOCOL,
+    allowedHosts: all.TRACKER_ALLOWED_HOSTS,
     limits: readLimits(all),
     drainMs: all.TRACKER_DRAIN_SECONDS * 1_000,
     logLevel: all.LOG_LEVEL,
@@ -213,10 +241,11 @@ export function readTrackerConfig(environment: NodeJS.ProcessEnv): TrackerConfig
 function readLimits(values: TrackerValues) {
   return {
     peers: values.TRACKER_MAX_PEERS,
-    /** Rate limits of this and the next two: `undefined` means no limit. */
+    /** Rate limits of this and the next three: `undefined` means no limit. */
     tokenRequestsPerMinute: values.TRACKER_TOKEN_REQUESTS_PER_MINUTE || undefined,
     peerRequestsPerMinute: values.TRACKER_PEER_REQUESTS_PER_MINUTE || undefined,
     addressRequestsPerMinute: values.TRACKER_ADDRESS_REQUESTS_PER_MINUTE || undefined,
+    failedLoginsPerMinute: values.TRACKER_FAILED_LOGINS_PER_MINUTE || undefined,
   };
 }
 

@@ -16,7 +16,7 @@ import type { Grant } from './tokens.ts';
 
 type AppHandler = Handler<AppEnv>;
 
-const TEXT_HEADERS = { 'Content-Type': 'text/plain; charset=utf-8', 'Cache-Control': 'no-store' };
+export const TEXT_HEADERS = { 'Content-Type': 'text/plain; charset=utf-8', 'Cache-Control': 'no-store' };
 export const JSON_HEADERS = { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' };
 
 export function createHandlers(deps: AppDeps, refusals: Refusals): Record<RouteName, AppHandler> {

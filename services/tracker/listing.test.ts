@@ -46,7 +46,10 @@ function bytesOf(peers: readonly ListedPeer[]): number {
 
 /** An app whose clients are on its machine, or on another one. */
 function appFor(isLocal: boolean, registry: Registry): TestApp {
-  return createTestApp({ registry, clientOf: () => ({ address: undefined, limitKey: undefined, isLocal }) });
+  return createTestApp({
+    registry,
+    clientOf: () => ({ address: undefined, limitKey: undefined, isReal: false, isLocal }),
+  });
 }
 
 async function textOf(app: TestApp, query: string): Promise<string> {

@@ -36,6 +36,7 @@ try {
     metrics,
     log,
     clientLog,
+    isReady: () => Object.keys(health.problems()).length === 0,
     answers: createAnswers(() => metrics.answerAborted()),
   });
   const ops = createOpsServer(config.opsListen, health, metrics.registry, log);

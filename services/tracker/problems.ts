@@ -35,6 +35,16 @@ export const PROBLEMS = {
     title: 'The token does not permit this',
     doc: 'The token of a request is bound to another user or read-only. Change its line in `TRACKER_TOKENS_FILE`.',
   },
+  foreign_page: {
+    status: 403,
+    title: 'Requests from web pages of other origins are refused',
+    doc: 'A web page of another origin made the browser of a visitor send the request. Devices never do. The log has the address.',
+  },
+  unknown_host: {
+    status: 421,
+    title: 'The host of the request is not one of this tracker',
+    doc: 'The host name in the URL of a client is not in `TRACKER_ALLOWED_HOSTS`. Add it, or correct the URL of the device.',
+  },
   not_found: {
     status: 404,
     title: 'The path does not exist',
@@ -52,8 +62,8 @@ export const PROBLEMS = {
   },
   unsupported_media_type: {
     status: 415,
-    title: 'The body must be application/json',
-    doc: unknownClient('A body is not declared as JSON'),
+    title: 'The body must be application/json without compression',
+    doc: unknownClient('A body is not declared as JSON, or is compressed'),
   },
   too_many_peers: {
     status: 429,
@@ -65,7 +75,8 @@ export const PROBLEMS = {
     title: 'Too many requests',
     doc:
       'A client repeats requests without pauses, or a rate limit is too low: `TRACKER_TOKEN_REQUESTS_PER_MINUTE`, ' +
-      '`TRACKER_PEER_REQUESTS_PER_MINUTE` or `TRACKER_ADDRESS_REQUESTS_PER_MINUTE`.',
+      '`TRACKER_PEER_REQUESTS_PER_MINUTE` or `TRACKER_ADDRESS_REQUESTS_PER_MINUTE`. Or an address repeats requests without a valid token ' +
+      '(`TRACKER_FAILED_LOGINS_PER_MINUTE`).',
   },
   internal: {
     status: 500,

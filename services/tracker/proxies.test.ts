@@ -30,9 +30,24 @@ describe('the address of a client', () => {
     expect(createClientOf([])('::ffff:203.0.113.7', () => '1.1.1.1')).toEqual({
       address: '203.0.113.7',
       limitKey: undefined,
+      isReal: false,
       isLocal: false,
     });
-    expect(behind('', () => undefined)).toEqual({ address: undefined, limitKey: undefined, isLocal: false });
+    expect(behind('', () => undefined)).toEqual({
+      address: undefined,
+      limitKey: undefined,
+      isReal: false,
+      isLocal: false,
+    });
+  });
+
+  test.each([
+    ['behind a proxy', '10.1.2.3', '198.51.100.1', true],
+    ['of a direct connection', '203.0.113.7', undefined, true],
+    ['of a proxy that forwards nothing', '10.1.2.3', undefined, false],
+    ['of a proxy that does not know its client', '10.1.2.3', 'unknown', false],
+  ])('%s is known to be real, or not', (_, remoteAddress, forwardedFor, isReal) => {
+    expect(behind(remoteAddress, () => forwardedFor).isReal).toBe(isReal);
   });
 
   test('is complete in IPv6, also where the limit is that of its network', () => {

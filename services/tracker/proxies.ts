@@ -22,6 +22,8 @@ export interface Client {
    * address.
    */
   readonly limitKey: string | undefined;
+  /** Whether the address is certainly that of the client: proxies are configured, and it is not one of them. */
+  readonly isReal: boolean;
   /**
    * Whether it is certainly on the machine of the tracker. A connection over loopback may come from a proxy on the same
    * machine; if it has any header of a proxy, or comes from a trusted proxy that forwards no other address, its client
@@ -50,31 +52,58 @@ export function parseNetwork(text: string): Network {
   return { address, prefix };
 }
 
-/** The client is the last address of the chain that is not a trusted proxy. */
-export function createClientOf(trusted: readonly Network[]): ClientOf {
+/** Whether an address is that of a trusted proxy. */
+export function createProxyMatcher(trusted: readonly Network[]): (address: string) => boolean {
   const proxies = new BlockList();
   for (const { address, prefix } of trusted) proxies.addSubnet(address, prefix, family(address));
-  const isProxy = (address: string): boolean =>
-    isIP(address) !== 0 && proxies.check(address, family(address));
+  return (given) => {
+    const address = unmapped(given);
+    return isIP(address) !== 0 && proxies.check(address, family(address));
+  };
+}
+
+/** The client is the last address of the chain that is not a trusted proxy. */
+export function createClientOf(trusted: readonly Network[]): ClientOf {
+  const isProxy = createProxyMatcher(trusted);
   return (remoteAddress, header) => {
     let client = unmapped(remoteAddress);
     const isForwarded = isProxy(client);
     const hops = isForwarded ? (header('x-forwarded-for') ?? '').split(',').slice(-MAX_HOPS) : [];
     while (isProxy(client)) {
-      const next = unmapped((hops.pop() ?? '').trim());
-      if (isIP(next) === 0) break;
+      const next = forwardedAddress(hops.pop() ?? '');
+      if (next === undefined) break;
       client = next;
     }
-    if (isIP(client) === 0) return { address: undefined, limitKey: undefined, isLocal: false };
+    if (isIP(client) === 0) return UNKNOWN;
     return {
       address: client,
       limitKey: trusted.length === 0 ? undefined : clientNetwork(client),
+      isReal: trusted.length > 0 && !isProxy(client),
       isLocal:
         isLoopbackIp(client) &&
         !isProxy(client) &&
         (isForwarded || PROXY_HEADERS.every((name) => header(name) === undefined)),
     };
   };
+}
+
+const UNKNOWN: Client = { address: undefined, limitKey: undefined, isReal: false, isLocal: false };
+
+/** The address of an entry: in brackets or not, then optionally a port, which may be a pseudonym (RFC 7239). */
+const FORWARDED_ADDRESS = /^(?:\[(?<v6>[^\]]+)\]|(?<v4>\d+\.\d+\.\d+\.\d+))(?::(?:\d{1,5}|_[\w.-]+))?$/;
+
+/**
+ * The address in an entry of X-Forwarded-For. Proxies also write a port, brackets, quotes, or the parameters of
+ * `Forwarded` (`for=…;proto=https`). `undefined` for everything else, such as `unknown` and the pseudonyms of RFC 7239.
+ */
+function forwardedAddress(entry: string): string | undefined {
+  const parameters = entry.split(';').map((part) => part.trim());
+  const node =
+    parameters.find((part) => /^for\s*=/i.test(part))?.replace(/^for\s*=\s*/i, '') ?? parameters[0] ?? '';
+  const text = node.replace(/^"(.*)"$/, '$1').trim();
+  const { v4, v6 } = FORWARDED_ADDRESS.exec(text)?.groups ?? {};
+  const address = unmapped(v4 ?? v6 ?? text);
+  return isIP(address) === 0 ? undefined : address;
 }
 
 function family(address: string): 'ipv4' | 'ipv6' {

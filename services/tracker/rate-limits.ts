@@ -8,9 +8,10 @@ export interface RateLimitsConfig {
   readonly tokenRequestsPerMinute: number | undefined;
   readonly peerRequestsPerMinute: number | undefined;
   readonly addressRequestsPerMinute: number | undefined;
+  readonly failedLoginsPerMinute?: number | undefined;
 }
 
-export type RateLimited = 'token' | 'peer' | 'address';
+export type RateLimited = 'token' | 'peer' | 'address' | 'failed login';
 
 export interface RateLimits {
   /** Counts a request. It is refused above the limit, for `retrySeconds`. */
@@ -32,6 +33,7 @@ export function createRateLimits(config: RateLimitsConfig): RateLimits {
     token: createLimiter(config.tokenRequestsPerMinute),
     peer: createLimiter(config.peerRequestsPerMinute),
     address: createLimiter(config.addressRequestsPerMinute),
+    'failed login': createLimiter(config.failedLoginsPerMinute),
   };
   // A random seed, so that clients cannot compute which keys share a slot.
   const seed = randomInt(2 ** 32);

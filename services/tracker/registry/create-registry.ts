@@ -15,7 +15,8 @@ export function createRegistry(
   { redisProbe: onProbe, redisError: onError }: Pick<TrackerMetrics, 'redisProbe' | 'redisError'>,
 ): Registry {
   const options = { ttlSeconds, maxPeers: limits.peers };
-  if (redis === undefined) return createMemoryRegistry({ ...options, nowUnixMs: Date.now });
+  if (redis === undefined)
+    return createMemoryRegistry({ ...options, nowUnixMs: Date.now, nowMs: monotonicMs });
   const registry = createRedisRegistry(() => rereadRedis() ?? redis, { ...options, log, onProbe, onError });
   return withStaleListings(registry, { staleSeconds, nowMs: monotonicMs });
 }

@@ -6,7 +6,12 @@ import type { Registry } from './registry.ts';
 
 function create(): { registry: Registry; clock: { seconds: number } } {
   const clock = { seconds: 1_000_000 };
-  const options = { ttlSeconds: 60, maxPeers: 10_000, nowUnixMs: () => clock.seconds * 1_000 };
+  const options = {
+    ttlSeconds: 60,
+    maxPeers: 10_000,
+    nowUnixMs: () => clock.seconds * 1_000,
+    nowMs: () => clock.seconds * 1_000,
+  };
   return { registry: createMemoryRegistry(options), clock };
 }
 

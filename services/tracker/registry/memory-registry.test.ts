@@ -4,35 +4,53 @@ import { suiteOfHolds } from './holds.suite.ts';
 import { device, suiteOfRegistry } from './registry.suite.ts';
 
 suiteOfRegistry('the memory registry', async (options) => {
-  const registry = createMemoryRegistry({ ...options, nowUnixMs: Date.now });
+  const registry = createMemoryRegistry({ ...options, nowUnixMs: Date.now, nowMs: Date.now });
   await registry.start();
   return { registry, replica: registry, close: () => registry.stop() };
 });
 
 suiteOfHolds('in the memory registry', async (options) => {
   let unixMs = 1_000_000_000_000;
-  const registry = createMemoryRegistry({ ...options, nowUnixMs: () => unixMs });
+  const registry = createMemoryRegistry({ ...options, nowUnixMs: () => unixMs, nowMs: () => unixMs });
   const pass = async (seconds: number): Promise<void> => void (unixMs += seconds * 1_000);
   return { registry, replica: registry, close: () => registry.stop(), pass };
 });
 
-describe('the clock of the memory registry', () => {
-  let unixMs = 1_000_000;
-  const registry = createMemoryRegistry({ ttlSeconds: 60, maxPeers: 10, nowUnixMs: () => unixMs });
+describe('the clocks of the memory registry', () => {
+  let unixMs = 1_790_000_000_000;
+  let ms = 0;
+  const options = { ttlSeconds: 60, maxPeers: 10, nowUnixMs: () => unixMs, nowMs: () => ms };
+  const registry = createMemoryRegistry(options);
   const listed = async (): Promise<string[]> => (await registry.list({})).peers.map(({ peerId }) => peerId);
 
-  test('lists a peer exactly until the end of its time to live', async () => {
+  test('list a peer exactly until the end of its time to live', async () => {
     await registry.register(device('p1'));
-    unixMs += 59_999;
+    ms += 59_999;
     expect(await listed()).toEqual(['p1']);
-    unixMs += 1;
+    ms += 1;
     expect(await listed()).toEqual([]);
+    expect(registry.live()).toBe(0);
   });
 
-  test('may be set back without changing the order of registrations', async () => {
-    await registry.register(device('p1'));
-    unixMs -= 5_000;
-    await registry.register(device('p2'));
-    expect(await listed()).toEqual(['p2', 'p1']);
-  });
+  test.each([
+    ['ahead', 86_400_000],
+    ['back', -86_400_000],
+    ['to 1970', -1_790_000_000_000],
+  ])(
+    'expire registrations after their time also when the clock of the machine is set %s',
+    async (_, jumpMs) => {
+      await registry.register(device('p1'));
+      unixMs += jumpMs;
+      ms += 30_000;
+      await registry.register(device('p2'));
+      expect(await listed()).toEqual(['p2', 'p1']);
+      const [p2] = (await registry.list({})).peers;
+      expect(p2?.seenUnixMicros).toBe(unixMs * 1_000);
+      ms += 30_000;
+      expect(await listed()).toEqual(['p2']);
+      ms += 30_000;
+      expect(await listed()).toEqual([]);
+      unixMs = 1_790_000_000_000;
+    },
+  );
 });

@@ -8,20 +8,31 @@ import type { ListedPeer, ListQuery, Page, Registration, Registry } from './regi
 export interface MemoryRegistryOptions {
   readonly ttlSeconds: number;
   readonly maxPeers: number;
+  /** Clock for the times that listings show. It may be set at any time. */
   readonly nowUnixMs: () => number;
+  /** Monotonic clock, by which registrations expire. */
+  readonly nowMs: () => number;
 }
 
 /** Maximum holds of peer ids for each peer that may be registered. Most devices that were ever registered are away. */
 export const MAX_HOLDS_PER_PEER = 2;
 
-type MemoryRecord = Registration & ListedPeer;
+interface MemoryRecord extends Registration, ListedPeer {
+  /** By the monotonic clock. */
+  readonly expiresMs: number;
+}
 
 /**
  * The maps contain the records in the order of their last registration: the first record expires next, and the reverse
  * order is newest first. Expired records are removed before every call.
  */
-export function createMemoryRegistry({ ttlSeconds, maxPeers, nowUnixMs }: MemoryRegistryOptions): Registry {
-  const ttlMicros = ttlSeconds * 1_000_000;
+export function createMemoryRegistry({
+  ttlSeconds,
+  maxPeers,
+  nowUnixMs,
+  nowMs,
+}: MemoryRegistryOptions): Registry {
+  const ttlMs = ttlSeconds * 1_000;
   const all = new Map<string, MemoryRecord>();
   const users = new Map<string, Map<string, MemoryRecord>>();
   // A registration has claims of a peer and of a device.
@@ -30,7 +41,7 @@ export function createMemoryRegistry({ ttlSeconds, maxPeers, nowUnixMs }: Memory
   let latestUnixMicros = 0;
   // No record expires before this time, so most calls need not read the oldest record: reading a Map from its start
   // also visits the slots of deleted entries.
-  let nextExpiryUnixMicros = 0;
+  let nextExpiryMs = Number.NEGATIVE_INFINITY;
 
   function remove(record: MemoryRecord): void {
     all.delete(record.peerId);
@@ -41,11 +52,11 @@ export function createMemoryRegistry({ ttlSeconds, maxPeers, nowUnixMs }: Memory
   }
 
   function removeExpired(): void {
-    const nowUnixMicros = nowUnixMs() * 1_000;
-    if (nowUnixMicros < nextExpiryUnixMicros) return;
+    const currentMs = nowMs();
+    if (currentMs < nextExpiryMs) return;
     for (const record of all.values()) {
-      nextExpiryUnixMicros = record.seenUnixMicros + ttlMicros;
-      if (nowUnixMicros < nextExpiryUnixMicros) return;
+      nextExpiryMs = record.expiresMs;
+      if (currentMs < nextExpiryMs) return;
       remove(record);
     }
   }
@@ -65,15 +76,16 @@ export function createMemoryRegistry({ ttlSeconds, maxPeers, nowUnixMs }: Memory
     async register(registration, owner) {
       removeExpired();
       const old = all.get(registration.peerId);
-      const nowMicros = nowUnixMs() * 1_000;
+      const nowMicros = nowMs() * 1_000;
       if (owner !== undefined && holds.isHeldFromOthers(registration.peerId, owner, nowMicros))
         return refused('held');
       if (old === undefined && all.size >= maxPeers) return refused('full');
       if (old !== undefined && owner !== undefined && old.userId !== owner) return refused('foreign');
       if (old !== undefined) remove(old);
-      // Every record has a unique time, also when the clock is set back, so that a position identifies one record.
-      latestUnixMicros = Math.max(latestUnixMicros + 1, Math.floor(nowUnixMs() * 1_000));
-      add({ ...registration, seenUnixMicros: latestUnixMicros });
+      const seenUnixMicros = Math.floor(nowUnixMs() * 1_000);
+      add({ ...registration, seenUnixMicros, expiresMs: nowMs() + ttlMs });
+      // Claims are compared by their times, so these never go back.
+      latestUnixMicros = Math.max(latestUnixMicros + 1, seenUnixMicros);
       if (owner === undefined) holds.free(registration.peerId);
       else holds.renew(registration.peerId, owner, nowMicros);
       const conflicts = claims.claim(registration, latestUnixMicros);

@@ -5,14 +5,19 @@ import { device, suiteOfRegistry } from './registry.suite.ts';
 import { type Registry, RegistryUnavailableError } from './registry.ts';
 
 suiteOfRegistry('a registry with stale listings', async (options) => {
-  const memory = createMemoryRegistry({ ...options, nowUnixMs: Date.now });
+  const memory = createMemoryRegistry({ ...options, nowUnixMs: Date.now, nowMs: Date.now });
   const registry = withStaleListings(memory, { staleSeconds: 60, nowMs: Date.now });
   return { registry, replica: registry, close: () => registry.stop() };
 });
 
 /** A registry that the test makes unavailable. */
 function createSwitchable(): { registry: Registry; setAvailable(isAvailable: boolean): void } {
-  const memory = createMemoryRegistry({ ttlSeconds: 60, maxPeers: 100_000, nowUnixMs: Date.now });
+  const memory = createMemoryRegistry({
+    ttlSeconds: 60,
+    maxPeers: 100_000,
+    nowUnixMs: Date.now,
+    nowMs: Date.now,
+  });
   let isAvailable = true;
   const whenAvailable = <T>(work: () => Promise<T>): Promise<T> =>
     isAvailable ? work() : Promise.reject(new RegistryUnavailableError('unavailable'));

@@ -1,0 +1,129 @@
+// Reads the header of the PROXY protocol from connections of trusted proxies, before the HTTP or TLS server reads from
+// them, and gives them the address of the client.
+import type { Socket } from 'node:net';
+import { Counter, type Registry } from 'prom-client';
+import type { ConnectionAdmission } from '../../shared/http-server.ts';
+import { createLimitedLog } from '../../shared/limited-log.ts';
+import type { Logger } from '../../shared/log.ts';
+import { parseProxyHeader } from './header.ts';
+
+/** Maximum time for the header, in milliseconds. A proxy sends it with its first packet. */
+const HEADER_TIMEOUT_MS = 5_000;
+
+/** Maximum log lines per minute, each about another proxy. */
+const LINES_PER_MINUTE = 10;
+
+/** Outcomes of connections on the port with the PROXY protocol; docs/metrics.md shows the sentences. */
+export const PROXY_HEADER_OUTCOMES = {
+  client: { doc: 'A trusted proxy sent the address of its client.' },
+  proxy: {
+    doc: 'A trusted proxy sent a header without a client (`LOCAL`, `UNKNOWN`), as it does for its health checks. The client is the proxy.',
+  },
+  direct: {
+    doc: 'The connection is not from a trusted proxy, so no header is expected. Should be zero if all devices connect through the load balancer; otherwise add its addresses to `TRACKER_TRUSTED_PROXIES`.',
+  },
+  missing: {
+    doc: 'A trusted proxy sent no header, and was disconnected. Turn on the PROXY protocol in the load balancer, or unset `TRACKER_PROXY_PROTOCOL`.',
+  },
+  invalid: { doc: 'A trusted proxy sent a header that is not valid, and was disconnected.' },
+  too_long: { doc: 'A trusted proxy sent a header that is too long, and was disconnected.' },
+  timeout: { doc: 'A trusted proxy did not send a complete header within 5 seconds, and was disconnected.' },
+  unused: { doc: 'A trusted proxy closed the connection before it sent a byte, as health checks of TCP do.' },
+} as const satisfies Record<string, { readonly doc: string }>;
+
+type Outcome = keyof typeof PROXY_HEADER_OUTCOMES;
+
+export interface ProxyAdmissionDeps {
+  /** Whether the address is that of a trusted proxy. */
+  readonly isTrusted: (address: string) => boolean;
+  readonly registry: Registry;
+  readonly log: Logger;
+  /** Default 5,000. */
+  readonly headerTimeoutMs?: number;
+}
+
+/** Creates the admission and registers its metric. */
+export function createProxyAdmission({
+  isTrusted,
+  registry,
+  log,
+  headerTimeoutMs = HEADER_TIMEOUT_MS,
+}: ProxyAdmissionDeps): ConnectionAdmission {
+  const writeLimited = createLimitedLog<'header'>({ log, perMinute: LINES_PER_MINUTE });
+  const counter = new Counter({
+    name: 'rustory_tracker_proxy_headers_total',
+    help: 'Connections on the port with the PROXY protocol, by what became of their header.',
+    labelNames: ['outcome'],
+    registers: [registry],
+  });
+  for (const outcome of Object.keys(PROXY_HEADER_OUTCOMES)) counter.inc({ outcome }, 0);
+
+  function refuse(socket: Socket, outcome: Outcome, address: string): void {
+    counter.inc({ outcome });
+    socket.destroy();
+    if (outcome === 'unused') return;
+    const message = 'trusted proxy without a valid header of the PROXY protocol, connection closed';
+    writeLimited('header', { address, reason: outcome }, message, address);
+  }
+
+  return (socket, proceed) => {
+    const { remoteAddress = '' } = socket;
+    if (!isTrusted(remoteAddress)) {
+      counter.inc({ outcome: 'direct' });
+      proceed();
+      return;
+    }
+    readHeader(socket, headerTimeoutMs, (result) => {
+      if (typeof result === 'string') return refuse(socket, result, remoteAddress);
+      counter.inc({ outcome: result.address === undefined ? 'proxy' : 'client' });
+      if (result.address !== undefined) setRemoteAddress(socket, result.address);
+      proceed();
+    });
+  };
+}
+
+type HeaderResult =
+  | { readonly address: string | undefined }
+  | Exclude<Outcome, 'client' | 'proxy' | 'direct'>;
+
+/** Reads only the header; the bytes after it stay in the socket. */
+function readHeader(socket: Socket, timeoutMs: number, done: (result: HeaderResult) => void): void {
+  let received: Buffer = Buffer.alloc(0);
+  const timer = setTimeout(() => finish('timeout'), timeoutMs);
+
+  function finish(result: HeaderResult): void {
+    clearTimeout(timer);
+    socket.off('readable', onReadable).off('end', onEnd).off('close', onEnd);
+    // The listener for errors stays until the server has its own.
+    done(result);
+    setImmediate(() => socket.off('error', onError));
+  }
+
+  function onReadable(): void {
+    for (let chunk = socket.read() as Buffer | null; chunk !== null; chunk = socket.read() as Buffer | null) {
+      received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
+      const header = parseProxyHeader(received);
+      if (header.state === 'incomplete') continue;
+      if (header.state !== 'complete') return finish(header.state);
+      const rest = received.subarray(header.bytes);
+      // No longer a reader when the rest is given back, so that the server is the only one.
+      socket.off('readable', onReadable);
+      if (rest.length > 0) socket.unshift(rest);
+      return finish({ address: header.address });
+    }
+  }
+
+  function onEnd(): void {
+    finish(received.length === 0 ? 'unused' : 'invalid');
+  }
+
+  socket.on('error', onError).on('end', onEnd).on('close', onEnd).on('readable', onReadable);
+}
+
+/** The connection closes after an error, and the listener for that reports it. */
+function onError(): void {}
+
+/** From now on the socket reports the address of the client instead of that of the proxy. */
+function setRemoteAddress(socket: Socket, address: string): void {
+  Object.defineProperty(socket, 'remoteAddress', { value: address, configurable: true });
+}
