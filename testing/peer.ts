@@ -153,7 +153,8 @@ export async function startDevice(
 ): Promise<TestDevice> {
   const identity = await generateKeyPair('Ed25519');
   const node = await createPeerNode({ identity, swarmKey, listen, version: '0.0.0' });
-  const database = openDatabase(join(makeDirectory(), 'history.db'));
+  // With this clock its numbers start at 1, so that tests can name them.
+  const database = openDatabase(join(makeDirectory(), 'history.db'), () => 0);
   onCleanup(() => database.close());
   await node.start();
   onCleanup(async () => node.libp2p.stop());

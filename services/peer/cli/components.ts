@@ -90,6 +90,7 @@ export function createServing(config: PeerConfig, history: History, node: PeerNo
       name: 'pull server',
       start: async () => {
         if (config.serveTo === undefined && isAnyoneAnswered) log.info({ serveTo: 'anyone' }, NO_TRACKER);
+        store.raiseSequences();
         stopServing = await servePulls({
           libp2p,
           store,

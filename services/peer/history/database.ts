@@ -66,6 +66,8 @@ export class DatabaseError extends Error {
 export interface Database {
   readonly path: string;
   readonly sqlite: DatabaseSync;
+  /** Clock of the machine in milliseconds since 1970, for numbers that are above all earlier ones. */
+  readonly nowUnixMs: () => number;
   /** Runs `work` in one transaction, which is rolled back when `work` throws. */
   write<T>(work: () => T): T;
   read<T>(work: () => T): T;
@@ -79,7 +81,7 @@ export interface Database {
  *
  * @throws DatabaseError
  */
-export function openDatabase(path: string): Database {
+export function openDatabase(path: string, nowUnixMs: () => number = Date.now): Database {
   const guard = <T>(work: () => T): T => {
     try {
       return work();
@@ -94,13 +96,14 @@ export function openDatabase(path: string): Database {
       timeout: BUSY_TIMEOUT_MS,
     });
     restrictMode(path);
-    prepare(opened);
+    prepare(opened, nowUnixMs);
     return opened;
   });
 
   return {
     path,
     sqlite,
+    nowUnixMs,
     read: guard,
     write: (work) =>
       guard(() => {
@@ -121,11 +124,11 @@ export function openDatabase(path: string): Database {
   };
 }
 
-function prepare(sqlite: DatabaseSync): void {
+function prepare(sqlite: DatabaseSync, nowUnixMs: () => number): void {
   // NORMAL: in WAL mode a killed process loses nothing; a power failure may undo the last transactions completely.
   // secure_delete: a deleted command is overwritten, because commands that users delete often contain secrets.
   sqlite.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON');
-  prepareSchema(sqlite);
+  prepareSchema(sqlite, nowUnixMs);
 }
 
 /**

@@ -27,7 +27,7 @@ afterEach(() => {
 });
 
 function reopen(): void {
-  database = openDatabase(path);
+  database = openDatabase(path, () => 0);
   store = createStore(database);
 }
 
@@ -72,6 +72,7 @@ describe('a deletion', () => {
       inserted: 0,
       duplicates: 4,
       deleted: 1,
+      isMoved: true,
       newDeletions: 2,
       ignoredDeletions: 0,
     });
@@ -179,17 +180,29 @@ describe('deletions on the wire', () => {
 });
 
 describe('the cursors of a peer', () => {
-  test('of both kinds move with their page and never back', () => {
+  test('move with their page, and not when another process has moved one of them', () => {
     const page = { entries: [], deletions: [] };
-    store.insertPage(page, { peerId: 'p', cursor: 5, deleteCursor: 7 });
-    store.insertPage(page, { peerId: 'p', cursor: 4 });
-    store.insertPage(page, { peerId: 'p', deleteCursor: 6 });
+    store.insertPage(page, { peerId: 'p', cursor: 5, deleteCursor: 7, entryId: 'a' });
+    const read = store.positionOf('p');
+    expect(read).toEqual({ cursor: 5, deleteCursor: 7, entryId: 'a' });
+    expect(store.insertPage(page, { peerId: 'p', deleteCursor: 8, read })).toMatchObject({ isMoved: true });
+    for (const entryId of [undefined, 'b'])
+      expect(store.insertPage(page, { peerId: 'p', cursor: 9, entryId, read })).toMatchObject({
+        isMoved: false,
+      });
+    expect(store.resetCursors('p', read)).toBe(false);
+    expect(store.positionOf('p')).toEqual({ cursor: 5, deleteCursor: 8, entryId: 'a' });
     store.insertPage(page, { peerId: 'q', deleteCursor: 1 });
-    expect(store.cursorsOf('p')).toEqual({ cursor: 5, deleteCursor: 7 });
     expect(store.cursors()).toEqual([
-      { peerId: 'p', cursor: 5, deleteCursor: 7 },
+      { peerId: 'p', cursor: 5, deleteCursor: 8 },
       { peerId: 'q', cursor: 0, deleteCursor: 1 },
     ]);
+  });
+
+  test('have no entry when rr has moved them in the same database', () => {
+    store.insertPage({ entries: [], deletions: [] }, { peerId: 'p', cursor: 5, entryId: 'a' });
+    database.sqlite.exec("UPDATE peer_state SET last_cursor = 9 WHERE peer_id = 'p'");
+    expect(store.positionOf('p')).toEqual({ cursor: 9, deleteCursor: 0, entryId: undefined });
   });
 
   test('acknowledge what was ever stored here, also when it is deleted, and nothing above it', () => {
@@ -212,7 +225,7 @@ describe('the cursors of a peer', () => {
     );
     store.acknowledge('p', { cursor: 3, deleteCursor: 1 });
     store.resetCursors('p');
-    expect(store.cursorsOf('p')).toEqual({ cursor: 0, deleteCursor: 0 });
+    expect(store.positionOf('p')).toEqual({ cursor: 0, deleteCursor: 0, entryId: undefined });
     expect(pushed()).toEqual({ seq: 0, deleteSeq: 0 });
   });
 
@@ -261,8 +274,8 @@ describe('a database of another program', () => {
 
   test('whose table has other columns is not changed, and the error names them', () => {
     replaceDatabase('CREATE TABLE entry_deletions (id TEXT PRIMARY KEY);');
-    expect(() => openDatabase(path)).toThrow(DatabaseError);
-    expect(() => openDatabase(path)).toThrow(
+    expect(() => openDatabase(path, () => 0)).toThrow(DatabaseError);
+    expect(() => openDatabase(path, () => 0)).toThrow(
       /its table entry_deletions has no column delete_seq.*newer or another program; nothing was lost/,
     );
     const other = new DatabaseSync(path);

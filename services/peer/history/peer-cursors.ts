@@ -1,5 +1,6 @@
 // The positions in the histories of peers: up to where their entries and deletions are stored here (pull cursors), and
-// up to where they have those of this device (push cursors). They move forward, except when a peer has a new database.
+// up to where they have those of this device (push cursors). A cursor belongs to a database, not to a peer id: when a peer
+// has another database, all of them become 0 together.
 import type { Database } from './database.ts';
 
 /** A position in a database: an `ingest_seq` and a `delete_seq`; 0 is the position before the first one. */
@@ -11,12 +12,23 @@ export interface Cursors {
 /** Cursors of which each may be absent. */
 export type SomeCursors = { readonly [Name in keyof Cursors]?: Cursors[Name] | undefined };
 
+/** The pull cursors of a peer, with the entry at which the cursor stands. */
+export interface PullPosition extends Cursors {
+  /** The id of that entry as the peer sent it; `undefined` when this peer did not write the cursor. */
+  readonly entryId: string | undefined;
+}
+
+/** A position of which each part may be absent. */
+export type SomePosition = { readonly [Name in keyof PullPosition]?: PullPosition[Name] | undefined };
+
 /** What a requester remembers about a peer between two rounds. */
 export interface PullState {
   /** Whether the next round starts with a probe. */
   readonly startsWithProbe: boolean;
   /** When the cursors of this device were sent to the peer and got no answer, in Unix seconds, oldest first. */
   readonly unansweredUnixSeconds: readonly number[];
+  /** When the history of the peer was last requested from the start, because it has another database. */
+  readonly restartedUnixSeconds?: number | undefined;
 }
 
 const INITIAL_STATE: PullState = { startsWithProbe: false, unansweredUnixSeconds: [] };
@@ -28,11 +40,18 @@ export interface PeerCursors {
   /** The pull cursors of a peer. */
   of(peerId: string): Cursors;
   all(): Array<{ readonly peerId: string } & Cursors>;
-  /** Moves the pull cursors of a peer forward. To be called in a transaction. */
-  advance(peerId: string, to: SomeCursors): void;
-  highestStored(): Cursors;
+  /** The same, with the entry. */
+  position(peerId: string): PullPosition;
+  /**
+   * Sets what is given of the position of a peer, if it still is the one that was read: another process may pull from the
+   * same peer. To be called in a transaction.
+   *
+   * @param read `undefined`: whatever it is now
+   * @returns whether it was set
+   */
+  move(peerId: string, to: SomePosition, read?: PullPosition): boolean;
   acknowledge(peerId: string, cursors: SomeCursors): void;
-  reset(peerId: string): void;
+  reset(peerId: string, read?: PullPosition): boolean;
   state(peerId: string): PullState;
   setState(peerId: string, state: PullState): void;
 }
@@ -46,12 +65,19 @@ const PUSH_TABLES = [
   ['peer_delete_push_state', 'last_pushed_delete_seq'],
 ] as const;
 
-/** Two processes may pull from the same peer, so a cursor only moves forward. */
-const advanceSql = ([table, column]: readonly [string, string]): string =>
+/** Two processes may answer the same peer, so what it acknowledged only moves forward. */
+const acknowledgeSql = ([table, column]: readonly [string, string]): string =>
   `INSERT INTO ${table}(peer_id, ${column}) VALUES (?, ?)
    ON CONFLICT(peer_id) DO UPDATE SET ${column} = max(${column}, excluded.${column})`;
 
-export function createPeerCursors({ sqlite, read, write }: Database): PeerCursors {
+const setSql = ([table, column]: readonly [string, string]): string =>
+  `INSERT INTO ${table}(peer_id, ${column}) VALUES (?, ?)
+   ON CONFLICT(peer_id) DO UPDATE SET ${column} = excluded.${column}`;
+
+export function createPeerCursors(
+  { sqlite, read, write }: Database,
+  highestStored: () => Cursors,
+): PeerCursors {
   const statements = read(() => ({
     of: sqlite.prepare(
       `SELECT coalesce((SELECT last_cursor FROM peer_state WHERE peer_id = ?1), 0) AS cursor,
@@ -62,15 +88,19 @@ export function createPeerCursors({ sqlite, read, write }: Database): PeerCursor
        FROM (SELECT peer_id FROM peer_state UNION SELECT peer_id FROM peer_delete_state)
        LEFT JOIN peer_state USING (peer_id) LEFT JOIN peer_delete_state USING (peer_id) ORDER BY peer_id`,
     ),
-    pull: PULL_TABLES.map((table) => sqlite.prepare(advanceSql(table))),
-    push: PUSH_TABLES.map((table) => sqlite.prepare(advanceSql(table))),
+    // `rr` may have moved the cursor in a shared database, so that the entry belongs to another position.
+    anchor: sqlite.prepare(
+      'SELECT entry_id AS entryId FROM rustory_p2p_pull_anchors WHERE peer_id = ? AND cursor = ?',
+    ),
+    setAnchor: sqlite.prepare(
+      `INSERT INTO rustory_p2p_pull_anchors(peer_id, cursor, entry_id) VALUES (?, ?, ?)
+       ON CONFLICT(peer_id) DO UPDATE SET cursor = excluded.cursor, entry_id = excluded.entry_id`,
+    ),
+    removeAnchor: sqlite.prepare('DELETE FROM rustory_p2p_pull_anchors WHERE peer_id = ?'),
+    pull: PULL_TABLES.map((table) => sqlite.prepare(setSql(table))),
+    push: PUSH_TABLES.map((table) => sqlite.prepare(acknowledgeSql(table))),
     reset: [...PULL_TABLES, ...PUSH_TABLES].map(([table, column]) =>
       sqlite.prepare(`UPDATE ${table} SET ${column} = 0 WHERE peer_id = ?`),
-    ),
-    // Not the highest number of a row, because the rows with the highest numbers may have been deleted.
-    highest: sqlite.prepare(
-      `SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'entries'), 0) AS cursor,
-         coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'entry_deletions'), 0) AS deleteCursor`,
     ),
     state: sqlite.prepare('SELECT state_json FROM rustory_p2p_pull_state WHERE peer_id = ?'),
     setState: sqlite.prepare(
@@ -79,18 +109,34 @@ export function createPeerCursors({ sqlite, read, write }: Database): PeerCursor
     ),
   }));
 
-  const highestStored = (): Cursors => read(() => statements.highest.get() as unknown as Cursors);
+  const of = (peerId: string): Cursors => statements.of.get(peerId) as unknown as Cursors;
 
-  function advance(which: 'pull' | 'push', peerId: string, { cursor, deleteCursor }: SomeCursors): void {
+  function position(peerId: string): PullPosition {
+    const cursors = of(peerId);
+    const entryId = statements.anchor.get(peerId, cursors.cursor)?.['entryId'] as string | undefined;
+    return { ...cursors, entryId };
+  }
+
+  function isAt(peerId: string, { cursor, deleteCursor, entryId }: PullPosition): boolean {
+    const current = position(peerId);
+    return current.cursor === cursor && current.deleteCursor === deleteCursor && current.entryId === entryId;
+  }
+
+  function set(which: 'pull' | 'push', peerId: string, { cursor, deleteCursor }: SomeCursors): void {
     for (const [kind, value] of [cursor, deleteCursor].entries())
       if (value !== undefined) statements[which][kind]?.run(peerId, value);
   }
 
   return {
-    of: (peerId) => read(() => statements.of.get(peerId) as unknown as Cursors),
+    of: (peerId) => read(() => of(peerId)),
+    position: (peerId) => read(() => position(peerId)),
     all: () => read(() => statements.all.all() as unknown as ReturnType<PeerCursors['all']>),
-    advance: (peerId, to) => advance('pull', peerId, to),
-    highestStored,
+    move(peerId, to, expected) {
+      if (expected !== undefined && !isAt(peerId, expected)) return false;
+      set('pull', peerId, to);
+      if (to.entryId !== undefined) statements.setAnchor.run(peerId, of(peerId).cursor, to.entryId);
+      return true;
+    },
     acknowledge(peerId, cursors) {
       write(() => {
         const highest = highestStored();
@@ -99,15 +145,18 @@ export function createPeerCursors({ sqlite, read, write }: Database): PeerCursor
           // Position 0 acknowledges nothing.
           return value === undefined || value <= 0 || value > highest[name] ? undefined : value;
         };
-        advance('push', peerId, {
+        set('push', peerId, {
           cursor: plausible('cursor'),
           deleteCursor: plausible('deleteCursor'),
         });
       });
     },
-    reset: (peerId) =>
+    reset: (peerId, expected) =>
       write(() => {
+        if (expected !== undefined && !isAt(peerId, expected)) return false;
         for (const statement of statements.reset) statement.run(peerId);
+        statements.removeAnchor.run(peerId);
+        return true;
       }),
     state: (peerId) => read(() => readState(statements.state.get(peerId)?.['state_json'])),
     setState: (peerId, state) =>
@@ -121,9 +170,11 @@ export function createPeerCursors({ sqlite, read, write }: Database): PeerCursor
 function readState(json: unknown): PullState {
   if (typeof json !== 'string') return INITIAL_STATE;
   try {
-    const { startsWithProbe, unansweredUnixSeconds: times } = JSON.parse(json) as Record<string, unknown>;
+    const stored = JSON.parse(json) as Record<string, unknown>;
+    const { startsWithProbe, unansweredUnixSeconds: times, restartedUnixSeconds: restarted } = stored;
     return {
       startsWithProbe: startsWithProbe === true,
+      ...(Number.isSafeInteger(restarted) ? { restartedUnixSeconds: Number(restarted) } : {}),
       unansweredUnixSeconds: Array.isArray(times) ? times.filter((time) => Number.isSafeInteger(time)) : [],
     };
   } catch {

@@ -1,6 +1,7 @@
 // The tables of the database: those of `rr` 1.x, and those that only this peer uses, which `rr` ignores. Statements name
 // all columns, because their order differs between files: `rr` added some to existing tables.
 import type { DatabaseSync } from 'node:sqlite';
+import { noteCounters, raiseSequences } from './sequences.ts';
 
 interface Table {
   /** The columns that the statements of this peer use. */
@@ -106,6 +107,32 @@ CREATE INDEX IF NOT EXISTS idx_peer_book_last_seen ON peer_book(last_seen);`,
     sql: `
 CREATE TABLE IF NOT EXISTS rustory_p2p_pull_state (peer_id TEXT PRIMARY KEY, state_json TEXT NOT NULL);`,
   },
+  // The last entry of each peer that was pulled, see sync/pull-position.ts.
+  rustory_p2p_pull_anchors: {
+    uses: ['peer_id', 'cursor', 'entry_id'],
+    sql: `
+CREATE TABLE IF NOT EXISTS rustory_p2p_pull_anchors (
+  peer_id TEXT PRIMARY KEY,
+  cursor INTEGER NOT NULL,
+  entry_id TEXT NOT NULL
+);`,
+  },
+  // The highest numbers that were really stored, see sequences.ts.
+  rustory_p2p_stored_seqs: {
+    uses: ['name', 'seq'],
+    sql: 'CREATE TABLE IF NOT EXISTS rustory_p2p_stored_seqs (name TEXT PRIMARY KEY, seq INTEGER NOT NULL);',
+  },
+  // Requests with numbers that were never stored, see high-requests.ts.
+  rustory_p2p_high_requests: {
+    uses: ['peer_id', 'cursor', 'delete_cursor', 'seen_at'],
+    sql: `
+CREATE TABLE IF NOT EXISTS rustory_p2p_high_requests (
+  peer_id TEXT PRIMARY KEY,
+  cursor INTEGER NOT NULL,
+  delete_cursor INTEGER NOT NULL,
+  seen_at INTEGER NOT NULL
+);`,
+  },
   // The last turn of each peer in the rounds, see discovery/peer-turns.ts.
   rustory_p2p_peer_turns: {
     uses: ['peer_id', 'turn', 'state', 'completed', 'misses', 'retry_at', 'registration', 'seen_at'],
@@ -151,11 +178,11 @@ export class SchemaError extends Error {
 }
 
 /**
- * Creates the tables that are missing.
+ * Creates the tables that are missing. A new database starts with numbers that no earlier one under the same path assigned.
  *
  * @throws SchemaError when a table lacks a column that this peer uses.
  */
-export function prepareSchema(sqlite: DatabaseSync): void {
+export function prepareSchema(sqlite: DatabaseSync, nowUnixMs: () => number): void {
   const columns = readColumns(sqlite);
   const isMissing = (table: string): boolean => !columns.has(table);
   const book = columns.get('peer_book');
@@ -167,7 +194,11 @@ export function prepareSchema(sqlite: DatabaseSync): void {
   if (!Object.keys(TABLES).some(isMissing) && book?.has('rr_version') === true) return;
   sqlite.exec('BEGIN IMMEDIATE');
   try {
+    // Read again, because another process may have created tables since.
+    const tables = readColumns(sqlite);
     for (const { sql } of Object.values(TABLES)) sqlite.exec(sql);
+    if (!tables.has('entries')) raiseSequences(sqlite, nowUnixMs());
+    else if (!tables.has('rustory_p2p_stored_seqs')) noteCounters(sqlite);
     // Another process may have added the column since.
     if (readColumns(sqlite).get('peer_book')?.has('rr_version') !== true)
       sqlite.exec('ALTER TABLE peer_book ADD COLUMN rr_version TEXT');

@@ -5,8 +5,16 @@ import type { Deletion } from './deletion.ts';
 import { createDeletions, type DeletionCounts, type StoredDeletion } from './deletions.ts';
 import type { Entry } from './entry.ts';
 import { ENTRY_COLUMNS_SQL, readRow, SUSPICIOUS_SQL } from './entry-rows.ts';
+import { createHighRequests, type HighRequest } from './high-requests.ts';
 import { createImportIds, type ImportRecord } from './import-ids.ts';
-import { createPeerCursors, type Cursors, type PullState, type SomeCursors } from './peer-cursors.ts';
+import {
+  createPeerCursors,
+  type Cursors,
+  type PullPosition,
+  type PullState,
+  type SomeCursors,
+} from './peer-cursors.ts';
+import { createSequences } from './sequences.ts';
 
 const COLUMNS = [
   'entry_id',
@@ -51,9 +59,18 @@ export interface Page {
 
 export interface PageCounts extends InsertCounts, DeletionCounts {}
 
-/** A peer with the position after a page in its database; a cursor that is absent does not move. */
+/** A peer with the position after a page in its database; what is absent does not change. */
 export interface PagePosition extends SomeCursors {
   readonly peerId: string;
+  /** The id of the last entry of the page. */
+  readonly entryId?: string | undefined;
+  /** The position at which the page was requested. The cursors do not move if it is another one now. */
+  readonly read?: PullPosition | undefined;
+}
+
+export interface StoredPage extends PageCounts {
+  /** Whether the cursors moved. */
+  readonly isMoved: boolean;
 }
 
 /** Who deletes entries, and when. */
@@ -65,7 +82,7 @@ export interface Store {
   /** Stores the records of a history file that are neither stored nor deleted under one of their ids. */
   importRecords(records: readonly ImportRecord[]): InsertCounts;
   /** Stores a page of a peer and its cursors in one transaction: deletions first, then the entries that are not deleted. */
-  insertPage(page: Page, position: PagePosition): PageCounts;
+  insertPage(page: Page, position: PagePosition): StoredPage;
   /** Deletes entries by their ids. */
   deleteEntries(entryIds: readonly string[], by: DeletedBy): DeletionCounts;
   /** The entries whose command is exactly this text, oldest first. */
@@ -94,16 +111,32 @@ export interface Store {
   summary(): { readonly entries: number; readonly devices: number; readonly lastSeq: number };
   /** The pull cursors of a peer. */
   cursorsOf(peerId: string): Cursors;
+  /** The same, with the entry at which the cursor stands. */
+  positionOf(peerId: string): PullPosition;
   cursors(): Array<{ readonly peerId: string } & Cursors>;
-  /** The highest `ingest_seq` and `delete_seq` that this database ever assigned, also to rows that no longer exist. */
+  /** The highest `ingest_seq` and `delete_seq` of rows that were really stored, also of rows that no longer exist. */
   highestStored(): Cursors;
+  /**
+   * Makes sure that what is stored from now on has numbers above all that this database, or one that it replaces, ever
+   * assigned. To be called before other devices may pull.
+   */
+  raiseSequences(): void;
   /**
    * The peer has everything up to these positions in this database: moves its push cursors forward. A position that this
    * database never had acknowledges nothing. Only for members: `rr prune` keeps what a peer with push cursors lacks.
    */
   acknowledge(peerId: string, cursors: SomeCursors): void;
-  /** Sets the pull cursors and the push cursors of a peer whose database is new to 0. */
-  resetCursors(peerId: string): void;
+  /**
+   * Sets the pull cursors and the push cursors of a peer whose database is new to 0.
+   *
+   * @param read when given, nothing changes if the position is another one now
+   * @returns whether they were set
+   */
+  resetCursors(peerId: string, read?: PullPosition): boolean;
+  /** Remembers a request with cursors that this database never assigned. */
+  noteHighRequest(request: HighRequest): void;
+  /** Such requests since a time, latest first. */
+  highRequestsSince(unixSeconds: number): HighRequest[];
   pullState(peerId: string): PullState;
   setPullState(peerId: string, state: PullState): void;
   /** Whether `rr` removed this peer from the user's devices. */
@@ -118,7 +151,9 @@ export function createStore(database: Database): Store {
   const { sqlite } = database;
   const deletions = createDeletions(database);
   const importIds = createImportIds(database, deletions);
-  const peers = createPeerCursors(database);
+  const sequences = createSequences(database);
+  const highRequests = createHighRequests(database);
+  const peers = createPeerCursors(database, sequences.highestStored);
   const statements = database.read(() => ({
     insert: sqlite.prepare(INSERT_SQL),
     page: sqlite.prepare(
@@ -141,6 +176,13 @@ export function createStore(database: Database): Store {
     isRevoked: sqlite.prepare('SELECT 1 FROM peer_revocations WHERE peer_id = ?'),
   }));
 
+  /** Runs `work`, and remembers the highest numbers that it stored. */
+  function noted<T>(work: () => T): T {
+    const result = work();
+    sequences.note();
+    return result;
+  }
+
   function insertAll(entries: readonly Entry[]): InsertCounts {
     let inserted = 0;
     for (const entry of entries) {
@@ -155,26 +197,29 @@ export function createStore(database: Database): Store {
 
   /** Runs `work` in one transaction, and removes what was deleted from the log of SQLite. */
   function writeDeletions<T extends DeletionCounts>(work: () => T): T {
-    const counts = database.write(work);
+    const counts = database.write(() => {
+      // Deletions may remove the rows with the highest numbers.
+      sequences.note();
+      return noted(work);
+    });
     if (counts.deleted > 0 || isLogStale) isLogStale = !database.emptyLog();
     return counts;
   }
 
   return {
-    insert: (entries) => database.write(() => insertAll(entries)),
+    insert: (entries) => database.write(() => noted(() => insertAll(entries))),
     importRecords: (records) =>
       database.write(() => {
         const entries = records.flatMap((record) => importIds.resolve(record) ?? []);
-        const { inserted } = insertAll(entries);
+        const { inserted } = noted(() => insertAll(entries));
         return { inserted, duplicates: records.length - inserted };
       }),
-    insertPage(page, { peerId, ...cursors }) {
+    insertPage(page, { peerId, read, ...to }) {
       deletions.complete();
       return writeDeletions(() => {
         const counts = deletions.apply(page.deletions);
         const inserted = insertAll(page.entries);
-        peers.advance(peerId, cursors);
-        return { ...counts, ...inserted };
+        return { ...counts, ...inserted, isMoved: peers.move(peerId, to, read) };
       });
     },
     deleteEntries: (entryIds, by) =>
@@ -209,10 +254,14 @@ export function createStore(database: Database): Store {
       database.read(() => Number(statements.startOfLast.get(count)?.['ingest_seq'] ?? 0)),
     summary: () => database.read(() => statements.summary.get() as ReturnType<Store['summary']>),
     cursorsOf: peers.of,
+    positionOf: peers.position,
     cursors: peers.all,
-    highestStored: peers.highestStored,
+    highestStored: sequences.highestStored,
+    raiseSequences: sequences.raise,
     acknowledge: peers.acknowledge,
     resetCursors: peers.reset,
+    noteHighRequest: highRequests.add,
+    highRequestsSince: highRequests.since,
     pullState: peers.state,
     setPullState: peers.setState,
     isRevoked: (peerId) => database.read(() => statements.isRevoked.get(peerId) !== undefined),

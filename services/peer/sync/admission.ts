@@ -1,8 +1,10 @@
 // Admits requesters by `serve_to`, logs refusals, and takes the cursors of members as acknowledgements.
+import { unixSeconds } from '../../shared/clock.ts';
 import { createLimitedLog } from '../../shared/limited-log.ts';
 import type { Logger } from '../../shared/log.ts';
 import { refused, type Result } from '../../shared/result.ts';
 import { DatabaseError } from '../history/database.ts';
+import type { HighRequest } from '../history/high-requests.ts';
 import type { Store } from '../history/store.ts';
 import type { Membership, NotMemberReason } from './membership.ts';
 import type { PullRequest } from './sync-protocol.ts';
@@ -23,16 +25,16 @@ export interface Admission {
   /**
    * Takes the cursors of a request as an acknowledgement of a member.
    *
-   * @returns false for cursors that this database never had. They acknowledge nothing.
+   * Cursors that this database never had acknowledge nothing, and are reported.
    */
-  accept(peer: string, isMember: boolean, request: PullRequest): boolean;
+  acknowledge(peer: string, isMember: boolean, request: PullRequest): void;
 }
 
 export interface AdmissionDeps {
   readonly membership: Membership;
   /** Whether peers that are not members are answered too. */
   readonly answersAnyone: boolean;
-  readonly store: Pick<Store, 'highestStored' | 'acknowledge'>;
+  readonly store: Pick<Store, 'highestStored' | 'acknowledge' | 'noteHighRequest'>;
   readonly log: Logger;
   readonly nowMs: () => number;
 }
@@ -60,14 +62,25 @@ export function createAdmission(deps: AdmissionDeps): Admission {
     acknowledged.set(peer, position);
   }
 
-  function warnTooHigh(peer: string, { cursor, deleteCursor }: PullRequest): void {
+  function reportTooHigh(peer: string, { cursor, deleteCursor = 0 }: PullRequest): void {
     const fields = { peer, cursor, deleteCursor, highest: store.highestStored() };
     const message =
-      'a peer has pulled more than this database ever had, so that it gets nothing; was an older copy of the database restored?';
+      'a peer has pulled more than this database ever stored; was an older copy of the database restored?';
     // The peer repeats its request in each of its rounds.
-    log[warned.has(peer) ? 'debug' : 'warn'](fields, message);
+    const isKnown = warned.has(peer);
+    log[isKnown ? 'debug' : 'warn'](fields, message);
+    if (!isKnown) noteForDoctor({ peerId: peer, cursor, deleteCursor, seenUnixSeconds: unixSeconds() });
     if (warned.size >= MAX_REMEMBERED) warned.clear();
     warned.add(peer);
+  }
+
+  function noteForDoctor(request: HighRequest): void {
+    try {
+      store.noteHighRequest(request);
+    } catch (error) {
+      if (!(error instanceof DatabaseError)) throw error;
+      log.debug({ peer: request.peerId, error: error.message }, 'request not stored');
+    }
   }
 
   return {
@@ -79,15 +92,12 @@ export function createAdmission(deps: AdmissionDeps): Admission {
       const result = await membership.check(peer);
       return result.ok ? { ok: true, isMember: true } : refuse(peer, result.reason);
     },
-    accept(peer, isMember, request) {
+    acknowledge(peer, isMember, request) {
       const highest = store.highestStored();
-      if (request.cursor > highest.cursor || (request.deleteCursor ?? 0) > highest.deleteCursor) {
-        warnTooHigh(peer, request);
-        return false;
-      }
+      if (request.cursor > highest.cursor || (request.deleteCursor ?? 0) > highest.deleteCursor)
+        reportTooHigh(peer, request);
       // Random peer ids would let the table of acknowledgements grow without limit.
-      if (isMember) acknowledge(peer, request);
-      return true;
+      else if (isMember) acknowledge(peer, request);
     },
   };
 

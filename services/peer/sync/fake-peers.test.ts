@@ -37,7 +37,9 @@ const endless =
   async (stream, { cursor, limit }) => {
     clock.ms += PAGE_MS;
     const count = Math.min(limit, 20);
-    const entries = makeEntries(count, `${name}-${cursor}`, bytes).map(toWire);
+    const entries = Array.from({ length: count }, (_, n) => makeEntries(1, `${name}-${cursor + n}`, bytes))
+      .flat()
+      .map(toWire);
     await writeJson(stream, { entries, next_cursor: cursor + count });
   };
 
@@ -45,8 +47,8 @@ const honest =
   (name: string): PullHandler =>
   async (stream, { cursor }) =>
     writeJson(stream, {
-      entries: cursor === 0 ? makeEntries(3, name).map(toWire) : [],
-      next_cursor: cursor === 0 ? 3 : null,
+      entries: makeEntries(3, name).slice(cursor).map(toWire),
+      next_cursor: cursor < 3 ? 3 : null,
     });
 
 const mute: PullHandler = async () => {};

@@ -10,7 +10,7 @@ afterEach(cleanUp);
 
 /** A database with entries of which some were changed by another program, and what a page leaves out. */
 function startReader(count: number) {
-  const database = openDatabase(join(makeDirectory(), 'history.db'));
+  const database = openDatabase(join(makeDirectory(), 'history.db'), () => 0);
   onCleanup(async () => database.close());
   const store = createStore(database);
   store.insert(makeEntries(count));

@@ -12,13 +12,6 @@ const RESPONSE_TARGET_BYTES = 4 * 1024 * 1024;
 /** Maximum gaps of each kind that are remembered. The oldest one is forgotten, and read again when it is requested. */
 const MAX_GAPS = 1_000;
 
-export const EMPTY_PAGE: EncodedPage = {
-  entries: [],
-  nextCursor: undefined,
-  deletions: [],
-  nextDeleteCursor: undefined,
-};
-
 /** What a page leaves out. */
 export interface Unsendable {
   readonly kind: 'entry' | 'deletion';

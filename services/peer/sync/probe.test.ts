@@ -45,9 +45,10 @@ async function pullOnce(client: TestDevice, responder: RrResponder, settings: Pu
   return { ...report, requests: responder.requests.slice(sent) };
 }
 
-/** Cursors that are above what the responder has. */
+/** The position after a pull that ended at these cursors. */
 function setCursors({ store }: TestDevice, { peerId }: RrResponder, cursor: number, deleteCursor = 0): void {
-  store.insertPage({ entries: [], deletions: [] }, { peerId, cursor, deleteCursor });
+  const entryId = cursor === 0 ? undefined : `laptop-${cursor - 1}`;
+  store.insertPage({ entries: [], deletions: [] }, { peerId, cursor, deleteCursor, entryId });
 }
 
 /** Answers probes only. */
@@ -90,8 +91,8 @@ describe('a peer that does not know this device', () => {
     responder.isMember = true;
     const later = await pullOnce(client, responder, { clock });
     expect(later).toMatchObject({ error: undefined, entries: 6, hasNewDatabase: false });
-    expect(later.requests).toEqual([PROBE, request(4), request(10)]);
-    expect((await pullOnce(client, responder, { clock })).requests).toEqual([request(10)]);
+    expect(later.requests).toEqual([PROBE, request(3), request(10)]);
+    expect((await pullOnce(client, responder, { clock })).requests).toEqual([request(9), request(10)]);
   });
 });
 
@@ -104,7 +105,7 @@ describe.each([
     setCursors(client, responder, cursor, deleteCursor);
     client.store.insert([]);
     expect(await pullOnce(client, responder, { clock, attempts: 1 })).toMatchObject({
-      requests: [request(cursor, deleteCursor)],
+      requests: [request(cursor - 1, deleteCursor)],
       error: expect.any(String),
     });
     await until(() => !responder.isRunning, 'the process has ended');
@@ -115,7 +116,7 @@ describe.each([
     });
     await responder.restart();
     const second = await pullOnce(client, responder, { clock, attempts: 1 });
-    expect(second.requests).toEqual([PROBE, request(cursor, deleteCursor)]);
+    expect(second.requests).toEqual([PROBE, request(cursor - 1, deleteCursor)]);
     expect(client.store.cursorsOf(responder.peerId)).toEqual({ cursor: 0, deleteCursor: 0 });
     await responder.restart();
     expect(await pullOnce(client, responder, { clock })).toMatchObject({
@@ -142,7 +143,7 @@ describe('a peer whose database is new', () => {
     };
     const report = await pullOnce(client, responder, { clock });
     expect(report).toMatchObject({ error: undefined, entries: 10, hasNewDatabase: true });
-    expect(report.requests).toEqual([request(50, 9), PROBE, request(50, 9), request(0), request(10)]);
+    expect(report.requests).toEqual([request(49, 9), PROBE, request(49, 9), request(0), request(10)]);
     expect(
       client.database.sqlite.prepare('SELECT last_pushed_seq AS seq FROM peer_push_state').all(),
     ).toEqual([expect.objectContaining({ seq: 0 })]);
@@ -161,7 +162,7 @@ describe('cursors that get no answer', () => {
       sent.push(...requests);
       expect(error).toBeDefined();
     }
-    expect(sent.filter(({ cursor }) => cursor === 5)).toHaveLength(2);
+    expect(sent.filter(({ cursor }) => cursor === 4)).toHaveLength(2);
     clock.unixSeconds += HOUR_SECONDS - 1;
     expect((await pullOnce(client, responder, settings)).error).toContain('again in 1 minute,');
     clock.unixSeconds += 1;
@@ -227,5 +228,5 @@ test('an answer that is cut after its first byte is an ordinary failure', async 
     return 'handled';
   };
   const { requests } = await pullOnce(client, responder, { clock });
-  expect(requests.every(({ cursor }) => cursor >= 5)).toBe(true);
+  expect(requests.every(({ cursor }) => cursor >= 4)).toBe(true);
 });

@@ -10,6 +10,7 @@ import { releaseConnection } from './connection.ts';
 import { createCursorGuard, type CursorGuard } from './cursor-guard.ts';
 import { addInvalid, type InvalidCounts, NONE_INVALID } from './invalid-items.ts';
 import { NoAnswerError, type OwnMembership, probe, type RequestOptions, requestPage } from './request.ts';
+import { createPullPosition, type PullProgressPosition } from './pull-position.ts';
 import { backoffAfter, idleTimeoutAfter, isFinal, isRefusal, type RetryPolicy } from './retry.ts';
 import type { TurnBudget } from './round-budget.ts';
 import { MessageTooLargeError } from './stream-io.ts';
@@ -94,14 +95,14 @@ interface PullState {
   readonly guard: CursorGuard;
   readonly budget: TurnBudget | undefined;
   readonly attempts: DialAttempt[];
-  cursor: number;
-  deleteCursor: number;
+  readonly position: PullProgressPosition;
   limit: number;
   /** Consecutive failures since the last page. */
   failures: number;
   /** Time that is left for connecting to the peer, in milliseconds, until the next page arrives. */
   dialTimeoutMs: number;
   followUps: number;
+  answers: number;
   pages: number;
   hasNewDatabase: boolean;
   dialed: Dialed | undefined;
@@ -129,11 +130,12 @@ export async function pull(target: Target, deps: PullDeps, options: PullOptions)
     guard: createCursorGuard(store, target.peerId, nowUnixSeconds),
     budget,
     attempts: [...(dialed?.failed ?? [])],
-    ...store.cursorsOf(target.peerId),
+    position: createPullPosition(store, target.peerId, nowUnixSeconds),
     limit: options.limit,
     failures: 0,
     dialTimeoutMs: DIAL_TIMEOUT_MS,
     followUps: 0,
+    answers: 0,
     pages: 0,
     hasNewDatabase: false,
     dialed,
@@ -169,7 +171,7 @@ export async function pull(target: Target, deps: PullDeps, options: PullOptions)
     invalid,
     bytes,
     durationMs: Math.round(nowMs() - startedMs),
-    nextCursor: state.cursor,
+    nextCursor: state.position.current.cursor,
     isUnfinished,
     hasNewDatabase,
     isRefused: isRefusal(failure),
@@ -210,8 +212,8 @@ async function pullPage(state: PullState, deps: PullDeps): Promise<boolean> {
 }
 
 async function tryPage(state: PullState, deps: PullDeps): Promise<boolean> {
-  const { dialer, store, retry, own, maxResponseBytes = MAX_RESPONSE_BYTES } = deps;
-  const { guard, target } = state;
+  const { dialer, retry, own, maxResponseBytes = MAX_RESPONSE_BYTES } = deps;
+  const { guard, target, position } = state;
   const idleTimeoutMs = idleTimeoutAfter(retry, state.failures);
   if (state.dialed?.connection.status !== 'open') {
     const startedMs = deps.nowMs();
@@ -231,24 +233,20 @@ async function tryPage(state: PullState, deps: PullDeps): Promise<boolean> {
     // The last try for an hour. A busy peer may need longer than the first timeout.
     idleTimeoutMs: isProbed ? Math.max(idleTimeoutMs, retry.timeoutCapMs) : idleTimeoutMs,
   });
-  const { nextCursor, nextDeleteCursor } = response;
   state.bytes += bytes;
   state.failures = 0;
   // A large history needs many circuits, each of which may be dialed for as long.
   state.dialTimeoutMs = DIAL_TIMEOUT_MS;
-  if (nextCursor !== undefined || nextDeleteCursor !== undefined) {
-    const position = { peerId: target.peerId, cursor: nextCursor, deleteCursor: nextDeleteCursor };
-    const { duplicates, deleted } = store.insertPage(response, position);
-    state.budget?.spend(response, duplicates);
-    state.duplicates += duplicates;
-    state.deleted += deleted;
-    state.cursor = nextCursor ?? state.cursor;
-    state.deleteCursor = nextDeleteCursor ?? state.deleteCursor;
-    state.entries += response.entries.length;
-    state.invalid = addInvalid(state.invalid, response.invalid);
-    state.pages += 1;
-  }
-  return nextCursor !== undefined || nextDeleteCursor !== undefined;
+  const stored = position.store(response);
+  state.budget?.spend(response, stored.duplicates);
+  state.duplicates += stored.duplicates;
+  state.deleted += stored.deleted;
+  state.entries += stored.entries.length;
+  state.invalid = addInvalid(state.invalid, stored.invalid);
+  state.hasNewDatabase ||= stored.isRestarted;
+  state.answers += 1;
+  if (stored.isProgress) state.pages += 1;
+  return stored.hasMore;
 }
 
 /** Requests the page at the cursors, and remembers whether these got an answer. */
@@ -257,23 +255,21 @@ async function requestGuarded(
   { connection }: Dialed,
   options: RequestOptions,
 ): Promise<{ readonly response: PullResponse; readonly bytes: number }> {
-  const { cursor, deleteCursor, limit, guard } = state;
+  const { limit, guard, position } = state;
+  const request = position.request(limit);
+  const { cursor, deleteCursor = 0 } = request;
   const cursors = { cursor, deleteCursor };
   try {
-    return await requestPage(
-      connection,
-      { ...cursors, limit },
-      {
-        ...options,
-        beforeSend: () => guard.beforeSend(cursors),
-        onAnswer: () => guard.onAnswered(),
-      },
-    );
+    return await requestPage(connection, request, {
+      ...options,
+      beforeSend: () => guard.beforeSend(cursors),
+      onAnswer: () => guard.onAnswered(),
+    });
   } catch (error) {
     if (!(error instanceof NoAnswerError)) throw error;
-    if (guard.onUnanswered(cursors, error.isClosed, state.pages === 0)) {
+    if (guard.onUnanswered(cursors, error.isClosed, state.answers === 0)) {
       state.hasNewDatabase = true;
-      [state.cursor, state.deleteCursor] = [0, 0];
+      position.reload();
     }
     throw error;
   }

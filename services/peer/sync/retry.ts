@@ -44,5 +44,22 @@ export function isFinal(error: unknown): boolean {
 
 /** Whether the peer refuses this device or its cursors, which another request in this round does not change. */
 export function isRefusal(error: unknown): boolean {
-  return error instanceof CursorsHeldBackError || error instanceof NotMemberError;
+  return (
+    error instanceof CursorsHeldBackError ||
+    error instanceof NotMemberError ||
+    error instanceof PullRestartedError
+  );
+}
+
+/** The peer had another database twice within an hour. */
+export class PullRestartedError extends Error {
+  override readonly name = 'PullRestartedError';
+  readonly code = 'PULL_RESTARTED';
+
+  constructor(waitSeconds: number) {
+    const minutes = Math.max(1, Math.ceil(waitSeconds / 60));
+    super(
+      `The peer has another history than in the last sync, for the second time within an hour: is its identity key copied to another device? Its history is requested from the start again in ${minutes === 1 ? '1 minute' : `${minutes} minutes`}.`,
+    );
+  }
 }

@@ -9,7 +9,7 @@ import type { Store } from '../history/store.ts';
 import type { PeerLibp2p } from '../network/node.ts';
 import { createAdmission } from './admission.ts';
 import type { Membership } from './membership.ts';
-import { createPageReader, EMPTY_PAGE, type Unsendable } from './page.ts';
+import { createPageReader, type Unsendable } from './page.ts';
 import { createSemaphore } from './semaphore.ts';
 import { readToEnd, writeAndClose } from './stream-io.ts';
 import {
@@ -91,7 +91,8 @@ export async function servePulls(deps: ServeDeps): Promise<() => Promise<void>> 
     const deadline = anySignal(stopping.signal, AbortSignal.timeout(REQUEST_DEADLINE_MS));
     const message = await readToEnd(stream, MAX_REQUEST_BYTES, { idleTimeoutMs, signal: deadline });
     const request = await decodeRequest(stream.protocol, message);
-    const page = admission.accept(peer, isMember, request) ? await pages.read(request) : EMPTY_PAGE;
+    admission.acknowledge(peer, isMember, request);
+    const page = await pages.read(request);
     const { entries, deletions, bytes } = await prepareResponse(page, stream.protocol);
     await writeAndClose(stream, bytes, { idleTimeoutMs, signal: stopping.signal });
     const durationMs = Math.round(nowMs() - startedMs);

@@ -2,7 +2,6 @@ import { zstdCompressSync } from 'node:zlib';
 import { describe, expect, test } from '@jest/globals';
 import { toWire } from '../history/entry.ts';
 import { BadMessageError } from './message-reader.ts';
-import { EMPTY_PAGE } from './page.ts';
 import { MessageTooLargeError } from './stream-io.ts';
 import {
   decodeResponse,
@@ -12,7 +11,15 @@ import {
   MAX_LIMIT,
   MAX_LIMIT_WITHOUT_DELETIONS,
   MAX_REQUEST_BYTES,
+  type EncodedPage,
 } from './sync-protocol.ts';
+
+const EMPTY_PAGE: EncodedPage = {
+  entries: [],
+  nextCursor: undefined,
+  deletions: [],
+  nextDeleteCursor: undefined,
+};
 import { makeEntries } from '../../../testing/peer.ts';
 
 const PLAIN = '/rustory/sync-pull/1.0.0';

@@ -1,0 +1,219 @@
+// Pulls from peers whose history is another one than in the last sync: a database that was deleted, restored from an older
+// copy, or belongs to another device with the same identity.
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { cleanUp } from '../../../testing/cleanup.ts';
+import { createTestPullDeps, makeEntries, startDevice, type TestDevice } from '../../../testing/peer.ts';
+import type { Deletion } from '../history/deletion.ts';
+import { toWire } from '../history/entry.ts';
+import { openDatabase } from '../history/database.ts';
+import { createStore } from '../history/store.ts';
+import { pull } from './pull.ts';
+import { startScriptedPeer, type ScriptedPeer } from '../../../testing/scripted-peer.ts';
+
+afterEach(cleanUp);
+
+const HOUR = 3_600;
+const clock = { unixSeconds: 1_800_000_000 };
+
+async function startPair() {
+  return { client: await startDevice(), peer: await startScriptedPeer() };
+}
+
+async function pullOnce(client: TestDevice, peer: ScriptedPeer, limit = 100) {
+  const sent = peer.requests.length;
+  const deps = { ...createTestPullDeps(client), nowUnixSeconds: () => clock.unixSeconds };
+  const report = await pull({ peerId: peer.peerId, addresses: peer.addresses }, deps, { limit });
+  return { ...report, requests: peer.requests.slice(sent) };
+}
+
+function idsOf({ store }: TestDevice): string[] {
+  const ids: string[] = [];
+  store.readAfter(0, 10_000, ({ entry }) => ids.push(entry.entry_id) > 0);
+  return ids.toSorted();
+}
+
+/** Rows with these numbers, each with an entry of its own. */
+function rows(name: string, from: number, count: number) {
+  return makeEntries(count, name).map((entry, index) => ({ seq: from + index, entry: toWire(entry) }));
+}
+
+const deletion = (entryId: string): Deletion => ({
+  entry_id: entryId,
+  user_id: 'ada',
+  device_id: 'laptop',
+  deleted_at: 5,
+});
+
+describe('a pull from a peer with the same history', () => {
+  test('asks from the last entry, does not count it, and asks for what follows it', async () => {
+    const { client, peer } = await startPair();
+    peer.rows = rows('a', 1, 10);
+    expect(await pullOnce(client, peer)).toMatchObject({ entries: 10, nextCursor: 10 });
+    const empty = await pullOnce(client, peer);
+    expect(empty).toMatchObject({ entries: 0, duplicates: 0, error: undefined, hasNewDatabase: false });
+    expect(empty.requests.map(({ cursor }) => cursor)).toEqual([9, 10]);
+    peer.rows.push(...rows('b', 11, 5));
+    expect(await pullOnce(client, peer)).toMatchObject({ entries: 5, duplicates: 0, hasNewDatabase: false });
+  });
+
+  test.each([1, 2, 3])('is complete with pages of %i', async (limit) => {
+    const { client, peer } = await startPair();
+    peer.rows = rows('a', 1, 3);
+    await pullOnce(client, peer, limit);
+    peer.rows.push(...rows('b', 4, 5));
+    expect(await pullOnce(client, peer, limit)).toMatchObject({ entries: 5, duplicates: 0 });
+  });
+
+  test('continues when the last entry was deleted, here or there', async () => {
+    for (const isHere of [true, false]) {
+      const { client, peer } = await startPair();
+      peer.rows = rows('a', 1, 10);
+      await pullOnce(client, peer);
+      if (isHere) client.store.deleteEntries(['a-9'], { user_id: 'ada', device_id: 'laptop', deleted_at: 5 });
+      peer.rows.pop();
+      peer.deletions = isHere ? [] : [{ seq: 1, deletion: deletion('a-9') }];
+      expect(await pullOnce(client, peer)).toMatchObject({ entries: 0, hasNewDatabase: false });
+      peer.rows.push(...rows('b', 11, 2));
+      expect(await pullOnce(client, peer)).toMatchObject({
+        entries: 2,
+        duplicates: 0,
+        hasNewDatabase: false,
+      });
+    }
+  });
+
+  test('judges after all deletions, of which there may be more than a page has', async () => {
+    const { client, peer } = await startPair();
+    peer.rows = rows('a', 1, 10);
+    await pullOnce(client, peer);
+    peer.rows.pop();
+    peer.deletions = Array.from({ length: 250 }, (_, n) => ({ seq: n + 1, deletion: deletion(`x-${n}`) }));
+    peer.deletions.push({ seq: 251, deletion: deletion('a-9') });
+    expect(await pullOnce(client, peer)).toMatchObject({ entries: 0, hasNewDatabase: false });
+  });
+
+  test('recognizes a last entry that was skipped because it is not valid', async () => {
+    const { client, peer } = await startPair();
+    for (const bad of [{ entry_id: 'bad', ts: 'never' }, 'no object', { ts: 1 }]) {
+      const seq = peer.rows.length + 1;
+      peer.rows.push(...rows(`a${seq}`, seq, 1), { seq: seq + 1, entry: bad });
+      expect(await pullOnce(client, peer)).toMatchObject({ entries: 1, hasNewDatabase: false });
+      const again = await pullOnce(client, peer);
+      expect(again).toMatchObject({ entries: 0, duplicates: 0, hasNewDatabase: false });
+      expect(again.invalid).toMatchObject({ entries: 0 });
+    }
+  });
+});
+
+describe('a pull from a peer with another history', () => {
+  test.each([
+    ['is new', rows('new', 1, 50)],
+    ['is new and shorter', rows('new', 1, 3)],
+    ['is empty', []],
+    ['is an older copy with new entries', [...rows('a', 1, 4), ...rows('new', 5, 30)]],
+    ['is an older copy', rows('a', 1, 4)],
+    ['lost its last transactions', [...rows('a', 1, 9), ...rows('new', 10, 1)]],
+  ])('that %s gets everything', async (_, newRows) => {
+    const { client, peer } = await startPair();
+    peer.rows = rows('a', 1, 10);
+    await pullOnce(client, peer);
+    client.store.insert(makeEntries(5, 'own'));
+    client.store.acknowledge(peer.peerId, { cursor: 15, deleteCursor: 0 });
+    peer.rows = newRows;
+    const report = await pullOnce(client, peer);
+    expect(report).toMatchObject({ error: undefined, hasNewDatabase: true });
+    const fromPeer = newRows.map(({ entry }) => (entry as { entry_id: string }).entry_id);
+    expect(idsOf(client)).toEqual(expect.arrayContaining(fromPeer));
+    expect(idsOf(client)).toHaveLength(new Set([...idsOf(client)]).size);
+    expect(
+      client.database.sqlite.prepare('SELECT last_pushed_seq AS seq FROM peer_push_state').get(),
+    ).toMatchObject({ seq: 0 });
+  });
+
+  test('resumes where it was cut off', async () => {
+    const { client, peer } = await startPair();
+    peer.rows = rows('a', 1, 10);
+    await pullOnce(client, peer);
+    peer.rows = rows('new', 1, 50);
+    peer.answersLeft = 3;
+    expect((await pullOnce(client, peer, 10)).error).toBeDefined();
+    peer.answersLeft = Infinity;
+    const report = await pullOnce(client, peer, 10);
+    expect(report).toMatchObject({ error: undefined, hasNewDatabase: false, duplicates: 0 });
+    expect(idsOf(client)).toHaveLength(60);
+  });
+
+  test('begins again once an hour, and is reported', async () => {
+    const { client, peer } = await startPair();
+    const [a, b] = [rows('a', 1, 10), rows('b', 1, 10)];
+    const turns = [a, b, a, b];
+    const results = [];
+    for (const turn of turns) {
+      peer.rows = turn;
+      const { error, hasNewDatabase } = await pullOnce(client, peer);
+      results.push([hasNewDatabase, error?.includes('identity key copied')]);
+    }
+    // The last turn is the device at whose history the cursor stands.
+    expect(results).toEqual([
+      [false, undefined],
+      [true, undefined],
+      [false, true],
+      [false, undefined],
+    ]);
+    peer.rows = [...a, ...rows('c', 11, 1)];
+    clock.unixSeconds += HOUR;
+    expect(await pullOnce(client, peer)).toMatchObject({ error: undefined, hasNewDatabase: true });
+    expect(idsOf(client)).toContain('c-0');
+  });
+});
+
+describe('a cursor whose entry is not known', () => {
+  function forget({ database }: TestDevice): void {
+    database.sqlite.exec('DELETE FROM rustory_p2p_pull_anchors');
+  }
+
+  test('is confirmed by an entry that is stored here, after all deletions', async () => {
+    const { client, peer } = await startPair();
+    peer.rows = rows('a', 1, 10);
+    await pullOnce(client, peer);
+    forget(client);
+    peer.deletions = Array.from({ length: 230 }, (_, n) => ({ seq: n + 1, deletion: deletion(`x-${n}`) }));
+    peer.rows.push(...rows('b', 11, 2));
+    const report = await pullOnce(client, peer);
+    expect(report).toMatchObject({ entries: 2, duplicates: 0, hasNewDatabase: false });
+    expect(report.requests[0]).toMatchObject({ cursor: 9, limit: 1 });
+    expect(report.requests.length).toBeLessThan(10);
+    expect((await pullOnce(client, peer)).requests[0]).toMatchObject({ cursor: 11, limit: 100 });
+  });
+
+  test.each([
+    ['another entry', rows('new', 1, 30)],
+    ['an entry at another number', [...rows('a', 1, 9), { ...rows('z', 11, 1)[0]!, seq: 11 }]],
+    ['no entry', rows('a', 1, 4)],
+  ])('leads to a start from 0 when there is %s', async (_, newRows) => {
+    const { client, peer } = await startPair();
+    peer.rows = rows('a', 1, 10);
+    await pullOnce(client, peer);
+    forget(client);
+    peer.rows = newRows;
+    expect(await pullOnce(client, peer)).toMatchObject({ error: undefined, hasNewDatabase: true });
+    expect(idsOf(client)).toEqual(
+      expect.arrayContaining(newRows.map(({ entry }) => (entry as { entry_id: string }).entry_id)),
+    );
+  });
+});
+
+test('two processes that pull from one peer lose nothing, also when the history is a new one', async () => {
+  const { client, peer } = await startPair();
+  peer.rows = rows('a', 1, 40);
+  await pullOnce(client, peer, 7);
+  peer.rows = rows('new', 1, 60);
+  const database = openDatabase(client.database.path, () => 0);
+  const other: TestDevice = { ...client, database, store: createStore(database) };
+  const reports = await Promise.all([pullOnce(client, peer, 7), pullOnce(other, peer, 7)]);
+  database.close();
+  expect(reports.filter(({ error }) => error === undefined)).not.toEqual([]);
+  await pullOnce(client, peer, 7);
+  expect(idsOf(client)).toHaveLength(100);
+  expect(client.store.cursorsOf(peer.peerId).cursor).toBe(60);
+});
