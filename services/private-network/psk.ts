@@ -80,7 +80,7 @@ export interface ProtectorOptions {
   /** Deadline for the nonce of the other side, in milliseconds. Default 5,000. */
   readonly nonceMs?: number;
   /**
-   * Called when the other side has proved the swarm key; the handshake continues when it resolves, and ends when it
+   * Called when the other side of an inbound connection has proved the swarm key; the handshake continues when it resolves, and ends when it
    * rejects. Default: it continues at once.
    */
   readonly admit?: (connection: MultiaddrConnection) => Promise<void>;
@@ -103,7 +103,8 @@ export function createProtector(
       const inbound = cipher.keystream(key.bytes, remoteNonce);
       const outbound = cipher.keystream(key.bytes, nonce);
       const protectedConnection = new ProtectedConnection(connection, { inbound, outbound, onOutcome });
-      if (options.admit !== undefined) {
+      // Whoever opens a connection speaks first, so the other side would wait for us as well.
+      if (options.admit !== undefined && connection.direction === 'inbound') {
         await protectedConnection.greeted();
         await options.admit(connection);
         protectedConnection.release();

@@ -1,13 +1,13 @@
 // The connection limiter: limits connections in total, per peer and per address, and closes idle and stalled
 // connections. It keeps its own counts, because the library copies the list of all connections for each query.
 import type { Connection, ConnectionGater, MultiaddrConnection } from '@libp2p/interface';
+import type { HandshakeLimiter } from '../private-network/handshake-limiter.ts';
 import { clientNetwork } from '../shared/client-network.ts';
 import { monotonicMs } from '../shared/clock.ts';
 import type { RelayLimits } from './config.ts';
 import { createByAddress } from './by-address.ts';
 import { addTo } from './counts.ts';
 import { createIdleConnections } from './idle-connections.ts';
-import type { HandshakeLimiter } from './handshake-limiter.ts';
 import { DEAD_MS, EVICTABLE_MS } from './liveness-limits.ts';
 import type { AnyConnection, Liveness } from './liveness.ts';
 import type { RelayMetrics } from './metrics.ts';

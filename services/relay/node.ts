@@ -15,6 +15,7 @@ import type { Component } from '../shared/lifecycle.ts';
 import type { Logger } from '../shared/log.ts';
 import type { LoopClock } from '../shared/loop-clock.ts';
 import type { Cipher } from '../private-network/cipher.ts';
+import { createHandshakeLimiter, maxHandshakeMs } from '../private-network/handshake-limiter.ts';
 import type { ProtectorOptions } from '../private-network/psk.ts';
 import { createListenFailures, type ListenFailures, startNode } from '../private-network/listen.ts';
 import { createTransportStack } from '../private-network/transport-stack.ts';
@@ -23,7 +24,6 @@ import { createBuffers } from './buffers.ts';
 import { createCircuitAdmission } from './circuit-admission.ts';
 import type { RelayConfig } from './config.ts';
 import { createConnectionLimiter } from './connection-limiter.ts';
-import { createHandshakeLimiter, maxHandshakeMs } from './handshake-limiter.ts';
 import type { HopEvents } from './hop-events.ts';
 import { createHopTiming } from './hop-timing.ts';
 import { createHop } from './hop.ts';
@@ -180,7 +180,14 @@ function createHopAndLimiters(
     ...timing,
     events: events ?? watch,
   });
-  const handshakes = createHandshakeLimiter(limits, metrics, refusals);
+  const handshakes = createHandshakeLimiter(limits, {
+    ended: metrics.handshake,
+    unauthenticated: (outcome, { remoteAddr }) => refusals.unauthenticated(outcome, remoteAddr.toString()),
+    evicted({ remoteAddr }) {
+      metrics.connectionRefused('pending');
+      refusals.refused('connection', 'pending', { address: remoteAddr.toString() });
+    },
+  });
   const tcpTimeouts = createTcpTimeouts();
   const { isHolder } = reservations;
   const checks = { liveness: timing.liveness, tcpTimeouts, isHolder, refusals };

@@ -11,16 +11,20 @@ import { createListenFailures, startNode } from '../../private-network/listen.ts
 import { createTransportStack } from '../../private-network/transport-stack.ts';
 import type { Lookup } from '../../shared/tcp-connect.ts';
 import type { ProgressEvent } from './dial-report.ts';
+import { createInboundAdmission, INBOUND_LIMITS } from './inbound-limits.ts';
 import {
   createProtectionProgress,
   type ReservationStore,
   takeReservationStore,
 } from './library-internals.ts';
 
+/** `inbound-limits.ts` limits inbound connections, and the dialer those that this device opens. */
+const NOT_LIMITED = 1_000_000;
+
 /** Limits of a device, which connects to a few relays and some dozens of other devices. */
 const LIMITS = {
-  maxConnections: 128,
-  maxPendingInbound: 32,
+  maxConnections: NOT_LIMITED,
+  maxPendingInbound: NOT_LIMITED,
   maxStreamsPerConnection: 64,
   maxParallelDials: 16,
 };
@@ -74,6 +78,7 @@ export async function createPeerNode({
   const cipher = loadCipher();
   const protection = createProtectionProgress();
   const failures = createListenFailures();
+  const inbound = createInboundAdmission(INBOUND_LIMITS, () => libp2p.getConnections());
   const stack = createTransportStack({
     identity,
     key: swarmKey,
@@ -81,13 +86,18 @@ export async function createPeerNode({
     limits: LIMITS,
     lookup,
     onListenFailure: failures.onListenFailure,
-    onOutcome: protection.onOutcome,
+    onOutcome(outcome, connection) {
+      protection.onOutcome(outcome, connection);
+      inbound.onOutcome(outcome, connection);
+    },
+    admit: inbound.admit,
   });
   const createCircuits = circuitRelayTransport({ reservationCompletionTimeout: RESERVATION_TIMEOUT_MS });
   const reservations = Promise.withResolvers<ReservationStore>();
   const dialer = Promise.withResolvers<PeerNode['dial']>();
-  const libp2p = await createLibp2p({
+  const libp2p: PeerLibp2p = await createLibp2p({
     ...stack,
+    connectionGater: inbound.gater,
     addresses: { listen: [...(listen ?? [])] },
     transports: [
       ...stack.transports,

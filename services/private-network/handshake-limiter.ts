@@ -1,17 +1,13 @@
 // Limits pending handshakes, which anyone can start, and decides when each continues. A handshake has three stages: it
 // proves the swarm key, which costs little; it waits for its turn (`handshake-queue`); then it has its turn, with the
-// expensive cryptography. Each stage has its own deadline, so no device is late because the relay is busy.
+// expensive cryptography. Each stage has its own deadline, so no device is late because this one is busy.
 // Above the limit one handshake is evicted: if new ones were refused instead, an attacker with the maximum number of
 // pending handshakes could block all devices. Authenticated connections (those that have proved the swarm key) are
 // counted separately, and the larger group loses a connection. A flood of unauthenticated connections therefore evicts no
 // authenticated one, and authenticated connections that stall do not prevent devices from authenticating.
 import type { MultiaddrConnection } from '@libp2p/interface';
-import type { ProtectionOutcome } from '../private-network/psk.ts';
-import type { RelayLimits } from './config.ts';
 import { createHandshakeQueue, NoTurnError } from './handshake-queue.ts';
-import type { RelayMetrics } from './metrics.ts';
-import type { HandshakeOutcome } from './outcomes.ts';
-import type { RefusalLog } from './refusal-log.ts';
+import type { ProtectionOutcome } from './psk.ts';
 
 /** Maximum time that a handshake waits for its turn, in milliseconds: the longest pause of a device between two tries. */
 const MAX_WAIT_MS = 60_000;
@@ -21,6 +17,28 @@ const MAX_WAIT_MS = 60_000;
  * machine, and shorter than the wait for a turn; a flood evicts them earlier.
  */
 const PROOF_FACTOR = 3;
+
+export interface HandshakeLimits {
+  /** Maximum pending handshakes. Above this limit one is evicted. */
+  readonly pendingConnections: number;
+  /** Deadline of a handshake from its turn on, in seconds. */
+  readonly handshakeSeconds: number;
+}
+
+/**
+ * How a handshake ended. `unfinished`: it failed in its turn; `abandoned`: the client closed it while it waited;
+ * `no_turn`: it waited too long.
+ */
+export type HandshakeEnd = ProtectionOutcome | 'unfinished' | 'abandoned' | 'no_turn';
+
+/** Receives what happens to handshakes, for metrics and the log. */
+export interface HandshakeEvents {
+  /** A handshake that is not evicted has ended. */
+  ended?(outcome: HandshakeEnd): void;
+  /** The other side has not proved the swarm key. `ended` is called as well. */
+  unauthenticated?(outcome: ProtectionOutcome, connection: MultiaddrConnection): void;
+  evicted?(connection: MultiaddrConnection): void;
+}
 
 export interface HandshakeLimiter {
   /** Counts a connection from its start until it closes or finishes its handshake. */
@@ -38,7 +56,7 @@ export interface HandshakeLimiter {
 }
 
 /** The longest time between the start of a handshake and its end, in milliseconds. */
-export function maxHandshakeMs({ handshakeSeconds }: Pick<RelayLimits, 'handshakeSeconds'>): number {
+export function maxHandshakeMs({ handshakeSeconds }: Pick<HandshakeLimits, 'handshakeSeconds'>): number {
   return (PROOF_FACTOR + 1) * handshakeSeconds * 1000 + MAX_WAIT_MS;
 }
 
@@ -46,13 +64,12 @@ interface PendingHandshake {
   /** Cancels the deadline of its stage. */
   cancelDeadline: () => void;
   /** The outcome if the connection closes in its stage. Of an unauthenticated one, the protector reports it. */
-  closed: HandshakeOutcome;
+  closed: HandshakeEnd;
 }
 
 export function createHandshakeLimiter(
-  limits: Pick<RelayLimits, 'pendingConnections' | 'handshakeSeconds'>,
-  metrics: Pick<RelayMetrics, 'handshake' | 'connectionRefused'>,
-  refusals: RefusalLog,
+  limits: HandshakeLimits,
+  events: HandshakeEvents = {},
 ): HandshakeLimiter {
   // Both are in order of arrival.
   const unauthenticated = new Map<MultiaddrConnection, PendingHandshake>();
@@ -82,12 +99,11 @@ export function createHandshakeLimiter(
   function evict(): void {
     const connection = leastUseful();
     if (connection === undefined) return;
-    metrics.connectionRefused('pending');
-    refusals.refused('connection', 'pending', { address: connection.remoteAddr.toString() });
+    events.evicted?.(connection);
     evicted.add(connection);
     remove(connection);
     connection.abort(
-      new Error('The connection was evicted: the relay has the maximum number of pending handshakes.'),
+      new Error('The connection was evicted: there is the maximum number of pending handshakes.'),
     );
   }
 
@@ -106,15 +122,15 @@ export function createHandshakeLimiter(
       unauthenticated.set(connection, pending);
       connection.addEventListener('close', () => {
         const closed = remove(connection);
-        if (closed !== undefined) metrics.handshake(closed.closed);
+        if (closed !== undefined) events.ended?.(closed.closed);
       });
     },
     authenticated(outcome, connection) {
-      // The relay evicted it, and has already counted the eviction.
+      // Its eviction is already reported.
       if (evicted.has(connection)) return;
       if (outcome !== 'ok') {
-        metrics.handshake(outcome);
-        refusals.unauthenticated(outcome, connection.remoteAddr.toString());
+        events.ended?.(outcome);
+        events.unauthenticated?.(outcome, connection);
         return;
       }
       const pending = unauthenticated.get(connection);
@@ -136,7 +152,7 @@ export function createHandshakeLimiter(
       setDeadline(connection, pending, handshakeMs);
     },
     finish(connection) {
-      if (remove(connection) !== undefined) metrics.handshake('ok');
+      if (remove(connection) !== undefined) events.ended?.('ok');
     },
     pending: () => unauthenticated.size + authenticated.size,
     waiting: queue.waiting,
@@ -145,7 +161,7 @@ export function createHandshakeLimiter(
 
 /**
  * Calls the function at a deadline unless it is canceled before. Everything that arrived until the deadline is read first,
- * so the delay of a busy relay does not count as silence of the other side.
+ * so the delay of a busy process does not count as silence of the other side.
  *
  * @returns cancels the deadline
  */
