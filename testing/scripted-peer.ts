@@ -18,7 +18,7 @@ export interface ScriptedPeer {
 export async function startScriptedPeer(): Promise<ScriptedPeer> {
   const answer: PullHandler = async (stream, request) => {
     const { cursor, delete_cursor: deleteCursor = 0, limit } = request as ScriptedPeer['requests'][number];
-    peer.requests.push(request as ScriptedPeer['requests'][number]);
+    peer.requests.push(request);
     peer.answersLeft -= 1;
     if (peer.answersLeft < 0) return stream.abort(new Error('The connection was cut.'));
     const deletions = peer.deletions.filter(({ seq }) => seq > deleteCursor).slice(0, limit);

@@ -56,16 +56,6 @@ export function createPullPosition(
   let check = firstCheck(current);
   let requestedLimit = 0;
 
-  const answered = (hasMore: boolean): StoredAnswer => ({
-    entries: [],
-    invalid: [],
-    duplicates: 0,
-    deleted: 0,
-    isProgress: false,
-    hasMore,
-    isRestarted: false,
-  });
-
   /** Stores a part of an answer, and moves the cursors past it. */
   function keep(part: PullResponse, entryId = part.ids.at(-1)): StoredAnswer {
     const { nextCursor, nextDeleteCursor, entries, invalid } = part;
@@ -162,6 +152,19 @@ export function createPullPosition(
   };
 }
 
+/** An answer of which nothing was stored. */
+function answered(hasMore: boolean): StoredAnswer {
+  return {
+    entries: [],
+    invalid: [],
+    duplicates: 0,
+    deleted: 0,
+    isProgress: false,
+    hasMore,
+    isRestarted: false,
+  };
+}
+
 function firstCheck({ cursor, entryId }: PullPosition): Check {
   if (cursor === 0) return 'nothing';
   return entryId === undefined ? 'position' : 'entry';
@@ -172,10 +175,12 @@ function onlyDeletions(response: PullResponse): PullResponse {
   return { ...response, entries: [], ids: [], nextCursor: undefined, invalid };
 }
 
+function isFirst({ kind, index }: PullResponse['invalid'][number]): boolean {
+  return kind === 'entry' && index === 0;
+}
+
 /** A response without its first entry, which is known. It may be one that is not valid. */
 function withoutFirst(response: PullResponse): PullResponse {
-  const isFirst = ({ kind, index }: PullResponse['invalid'][number]): boolean =>
-    kind === 'entry' && index === 0;
   const isInvalid = response.invalid.some(isFirst);
   const ids = response.ids.slice(1);
   return {
