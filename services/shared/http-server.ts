@@ -211,7 +211,7 @@ function admitConnections(
     if (admission === undefined) proceed();
     else admission(socket, proceed);
   });
-  // A admission may have replaced the address of the TCP socket by that of the client behind a proxy.
+  // The admission may have replaced the address of the TCP socket by that of the client behind a proxy.
   server.on('secureConnection', (secured: TLSSocket) => {
     const replaced = Object.getOwnPropertyDescriptor(tcpSocket(secured), 'remoteAddress');
     if (replaced !== undefined) Object.defineProperty(secured, 'remoteAddress', replaced);

@@ -109,6 +109,7 @@ describe('a mistake of a device is logged at info', () => {
     await app.post(REGISTER, { ...alice, meta: { user_id: 'bob' } }, bearer('bobs'));
     await app.post(REGISTER, { ...alice, peer_id: OTHER_PEER }, bearer('open'));
     await app.post(UNREGISTER, alice, bearer('open'));
+    await app.post(UNREGISTER, alice, bearer('open'));
     expect(lines).toMatchObject([
       { reason: 'forbidden', cause: 'registered_by_another_user', peerId: PEER, userId: 'bob' },
       { reason: 'too_many_peers', peerId: OTHER_PEER },

@@ -125,6 +125,12 @@ const badTokens = (): string => file('tokens', 'hunter2-token admin\n"hunter2"\n
 describe('the problems of a configuration', () => {
   test.each([
     [
+      'the PROXY protocol without trusted proxies',
+      { TRACKER_PROXY_PROTOCOL: 'true' },
+      ['TRACKER_PROXY_PROTOCOL'],
+    ],
+    ['a host with a port', { TRACKER_ALLOWED_HOSTS: 'tracker.example.org:8850' }, ['TRACKER_ALLOWED_HOSTS']],
+    [
       'single values',
       { TRACKER_TTL_SECONDS: 'x', TRACKER_MAX_PEERS: '0', TRACKER_TRUSTED_PROXIES: 'ingress' },
       ['TRACKER_TTL_SECONDS', 'TRACKER_MAX_PEERS', 'TRACKER_TRUSTED_PROXIES'],

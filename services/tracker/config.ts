@@ -133,7 +133,7 @@ export const variables = {
   }),
   TRACKER_TRUSTED_PROXIES: list(parseNetwork, MAX_PROXIES, {
     fallback: '',
-    doc: 'Addresses and networks of the proxies in front of the tracker. Their X-Forwarded-For headers are trusted. Empty: client addresses behind a proxy are unknown, and the limit per client address is off.',
+    doc: 'Addresses and networks of the proxies in front of the tracker. Their X-Forwarded-For headers are trusted, and with TRACKER_PROXY_PROTOCOL those of the PROXY protocol. Empty: client addresses behind a proxy are unknown, and the limit per client address is off.',
     audience: 'set',
   }),
   TRACKER_PROXY_PROTOCOL: boolean({
