@@ -21,6 +21,10 @@ const DRAIN_MS = 1_000;
 const NO_TRACKER =
   'no tracker is configured, so that every device that has the swarm key may pull from this one; set trackers or serve_to';
 
+/** Logged once at start, because `rr` 0.1 itself reports nothing. */
+const ONLY_ALLOWED_PEERS =
+  'only the peers in allowed_peers may pull from this one; clients with rr 0.1 are refused, because they have a new peer id at each sync';
+
 /** Runs the components until SIGTERM or SIGINT, then ends the process. */
 export async function runComponents(components: readonly Component[], log: Logger): Promise<void> {
   const options = { log, health: createHealth(), drainMs: DRAIN_MS, deadlineMs: DEADLINE_MS };
@@ -89,13 +93,17 @@ export function createServing(config: PeerConfig, history: History, node: PeerNo
     {
       name: 'pull server',
       start: async () => {
-        if (config.serveTo === undefined && isAnyoneAnswered) log.info({ serveTo: 'anyone' }, NO_TRACKER);
+        if (config.allowedPeers !== undefined)
+          log.info({ allowedPeers: config.allowedPeers.size }, ONLY_ALLOWED_PEERS);
+        else if (config.serveTo === undefined && isAnyoneAnswered)
+          log.info({ serveTo: 'anyone' }, NO_TRACKER);
         store.raiseSequences();
         stopServing = await servePulls({
           libp2p,
           store,
           membership: createMembers(config, history),
           answersAnyone: isAnyoneAnswered,
+          allowedPeers: config.allowedPeers,
           log,
           nowMs: monotonicMs,
         });

@@ -22,7 +22,7 @@ const MAX_EXAMPLES = 3;
 /** The circuit-relay-v2 protocol that every relay supports. */
 const HOP_PROTOCOL = '/libp2p/circuit/relay/0.2.0/hop';
 
-export function checkConfig({ file: { path, exists }, warnings }: PeerConfig): Finding[] {
+export function checkConfig({ file: { path, exists }, warnings, allowedPeers }: PeerConfig): Finding[] {
   const file: Finding = exists
     ? { subject: 'config', state: 'ok', detail: path }
     : {
@@ -31,7 +31,18 @@ export function checkConfig({ file: { path, exists }, warnings }: PeerConfig): F
         detail: `${path} does not exist.`,
         advice: `Create it with ${PROGRAM.name} init.`,
       };
-  return [file, ...warnings.map((detail): Finding => ({ subject: 'config', state: 'warning', detail }))];
+  const problems = warnings.map((detail): Finding => ({ subject: 'config', state: 'warning', detail }));
+  if (allowedPeers === undefined) return [file, ...problems];
+  const devices = formatAmount(allowedPeers.size, 'device', 'devices');
+  return [
+    file,
+    ...problems,
+    {
+      subject: 'allowed_peers',
+      state: 'ok',
+      detail: `only ${devices} may pull from this one, none with rr 0.1, which has a new peer id at each sync`,
+    },
+  ];
 }
 
 export function checkSwarmKey(config: PeerConfig): Finding {

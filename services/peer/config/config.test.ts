@@ -54,6 +54,26 @@ describe('the configuration', () => {
     expect(originsOf(config)).toMatchObject({ db_path: 'default' });
   });
 
+  test('reads allowed_peers in every notation of a peer id', () => {
+    const id = '12D3KooWRfdEznKxzJbPSkejpr8aRmRX6e8NGW1XWT5irbxBAzuV';
+    writeFileSync(file, `allowed_peers = ["${id}"]\n`);
+    expect(read().allowedPeers).toEqual(new Set([id]));
+    writeFileSync(file, `allowed_peers = "${id}, ${id}"\n`);
+    expect(read().allowedPeers).toEqual(new Set([id]));
+    writeFileSync(file, '');
+    expect(read().allowedPeers).toBeUndefined();
+  });
+
+  test.each([
+    ['["laptop"]', 'allowed_peers: "laptop" is not a peer id such as 12D3KooW'],
+    ['["12D3KooWRfdEznKxzJbPSkejpr8aRmRX6e8NGW1XWT5irbxBAzu"]', 'is not a peer id'],
+    ['[]', 'allowed_peers: The list is empty'],
+    ['[5]', 'is not a peer id'],
+  ])('rejects allowed_peers = %s', (value, message) => {
+    writeFileSync(file, `allowed_peers = ${value}\n`);
+    expect(() => read()).toThrow(message);
+  });
+
   test('prefers flags over the environment over the file over defaults, and reports the source', () => {
     writeFileSync(file, 'user_id = "file"\ndevice_id = "file"\ndb_path = "~/file.db"\n');
     const config = read({

@@ -76,6 +76,8 @@ export interface PeerConfig {
   readonly listen: readonly string[];
   /** Which devices may pull from this one; `undefined` when it is not configured. */
   readonly serveTo: Settings['serveTo'];
+  /** The only peers that may pull from this one; `undefined` when it is not limited. */
+  readonly allowedPeers: ReadonlySet<string> | undefined;
   readonly dialStrategy: Settings['dialStrategy'];
   /** When a request is retried, and when a pull fails. */
   readonly retry: {
@@ -228,6 +230,7 @@ function toDomain(values: Settings) {
     identityPath: values.p2pIdentityKeyPath,
     listen: values.listen,
     serveTo: values.serveTo,
+    allowedPeers: values.allowedPeers && new Set(values.allowedPeers),
     dialStrategy: values.dialStrategy,
     retry: {
       attempts: values.p2pRequestAttempts,

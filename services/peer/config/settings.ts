@@ -2,6 +2,7 @@
 // environment variable and the flag of a setting are derived from its name.
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
+import { peerIdFromString } from '@libp2p/peer-id';
 import { type Component, multiaddr } from '@multiformats/multiaddr';
 import {
   boolean,
@@ -24,6 +25,9 @@ export type ServeTo = (typeof SERVE_TO)[number];
 const MAX_TRACKERS = 8;
 const MAX_RELAYS = 8;
 const MAX_LISTEN_ADDRESSES = 8;
+
+/** Maximum peer ids in `allowed_peers`; no user has that many devices. */
+const MAX_ALLOWED_PEERS = 256;
 
 /** Maximum length of a user id or device id, in bytes; the limit of the tracker. */
 const MAX_NAME_BYTES = 256;
@@ -86,6 +90,10 @@ export function createSettings({ home, user, config }: UserEnvironment) {
     serveTo: oneOf(SERVE_TO, {
       fallback: undefined,
       doc: 'Which devices may pull from this one: members (devices of this user that a tracker lists or listed) or anyone (all that have the swarm key; rr 0.1 needs it). The default is members, without a tracker anyone.',
+    }),
+    allowedPeers: parsed(parseAllowedPeers, {
+      fallback: undefined,
+      doc: 'Peer ids of the only devices that may pull from this one, comma-separated, in addition to the condition of serve_to. rr 0.1 is refused then, because it has a new peer id at each sync.',
     }),
     dialStrategy: oneOf(DIAL_STRATEGY_NAMES, {
       fallback: 'relay-first',
@@ -163,6 +171,35 @@ function parseRelay(text: string): string {
   if (components.length < 2 || components.at(-1)?.name !== 'p2p')
     throw new Error(`${quote(text)} does not end in /p2p/ and the peer id of the relay.`);
   return text;
+}
+
+/** An empty list is rejected, because it could be read as nobody and as everybody. */
+function parseAllowedPeers(text: string): string[] {
+  const items = text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+  if (items.length === 0)
+    throw new Error(
+      'The list is empty. Name peer ids, or remove the setting to answer all devices of serve_to.',
+    );
+  if (items.length > MAX_ALLOWED_PEERS)
+    throw new Error(`${items.length} items are given; the maximum is ${MAX_ALLOWED_PEERS}.`);
+  return [...new Set(items.map(parsePeerId))];
+}
+
+/** The peer id in the notation that connections have. */
+function parsePeerId(text: string): string {
+  try {
+    return peerIdFromString(text).toString();
+  } catch (error) {
+    throw new Error(
+      `${quote(text)} is not a peer id such as 12D3KooW…; "peers" and "doctor" print peer ids.`,
+      {
+        cause: error,
+      },
+    );
+  }
 }
 
 function parseListen(text: string): string[] {

@@ -11,7 +11,7 @@ const UNITS: ReadonlyArray<readonly [min: bigint, max: bigint, divisor: bigint]>
   [10n ** 18n, 2n ** 63n, 10n ** 9n],
 ];
 
-/** Converts a time in seconds, ms, µs or ns. `undefined` when it is none of these, zero or negative. */
+/** Converts a time in seconds, ms, µs or ns. `undefined` for other numbers, also zero and negative ones. */
 export function readUnixSeconds(digits: string): number | undefined {
   if (!/^\+?\d{1,19}$/.test(digits)) return undefined;
   const value = BigInt(digits.replace('+', ''));

@@ -20,15 +20,12 @@ const textsOf = (shell: Shell, text: string | Buffer) => read(shell, text).map((
 function entriesOf(shell: Shell, text: string | Buffer, more: Partial<Provenance> = {}) {
   const commands = read(shell, text);
   const records = [...toRecords(commands, { ...from, shell, ...more }, summarizeTimes(commands, 1_000_000))];
-  return records.map(({ entry, repetitionId }) => Object.assign(entry, { repetitionId }));
+  return records.map(({ entry }) => entry);
 }
 
 /** Each command as `TIME COMMAND`. */
 const datedOf = (shell: Shell, text: string | Buffer) =>
   entriesOf(shell, text).map(({ ts, cmd }) => `${ts} ${cmd}`);
-
-const repetitionIdsOf = (text: string, more: Partial<Provenance> = {}): string[] =>
-  entriesOf(more.shell ?? 'bash', text, more).map(({ repetitionId }) => repetitionId);
 
 describe('readCommands', () => {
   test.each([
@@ -86,31 +83,6 @@ describe('readCommands', () => {
       expect(() => read(shell, Buffer.from([0, 0xff, 0xfe, 0x83, 0x0a, 0x83]))).not.toThrow();
     },
   );
-});
-
-describe('the id by repetition', () => {
-  test('assigns the same id to a command in each import of the file, also when the file has grown', () => {
-    const before = repetitionIdsOf('ls\ncd\nls\n');
-    expect(new Set(before).size).toBe(3);
-    expect(
-      repetitionIdsOf('ls\ncd\nls\n', {
-        lastUnixSeconds: from.lastUnixSeconds + 500,
-        hostname: 'renamed',
-      }),
-    ).toEqual(before);
-    expect(repetitionIdsOf('ls\ncd\nls\nls\n').slice(0, 3)).toEqual(before);
-  });
-
-  test('assigns a different id to a command of another device, user or shell', () => {
-    const ids = [
-      ...repetitionIdsOf('ls\n'),
-      ...repetitionIdsOf('ls\n', { deviceId: 'desktop' }),
-      ...repetitionIdsOf('ls\n', { userId: 'bob' }),
-      ...repetitionIdsOf('ls\n', { shell: 'zsh' }),
-    ];
-    expect(new Set(ids).size).toBe(4);
-    expect(ids[0]).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
-  });
 });
 
 const T = 1_700_000_000;

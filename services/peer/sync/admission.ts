@@ -1,4 +1,4 @@
-// Admits requesters by `serve_to`, logs refusals, and takes the cursors of members as acknowledgements.
+// Admits requesters by `serve_to` and `allowed_peers`, logs refusals, and takes the cursors of members as acknowledgements.
 import { unixSeconds } from '../../shared/clock.ts';
 import { createLimitedLog } from '../../shared/limited-log.ts';
 import type { Logger } from '../../shared/log.ts';
@@ -19,6 +19,10 @@ const MAX_REMEMBERED = 1_024;
 const ADVICE =
   'If it is a device of yours, compare its user_id and its trackers with those of this device. A device with rr 0.1 has a random peer id at each sync; set serve_to = "anyone" to answer it.';
 
+/** The same for a device that is not in the list of the configuration. */
+const ALLOWED_PEERS_ADVICE =
+  'If it is a device of yours, add its peer id to allowed_peers. A device with rr 0.1 has a random peer id at each sync and is always refused while allowed_peers is set.';
+
 export interface Admission {
   /** Whether the peer is answered. `isMember` is false for a peer that is answered only because anyone is. */
   admit(peer: string): Promise<Result<{ readonly isMember: boolean }, NotMemberReason>>;
@@ -34,17 +38,19 @@ export interface AdmissionDeps {
   readonly membership: Membership;
   /** Whether peers that are not members are answered too. */
   readonly answersAnyone: boolean;
+  /** The only peers that are answered; `undefined` when they are not limited. */
+  readonly allowedPeers?: ReadonlySet<string> | undefined;
   readonly store: Pick<Store, 'highestStored' | 'acknowledge' | 'noteHighRequest'>;
   readonly log: Logger;
   readonly nowMs: () => number;
 }
 
 export function createAdmission(deps: AdmissionDeps): Admission {
-  const { membership, answersAnyone, store, log, nowMs } = deps;
+  const { membership, answersAnyone, allowedPeers, store, log, nowMs } = deps;
   const logRefusal = createLimitedLog<NotMemberReason>({ log, perMinute: REFUSALS_PER_MINUTE, nowMs });
   const acknowledged = new Map<string, string>();
   const warned = new Set<string>();
-  let hasAdvised = false;
+  const advised = new Set<string>();
 
   function acknowledge(peer: string, { cursor, deleteCursor }: PullRequest): void {
     const position = `${cursor} ${deleteCursor}`;
@@ -85,6 +91,8 @@ export function createAdmission(deps: AdmissionDeps): Admission {
 
   return {
     async admit(peer) {
+      // Before the look-up, so that others cause no request to a tracker.
+      if (allowedPeers?.has(peer) === false) return refuse(peer, 'the peer is not in allowed_peers');
       if (answersAnyone)
         return membership.isRevoked(peer)
           ? refuse(peer, 'the peer is revoked')
@@ -102,9 +110,10 @@ export function createAdmission(deps: AdmissionDeps): Admission {
   };
 
   function refuse(peer: string, reason: NotMemberReason) {
-    const needsAdvice = !hasAdvised && reason !== 'the peer is revoked';
-    hasAdvised ||= needsAdvice;
-    logRefusal(reason, { peer, reason, ...(needsAdvice ? { advice: ADVICE } : {}) }, 'pull refused', peer);
+    const advice = reason === 'the peer is not in allowed_peers' ? ALLOWED_PEERS_ADVICE : ADVICE;
+    const needsAdvice = !advised.has(advice) && reason !== 'the peer is revoked';
+    if (needsAdvice) advised.add(advice);
+    logRefusal(reason, { peer, reason, ...(needsAdvice ? { advice } : {}) }, 'pull refused', peer);
     return refused(reason);
   }
 }

@@ -39,6 +39,7 @@ const MAX_REMEMBERED = 1_024;
 /** Why a requester is refused; values of a log field. */
 export const NOT_MEMBER_REASONS = [
   'the peer is revoked',
+  'the peer is not in allowed_peers',
   'no tracker lists the peer for this user',
   'no tracker answered in time',
   'too many unknown peers',

@@ -30,11 +30,16 @@ const listedAs = (peerId: string, userId: string): KnownPeer => ({
 
 interface ServerOptions {
   readonly answersAnyone?: boolean;
+  readonly allowedPeers?: ReadonlySet<string>;
   /** The list of the tracker. */
   readonly list?: () => Promise<KnownPeer[]>;
 }
 
-async function startServer({ answersAnyone = false, list = async () => [] }: ServerOptions = {}) {
+async function startServer({
+  answersAnyone = false,
+  allowedPeers,
+  list = async () => [],
+}: ServerOptions = {}) {
   const device = await startDevice(['/ip4/127.0.0.1/tcp/0']);
   device.store.insert(makeEntries(10));
   const { log, lines } = createTestLog();
@@ -42,7 +47,9 @@ async function startServer({ answersAnyone = false, list = async () => [] }: Ser
   const membership = createTestMembership(device, [tracker]);
   const { libp2p } = device.node;
   const { store } = device;
-  onCleanup(await servePulls({ libp2p, store, membership, answersAnyone, log, nowMs: monotonicMs }));
+  onCleanup(
+    await servePulls({ libp2p, store, membership, answersAnyone, allowedPeers, log, nowMs: monotonicMs }),
+  );
   return { ...device, lines };
 }
 
@@ -139,6 +146,41 @@ describe('a device that answers anyone', () => {
     const client = await startDevice();
     expect(await pullAs(client, server, { cursor: -1, limit: 1 })).toBe('');
     expect(await countEntries(client, server, ALL)).toBe(10);
+  });
+});
+
+describe('a device with allowed_peers', () => {
+  test('refuses a member and an unknown device that are not in the list, without a request to the tracker', async () => {
+    let requests = 0;
+    const [member, unknown] = [await startDevice(), await startDevice()];
+    const server = await startServer({
+      allowedPeers: new Set(['another']),
+      async list() {
+        requests += 1;
+        return [listedAs(member.peerId, 'ada')];
+      },
+    });
+    for (const client of [member, unknown]) expect(await pullAs(client, server, ALL)).toBe('');
+    expect(requests).toBe(0);
+    const refusals = server.lines.filter(({ message }) => message === 'pull refused');
+    expect(refusals.map(({ reason }) => reason)).toEqual(Array(2).fill('the peer is not in allowed_peers'));
+    expect(refusals.map(({ advice }) => typeof advice)).toEqual(['string', 'undefined']);
+    expect(refusals[0]?.['advice']).toContain('rr 0.1');
+  });
+
+  test('answers a member in the list, and not a device in the list that is no member', async () => {
+    const [member, other] = [await startDevice(), await startDevice()];
+    const allowedPeers = new Set([member.peerId, other.peerId]);
+    const server = await startServer({ allowedPeers, list: async () => [listedAs(member.peerId, 'ada')] });
+    expect(await countEntries(member, server, ALL)).toBe(10);
+    expect(await pullAs(other, server, ALL)).toBe('');
+  });
+
+  test('answers every device in the list with serve_to = "anyone", and no other', async () => {
+    const [client, other] = [await startDevice(), await startDevice()];
+    const server = await startServer({ answersAnyone: true, allowedPeers: new Set([client.peerId]) });
+    expect(await countEntries(client, server, ALL)).toBe(10);
+    expect(await pullAs(other, server, ALL)).toBe('');
   });
 });
 

@@ -45,6 +45,8 @@ export interface ServeDeps {
   readonly membership: Membership;
   /** Whether peers that are not members are answered too. */
   readonly answersAnyone: boolean;
+  /** The only peers that are answered; `undefined` when they are not limited. */
+  readonly allowedPeers?: ReadonlySet<string> | undefined;
   readonly log: Logger;
   readonly nowMs: () => number;
   /** Idle timeout of a requester in milliseconds. Default 30,000. */

@@ -53,6 +53,23 @@ describe('doctor', () => {
     expect((await run(['doctor'])).stdout).toMatch(/but not to a\s+relay/);
   });
 
+  test('shows allowed_peers, and rejects an id that is not one', async () => {
+    await run(['init']);
+    const id = '12D3KooWRfdEznKxzJbPSkejpr8aRmRX6e8NGW1XWT5irbxBAzuV';
+    const { stdout } = await run(['doctor', '--json'], { RUSTORY_ALLOWED_PEERS: id });
+    const { findings, settings } = JSON.parse(stdout) as Record<'findings' | 'settings', unknown[]>;
+    expect(findings).toContainEqual({
+      subject: 'allowed_peers',
+      state: 'ok',
+      detail: expect.stringContaining('only 1 device may pull'),
+    });
+    expect(settings).toContainEqual({ key: 'allowed_peers', value: id, origin: 'environment' });
+    expect(await run(['doctor'], { RUSTORY_ALLOWED_PEERS: 'laptop' })).toMatchObject({
+      code: 78,
+      stderr: expect.stringContaining('RUSTORY_ALLOWED_PEERS: "laptop" is not a peer id'),
+    });
+  });
+
   test('names the entries that no other device can get', async () => {
     await run(['init']);
     await run(['record', '--cmd', 'ls']);
