@@ -1,7 +1,7 @@
 // The HTTP API of the tracker: a function from request to response, without a socket. It defines the checks before a
 // handler and their order, and the responses to errors.
 import { OpenAPIHono } from '@hono/zod-openapi';
-import type { MiddlewareHandler } from 'hono';
+import type { Context, MiddlewareHandler } from 'hono';
 import { routePath } from 'hono/route';
 import { getPath } from 'hono/utils/url';
 import { monotonicMs } from '../shared/clock.ts';
@@ -27,7 +27,6 @@ export function createApp(deps: AppDeps): App {
   const refusals = createRefusals(deps);
   app.use('*', observe(deps));
   mountProbes(app, deps);
-  app.use('*', checkOrigin(deps, refusals));
   app.use('/api/*', admit(deps, refusals, 'Bearer'));
   app.use(
     STATUS_PATH,
@@ -86,27 +85,29 @@ function mountProbes(app: App, { isReady }: AppDeps): void {
 }
 
 /** Refuses requests for other hosts, and those that change something and are from a web page of another origin. */
-function checkOrigin({ allowedHosts }: AppDeps, { refuse }: Refusals): MiddlewareHandler<AppEnv> {
-  return async (c, next) => {
-    if (!isAllowedHost(c.req.url, allowedHosts))
-      return refuse(c, 'unknown_host', { detail: 'the host is not in TRACKER_ALLOWED_HOSTS' });
-    const isReading = c.req.method === 'GET' || c.req.method === 'HEAD';
-    if (!isReading && isFromForeignPage(c.req.url, (name) => c.req.header(name)))
-      return refuse(c, 'foreign_page', { headers: { Connection: 'close' } });
-    return next();
-  };
+function refuseOrigin(
+  c: Context<AppEnv>,
+  { allowedHosts }: AppDeps,
+  { refuse }: Refusals,
+): Response | undefined {
+  if (!isAllowedHost(c.req.url, allowedHosts))
+    return refuse(c, 'unknown_host', { detail: 'the host is not in TRACKER_ALLOWED_HOSTS' });
+  const isReading = c.req.method === 'GET' || c.req.method === 'HEAD';
+  if (!isReading && isFromForeignPage(c.req.url, (name) => c.req.header(name)))
+    return refuse(c, 'foreign_page', { headers: { Connection: 'close' } });
+  return undefined;
 }
 
 /** What a load balancer that probes the status page should do. */
 const PROBE_DETAIL = 'the status page requires a token; probe /readyz or /livez, which require none';
 
 /** Admits a request that is within the rate limits and has a valid token. */
-function admit(
-  { auth }: AppDeps,
-  { refuse, refuseExcess }: Refusals,
-  challenge: string,
-): MiddlewareHandler<AppEnv> {
+function admit(deps: AppDeps, refusals: Refusals, challenge: string): MiddlewareHandler<AppEnv> {
+  const { auth } = deps;
+  const { refuse, refuseExcess } = refusals;
   return async (c, next) => {
+    const refused = refuseOrigin(c, deps, refusals);
+    if (refused !== undefined) return refused;
     const addressExcess = await refuseExcess(c, 'address', c.get('client').limitKey);
     if (addressExcess !== undefined) return addressExcess;
     const grant = auth.identify((name) => c.req.header(name));

@@ -44,11 +44,14 @@ export function createBodyReader(maxReadingBytes: number = MAX_READING_BYTES): B
   }
 
   return async (request) => {
-    const detail = unsupported(request.headers);
-    if (detail !== undefined) return { ok: false, reason: 'unsupported_media_type', detail };
+    const { headers } = request;
+    const type = headers.get('content-type');
+    const transferEncoding = headers.get('transfer-encoding');
+    if (type !== null && !JSON_TYPE.test(type)) return unsupported('send Content-Type: application/json');
+    const isPlain = isUncompressed(headers.get('content-encoding')) && isUncompressed(transferEncoding);
+    if (!isPlain) return unsupported('send the body without compression, that is without Content-Encoding');
     // Node ends a body at its declared length; one without a length is counted as it arrives.
-    const length =
-      request.headers.get('transfer-encoding') === null ? request.headers.get('content-length') : null;
+    const length = transferEncoding === null ? headers.get('content-length') : null;
     if (Number(length) > MAX_BODY_BYTES) return TOO_LARGE;
     if (length !== null && Number(length) <= SMALL_BODY_BYTES)
       return { ok: true, text: await request.text() };
@@ -62,18 +65,15 @@ const TOO_LARGE = {
   detail: `the maximum is ${MAX_BODY_BYTES} bytes`,
 } as const;
 
-/** The codings of a body that is not compressed, of both headers, separated by commas. */
+function unsupported(detail: string): Parsed<never> {
+  return { ok: false, reason: 'unsupported_media_type', detail };
+}
+
+/** The codings of a body that is not compressed. */
 const UNCOMPRESSED = /^[\s,]*((identity|chunked)[\s,]*)*$/i;
 
-/** What is wrong with the type or the encoding of a body; `undefined` when it is JSON without compression. */
-function unsupported(headers: Headers): string | undefined {
-  const type = headers.get('content-type');
-  if (type !== null && !JSON_TYPE.test(type)) return 'send Content-Type: application/json';
-  return UNCOMPRESSED.test(
-    `${headers.get('content-encoding') ?? ''},${headers.get('transfer-encoding') ?? ''}`,
-  )
-    ? undefined
-    : 'send the body without compression, that is without Content-Encoding';
+function isUncompressed(encoding: string | null): boolean {
+  return encoding === null || UNCOMPRESSED.test(encoding);
 }
 
 /** Parses a JSON text and validates it against a schema. The detail of a refusal names the first invalid field. */
