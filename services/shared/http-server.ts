@@ -88,7 +88,7 @@ export function createHttpServer(
   limits: HttpLimits,
   onListening: (address: string) => void,
   { onBroken, tls, admission }: HttpServerOptions = {},
-): HttpServer & Required<Component> {
+): HttpServer & Required<Omit<Component, 'failed'>> {
   let server: Server | undefined;
   let isDraining = false;
   let closeHandshakes: (() => void) | undefined;

@@ -4,12 +4,21 @@ import { ConfigError, describeError, EXIT_FAILURE } from './errors.ts';
 import type { Logger } from './log.ts';
 import { aborted, withinDeadline } from './signals.ts';
 
+/** Why a component can no longer work. */
+export interface ComponentFailure {
+  /** What happened and what to do, in whole sentences. */
+  readonly text: string;
+  readonly exitCode: number;
+}
+
 /** Something that starts and stops: a server, a node, a connection pool. */
 export interface Component {
   readonly name: string;
   start(): Promise<void>;
   /** Refuses new work. Resolves when running work has ended, or when the signal aborts the drain. */
   drain?(signal: AbortSignal): Promise<void>;
+  /** Resolves when the component can no longer work and cannot help itself. The service then stops, and exits with the code. */
+  readonly failed?: Promise<ComponentFailure>;
   /** Stops immediately. Also called when `start` of this or a later component failed. */
   stop(): Promise<void>;
 }
@@ -57,6 +66,8 @@ export interface Lifecycle {
   stop(): Promise<number>;
   /** Ends the drain immediately. Running work is aborted. */
   abortDrain(): void;
+  /** Resolves when one of the components failed after its start. */
+  readonly failed: Promise<ComponentFailure>;
 }
 
 export function createLifecycle(components: readonly Component[], options: LifecycleOptions): Lifecycle {
@@ -103,11 +114,12 @@ export function createLifecycle(components: readonly Component[], options: Lifec
       return stopStarted();
     },
     abortDrain: () => drainAbort.abort(),
+    failed: Promise.race(components.flatMap(({ failed }) => failed ?? [])),
   };
 }
 
 /**
- * Runs a service until SIGTERM or SIGINT, then stops it and exits. A second signal aborts the drain. A third signal, or
+ * Runs a service until SIGTERM or SIGINT, or until a component fails, then stops it and exits. A second signal aborts the drain. A third signal, or
  * a stop that takes longer than the drain deadline and the stop deadline together, ends the process immediately.
  */
 export async function runService(
@@ -126,13 +138,15 @@ export async function runService(
 
   await lifecycle.start();
   log.info('started');
-  const signal = await stopRequest.promise;
-  log.info({ signal }, 'stopping');
+  const end = await Promise.race([stopRequest.promise, lifecycle.failed]);
+  if (typeof end === 'string') log.info({ signal: end }, 'stopping');
+  else log.fatal({ error: end.text }, 'stopping, because a component failed');
   setTimeout(() => {
     log.fatal({ drainMs, deadlineMs }, 'stop took too long');
     process.exit(EXIT_FAILURE);
   }, drainMs + deadlineMs).unref();
   const failures = await lifecycle.stop();
   log.info({ failures }, 'stopped');
-  process.exit(failures === 0 ? 0 : EXIT_FAILURE);
+  const exitCode = typeof end === 'string' ? 0 : end.exitCode;
+  process.exit(exitCode === 0 && failures > 0 ? EXIT_FAILURE : exitCode);
 }

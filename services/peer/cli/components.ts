@@ -8,6 +8,7 @@ import { isLoopback } from '../network/addresses.ts';
 import { createChangeWatch } from '../network/change-watch.ts';
 import type { PeerNode } from '../network/node.ts';
 import { createReservations } from '../network/reservation.ts';
+import { createDatabaseComponent } from './database-component.ts';
 import { servePulls } from '../sync/serve.ts';
 import { answersAnyone, createMembers, createOwnRegistrations, type History } from './context.ts';
 
@@ -35,7 +36,7 @@ export async function runComponents(components: readonly Component[], log: Logge
 export function createBaseComponents({ database }: History, node: PeerNode, log: Logger): Component[] {
   const { libp2p, cipher } = node;
   return [
-    { name: 'database', start: async () => {}, stop: async () => database.close() },
+    createDatabaseComponent(database),
     {
       name: 'node',
       start: async () => {

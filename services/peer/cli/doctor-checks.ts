@@ -1,6 +1,7 @@
 // The checks of `doctor`. Each checks one thing that a sync depends on and returns its findings.
 import { existsSync } from 'node:fs';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
+import { unixSeconds } from '../../shared/clock.ts';
 import { describeError } from '../../shared/errors.ts';
 import { readIdentity } from '../../private-network/identity.ts';
 import { type PeerConfig, PROGRAM } from '../config/config.ts';
@@ -18,6 +19,9 @@ const RELAY_TIMEOUT_MS = 6_000;
 
 /** Maximum entries that cannot be sent of which the finding names the id and the reason. */
 const MAX_EXAMPLES = 3;
+
+/** Age of requests beyond what is stored that `doctor` reports, in seconds: one day. */
+const HIGH_REQUEST_SECONDS = 86_400;
 
 /** The circuit-relay-v2 protocol that every relay supports. */
 const HOP_PROTOCOL = '/libp2p/circuit/relay/0.2.0/hop';
@@ -115,6 +119,31 @@ export function checkEntries(config: PeerConfig): Finding[] {
     const detail = `${formatAmount(count, 'entry', 'entries')} cannot be sent to other devices. ${examples.join(' ')}`;
     const advice = `Other entries are not affected. Delete those that you do not need with ${PROGRAM.name} delete ID.`;
     return [{ subject: 'entries', state: 'warning', detail, advice }];
+  } finally {
+    database.close();
+  }
+}
+
+/** Finds devices that pulled more from this database than it ever stored. */
+export function checkHighRequests(config: PeerConfig): Finding[] {
+  const { database, store } = openHistory(config);
+  try {
+    const highest = store.highestStored();
+    const requests = store
+      .highRequestsSince(unixSeconds() - HIGH_REQUEST_SECONDS)
+      .filter(({ cursor, deleteCursor }) => cursor > highest.cursor || deleteCursor > highest.deleteCursor);
+    if (requests.length === 0) return [];
+    const names = requests.slice(0, MAX_EXAMPLES).map(({ peerId }) => peerId);
+    const more = requests.length > MAX_EXAMPLES ? ` and ${requests.length - MAX_EXAMPLES} more` : '';
+    return [
+      {
+        subject: 'database',
+        state: 'warning',
+        detail: `${formatAmount(requests.length, 'device has', 'devices have')} pulled more than this database ever stored: ${names.join(', ')}${more}.`,
+        advice:
+          'Either the database is an older copy or lost its last entries, or another device uses a copy of the identity key. What is stored from now on reaches all devices.',
+      },
+    ];
   } finally {
     database.close();
   }

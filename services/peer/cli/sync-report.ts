@@ -125,7 +125,11 @@ function showFailures(reports: readonly PullReport[], screen: Screen): void {
   for (const { peerId, attempts, error, hasNewDatabase, invalid } of reports) {
     if (invalid.text !== undefined) screen.note(shortenPeerIds(`${peerId}: ${describeInvalid(invalid)}`));
     if (hasNewDatabase)
-      screen.note(shortenPeerIds(`${peerId}: The device has a new database; all its entries are requested.`));
+      screen.note(
+        shortenPeerIds(
+          `${peerId}: The device has another database than at the last sync (a new one or an older copy); all its entries are requested.`,
+        ),
+      );
     // Failed attempts before a successful sync are not shown.
     if (error === undefined) continue;
     shown += 1;

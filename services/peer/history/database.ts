@@ -6,6 +6,7 @@ import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { describeError, errorCode } from '../../shared/errors.ts';
 import { makePrivateDirectory } from '../../shared/files.ts';
+import { createFileWatch, FileReplacedError } from './file-identity.ts';
 import { prepareSchema, SchemaError } from './schema.ts';
 
 /** Maximum wait for another process that is writing, in milliseconds; the same as in `rr`. */
@@ -51,7 +52,7 @@ export class DatabaseError extends Error {
   readonly advice: string | undefined;
 
   constructor(path: string, cause: unknown) {
-    const failure = cause instanceof SchemaError ? unknownSchema(cause) : FAILURES[failureCode(path, cause)];
+    const failure = findFailure(path, cause);
     super(
       `${path}: the database cannot be used: ${failure?.reason ?? describeError(cause)}; nothing was lost.`,
       {
@@ -71,6 +72,8 @@ export interface Database {
   /** Runs `work` in one transaction, which is rolled back when `work` throws. */
   write<T>(work: () => T): T;
   read<T>(work: () => T): T;
+  /** Throws DatabaseError when the file was deleted or replaced since it was opened. */
+  check(): void;
   /** Removes what was deleted from the log of SQLite. Returns false when another process uses the database just now. */
   emptyLog(): boolean;
   close(): void;
@@ -89,7 +92,7 @@ export function openDatabase(path: string, nowUnixMs: () => number = Date.now): 
       throw isDatabaseFailure(error) ? new DatabaseError(path, error) : error;
     }
   };
-  const sqlite = guard(() => {
+  const { sqlite, files } = guard(() => {
     makePrivateDirectory(dirname(path));
     // Not imported statically, because loading it prints a warning in Node.js 22, which `main` suppresses.
     const opened = new (process.getBuiltinModule('node:sqlite').DatabaseSync)(path, {
@@ -97,20 +100,29 @@ export function openDatabase(path: string, nowUnixMs: () => number = Date.now): 
     });
     restrictMode(path);
     prepare(opened, nowUnixMs);
-    return opened;
+    // After the first read, which creates the log.
+    return { sqlite: opened, files: createFileWatch(path) };
   });
 
   return {
     path,
     sqlite,
     nowUnixMs,
-    read: guard,
+    read: (work) =>
+      guard(() => {
+        files.check();
+        return work();
+      }),
+    check: () => guard(() => files.check()),
     write: (work) =>
       guard(() => {
+        files.check();
         // IMMEDIATE: a transaction that starts to write later can fail immediately instead of waiting for the lock.
         sqlite.exec('BEGIN IMMEDIATE');
         try {
           const result = work();
+          // What is committed to a file that nobody else sees would be lost.
+          files.check();
           sqlite.exec('COMMIT');
           return result;
         } catch (error) {
@@ -148,6 +160,17 @@ function emptyLog(sqlite: DatabaseSync): boolean {
   }
 }
 
+function findFailure(path: string, cause: unknown): Failure | undefined {
+  if (cause instanceof SchemaError) return unknownSchema(cause);
+  if (cause instanceof FileReplacedError)
+    return {
+      reason: cause.message,
+      advice:
+        'Start the command again; it then uses the file that is there now, or creates one. Before you delete or replace the file, stop rustory-peer and rr.',
+    };
+  return FAILURES[failureCode(path, cause)];
+}
+
 function unknownSchema({ message }: SchemaError): Failure {
   return {
     reason: `${message}, so that it was written by a newer or another program`,
@@ -169,7 +192,10 @@ function restrictMode(path: string): void {
 function isDatabaseFailure(error: unknown): boolean {
   const code = errorCode(error);
   return (
-    error instanceof SchemaError || SQLITE_ERROR_CODES.has(code) || Object.hasOwn(os.constants.errno, code)
+    error instanceof SchemaError ||
+    error instanceof FileReplacedError ||
+    SQLITE_ERROR_CODES.has(code) ||
+    Object.hasOwn(os.constants.errno, code)
   );
 }
 

@@ -15,6 +15,9 @@ const REFUSALS_PER_MINUTE = 5;
 /** Maximum peers of which the last acknowledgement is remembered. Above this limit all are forgotten. */
 const MAX_REMEMBERED = 1_024;
 
+/** Minimum time between two warnings about one peer that asks for too much, in seconds. `doctor` shows those of one day. */
+const WARN_INTERVAL_SECONDS = 3_600;
+
 /** Advice in the first refusal, because the user cannot see which version the other device runs. */
 const ADVICE =
   'If it is a device of yours, compare its user_id and its trackers with those of this device. A device with rr 0.1 has a random peer id at each sync; set serve_to = "anyone" to answer it.';
@@ -49,7 +52,8 @@ export function createAdmission(deps: AdmissionDeps): Admission {
   const { membership, answersAnyone, allowedPeers, store, log, nowMs } = deps;
   const logRefusal = createLimitedLog<NotMemberReason>({ log, perMinute: REFUSALS_PER_MINUTE, nowMs });
   const acknowledged = new Map<string, string>();
-  const warned = new Set<string>();
+  /** When the peers that asked for too much were last noted, in Unix seconds. */
+  const warned = new Map<string, number>();
   const advised = new Set<string>();
 
   function acknowledge(peer: string, { cursor, deleteCursor }: PullRequest): void {
@@ -73,11 +77,14 @@ export function createAdmission(deps: AdmissionDeps): Admission {
     const message =
       'a peer has pulled more than this database ever stored; was an older copy of the database restored?';
     // The peer repeats its request in each of its rounds.
-    const isKnown = warned.has(peer);
+    const seenUnixSeconds = unixSeconds();
+    const lastUnixSeconds = warned.get(peer) ?? -Infinity;
+    const isKnown = Math.abs(seenUnixSeconds - lastUnixSeconds) < WARN_INTERVAL_SECONDS;
     log[isKnown ? 'debug' : 'warn'](fields, message);
-    if (!isKnown) noteForDoctor({ peerId: peer, cursor, deleteCursor, seenUnixSeconds: unixSeconds() });
+    if (isKnown) return;
+    noteForDoctor({ peerId: peer, cursor, deleteCursor, seenUnixSeconds });
     if (warned.size >= MAX_REMEMBERED) warned.clear();
-    warned.add(peer);
+    warned.set(peer, seenUnixSeconds);
   }
 
   function noteForDoctor(request: HighRequest): void {

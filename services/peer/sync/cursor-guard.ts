@@ -34,15 +34,17 @@ export interface CursorGuard {
   /**
    * The cursors got no answer.
    *
-   * @param isFirstPage whether the cursors are those of the database, not those of a page of the same pull
-   * @returns whether the database of the peer is new, so that all cursors for it are now 0
+   * @param isFirst whether the peer has answered no request of this pull, so that the cursors are those of the database
+   * @returns whether the database of the peer is new, so that its history must be requested from the start
    */
-  onUnanswered(cursors: Cursors, isClosed: boolean, isFirstPage: boolean): boolean;
+  onUnanswered(cursors: Cursors, isClosed: boolean, isFirst: boolean): boolean;
+  /** The history of the peer is requested from the start. */
+  onRestarted(): void;
 }
 
-type GuardStore = Pick<Store, 'pullState' | 'setPullState' | 'resetCursors'>;
+type GuardStore = Pick<Store, 'pullState' | 'setPullState'>;
 
-const CLEAN: PullState = { startsWithProbe: false, unansweredUnixSeconds: [] };
+const CLEAN = { startsWithProbe: false, unansweredUnixSeconds: [] } as const satisfies PullState;
 
 /** @param nowUnixSeconds the clock of the machine, which may jump */
 export function createCursorGuard(
@@ -64,12 +66,17 @@ export function createCursorGuard(
   }
 
   function storeTime(): void {
-    const times = recentTimes(store.pullState(peerId));
+    const state = store.pullState(peerId);
+    const times = recentTimes(state);
     store.setPullState(peerId, {
+      ...state,
       startsWithProbe: true,
       unansweredUnixSeconds: [...times, nowUnixSeconds()],
     });
   }
+
+  /** Other parts of the state are kept. */
+  const clean = (): void => store.setPullState(peerId, { ...store.pullState(peerId), ...CLEAN });
 
   return {
     needsProbe: () => !isProbed && store.pullState(peerId).startsWithProbe,
@@ -92,21 +99,17 @@ export function createCursorGuard(
     onAnswered() {
       isProbed = false;
       const { startsWithProbe, unansweredUnixSeconds: times } = store.pullState(peerId);
-      if (startsWithProbe || times.length > 0) store.setPullState(peerId, CLEAN);
+      if (startsWithProbe || times.length > 0) clean();
     },
-    onUnanswered(cursors, isClosed, isFirstPage) {
-      if (isClosed && isProbed && isFirstPage && !isStart(cursors)) {
-        isProbed = false;
-        store.resetCursors(peerId);
-        store.setPullState(peerId, CLEAN);
-        return true;
-      }
+    onUnanswered(cursors, isClosed, isFirst) {
+      const hasNewDatabase = isClosed && isProbed && isFirst && !isStart(cursors);
       isProbed = false;
       if (!isStart(cursors)) {
         if (!isStored) storeTime();
       } else if (isClosed) store.setPullState(peerId, { ...store.pullState(peerId), startsWithProbe: true });
-      return false;
+      return hasNewDatabase;
     },
+    onRestarted: clean,
   };
 }
 

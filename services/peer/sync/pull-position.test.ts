@@ -8,6 +8,7 @@ import { toWire } from '../history/entry.ts';
 import { openDatabase } from '../history/database.ts';
 import { createStore } from '../history/store.ts';
 import { pull } from './pull.ts';
+import { createPullPosition } from './pull-position.ts';
 import { startScriptedPeer, type ScriptedPeer } from '../../../testing/scripted-peer.ts';
 
 afterEach(cleanUp);
@@ -217,4 +218,49 @@ test('two processes that pull from one peer lose nothing, also when the history 
   await pullOnce(client, peer, 7);
   expect(idsOf(client)).toHaveLength(100);
   expect(client.store.cursorsOf(peer.peerId).cursor).toBe(60);
+});
+
+describe('a second restart within an hour', () => {
+  test('is held back also after a request without an answer', async () => {
+    const { client, peer } = await startPair();
+    peer.rows = rows('a', 1, 10);
+    await pullOnce(client, peer);
+    peer.rows = rows('b', 1, 10);
+    expect(await pullOnce(client, peer)).toMatchObject({ hasNewDatabase: true, error: undefined });
+    peer.answersLeft = 0;
+    expect((await pullOnce(client, peer)).error).toBeDefined();
+    peer.answersLeft = Infinity;
+    await pullOnce(client, peer);
+    peer.rows = rows('a', 1, 10);
+    expect(await pullOnce(client, peer)).toMatchObject({
+      hasNewDatabase: false,
+      error: expect.stringContaining('is its identity key copied'),
+    });
+    clock.unixSeconds += HOUR;
+    expect(await pullOnce(client, peer)).toMatchObject({ hasNewDatabase: true, error: undefined });
+    clock.unixSeconds += HOUR;
+  });
+});
+
+test('a position that another process moved is checked before it is used', async () => {
+  const { client, peer } = await startPair();
+  peer.rows = rows('a', 1, 10);
+  await pullOnce(client, peer);
+  peer.rows.push(...rows('more', 11, 10));
+  // The other process was connected to a device with a copy of the identity, which has another history.
+  const other = createPullPosition(client.store, peer.peerId, () => clock.unixSeconds);
+  const answer = (name: string, from: number, count: number) => {
+    const entries = makeEntries(count, name);
+    const ids = entries.map(({ entry_id: id }) => id);
+    const nextCursor = from + count - 1;
+    return { entries, ids, nextCursor, deletions: [], nextDeleteCursor: undefined, invalid: [] };
+  };
+  const first = client.store.positionOf(peer.peerId);
+  client.store.insertPage(answer('copy', 1, 15), { peerId: peer.peerId, cursor: 15, entryId: 'copy-14' });
+  expect(first.cursor).toBe(10);
+  expect(other.request(5)).toMatchObject({ cursor: 9 });
+  other.store({ ...answer('a', 10, 1), ids: ['a-9'] });
+  other.store(answer('more', 11, 5));
+  // Not 15: the entries 11 to 15 of this history would be lost.
+  expect(other.request(5)).toMatchObject({ cursor: 14 });
 });

@@ -37,8 +37,8 @@ export interface PullProgressPosition {
   request(limit: number): PullRequest;
   /** Stores the answer to it. @throws PullRestartedError, DatabaseError */
   store(response: PullResponse): StoredAnswer;
-  /** Reads the position again, after another component changed it. */
-  reload(): void;
+  /** Starts again from 0. Returns whether it did. @throws PullRestartedError, DatabaseError */
+  restart(): boolean;
 }
 
 type PositionStore = Pick<
@@ -78,24 +78,27 @@ export function createPullPosition(
     return { ...answered(hasMore), entries, invalid, duplicates, deleted, isProgress: hasMore };
   }
 
-  /** Another process pulls from the same peer: its position is as good as this one. */
+  /** Another process has moved the position. It may have been connected to another device with the same identity. */
   function reload(): void {
     current = store.positionOf(peerId);
-    check = 'nothing';
+    check = firstCheck(current);
   }
 
-  function restart(): StoredAnswer {
+  /** Starts again from 0, unless another process has moved the position. Returns whether it did. */
+  function restart(): boolean {
     const state = store.pullState(peerId);
     const nowSeconds = nowUnixSeconds();
     // A time in the future counts as now: the clock was set back.
     const last = Math.min(state.restartedUnixSeconds ?? -Infinity, nowSeconds);
     if (nowSeconds - last < RESTART_SECONDS)
       throw new PullRestartedError(last + RESTART_SECONDS - nowSeconds);
-    store.setPullState(peerId, { ...state, restartedUnixSeconds: nowSeconds });
-    store.resetCursors(peerId, current);
+    const isRestarted = store.resetCursors(peerId, current);
+    if (isRestarted) store.setPullState(peerId, { ...state, restartedUnixSeconds: nowSeconds });
     reload();
-    return { ...answered(true), isRestarted: true };
+    return isRestarted;
   }
+
+  const mismatch = (): StoredAnswer => ({ ...answered(true), isRestarted: restart() });
 
   /** The known entry is not the first one: it was deleted there, or the peer has another database. */
   function isGone(entryId: string, { deletions }: PullResponse): boolean {
@@ -105,7 +108,7 @@ export function createPullPosition(
   function storeFromEntry(response: PullResponse, entryId: string): StoredAnswer {
     if (response.ids.length === 0 && response.deletions.length > 0) return keep(response, undefined);
     const isThere = response.ids[0] === entryId;
-    if (!isThere && !isGone(entryId, response)) return restart();
+    if (!isThere && !isGone(entryId, response)) return mismatch();
     check = 'nothing';
     if (!isThere) return keep(response);
     return { ...keep(withoutFirst(response)), hasMore: true };
@@ -120,7 +123,7 @@ export function createPullPosition(
     }
     const isAtCursor = response.ids.length === 1 && response.nextCursor === current.cursor;
     if (entryId === undefined || !isAtCursor || !(store.hasEntry(entryId) || store.isDeleted(entryId)))
-      return restart();
+      return mismatch();
     check = 'nothing';
     return { ...keep(deletions, entryId), hasMore: true };
   }
@@ -145,10 +148,11 @@ export function createPullPosition(
       if (check === 'position') return storeFromPosition(response);
       // What comes before the cursor is known, and its numbers are not, so only the deletions are used.
       const deletions = onlyDeletions(response);
+      // Before it is stored, because a position that was moved needs its own check.
       if (deletions.deletions.length + deletions.invalid.length < requestedLimit) check = 'position';
       return { ...keep(deletions), hasMore: true };
     },
-    reload,
+    restart,
   };
 }
 

@@ -268,8 +268,8 @@ async function requestGuarded(
   } catch (error) {
     if (!(error instanceof NoAnswerError)) throw error;
     if (guard.onUnanswered(cursors, error.isClosed, state.answers === 0)) {
-      state.hasNewDatabase = true;
-      position.reload();
+      if (position.restart()) state.hasNewDatabase = true;
+      guard.onRestarted();
     }
     throw error;
   }

@@ -5,6 +5,7 @@ import {
   checkConfig,
   checkDatabase,
   checkEntries,
+  checkHighRequests,
   checkIdentity,
   checkRelays,
   checkSwarmKey,
@@ -83,7 +84,7 @@ async function runChecks(
   const keys = [checkSwarmKey(config), checkIdentity(config)];
   const database = checkDatabase(config);
   await report([...keys, database, ...checkDatabaseModes(config, modes)]);
-  if (database.state !== 'failed') await report(checkEntries(config));
+  if (database.state !== 'failed') await report([...checkHighRequests(config), ...checkEntries(config)]);
   await report(await checkTrackers(config, signal));
   if (database.state !== 'failed')
     await report(await checkIdentityUse(config, { signal, onWait, sleep: pause }));
