@@ -242,6 +242,13 @@ describe('a second restart within an hour', () => {
   });
 });
 
+const answer = (name: string, from: number, count: number) => {
+  const entries = makeEntries(count, name);
+  const ids = entries.map(({ entry_id: id }) => id);
+  const nextCursor = from + count - 1;
+  return { entries, ids, nextCursor, deletions: [], nextDeleteCursor: undefined, invalid: [] };
+};
+
 test('a position that another process moved is checked before it is used', async () => {
   const { client, peer } = await startPair();
   peer.rows = rows('a', 1, 10);
@@ -249,12 +256,6 @@ test('a position that another process moved is checked before it is used', async
   peer.rows.push(...rows('more', 11, 10));
   // The other process was connected to a device with a copy of the identity, which has another history.
   const other = createPullPosition(client.store, peer.peerId, () => clock.unixSeconds);
-  const answer = (name: string, from: number, count: number) => {
-    const entries = makeEntries(count, name);
-    const ids = entries.map(({ entry_id: id }) => id);
-    const nextCursor = from + count - 1;
-    return { entries, ids, nextCursor, deletions: [], nextDeleteCursor: undefined, invalid: [] };
-  };
   const first = client.store.positionOf(peer.peerId);
   client.store.insertPage(answer('copy', 1, 15), { peerId: peer.peerId, cursor: 15, entryId: 'copy-14' });
   expect(first.cursor).toBe(10);

@@ -3,6 +3,8 @@ import { chmodSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { formatSwarmKey, generateSwarmKey } from '../../../private-network/key.ts';
+import { unixSeconds } from '../../../shared/clock.ts';
+import { createStore } from '../../history/store.ts';
 import { openDatabase } from '../../history/database.ts';
 import { createTestHome, type TestHome } from '../../../../testing/cli.ts';
 import { cleanUp } from '../../../../testing/cleanup.ts';
@@ -83,6 +85,28 @@ describe('doctor', () => {
       detail: expect.stringMatching(/^1 entry cannot be sent to other devices\. odd: The field ts must be/),
       advice: expect.stringContaining('delete ID'),
     });
+  });
+
+  test('names the devices that pulled more than the database ever stored, until it has stored more', async () => {
+    await run(['init']);
+    await run(['record', '--cmd', 'ls']);
+    const database = openDatabase(join(device.home, '.rustory', 'history.db'));
+    const store = createStore(database);
+    const [peerId, seenUnixSeconds] = ['12D3KooWTest', unixSeconds()];
+    const { cursor } = store.highestStored();
+    store.noteHighRequest({ peerId, cursor: cursor + 1, deleteCursor: 0, seenUnixSeconds });
+    store.noteHighRequest({ peerId: 'old', cursor: cursor + 1, deleteCursor: 0, seenUnixSeconds: 1 });
+    const read = async () =>
+      (JSON.parse((await run(['doctor', '--json'])).stdout) as { findings: object[] }).findings;
+    expect(await read()).toContainEqual({
+      subject: 'database',
+      state: 'warning',
+      detail: '1 device has pulled more than this database ever stored: 12D3KooWTest.',
+      advice: expect.stringContaining('an older copy'),
+    });
+    await run(['record', '--cmd', 'pwd']);
+    expect(JSON.stringify(await read())).not.toContain('ever stored');
+    database.close();
   });
 
   test('checks who can read and change the files and folders, and says how to fix it', async () => {
