@@ -10,6 +10,7 @@ import {
   isPrivate,
   isUnreachable,
 } from '../shared/address-class.ts';
+import { jsonBytes, MAX_FIELD_BYTES } from './record-size.ts';
 import { type AddressDrop, createDropCounter, type Dropped } from './drops.ts';
 import { canonicalPeerId } from './peerid.ts';
 
@@ -38,11 +39,18 @@ export interface SelectedAddrs {
  * @param peerId canonical id of the peer that registers
  * @param dropPrivate whether to drop private and loopback addresses too; by default they are kept, because devices in
  *   the same LAN need them
+ * @param maxBytes maximum bytes of the kept addresses as JSON
  */
-export function selectAddrs(given: unknown, peerId: string, dropPrivate: boolean): SelectedAddrs {
+export function selectAddrs(
+  given: unknown,
+  peerId: string,
+  dropPrivate: boolean,
+  maxBytes: number = MAX_FIELD_BYTES,
+): SelectedAddrs {
   const { counts, drop } = createDropCounter<AddressDrop>();
   const kept: Candidate[] = [];
   let parsed = 0;
+  let keptBytes = 0;
   // The class is known without parsing, so a circuit is found in any number of other addresses.
   const candidates = readCandidates(given, drop);
   for (const kind of ADDRESS_CLASSES)
@@ -53,8 +61,13 @@ export function selectAddrs(given: unknown, peerId: string, dropPrivate: boolean
       }
       parsed += 1;
       const reason = checkAddr(candidate.addr, peerId, dropPrivate);
-      if (reason === undefined) kept.push(candidate);
-      else drop(reason);
+      const bytes = jsonBytes(candidate.addr);
+      if (reason !== undefined) drop(reason);
+      else if (keptBytes + bytes > maxBytes) drop('over_limit');
+      else {
+        kept.push(candidate);
+        keptBytes += bytes;
+      }
     }
   const inOrder = kept.toSorted((a, b) => a.index - b.index);
   return { kept: inOrder.map(({ addr }) => addr), dropped: counts };

@@ -67,7 +67,7 @@ export const variables = {
   }),
   TRACKER_MAX_PEERS: integer(1, 1_000_000, {
     fallback: '10000',
-    doc: 'Maximum registered peers. Further peers are refused with 429. A peer uses about 2 KB of memory, at most 36 KB.',
+    doc: 'Maximum registered peers. Further peers are refused with 429. A peer uses about 2 KB of the memory of the tracker or of Redis, at most 13 KB.',
   }),
   TRACKER_REDIS_URL: secret(parseRedisUrl, {
     fallback: undefined,

@@ -1,5 +1,6 @@
 // What is dropped from a registration instead of refusing it: reasons, as metric labels and log fields.
 import { MAX_ADDR_BYTES, MAX_ADDRS, MAX_META_FIELDS, MAX_STRING_BYTES } from '../shared/contract.ts';
+import { MAX_RECORD_BYTES } from './record-size.ts';
 
 /** Reasons to drop an address; docs/metrics.md shows the sentences. */
 export const ADDRESS_DROPS = {
@@ -9,7 +10,7 @@ export const ADDRESS_DROPS = {
   private: { doc: 'The address is private or loopback, and `TRACKER_DROP_PRIVATE_ADDRS` is set.' },
   over_limit: {
     doc:
-      `The registration has more than ${MAX_ADDRS} addresses. Circuits are kept first, then public addresses, private ` +
+      `The registration has more than ${MAX_ADDRS} addresses, or is larger than ${MAX_RECORD_BYTES} bytes. Circuits are kept first, then public addresses, private ` +
       'IPv4 addresses, and the rest. Harmless; `rr` 0.1 sends every address that it ever had.',
   },
   too_long: {
@@ -32,7 +33,7 @@ export const META_DROPS = {
   too_long: { doc: `The name or the value of the field is longer than ${MAX_STRING_BYTES} bytes.` },
   malformed: { doc: 'The text is not well-formed Unicode, or contains NUL.' },
   over_limit: {
-    doc: `The registration has more than ${MAX_META_FIELDS} fields in \`meta\`. The known fields are kept first.`,
+    doc: `The registration has more than ${MAX_META_FIELDS} fields in \`meta\`, or is larger than ${MAX_RECORD_BYTES} bytes. The known fields are kept first.`,
   },
 } as const satisfies Record<string, { readonly doc: string }>;
 

@@ -12,7 +12,7 @@ import { MAX_KEPT_BYTES } from './registry/stale-listings.ts';
 /** Bytes of the idle process. */
 const PROCESS_BYTES = 64 * 1024 * 1024;
 
-/** Bytes of a registered device with its JSON and index entries. A body of the maximum size uses 33 times as much. */
+/** Bytes of a registered device with its JSON and index entries. A record of the maximum size uses eight times as much. */
 const PEER_BYTES = 1024;
 
 /** Bytes of the claims that find devices with one identity, for each registered device. */

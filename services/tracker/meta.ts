@@ -1,6 +1,7 @@
 // Selects the fields of `meta` that are stored. Pure functions. A field that cannot be stored is dropped instead of
 // refusing the registration, because newer clients add fields. Only `user_id` must be valid: see registration.ts.
 import { MAX_META_FIELDS, META_FIELD_TYPES, stringProblem } from '../shared/contract.ts';
+import { jsonBytes } from './record-size.ts';
 import { createDropCounter, type Dropped, type MetaDrop } from './drops.ts';
 
 type Scalar = string | number | boolean | null;
@@ -8,30 +9,46 @@ type Scalar = string | number | boolean | null;
 export interface SelectedMeta {
   /** The kept fields as they were sent. */
   readonly kept: Readonly<Record<string, Scalar>>;
+  /** Bytes of the kept known fields as JSON. */
+  readonly knownBytes: number;
   readonly dropped: Dropped<MetaDrop>;
 }
 
-/** Selects the fields of one registration. Above `MAX_META_FIELDS` the known fields are kept first. */
-export function selectMeta(given: Readonly<Record<string, unknown>>): SelectedMeta {
+/**
+ * Selects the fields of one registration. Above `MAX_META_FIELDS` or the maximum of bytes the known fields are kept first,
+ * and of these the first ones of `META_FIELD_TYPES`.
+ *
+ * @param maxBytes maximum bytes of the kept fields as JSON
+ */
+export function selectMeta(given: Readonly<Record<string, unknown>>, maxBytes: number): SelectedMeta {
   const { counts, drop } = createDropCounter<MetaDrop>();
-  const entries = Object.entries(given);
-  const ordered =
-    entries.length <= MAX_META_FIELDS
-      ? entries
-      : entries.toSorted(([a], [b]) => Number(isKnown(b)) - Number(isKnown(a)));
-  const kept: [name: string, value: Scalar][] = [];
-  for (const [index, [name, value]] of ordered.entries()) {
-    if (kept.length === MAX_META_FIELDS) {
-      drop('over_limit', ordered.length - index);
-      break;
-    }
+  const kept = new Map<string, Scalar>();
+  let knownBytes = 0;
+  let keptBytes = 0;
+  const names = Object.keys(given);
+  for (const name of [...KNOWN.filter((each) => Object.hasOwn(given, each)), ...names.filter(isUnknown)]) {
+    const value = given[name];
     const problem = fieldProblem(name, value);
-    if (problem === undefined) kept.push([name, value as Scalar]);
-    else drop(problem);
+    const bytes = problem === undefined ? jsonBytes(name) + jsonBytes(value) : 0;
+    if (problem !== undefined) drop(problem);
+    else if (kept.size === MAX_META_FIELDS || keptBytes + bytes > maxBytes) drop('over_limit');
+    else {
+      kept.set(name, value as Scalar);
+      keptBytes += bytes;
+      if (isKnown(name)) knownBytes += bytes;
+    }
   }
+  const inOrder = names.flatMap((name): [string, Scalar][] => {
+    const value = kept.get(name);
+    return value === undefined ? [] : [[name, value]];
+  });
   // `fromEntries` also defines a field with the name `__proto__`.
-  return { kept: Object.fromEntries(kept), dropped: counts };
+  return { kept: Object.fromEntries(inOrder), knownBytes, dropped: counts };
 }
+
+const KNOWN: readonly string[] = Object.keys(META_FIELD_TYPES).toSorted(
+  (a, b) => Number(b === 'user_id') - Number(a === 'user_id'),
+);
 
 function fieldProblem(name: string, value: unknown): MetaDrop | undefined {
   const nameProblem = stringProblem(name);
@@ -46,4 +63,8 @@ function fieldProblem(name: string, value: unknown): MetaDrop | undefined {
 
 function isKnown(name: string): name is keyof typeof META_FIELD_TYPES {
   return Object.hasOwn(META_FIELD_TYPES, name);
+}
+
+function isUnknown(name: string): boolean {
+  return !isKnown(name);
 }

@@ -5,6 +5,7 @@ import { type Parsed, parseJson } from './body.ts';
 import type { AddressDrop, Dropped, MetaDrop } from './drops.ts';
 import { selectMeta } from './meta.ts';
 import { canonicalPeerId } from './peerid.ts';
+import { jsonBytes, MAX_FIELD_BYTES } from './record-size.ts';
 import type { Registration } from './registry/registry.ts';
 
 export interface ParsedRegistration {
@@ -107,8 +108,12 @@ function readRecord(
 ): Parsed<ParsedRegistration> {
   const peerId = canonicalPeerId(peer_id.trim());
   if (peerId === undefined) return { ok: false, reason: 'invalid_peer_id' };
-  const selectedAddrs = selectAddrs(addrs, peerId, dropPrivateAddrs);
-  const selectedMeta = meta === null ? { kept: null, dropped: {} } : selectMeta(meta);
+  // The known fields of `meta` come first, then the addresses; the unknown fields get what is left.
+  const knownBytes = meta === null ? 0 : selectMeta(meta, MAX_FIELD_BYTES).knownBytes;
+  const selectedAddrs = selectAddrs(addrs, peerId, dropPrivateAddrs, MAX_FIELD_BYTES - knownBytes);
+  const addrBytes = selectedAddrs.kept.reduce((bytes, addr) => bytes + jsonBytes(addr), 0);
+  const selectedMeta =
+    meta === null ? { kept: null, dropped: {} } : selectMeta(meta, MAX_FIELD_BYTES - addrBytes);
   const { kept } = selectedMeta;
   return {
     ok: true,

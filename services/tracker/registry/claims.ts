@@ -49,10 +49,16 @@ export const MAX_REPORTS = 1_000;
 export const MAX_CLAIMS_PER_KEY = 16;
 
 /**
- * Number of keys that device ids are hashed to. It is fixed, so that a client that invents a device id for every
- * registration cannot fill the memory.
+ * Peers for each key of the claims of peers, and for each key of the claims of devices. The number of keys is fixed, so
+ * that clients that invent peer ids and device ids cannot fill the memory. Each peer has at most two claims of the first
+ * kind and one of the second, so at the maximum number of peers a key has four claims on average.
  */
-const DEVICE_KEYS = 65_536;
+const PEERS_PER_PEER_KEY = 2;
+const PEERS_PER_DEVICE_KEY = 4;
+
+/** Maximum length of a claimed text in characters. Of a longer one the end is replaced by a hash. */
+const MAX_TEXT_LENGTH = 64;
+const HASH_LENGTH = 24;
 
 /** The claims of a registration that are stored with one key. */
 export interface ClaimSet {
@@ -73,21 +79,44 @@ export interface ClaimTimes {
   readonly lastUnixMicros: number;
 }
 
-/** The claims of a registration. What it leaves empty is not claimed. */
-export function claimsOf({ peerId, userId, deviceId, hostname }: Registration): ClaimSet[] {
+/**
+ * The claims of a registration. What it leaves empty is not claimed.
+ *
+ * @param maxPeers maximum number of peers, from which the number of keys follows
+ */
+export function claimsOf(
+  { peerId, userId, deviceId, hostname }: Pick<Registration, 'peerId' | 'userId' | 'deviceId' | 'hostname'>,
+  maxPeers: number,
+): ClaimSet[] {
   const ofPeer: Claim[] = [];
-  if (deviceId !== null)
-    ofPeer.push({ kind: 'device_id', subject: peerId, field: `device_id\0${baseDeviceId(deviceId)}` });
-  if (hostname !== null)
-    ofPeer.push({ kind: 'hostname', subject: peerId, field: `hostname\0${baseHostname(hostname)}` });
-  const sets: ClaimSet[] = ofPeer.length === 0 ? [] : [{ key: `peer:${peerId}`, claims: ofPeer }];
+  const peerDigest = digestOf([peerId]);
+  const claim = (kind: ConflictKind, text: string): void =>
+    void ofPeer.push({ kind, subject: peerId, field: `${peerDigest}${kind}\0${boundedText(text)}` });
+  if (deviceId !== null) claim('device_id', baseDeviceId(deviceId));
+  if (hostname !== null) claim('hostname', baseHostname(hostname));
+  if (ofPeer.length === 0) return [];
+  const sets = [{ key: `peer:${keyOf(peerDigest, maxPeers / PEERS_PER_PEER_KEY)}`, claims: ofPeer }];
   if (deviceId === null) return sets;
-  const digest = hash('sha256', JSON.stringify([userId, deviceId]), 'hex').slice(0, 24);
-  sets.push({
-    key: `device:${Number.parseInt(digest.slice(0, 8), 16) % DEVICE_KEYS}`,
-    claims: [{ kind: 'peer_id', subject: deviceId, field: `${digest}\0${peerId}` }],
-  });
-  return sets;
+  const digest = digestOf([userId, deviceId]);
+  const field = `${digest}\0${peerId}`;
+  const key = `device:${keyOf(digest, maxPeers / PEERS_PER_DEVICE_KEY)}`;
+  return [...sets, { key, claims: [{ kind: 'peer_id', subject: deviceId, field }] }];
+}
+
+function digestOf(values: readonly (string | null)[]): string {
+  return hash('sha256', JSON.stringify(values), 'hex').slice(0, HASH_LENGTH);
+}
+
+/** The number of one of some keys. */
+function keyOf(digest: string, keys: number): number {
+  return Number.parseInt(digest.slice(0, 8), 16) % Math.ceil(keys);
+}
+
+function boundedText(text: string): string {
+  if (Buffer.byteLength(text) <= MAX_TEXT_LENGTH) return text;
+  const start = Buffer.from(text).subarray(0, MAX_TEXT_LENGTH - HASH_LENGTH - 3);
+  // An incomplete character at the end would be replaced by three bytes.
+  return `${start.toString('utf8').replace(/\uFFFD$/, '')}…${digestOf([text])}`;
 }
 
 /** The device id without the suffix of its architecture, because `rr` compares it so. */

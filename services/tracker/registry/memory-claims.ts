@@ -18,8 +18,8 @@ export interface MemoryClaims {
   conflicts(nowUnixMicros: number): Conflict[];
 }
 
-/** @param maxKeys maximum keys; above this limit the oldest are dropped */
-export function createMemoryClaims(maxKeys: number): MemoryClaims {
+/** @param maxPeers maximum number of peers, which limits the number of keys */
+export function createMemoryClaims(maxPeers: number): MemoryClaims {
   // Both in the order of their last change.
   const keys = new Map<string, Map<string, ClaimTimes>>();
   const reports = new Map<string, { readonly conflict: Conflict; readonly seenUnixMicros: number }>();
@@ -36,7 +36,6 @@ export function createMemoryClaims(maxKeys: number): MemoryClaims {
     }
     keys.delete(key);
     keys.set(key, stored);
-    dropOldest(keys, maxKeys);
     return stored;
   }
 
@@ -49,7 +48,7 @@ export function createMemoryClaims(maxKeys: number): MemoryClaims {
 
   return {
     claim(registration, nowUnixMicros) {
-      const conflicts = claimsOf(registration).flatMap((set) =>
+      const conflicts = claimsOf(registration, maxPeers).flatMap((set) =>
         conflictsOf(set, store(set, nowUnixMicros), registration.userId),
       );
       for (const conflict of conflicts) report(conflict, nowUnixMicros);

@@ -35,8 +35,7 @@ export function createMemoryRegistry({
   const ttlMs = ttlSeconds * 1_000;
   const all = new Map<string, MemoryRecord>();
   const users = new Map<string, Map<string, MemoryRecord>>();
-  // A registration has claims of a peer and of a device.
-  const claims = createMemoryClaims(2 * maxPeers);
+  const claims = createMemoryClaims(maxPeers);
   const holds = createMemoryHolds(MAX_HOLDS_PER_PEER * maxPeers);
   let latestUnixMicros = 0;
   // No record expires before this time, so most calls need not read the oldest record: reading a Map from its start

@@ -13,12 +13,6 @@ import {
 import type { RedisClient } from './redis-client.ts';
 import { claimsKey, CONFLICTS_KEY } from './redis-keys.ts';
 
-/**
- * Seconds after which the claims of an unregistered peer are forgotten, so that clients that register many peer ids for a
- * moment do not fill the memory of Redis. Devices that register only during a sync do so once a minute.
- */
-const UNREGISTERED_CLAIM_SECONDS = 120;
-
 /** Stores claims. The reply contains all claims with the key. */
 export function sendClaims(client: RedisClient, { key, claims }: ClaimSet): Promise<string[]> {
   const fields = claims.map(({ field }) => field);
@@ -38,11 +32,6 @@ export function decodeClaims(flat: readonly string[]): Map<string, ClaimTimes> {
 /** Withdraws the claims of a refused registration. */
 export function withdrawClaims(client: RedisClient, { key, claims }: ClaimSet): Promise<unknown> {
   return client.hdel(claimsKey(key), ...claims.map(({ field }) => field));
-}
-
-/** Forgets soon what was claimed for a peer id, unless it registers again. */
-export function forgetClaims(client: RedisClient, peerId: string): Promise<unknown> {
-  return client.pexpire(claimsKey(`peer:${peerId}`), UNREGISTERED_CLAIM_SECONDS * 1_000);
 }
 
 export function reportConflict(client: RedisClient, conflict: Conflict): Promise<unknown> {

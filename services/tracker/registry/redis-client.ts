@@ -19,7 +19,8 @@ const MAX_REDIRECTIONS = 4;
 
 interface ScriptCommands {
   enroll(key: string, peerId: string, ttlMicros: number, maxPeers: number): Promise<number>;
-  replace(key: string, record: string, ttlMs: number, owner: string): Promise<number>;
+  replace(key: string, record: string, ttlMs: number, owner: string): Promise<number | [string, string]>;
+  leave(key: string, peerId: string, micros: string): Promise<number>;
   take(key: string, owner: string): Promise<string | null>;
   withdraw(key: string, record: string): Promise<number>;
   repair(key: string, ...entries: string[]): Promise<number>;

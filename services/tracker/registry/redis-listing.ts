@@ -36,8 +36,10 @@ async function readRecords({ client, roundTrip }: Store, keys: string[]): Promis
   if (keys.length === 0) return [];
   // In a Cluster, keys of different slots require one command each. The client pipelines the commands of each node.
   if (client.isCluster) return roundTrip(keys.map((key) => client.get(key)));
-  const chunks = await roundTrip(inChunks(keys, CHUNK).map((chunk) => client.mget(chunk)));
-  return chunks.flat();
+  const records: (string | null)[] = [];
+  // One chunk after the other, because replies that wait in Redis count towards its maximum memory.
+  for (const chunk of inChunks(keys, CHUNK)) records.push(...(await roundTrip([client.mget(chunk)]))[0]);
+  return records;
 }
 
 /** Removes index entries whose record is gone, unless the peer registered again in the meantime. It is not awaited. */

@@ -15,7 +15,6 @@ import { claimsOf, conflictsOf } from './claims.ts';
 import {
   decodeClaims,
   decodeConflicts,
-  forgetClaims,
   readConflicts,
   reportConflict,
   sendClaims,
@@ -147,19 +146,18 @@ async function register(
   if (hold === HELD) return refused('held');
   const record = encodeRecord(userId, json);
   const ttlMs = ttlSeconds * 1_000;
-  const sets = claimsOf(registration);
+  const sets = claimsOf(registration, maxPeers);
   const ignored = (error: unknown): string[] => {
     store.report(error, 'claim not stored');
     return [];
   };
   const [written, enrolled, , ...claimed] = await roundTrip([
-    owner === undefined
-      ? client.set(peerKey(peerId), record, 'PX', ttlMs)
-      : client.replace(peerKey(peerId), record, ttlMs, encodeOwner(owner)),
+    client.replace(peerKey(peerId), record, ttlMs, owner === undefined ? '' : encodeOwner(owner)),
     client.enroll(ALL_KEY, peerId, ttlMicros, maxPeers),
     userId === null ? 1 : client.enroll(userKey(userId), peerId, ttlMicros, UNLIMITED),
     ...sets.map((set) => sendClaims(client, set).catch(ignored)),
   ]);
+  if (typeof written === 'object') await leaveUser(store, registration, written);
   if (owner === undefined) inBackground(store, 'hold not freed', [freeHold(client, peerId)]);
   const isHeld = written !== 0 && enrolled === 1 && hold === DUE && !(await renewHold(store, peerId, owner));
   if (written !== 0 && enrolled === 1 && !isHeld) {
@@ -188,6 +186,30 @@ async function register(
   return refused(isHeld ? 'held' : 'full');
 }
 
+/**
+ * Removes what the registration of the previous user left, so that a peer that changes its user all the time leaves
+ * nothing behind. An error is only reported, because everything expires.
+ */
+async function leaveUser(
+  store: Store,
+  registration: Registration,
+  [old, micros]: [string, string],
+): Promise<void> {
+  const { client, maxPeers, report } = store;
+  const { userId, json } = decodeRecord(old);
+  if (userId === null) return;
+  const { meta } = JSON.parse(json) as { meta: { device_id?: unknown } | null };
+  const deviceId = typeof meta?.device_id === 'string' ? meta.device_id : null;
+  const before = { ...registration, userId, deviceId, hostname: null };
+  const sets = claimsOf(before, maxPeers).filter(({ claims }) =>
+    claims.some(({ kind }) => kind === 'peer_id'),
+  );
+  await Promise.all([
+    client.leave(userKey(userId), registration.peerId, micros),
+    ...sets.map((set) => withdrawClaims(client, set)),
+  ]).catch((error: unknown) => report(error, 'previous user not left'));
+}
+
 /** Writes a hold, and returns false when another tracker wrote it for another user a moment ago. */
 async function renewHold(store: Store, peerId: string, owner = ''): Promise<boolean> {
   const { client, roundTrip } = store;
@@ -205,7 +227,6 @@ async function unregister(store: Store, peerId: string, owner: string | undefine
   ]);
   if (taken === null) return false;
   const { userId } = decodeRecord(taken);
-  inBackground(store, 'claims not forgotten', [forgetClaims(client, peerId)]);
   await roundTrip([client.zrem(ALL_KEY, peerId), userId === null ? 0 : client.zrem(userKey(userId), peerId)]);
   return true;
 }

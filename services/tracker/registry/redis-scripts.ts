@@ -52,11 +52,22 @@ local old = redis.call('GET', KEYS[1])
 local function owned(owner) return string.sub(old, 1, #owner + 1) == owner .. '\\0' end
 `;
 
-/** KEYS: record; ARGV: new record, time to live in ms, owner. 0 when the record belongs to another owner. */
-const REPLACE = `${OWNED}
-if old and not owned(ARGV[3]) then return 0 end
+/**
+ * KEYS: record; ARGV: new record, time to live in ms, owner or empty. Returns 0 when the record belongs to another owner;
+ * otherwise 1, or the old record and the time in µs when the old record belonged to another user.
+ */
+const REPLACE = `${CLOCK}${OWNED}
+if old and ARGV[3] ~= '' and not owned(ARGV[3]) then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+local before = old and string.match(old, '^(=[^%z]*)%z')
+if before and before ~= string.match(ARGV[1], '^(=[^%z]*)%z') then return { old, text(nowUnixMicros) } end
 return 1`;
+
+/** KEYS: index; ARGV: peer id, time in µs. Removes the peer if it did not register since. */
+const LEAVE = `
+local seen = redis.call('ZSCORE', KEYS[1], ARGV[1])
+if seen and tonumber(seen) <= tonumber(ARGV[2]) then return redis.call('ZREM', KEYS[1], ARGV[1]) end
+return 0`;
 
 /** KEYS: record; ARGV: owner or empty. Deletes and returns the record, unless it belongs to another owner. */
 const TAKE = `${OWNED}
@@ -172,6 +183,7 @@ return owner`;
 /** The scripts as commands of the client. */
 export const SCRIPTS = {
   enroll: { lua: ENROLL, numberOfKeys: 1 },
+  leave: { lua: LEAVE, numberOfKeys: 1 },
   replace: { lua: REPLACE, numberOfKeys: 1 },
   take: { lua: TAKE, numberOfKeys: 1 },
   withdraw: { lua: WITHDRAW, numberOfKeys: 1 },
