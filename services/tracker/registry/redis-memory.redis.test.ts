@@ -9,7 +9,7 @@ import { startRedis } from '../../../testing/redis.ts';
 import { createLogger } from '../../shared/log.ts';
 import { variables } from '../config.ts';
 import { MAX_RECORD_BYTES, redisBytes } from '../record-size.ts';
-import { createRegistrationReader } from '../registration.ts';
+import { createRegistrationParser } from '../registration.ts';
 import { createRedisRegistry } from './redis-registry.ts';
 import { parseRedisUrl } from './redis-url.ts';
 import type { Registration } from './registry.ts';
@@ -42,11 +42,13 @@ function largest(): Registration {
     ...Object.fromEntries(Array.from({ length: 20 }, (_, n) => [text(`field${n}`, 256), text('value', 256)])),
   };
   const addrs = Array.from({ length: 32 }, (_, n) => `/dns4/${text(`a${n}`, 200)}.example.com/tcp/${n + 1}`);
-  const parsed = createRegistrationReader(false)(JSON.stringify({ peer_id: PEER, addrs, meta }));
-  if (!parsed.ok) throw new Error(parsed.reason);
-  expect(Buffer.byteLength(parsed.registration.json)).toBeGreaterThan(MAX_RECORD_BYTES - 300);
-  expect(Buffer.byteLength(parsed.registration.json)).toBeLessThanOrEqual(MAX_RECORD_BYTES);
-  return parsed.registration;
+  const parsed = createRegistrationParser(false)(JSON.stringify({ peer_id: PEER, addrs, meta }));
+  const record = parsed.ok ? parsed.request.read() : parsed;
+  if (!record.ok) throw new Error(record.reason);
+  const { registration } = record;
+  expect(Buffer.byteLength(registration.json)).toBeGreaterThan(MAX_RECORD_BYTES - 300);
+  expect(Buffer.byteLength(registration.json)).toBeLessThanOrEqual(MAX_RECORD_BYTES);
+  return registration;
 }
 
 /** A registration with other texts of the same length. */
