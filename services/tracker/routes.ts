@@ -24,6 +24,7 @@ const retryable = (description: string) => ({
 
 const refusals = {
   401: problem('Tokens are configured, and the request has no valid token.'),
+  421: problem('The host of the request is not one of `TRACKER_ALLOWED_HOSTS`.'),
   429: retryable('Too many requests, or the maximum number of peers is registered.'),
   503: retryable(
     'The registry does not answer (`registry_unavailable`), or the tracker is overloaded (`overloaded`).',
@@ -31,9 +32,9 @@ const refusals = {
 };
 const bodyRefusals = {
   400: problem('The request does not match this description; `detail` describes the problem.'),
-  403: problem('The token does not permit this.'),
+  403: problem('The token does not permit this, or the request is from a web page of another origin.'),
   413: problem(`The body is larger than ${MAX_BODY_BYTES} bytes.`),
-  415: problem('The body is not application/json.'),
+  415: problem('The body is not application/json, or is compressed.'),
 };
 
 /** Either header is accepted when tokens are configured; otherwise both are ignored. */
@@ -47,6 +48,7 @@ const ping = {
   responses: {
     200: { description: 'The tracker answers.', content: { 'text/plain': { schema: z.literal('ok\n') } } },
     401: refusals[401],
+    421: refusals[421],
     429: refusals[429],
   },
 } as const;
