@@ -22,7 +22,7 @@ export function raiseSequences(sqlite: DatabaseSync, unixMs: number): void {
   if (!Number.isSafeInteger(micros)) return;
   for (const table of Object.keys(TABLES)) {
     const raised = sqlite
-      .prepare('UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = ?2')
+      .prepare('UPDATE sqlite_sequence SET seq = max(coalesce(seq, 0), ?1) WHERE name = ?2')
       .run(micros, table);
     // The row is missing until the first row of the table is inserted. SQLite does not prevent a second one.
     if (Number(raised.changes) === 0)

@@ -1,0 +1,127 @@
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
+import { makeDirectory, makeEntries } from '../../../testing/peer.ts';
+import { type Database, openDatabase } from './database.ts';
+import { createStore } from './store.ts';
+
+let path: string;
+const clock = { unixMs: 0 };
+const BY = { user_id: 'ada', device_id: 'laptop', deleted_at: 5 };
+const TIME_MS = 1_800_000_000_000;
+
+beforeEach(() => {
+  path = join(makeDirectory(), 'history.db');
+  clock.unixMs = TIME_MS;
+});
+afterEach(cleanUp);
+
+function open() {
+  const database = openDatabase(path, () => clock.unixMs);
+  onCleanup(() => {
+    if (database.sqlite.isOpen) database.close();
+  });
+  return { database, store: createStore(database) };
+}
+
+function counters({ sqlite }: Database) {
+  return sqlite
+    .prepare("SELECT name, seq FROM sqlite_sequence WHERE name LIKE 'entr%' ORDER BY name")
+    .all()
+    .map(({ name, seq }) => [name, seq]);
+}
+
+const both = (seq: number) => [
+  ['entries', seq],
+  ['entry_deletions', seq],
+];
+
+describe('the counters', () => {
+  test('of a new database are the time in microseconds', () => {
+    const { database, store } = open();
+    expect(counters(database)).toEqual(both(TIME_MS * 1_000));
+    expect(store.highestStored()).toEqual({ cursor: 0, deleteCursor: 0 });
+    store.insert(makeEntries(3));
+    expect(store.highestStored().cursor).toBe(TIME_MS * 1_000 + 3);
+  });
+
+  test('are raised at each start of a daemon, and never lowered, whatever the clock says', () => {
+    const { database, store } = open();
+    clock.unixMs += 5;
+    store.raiseSequences();
+    const raised = both((TIME_MS + 5) * 1_000);
+    expect(counters(database)).toEqual(raised);
+    for (const unixMs of [TIME_MS, 0, -TIME_MS, Number.MAX_SAFE_INTEGER, Number.NaN]) {
+      clock.unixMs = unixMs;
+      store.raiseSequences();
+      expect(counters(database)).toEqual(raised);
+    }
+  });
+
+  test.each([
+    ['are missing', 'DELETE FROM sqlite_sequence'],
+    ['are empty', 'UPDATE sqlite_sequence SET seq = NULL'],
+  ])('have one row each, also when they %s', (_, sql) => {
+    const { database, store } = open();
+    store.insert(makeEntries(3));
+    database.sqlite.exec(sql);
+    clock.unixMs = 1;
+    store.raiseSequences();
+    store.raiseSequences();
+    expect(counters(database).map(([name]) => name)).toEqual(['entries', 'entry_deletions']);
+    store.insert(makeEntries(1, 'late'));
+    expect(store.highestStored().cursor).toBe(TIME_MS * 1_000 + 4);
+    expect(counters(database)).toHaveLength(2);
+  });
+
+  test('of a database that loses its last transactions do not give out the same numbers again', () => {
+    const { database, store } = open();
+    store.insert(makeEntries(10));
+    store.deleteEntries(['laptop-0'], BY);
+    const before = store.highestStored();
+    database.sqlite
+      .exec(`DELETE FROM entries WHERE ingest_seq > ${TIME_MS * 1_000 + 4}; DELETE FROM entry_deletions;
+      UPDATE sqlite_sequence SET seq = ${TIME_MS * 1_000} + 4`);
+    clock.unixMs += 60_000;
+    store.raiseSequences();
+    store.insert(makeEntries(1, 'late'));
+    store.deleteEntries(['laptop-1'], BY);
+    expect(store.highestStored().cursor).toBeGreaterThan(before.cursor);
+    expect(store.highestStored().deleteCursor).toBeGreaterThan(before.deleteCursor);
+  });
+});
+
+describe('the highest stored numbers', () => {
+  test('remain when their rows are deleted, also rows that rr stored', () => {
+    const { database, store } = open();
+    store.insert(makeEntries(3));
+    database.sqlite
+      .exec(`INSERT INTO entries(entry_id, device_id, user_id, ts, cmd, cwd, exit_code, duration_ms, shell, hostname, version)
+      VALUES ('of-rr', 'laptop', 'ada', 1700000000, 'ls', '/', 0, 1, 'zsh', 'laptop.lan', '1.1.1')`);
+    store.deleteEntries(['of-rr'], BY);
+    expect(store.highestStored()).toEqual({ cursor: TIME_MS * 1_000 + 4, deleteCursor: TIME_MS * 1_000 + 1 });
+    clock.unixMs += 1;
+    store.raiseSequences();
+    expect(store.highestStored().cursor).toBe(TIME_MS * 1_000 + 4);
+  });
+
+  test('do not count entries that were known already', () => {
+    const { store } = open();
+    store.insert(makeEntries(3));
+    store.insert(makeEntries(3));
+    expect(store.highestStored().cursor).toBe(TIME_MS * 1_000 + 3);
+  });
+
+  test('of a database of an earlier version include rows that were deleted before', () => {
+    clock.unixMs = 0;
+    const { database, store } = open();
+    store.insert(makeEntries(5));
+    database.sqlite.exec('DELETE FROM entries WHERE ingest_seq > 2; DROP TABLE rustory_p2p_stored_seqs');
+    database.close();
+    clock.unixMs = TIME_MS;
+    const next = openDatabase(path, () => clock.unixMs);
+    onCleanup(() => next.close());
+    expect(createStore(next).highestStored().cursor).toBe(5);
+    expect(createStore(next).cursorsOf('p')).toEqual({ cursor: 0, deleteCursor: 0 });
+  });
+});
