@@ -41,6 +41,18 @@ const CONTRADICTIONS: ReadonlyArray<readonly [name: string, chart: string, value
       'externalRedis.passwordKey is set without a Secret',
     ],
     [
+      'a password key of the Sentinels without a Secret',
+      TRACKER,
+      { externalRedis: { url: 'redis+sentinel://s/m', sentinels: { passwordKey: 'k' } } },
+      'externalRedis.sentinels.passwordKey is set without a Secret',
+    ],
+    [
+      'a user of the Sentinels without a password',
+      TRACKER,
+      { externalRedis: { url: 'redis+sentinel://s/m', sentinels: { username: 'watcher' } } },
+      'externalRedis.sentinels.username is set without a password',
+    ],
+    [
       'a certificate authority without an external Redis',
       TRACKER,
       { externalRedis: { caConfigMap: 'c' } },

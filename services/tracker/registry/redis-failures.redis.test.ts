@@ -1,3 +1,4 @@
+import dns from 'node:dns';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -149,4 +150,34 @@ describe('a registry', () => {
     for (let n = 0; n < 50; n += 1) await registry.register(device(`peer-under-test-${n}`));
     expect(await countRoundTrips(() => registry.list({ userId: 'alice' }))).toBe(2);
   });
+});
+
+test('each new connection resolves the name of Redis again', async () => {
+  const [first, second] = await Promise.all([startRedisOn(), startRedisOn()]);
+  // A proxy at another loopback address is what the name leads to after its record was changed.
+  const moved = createServer((socket) => {
+    const redis = connect(second.port, '127.0.0.1');
+    socket.on('error', () => {}).on('close', () => redis.destroy());
+    redis.on('error', () => {}).on('close', () => socket.destroy());
+    socket.pipe(redis).pipe(socket);
+    onCleanup(() => void socket.destroy());
+  }).listen(first.port, '127.0.0.2');
+  await once(moved, 'listening');
+  onCleanup(() => void moved.close());
+  let address = '127.0.0.1';
+  const original = dns.lookup;
+  onCleanup(() => void (dns.lookup = original));
+  dns.lookup = ((name: string, options: dns.LookupAllOptions, callback: (...found: unknown[]) => void) => {
+    if (name !== 'redis.example') return original(name, options, callback);
+    return options.all ? callback(null, [{ address, family: 4 }]) : callback(null, address, 4);
+  }) as typeof dns.lookup;
+  const registry = await openRegistry(`redis://redis.example:${first.port}`);
+  expect(registry.problem()).toBeUndefined();
+  address = '127.0.0.2';
+  await first.stop();
+  const isStored = async (): Promise<boolean> => {
+    await registry.register(device('p1')).catch(() => {});
+    return (await second.command('EXISTS', 'rustory:peer:p1')) === 1;
+  };
+  await until(isStored, 'the registry uses the second server');
 });
