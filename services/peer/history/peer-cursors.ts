@@ -83,6 +83,10 @@ export function createPeerCursors(
       `SELECT coalesce((SELECT last_cursor FROM peer_state WHERE peer_id = ?1), 0) AS cursor,
          coalesce((SELECT last_delete_cursor FROM peer_delete_state WHERE peer_id = ?1), 0) AS deleteCursor`,
     ),
+    pushed: sqlite.prepare(
+      `SELECT coalesce((SELECT last_pushed_seq FROM peer_push_state WHERE peer_id = ?1), 0) AS cursor,
+         coalesce((SELECT last_pushed_delete_seq FROM peer_delete_push_state WHERE peer_id = ?1), 0) AS deleteCursor`,
+    ),
     all: sqlite.prepare(
       `SELECT peer_id AS peerId, coalesce(last_cursor, 0) AS cursor, coalesce(last_delete_cursor, 0) AS deleteCursor
        FROM (SELECT peer_id FROM peer_state UNION SELECT peer_id FROM peer_delete_state)
@@ -138,6 +142,9 @@ export function createPeerCursors(
       return true;
     },
     acknowledge(peerId, cursors) {
+      const known = read(() => statements.pushed.get(peerId) as unknown as Cursors);
+      // Most pulls repeat the cursors of the previous one. A write would wait for other processes that write.
+      if ((cursors.cursor ?? 0) <= known.cursor && (cursors.deleteCursor ?? 0) <= known.deleteCursor) return;
       write(() => {
         const highest = highestStored();
         const plausible = (name: keyof Cursors): number | undefined => {

@@ -12,7 +12,7 @@ import type { PullRequest } from './sync-protocol.ts';
 /** Maximum refusals of one reason in the log per minute. */
 const REFUSALS_PER_MINUTE = 5;
 
-/** Maximum peers of which the last acknowledgement is remembered. Above this limit all are forgotten. */
+/** Maximum peers of which the last warning is remembered. Above this limit all are forgotten. */
 const MAX_REMEMBERED = 1_024;
 
 /** Minimum time between two warnings about one peer that asks for too much, in seconds. `doctor` shows those of one day. */
@@ -51,25 +51,18 @@ export interface AdmissionDeps {
 export function createAdmission(deps: AdmissionDeps): Admission {
   const { membership, answersAnyone, allowedPeers, store, log, nowMs } = deps;
   const logRefusal = createLimitedLog<NotMemberReason>({ log, perMinute: REFUSALS_PER_MINUTE, nowMs });
-  const acknowledged = new Map<string, string>();
   /** When the peers that asked for too much were last noted, in Unix seconds. */
   const warned = new Map<string, number>();
   const advised = new Set<string>();
 
   function acknowledge(peer: string, { cursor, deleteCursor }: PullRequest): void {
-    const position = `${cursor} ${deleteCursor}`;
-    // Most pulls repeat the cursors of the previous one. A write would wait for other processes that write.
-    if (acknowledged.get(peer) === position) return;
     try {
       store.acknowledge(peer, { cursor, deleteCursor });
     } catch (error) {
       if (!(error instanceof DatabaseError)) throw error;
       // A history that cannot be written can still be read. The next pull acknowledges the same.
       log.debug({ peer, error: error.message }, 'acknowledgement not stored');
-      return;
     }
-    if (acknowledged.size >= MAX_REMEMBERED) acknowledged.clear();
-    acknowledged.set(peer, position);
   }
 
   function reportTooHigh(peer: string, { cursor, deleteCursor = 0 }: PullRequest): void {

@@ -226,6 +226,16 @@ describe('the cursors of a member', () => {
     expect(await countEntries(client, server, ALL)).toBe(8);
   });
 
+  test('acknowledge the same again after its history was requested from the start', async () => {
+    const { client, server } = await startMember();
+    const request = { cursor: 7, delete_cursor: 1, limit: 1_000 };
+    await pullAs(client, server, request);
+    server.store.resetCursors(client.peerId);
+    expect(readAcknowledged(server)).toEqual({ entries: [0], deletions: [0] });
+    await pullAs(client, server, request);
+    expect(readAcknowledged(server)).toEqual({ entries: [7], deletions: [1] });
+  });
+
   test('are accepted up to the last entry, also when that entry no longer exists', async () => {
     const { client, server } = await startMember();
     server.database.sqlite.exec('DELETE FROM entries WHERE ingest_seq > 5');
