@@ -29,6 +29,8 @@ export async function startRedis(
   args: readonly string[] = [],
   port?: number,
   password?: string,
+  /** Whether `args` already set the password. */
+  hasPassword = false,
 ): Promise<RedisProcess> {
   const settings = ['--save', '', '--appendonly', 'no', '--repl-diskless-sync-delay', '0'];
   return startProcess('redis-server', port ?? (await freePort()), [...settings, ...args], password);
@@ -42,7 +44,7 @@ export async function startProcess(
 ): Promise<RedisProcess> {
   const directory = await mkdtemp(join(tmpdir(), 'rustory-redis-'));
   const common = ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory];
-  const login = password === undefined ? [] : ['--requirepass', password];
+  const login = password === undefined || hasPassword ? [] : ['--requirepass', password];
   const child = spawn(program, [...args, ...common, ...login], { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   child.stdout.on('data', (data) => (output = `${output}${data}`.slice(-MAX_OUTPUT_LENGTH)));

@@ -26,12 +26,21 @@ function inForm(form: 'native' | 'text', value: number): number | string {
 /** Variables that neither the chart nor values may set, because they contradict other settings of the chart. */
 const EXCLUDED = ['RELAY_LOCAL', 'RELAY_IDENTITY_KEY_FILE', 'RELAY_IDENTITY_ORDINAL'];
 
+/** Variables that the chart sets and `config` may override. */
+const DEFAULTS = [
+  'TRACKER_LISTEN',
+  'TRACKER_OPS_LISTEN',
+  'TRACKER_PATH_PREFIX',
+  'RELAY_LISTEN',
+  'RELAY_OPS_LISTEN',
+];
+
 /** The names of all variables of the service in any of the `ci` cases, without those of `config`. */
 async function variablesOfChart(chart: string, name: string): Promise<Set<string>> {
   const found = new Set<string>();
   for (const one of CASES.filter((candidate) => [chart, UMBRELLA].includes(candidate.chart))) {
     const values = one.chart === UMBRELLA ? valueAt(one.values, name) : one.values;
-    const config = Object.keys(valueAt(values, 'config') ?? {});
+    const config = [...Object.keys(valueAt(values, 'config') ?? {}), ...DEFAULTS];
     for (const object of (await renderCase(one)).objects) {
       if (valueAt(podSpec(object), 'containers', 0, 'name') !== name) continue;
       const variables = valueAt(podSpec(object), 'containers', 0, 'env') as ReadonlyArray<{ name: string }>;

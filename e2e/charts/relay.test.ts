@@ -32,7 +32,7 @@ describe('statefulset.yaml', () => {
     const { RELAY_ANNOUNCE: template } = environment(set);
     const pod = { podName: 'rustory-relay-0', ordinal: '0', podIP: undefined, hostIP: undefined };
     expect(expandAnnounced(String(template), pod).toString()).toBe(
-      '/dns4/rustory-relay-0.rustory-relay.p2p.svc/tcp/4001',
+      '/dns/rustory-relay-0.rustory-relay.p2p.svc/tcp/4001',
     );
   });
 

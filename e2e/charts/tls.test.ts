@@ -75,7 +75,7 @@ describe('a tracker that serves TLS itself', () => {
     const variables = environment(object);
     expect(sourceOfFile(object, String(variables['TRACKER_TLS_CERT_FILE']))).toBe('cert/tls.crt');
     expect(sourceOfFile(object, String(variables['TRACKER_TLS_KEY_FILE']))).toBe('cert/tls.key');
-    expect(variables['TRACKER_PLAIN_LISTEN']).toBe('0.0.0.0:8851');
+    expect(variables['TRACKER_PLAIN_LISTEN']).toBe('[::]:8851');
     expect(valueAt(podSpec(object), 'containers', 0, 'ports')).toContainEqual({
       name: 'plain',
       containerPort: 8851,

@@ -17,6 +17,7 @@ import {
   UMBRELLA,
   valueAt,
 } from '../../testing/charts.ts';
+import { attempt } from '../../testing/command.ts';
 import { freePort, startProcess } from '../../testing/redis.ts';
 
 const REDIS_KINDS = ['StatefulSet', 'Service', 'ConfigMap', 'Secret', 'NetworkPolicy'];
@@ -52,6 +53,50 @@ describe('redis/*.yaml', () => {
     }
   });
 
+  test.each([
+    ['with spaces', 'pass word  with   spaces'],
+    ['with quotes', `'single' "double"`],
+    ['with backslashes', String.raw`back\\slash \n \x41`],
+    ['that is a comment in a configuration', '#comment'],
+    ['with the characters of URLs', 'a%40b@c:d/e?f&g'],
+    ['with other alphabets', 'пароль 密码 ☃'],
+    ['with the syntax of a shell', '$(date) `date` $HOME *'],
+    ['with white space around it', '  \t between  \n\n'],
+    ['as it is generated', 'ab'.repeat(32)],
+  ])('accepts a password %s', async (_, password) => {
+    const release = await render(UMBRELLA);
+    const script = String(
+      valueAt(podSpec(release.only('StatefulSet', 'rustory-redis')), 'containers', 0, 'command', 2),
+    );
+    const directory = mkdtempSync(join(tmpdir(), 'rustory-charts-'));
+    writeFileSync(join(directory, 'password-file'), password);
+    // The paths of the container, in the directory of the test.
+    const local = script
+      .replaceAll('/run/secrets/redis/password', join(directory, 'password-file'))
+      .replaceAll('/run/redis/', `${directory}/`)
+      .replace(/^exec .*$/m, '');
+    const { code, stderr } = await attempt('sh', ['-c', local]);
+    expect([code, stderr]).toEqual([0, '']);
+    const config = join(directory, 'password.conf');
+    const redis = await startProcess('redis-server', await freePort(), [config], password.trim(), true);
+    try {
+      expect(await redis.command('CONFIG', 'GET', 'requirepass')).toEqual(['requirepass', password.trim()]);
+    } finally {
+      await redis.stop();
+      rmSync(directory, { recursive: true });
+    }
+  });
+
+  test('does not start with an empty password', async () => {
+    const set = (await render(UMBRELLA)).only('StatefulSet', 'rustory-redis');
+    const script = String(valueAt(podSpec(set), 'containers', 0, 'command', 2));
+    const { code, stderr } = await attempt('sh', [
+      '-c',
+      script.replace('/run/secrets/redis/password', '/dev/null'),
+    ]);
+    expect([code, stderr]).toEqual([78, 'The password of Redis is empty.\n']);
+  });
+
   test('reads its password from a file and not from arguments or the environment', async () => {
     const set = (await render(UMBRELLA)).only('StatefulSet', 'rustory-redis');
     const volumes = valueAt(podSpec(set), 'volumes') as unknown[];
@@ -79,7 +124,7 @@ describe('redis/*.yaml', () => {
     });
     expect(pods.map(({ metadata }) => metadata.name)).toEqual(['rustory-tracker']);
     expect(valueAt(policy, 'spec', 'policyTypes')).toEqual(['Ingress', 'Egress']);
-    expect(valueAt(policy, 'spec', 'egress')).toEqual([]);
+    expect(valueAt(policy, 'spec', 'egress')).toBeUndefined();
   });
 
   test.each<[string, object]>([
@@ -116,8 +161,8 @@ describe('tests/network.yaml', () => {
     const options = Object.fromEntries(args.map((arg) => arg.replace(/^--/, '').split('=')));
     expect(Object.keys(options).filter((option) => !(option in networkTest.options))).toEqual([]);
     expect(options['relays']?.split(',')).toEqual([
-      '/dns4/rustory-relay-0.rustory-relay.p2p.svc/tcp/4001',
-      '/dns4/rustory-relay-1.rustory-relay.p2p.svc/tcp/4001',
+      '/dns/rustory-relay-0.rustory-relay.p2p.svc/tcp/4001',
+      '/dns/rustory-relay-1.rustory-relay.p2p.svc/tcp/4001',
     ]);
     expect(sourceOfFile(pod, options['token-file'] ?? '')).toBe('rustory-tracker-tokens/token');
     expect(sourceOfFile(pod, String(environment(pod)['RUSTORY_SWARM_KEY_PATH']))).toBe(
@@ -182,8 +227,34 @@ describe('NOTES.txt', () => {
     expect(notes).toContain('set relay.p2p.expose and relay.p2p.announce');
     const clear = await render(UMBRELLA, { tracker: { ingress: { host: 'tracker.example.org' } } });
     expect(clear.notes).toContain('devices with a token send no request to http://tracker.example.org.');
+    expect(notes).toContain('WARNING: devices with a token send no request to http://');
+    expect(notes).toContain('devices send no token to it, because it is http');
     const open = await render(UMBRELLA, { tracker: { auth: { enabled: false } } });
     expect(open.notes).toContain('set tracker.auth.enabled');
+  });
+
+  test.each([
+    ['/', ''],
+    ['/rustory', '/rustory'],
+    ['/rustory/', '/rustory'],
+    ['/rustory(/|$)(.*)', '/rustory'],
+    ['/a/b/(.*)', '/a/b'],
+    ['/(.*)', ''],
+    ['/*', ''],
+    ['/rustory/.*', '/rustory'],
+  ])('contain the URL below the path %s, and the tracker serves it', async (path, prefix) => {
+    const release = await render(UMBRELLA, {
+      tracker: {
+        ingress: {
+          host: 'a.example.org',
+          path,
+          pathType: 'ImplementationSpecific',
+          tls: { enabled: true },
+        },
+      },
+    });
+    expect(deviceConfig(release)).toMatchObject({ trackers: [`https://a.example.org${prefix}`] });
+    expect(environment(release.only('Deployment'))['TRACKER_PATH_PREFIX'] ?? '').toBe(prefix);
   });
 
   test.each([TRACKER, RELAY])('of %s alone contain the settings of this service', async (chart) => {

@@ -230,6 +230,36 @@ const CONTRADICTIONS: ReadonlyArray<readonly [name: string, chart: string, value
       'pdb.minAvailable and pdb.maxUnavailable are both set',
     ],
     [
+      'two subcharts of one name',
+      UMBRELLA,
+      { tracker: { fullnameOverride: 'same' }, relay: { fullnameOverride: 'same' } },
+      'tracker and relay both have an object with the name same',
+    ],
+    [
+      'a name of one subchart that is derived in the other',
+      UMBRELLA,
+      { tracker: { fullnameOverride: 'same-0' }, relay: { fullnameOverride: 'same' } },
+      'tracker and relay both have an object with the name same-0',
+    ],
+    [
+      'the name of the Redis',
+      UMBRELLA,
+      { relay: { fullnameOverride: 'rustory-redis' } },
+      'Redis and relay both have an object with the name rustory-redis',
+    ],
+    [
+      'the name of the Redis without relays',
+      UMBRELLA,
+      { tracker: { fullnameOverride: 'rustory-redis' }, relay: { enabled: false } },
+      'tracker.fullnameOverride is the name of the Redis',
+    ],
+    [
+      'two ServiceAccounts of one name',
+      UMBRELLA,
+      { tracker: { serviceAccount: { name: 'same' } }, relay: { serviceAccount: { name: 'same' } } },
+      'tracker.serviceAccount.name and relay.serviceAccount.name are the same',
+    ],
+    [
       'nothing to install',
       UMBRELLA,
       { tracker: { enabled: false }, relay: { enabled: false } },

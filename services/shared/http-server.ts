@@ -124,7 +124,7 @@ export function createHttpServer(
       server.prependListener('request', (_request, response) => {
         if (isDraining) response.setHeader('Connection', 'close');
       });
-      server.listen({ host, port }, () => listening.resolve());
+      listenWithFallback(server, { host, port }, () => listening.resolve());
       await listening.promise;
       const bound = this.address();
       if (bound !== undefined) onListening(formatAddress(bound));
@@ -255,6 +255,28 @@ function rejectBroken(error: Error, socket: Duplex): void {
   if (socket.writable && code !== 'ECONNRESET')
     socket.write(`HTTP/1.1 ${status}\r\n${extraHeaders}Connection: close\r\nContent-Length: 0\r\n\r\n`);
   socket.destroy();
+}
+
+/** Errors of a kernel without IPv6. */
+const NO_IPV6 = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL']);
+
+/** Listens. A kernel without IPv6 has no `::`, so all addresses are then those of IPv4. */
+function listenWithFallback(server: Server, { host, port }: ListenAddress, onListening: () => void): void {
+  const others = server.listeners('error') as ((error: Error) => void)[];
+  if (host === '::') {
+    server.removeAllListeners('error');
+    server.once('error', (error) => {
+      for (const listener of others) server.on('error', listener);
+      if (NO_IPV6.has(errorCode(error))) server.listen({ host: '0.0.0.0', port });
+      else server.emit('error', error);
+    });
+    server.once('listening', () => {
+      server.removeAllListeners('error');
+      for (const listener of others) server.on('error', listener);
+    });
+  }
+  server.once('listening', onListening);
+  server.listen({ host, port });
 }
 
 function formatAddress({ host, port }: ListenAddress): string {

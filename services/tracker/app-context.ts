@@ -19,6 +19,8 @@ export interface AppDeps {
   readonly metrics: TrackerMetrics;
   readonly log: Logger;
   readonly ttlSeconds: number;
+  /** Path below which requests are served as well; empty: none. */
+  readonly pathPrefix?: string;
   /** Whether to drop private and loopback addresses from registrations. */
   readonly dropPrivateAddrs: boolean;
   readonly rateLimits: RateLimits;

@@ -235,3 +235,17 @@ describe('a stale listing', () => {
     expect(response.headers.get('etag')).toBe((await createTestApp().get(LIST)).headers.get('etag'));
   });
 });
+
+test('requests below the path prefix are served, whether a proxy removes the prefix or not', async () => {
+  const app = createTestApp({ pathPrefix: '/rustory' });
+  for (const prefix of ['', '/rustory', '//rustory/']) {
+    expect((await app.get(`${prefix}/api/v1/ping`)).status).toBe(200);
+    expect((await app.post(`${prefix}${REGISTER}`, { peer_id: PEER, addrs: [] })).status).toBe(200);
+  }
+  for (const page of ['/', '/rustory', '/rustory/']) expect((await app.get(page)).status).toBe(200);
+  for (const path of ['/rustory-other/api/v1/ping', '/other/api/v1/ping', '/rustory/rustory/api/v1/ping'])
+    expect((await app.get(path)).status).toBe(404);
+  const closed = createTestApp({ pathPrefix: '/rustory' }, {});
+  for (const path of ['/rustory', '/rustory/', `/rustory${LIST}`])
+    expect((await closed.get(path)).status).toBe(401);
+});

@@ -23,7 +23,9 @@ type App = OpenAPIHono<AppEnv>;
 const STATUS_PATH = '/';
 
 export function createApp(deps: AppDeps): App {
-  const app: App = new OpenAPIHono({ getPath: normalizedPath });
+  const app: App = new OpenAPIHono({
+    getPath: (request) => withoutPrefix(normalizedPath(request), deps.pathPrefix),
+  });
   const refusals = createRefusals(deps);
   app.use('*', observe(deps));
   mountProbes(app, deps);
@@ -179,6 +181,12 @@ async function readConflicts(registry: Registry, userId: string | undefined): Pr
     if (registryProblem(error) === undefined) throw error;
     return [];
   }
+}
+
+/** The path below the prefix. A path without the prefix is unchanged, because a proxy may have removed it. */
+function withoutPrefix(path: string, prefix = ''): string {
+  if (prefix === '' || (path !== prefix && !path.startsWith(`${prefix}/`))) return path;
+  return path.slice(prefix.length) || '/';
 }
 
 /** The path without doubled and trailing slashes, which clients send when their base URL ends with a slash. */

@@ -11,6 +11,7 @@ import {
   listenAddress,
   logLevel,
   parsed,
+  quote,
   secret,
   text,
   type Values,
@@ -58,6 +59,11 @@ export const variables = {
   TRACKER_PLAIN_LISTEN: listenAddress({
     fallback: undefined,
     doc: 'Address and port of a second port without TLS, for clients in a network that is trusted, such as those of the same release. Requires TRACKER_TLS_CERT_FILE.',
+    audience: 'set',
+  }),
+  TRACKER_PATH_PREFIX: parsed(parsePathPrefix, {
+    fallback: '',
+    doc: 'Path below which a proxy publishes the tracker, such as /rustory. Requests are served with and without it, so the proxy may remove it or not.',
     audience: 'set',
   }),
   TRACKER_TTL_SECONDS: integer(1, 86_400, {
@@ -171,6 +177,8 @@ export type TrackerLimits = ReturnType<typeof readLimits>;
 
 export interface TrackerConfig {
   readonly listen: ListenAddress;
+  /** Empty, or a path without a slash at its end. */
+  readonly pathPrefix: string;
   readonly opsListen: ListenAddress;
   /** A second port of the API without TLS. */
   readonly plainListen: ListenAddress | undefined;
@@ -219,6 +227,7 @@ export function readTrackerConfig(environment: NodeJS.ProcessEnv): TrackerConfig
   const all = complete();
   return {
     listen: all.TRACKER_LISTEN,
+    pathPrefix: all.TRACKER_PATH_PREFIX,
     opsListen: all.TRACKER_OPS_LISTEN,
     plainListen: all.TRACKER_PLAIN_LISTEN,
     tls,
@@ -236,6 +245,14 @@ export function readTrackerConfig(environment: NodeJS.ProcessEnv): TrackerConfig
     logLevel: all.LOG_LEVEL,
     warnings: [...unknownVariableWarnings(variables, 'TRACKER_', environment), ...(tokens?.warnings ?? [])],
   };
+}
+
+/** @throws Error when it is not a path of names between slashes */
+function parsePathPrefix(given: string): string {
+  const path = given.replace(/\/$/, '');
+  if (path !== '' && !/^(\/[\w.~-]+)+$/.test(path))
+    throw new Error(`${quote(given)} is not a path, such as /rustory.`);
+  return path;
 }
 
 function readLimits(values: TrackerValues) {

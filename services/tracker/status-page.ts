@@ -80,7 +80,7 @@ export function statusPage(
   return page(
     'rustory tracker',
     `<h1>rustory tracker <small class="soft">${count(peers.length, 'device')}</small></h1>${notes.join('')}${cuts}${body}
-<p class="soft">This page reloads every ${REFRESH_SECONDS} seconds. API: <a href="/openapi.json">openapi.json</a></p>
+<p class="soft">This page reloads every ${REFRESH_SECONDS} seconds. API: <a href="openapi.json">openapi.json</a></p>
 <p class="soft">${escape(ACCESS_RULES)}</p>`,
     REFRESH_SECONDS,
   );

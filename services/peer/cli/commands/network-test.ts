@@ -1,9 +1,11 @@
 // `network-test`: tests the trackers and relays of a network from this machine. `helm test` runs it.
+import { setTimeout as pause } from 'node:timers/promises';
+import { monotonicMs } from '../../../shared/clock.ts';
 import { readSmallFile } from '../../../shared/files.ts';
 import { ConfigError, describeError } from '../../../shared/errors.ts';
 import { type PeerConfig, PROGRAM } from '../../config/config.ts';
 import { testRelay } from '../network-test.ts';
-import { type Command, listOption, textOption } from './command.ts';
+import { type Command, listOption, numberOption, textOption } from './command.ts';
 
 /** Maximum size of a token file, in bytes. */
 const MAX_TOKEN_FILE_BYTES = 1024 * 1024;
@@ -11,13 +13,20 @@ const MAX_TOKEN_FILE_BYTES = 1024 * 1024;
 /** Columns of the mark before each result. */
 const MARK_COLUMNS = 4;
 
+/** Maximum time of `--retry-sec`, in seconds. */
+const MAX_RETRY_SECONDS = 3_600;
+
+/** Pauses between two attempts, in milliseconds: the first one, and the longest one. */
+const FIRST_PAUSE_MS = 500;
+const MAX_PAUSE_MS = 5_000;
+
 /** Maximum relays of one test. More relays are an error. */
 const MAX_RELAYS = 64;
 
 export const networkTest: Command = {
   name: 'network-test',
   alias: 'grid-test',
-  usage: 'network-test [--relays A,B] [--token-file FILE]',
+  usage: 'network-test [--relays A,B] [--token-file FILE] [--retry-sec N]',
   summary: 'test trackers and relays with two temporary devices',
   help: `For each relay, one device reserves on it and registers with the trackers, and
 another device finds it there and pulls a thousand entries through the relay.
@@ -30,6 +39,10 @@ and has the swarm key is used. The default is relay_addr.
   ${PROGRAM.name} network-test --relays /dns4/relay-0.lan/tcp/4001`,
   options: {
     relays: { value: 'LIST', doc: `relay multiaddrs, at most ${MAX_RELAYS} (default: relay_addr)` },
+    'retry-sec': {
+      value: 'N',
+      doc: 'repeat a failed test of a relay for this time, as devices do (default 0)',
+    },
     'token-file': { value: 'FILE', doc: 'token file of a tracker; its first unrestricted token is used' },
   },
   maxPositionals: 0,
@@ -37,14 +50,20 @@ and has the swarm key is used. The default is relay_addr.
     const config = withToken(given, textOption(options, 'token-file'));
     const relays = listOption(options, 'relays') ?? config.relays;
     checkTestable(config, relays);
+    const deadlineMs = monotonicMs() + numberOption(options, 'retry-sec', [0, MAX_RETRY_SECONDS], 0) * 1_000;
     let failed = 0;
     for (const relay of relays) {
       try {
-        await testRelay(config, relay, {
-          log,
-          signal,
-          onStep: (step) => void screen.out(`ok   ${step}`, 'green', MARK_COLUMNS),
-        });
+        await untilDeadline(deadlineMs, signal, async (attempt) =>
+          testRelay(config, relay, {
+            log,
+            signal,
+            onStep: (step) => void screen.out(`ok   ${step}`, 'green', MARK_COLUMNS),
+          }).catch(async (error: unknown) => {
+            log.info({ attempt, relay, error: describeError(error) }, 'the test of a relay failed');
+            throw error;
+          }),
+        );
       } catch (error) {
         signal.throwIfAborted();
         if (error instanceof ConfigError) throw error;
@@ -57,6 +76,28 @@ and has the swarm key is used. The default is relay_addr.
     return failed === relays.length ? 'unreachable' : 'partial';
   },
 };
+
+/**
+ * Runs the work again while it fails, with growing pauses, until the deadline.
+ *
+ * @throws the last error
+ */
+async function untilDeadline(
+  deadlineMs: number,
+  signal: AbortSignal,
+  work: (attempt: number) => Promise<void>,
+): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await work(attempt);
+      return;
+    } catch (error) {
+      const pauseMs = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (attempt - 1));
+      if (error instanceof ConfigError || signal.aborted || monotonicMs() + pauseMs > deadlineMs) throw error;
+      await pause(pauseMs, undefined, { signal });
+    }
+  }
+}
 
 /** @throws ConfigError with all problems */
 function checkTestable({ trackers }: PeerConfig, relays: readonly string[]): void {

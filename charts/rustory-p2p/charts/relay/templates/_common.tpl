@@ -255,9 +255,9 @@ affinity:
 {{- end }}
 {{- end -}}
 
-{{/* Environment variables from `config`; docs/environment.md lists them. */}}
+{{/* Environment variables from `config`, which docs/environment.md lists, and `defaults` of the chart. */}}
 {{- define "rustory.configEnv" -}}
-{{- range $name, $value := .Values.config }}
+{{- range $name, $value := merge (deepCopy .config) .defaults }}
 - name: {{ $name }}
   # Helm parses numbers as floats and would print large numbers with an exponent.
   value: {{ if kindIs "float64" $value }}{{ printf "%.0f" $value | quote }}{{ else }}{{ $value | quote }}{{ end }}

@@ -19,12 +19,17 @@
 {{- end -}}
 {{- end -}}
 
+{{/* Variables that `config` may override: all addresses of IPv4 and IPv6, because a cluster may have only one of them. */}}
+{{- define "relay.configDefaults" -}}
+{{- dict "RELAY_LISTEN" "/ip4/0.0.0.0/tcp/4001,/ip6/::/tcp/4001" "RELAY_OPS_LISTEN" "[::]:9091" | toJson -}}
+{{- end -}}
+
 {{/* Address templates of RELAY_ANNOUNCE, one per line. */}}
 {{- define "relay.announce" -}}
 {{- if .Values.p2p.announce -}}
 {{- join "\n" .Values.p2p.announce -}}
 {{- else -}}
-{{- printf "/dns4/{podName}.%s.%s.svc/tcp/4001" (include "rustory.fullname" .) .Release.Namespace -}}
+{{- printf "/dns/{podName}.%s.%s.svc/tcp/4001" (include "rustory.fullname" .) .Release.Namespace -}}
 {{- end -}}
 {{- end -}}
 
@@ -61,4 +66,17 @@
 {{- $lines := list -}}
 {{- range $key -}}{{- $lines = append $lines (trim .) -}}{{- end -}}
 {{- list (compact $lines) (trim .Values.loadedSecrets.identity.content) | toJson -}}
+{{- end -}}
+
+{{/* Names of all objects of this chart, as JSON, for the check of the umbrella chart that none is there twice. */}}
+{{- define "relay.objectNames" -}}
+{{- $fullname := include "rustory.fullname" . -}}
+{{- $names := list $fullname -}}
+{{- range list "swarm-key" "identity" "dashboards" -}}
+{{- $names = append $names (printf "%s-%s" $fullname .) -}}
+{{- end -}}
+{{- range until (int .Values.replicaCount) -}}
+{{- $names = append $names (printf "%s-%d" $fullname .) -}}
+{{- end -}}
+{{- toJson $names -}}
 {{- end -}}

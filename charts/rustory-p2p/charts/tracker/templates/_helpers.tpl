@@ -3,6 +3,24 @@
 {{- if .Values.autoscaling.enabled -}}{{ .Values.autoscaling.minReplicas }}{{- else -}}{{ .Values.replicaCount }}{{- end -}}
 {{- end -}}
 
+{{/*
+`spec.replicas` of the Deployment. With an autoscaler: the number in the cluster, within its bounds, or its minimum for a
+new Deployment. Empty without a connection to a cluster, because a fixed number would be a permanent difference there.
+*/}}
+{{- define "tracker.deployedReplicas" -}}
+{{- $auto := .Values.autoscaling -}}
+{{- if not $auto.enabled -}}
+{{- .Values.replicaCount -}}
+{{- else -}}
+{{- $live := lookup "apps/v1" "Deployment" .Release.Namespace (include "rustory.fullname" .) -}}
+{{- if $live -}}
+{{- max (int $auto.minReplicas) (min (int $auto.maxReplicas) (int (dig "spec" "replicas" 0 $live))) -}}
+{{- else if lookup "v1" "Secret" .Release.Namespace "" -}}
+{{- $auto.minReplicas -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Where registrations are stored: `external`, `bundled`, or empty for the memory of the process. */}}
 {{- define "tracker.redis" -}}
 {{- if or .Values.externalRedis.url .Values.externalRedis.existingSecret -}}external
@@ -76,7 +94,29 @@
 
 {{/* Address and port without TLS: the host of `config.TRACKER_LISTEN`, because a cluster may have only IPv6. */}}
 {{- define "tracker.plainListen" -}}
-{{- .Values.config.TRACKER_LISTEN | default "0.0.0.0:8850" | trimSuffix ":8850" -}}:8851
+{{- .Values.config.TRACKER_LISTEN | default "[::]:8850" | trimSuffix ":8850" -}}:8851
+{{- end -}}
+
+{{/*
+Variables that `config` may override: all addresses of IPv4 and IPv6, because a cluster may have only one of them, and
+the path of the Ingress, which most controllers do not remove from requests.
+*/}}
+{{- define "tracker.configDefaults" -}}
+{{- $defaults := dict "TRACKER_LISTEN" "[::]:8850" "TRACKER_OPS_LISTEN" "[::]:9090" -}}
+{{- with include "tracker.ingressPrefix" . -}}
+{{- $_ := set $defaults "TRACKER_PATH_PREFIX" . -}}
+{{- end -}}
+{{- toJson $defaults -}}
+{{- end -}}
+
+{{/*
+Path prefix of the Ingress, without a slash at its end. Of a path that is a regular expression, such as
+`/rustory(/|$)(.*)`, only the literal part before the first operator.
+*/}}
+{{- define "tracker.ingressPrefix" -}}
+{{- if .Values.ingress.enabled -}}
+{{- regexFind "^[-A-Za-z0-9_~./]*" .Values.ingress.path | trimSuffix "." | trimSuffix "/" -}}
+{{- end -}}
 {{- end -}}
 
 {{/* URL of the tracker for devices. */}}
@@ -85,7 +125,7 @@
 {{- $host := first .Values.tls.hosts | default (printf "%s.%s.svc" (include "rustory.fullname" .) .Release.Namespace) -}}
 {{- printf "https://%s%s" $host (ternary "" (printf ":%v" .Values.service.port) (eq (int .Values.service.port) 443)) -}}
 {{- else if and .Values.ingress.enabled .Values.ingress.host -}}
-{{- printf "%s://%s%s" (ternary "https" "http" (ne (include "tracker.ingressTls" .) "")) .Values.ingress.host (trimSuffix "/" .Values.ingress.path) -}}
+{{- printf "%s://%s%s" (ternary "https" "http" (ne (include "tracker.ingressTls" .) "")) .Values.ingress.host (include "tracker.ingressPrefix" .) -}}
 {{- else -}}
 {{- include "tracker.clusterUrl" . -}}
 {{- end -}}
@@ -142,4 +182,13 @@
 {{- $contents = list (trim $url) (trim $password) (trim $authority) -}}
 {{- end -}}
 {{- toJson $contents -}}
+{{- end -}}
+
+{{/* Names of all objects of this chart, as JSON, for the check of the umbrella chart that none is there twice. */}}
+{{- define "tracker.objectNames" -}}
+{{- $names := list (include "rustory.fullname" .) -}}
+{{- range list "ops" "plain" "tokens" "redis-url" "tls" "ingress-tls" "dashboards" -}}
+{{- $names = append $names (printf "%s-%s" (first $names) .) -}}
+{{- end -}}
+{{- toJson $names -}}
 {{- end -}}

@@ -28,8 +28,9 @@ The tracker URL above works only inside the cluster.
 
   kubectl --namespace {{ .Release.Namespace }} get service {{ include "rustory.fullname" . }}
 {{- else if .Values.ingress.enabled }} The Ingress routes all host names that
-have no other rule to the tracker: devices outside the cluster use http:// and the address of your Ingress controller.
-To use a host name, set {{ $prefix }}ingress.host.
+have no other rule to the tracker: outside the cluster its URL is http://ADDRESS{{ include "tracker.ingressPrefix" . }} with the address of your Ingress controller
+{{- if .Values.auth.enabled }}, but
+devices send no token to it, because it is http{{ end }}. To use a host name, set {{ $prefix }}ingress.host{{ if .Values.auth.enabled }} and {{ $prefix }}ingress.tls{{ end }}.
 {{- else }} For devices outside the cluster, set {{ $prefix }}ingress.enabled and {{ $prefix }}ingress.host.
 {{- end }}
 {{- else if and (include "tracker.servesTls" .) (not .Values.tls.hosts) }}
