@@ -29,8 +29,6 @@ export async function startRedis(
   args: readonly string[] = [],
   port?: number,
   password?: string,
-  /** Whether `args` already set the password. */
-  hasPassword = false,
 ): Promise<RedisProcess> {
   const settings = ['--save', '', '--appendonly', 'no', '--repl-diskless-sync-delay', '0'];
   return startProcess('redis-server', port ?? (await freePort()), [...settings, ...args], password);
@@ -41,6 +39,8 @@ export async function startProcess(
   port: number,
   args: readonly string[],
   password?: string,
+  /** Whether `args` already set the password. */
+  hasPassword = false,
 ): Promise<RedisProcess> {
   const directory = await mkdtemp(join(tmpdir(), 'rustory-redis-'));
   const common = ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory];

@@ -40,11 +40,11 @@ async function variablesOfChart(chart: string, name: string): Promise<Set<string
   const found = new Set<string>();
   for (const one of CASES.filter((candidate) => [chart, UMBRELLA].includes(candidate.chart))) {
     const values = one.chart === UMBRELLA ? valueAt(one.values, name) : one.values;
-    const config = [...Object.keys(valueAt(values, 'config') ?? {}), ...DEFAULTS];
+    const config = new Set([...Object.keys(valueAt(values, 'config') ?? {}), ...DEFAULTS]);
     for (const object of (await renderCase(one)).objects) {
       if (valueAt(podSpec(object), 'containers', 0, 'name') !== name) continue;
       const variables = valueAt(podSpec(object), 'containers', 0, 'env') as ReadonlyArray<{ name: string }>;
-      for (const variable of variables) if (!config.includes(variable.name)) found.add(variable.name);
+      for (const variable of variables) if (!config.has(variable.name)) found.add(variable.name);
     }
   }
   return found;
