@@ -27,7 +27,10 @@ export async function metricsOf(): Promise<Metrics> {
 async function collect(): Promise<Metrics> {
   const folder = mkdtempSync(join(tmpdir(), 'rustory-metrics-'));
   const redis = await startRedis();
-  const tracker = await startTracker({ env: { TRACKER_REDIS_URL: redis.url, ...EARLY_GARBAGE_COLLECTION } });
+  // Headers of the PROXY protocol are counted only with this setting.
+  const proxies = { TRACKER_PROXY_PROTOCOL: 'true', TRACKER_TRUSTED_PROXIES: '192.0.2.1' };
+  const env = { TRACKER_REDIS_URL: redis.url, ...proxies, ...EARLY_GARBAGE_COLLECTION };
+  const tracker = await startTracker({ env });
   const relay = await startRelay(folder, { env: EARLY_GARBAGE_COLLECTION });
   try {
     // The labels of requests exist after the first request.
