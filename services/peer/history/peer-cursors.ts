@@ -65,6 +65,10 @@ const PUSH_TABLES = [
   ['peer_delete_push_state', 'last_pushed_delete_seq'],
 ] as const;
 
+/** A pull cursor. `rr` stores any 64-bit one that a peer sends. A number that no peer can have is position 0. */
+const cursorSql = (column: string): string =>
+  `CASE WHEN typeof(${column}) = 'integer' AND ${column} BETWEEN 0 AND ${Number.MAX_SAFE_INTEGER} THEN ${column} ELSE 0 END`;
+
 /** Two processes may answer the same peer, so what it acknowledged only moves forward. */
 const acknowledgeSql = ([table, column]: readonly [string, string]): string =>
   `INSERT INTO ${table}(peer_id, ${column}) VALUES (?, ?)
@@ -80,15 +84,15 @@ export function createPeerCursors(
 ): PeerCursors {
   const statements = read(() => ({
     of: sqlite.prepare(
-      `SELECT coalesce((SELECT last_cursor FROM peer_state WHERE peer_id = ?1), 0) AS cursor,
-         coalesce((SELECT last_delete_cursor FROM peer_delete_state WHERE peer_id = ?1), 0) AS deleteCursor`,
+      `SELECT coalesce((SELECT ${cursorSql('last_cursor')} FROM peer_state WHERE peer_id = ?1), 0) AS cursor,
+         coalesce((SELECT ${cursorSql('last_delete_cursor')} FROM peer_delete_state WHERE peer_id = ?1), 0) AS deleteCursor`,
     ),
     pushed: sqlite.prepare(
       `SELECT coalesce((SELECT last_pushed_seq FROM peer_push_state WHERE peer_id = ?1), 0) AS cursor,
          coalesce((SELECT last_pushed_delete_seq FROM peer_delete_push_state WHERE peer_id = ?1), 0) AS deleteCursor`,
     ),
     all: sqlite.prepare(
-      `SELECT peer_id AS peerId, coalesce(last_cursor, 0) AS cursor, coalesce(last_delete_cursor, 0) AS deleteCursor
+      `SELECT peer_id AS peerId, ${cursorSql('last_cursor')} AS cursor, ${cursorSql('last_delete_cursor')} AS deleteCursor
        FROM (SELECT peer_id FROM peer_state UNION SELECT peer_id FROM peer_delete_state)
        LEFT JOIN peer_state USING (peer_id) LEFT JOIN peer_delete_state USING (peer_id) ORDER BY peer_id`,
     ),

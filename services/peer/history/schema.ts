@@ -1,7 +1,7 @@
 // The tables of the database: those of `rr` 1.x, and those that only this peer uses, which `rr` ignores. Statements name
 // all columns, because their order differs between files: `rr` added some to existing tables.
 import type { DatabaseSync } from 'node:sqlite';
-import { noteCounters, raiseSequences } from './sequences.ts';
+import { hasTooLargeNumbers, noteCounters, raiseSequences, replaceTooLargeNumbers } from './sequences.ts';
 
 interface Table {
   /** The columns that the statements of this peer use. */
@@ -191,12 +191,14 @@ export function prepareSchema(sqlite: DatabaseSync, nowUnixMs: () => number): vo
     if (lacking !== undefined) throw new SchemaError(`its table ${table} has no column ${lacking}`);
   }
   // Checked first, so that opening a complete database needs no write lock.
-  if (!Object.keys(TABLES).some(isMissing) && book?.has('rr_version') === true) return;
+  const isComplete = !Object.keys(TABLES).some(isMissing) && book?.has('rr_version') === true;
+  if (isComplete && !hasTooLargeNumbers(sqlite)) return;
   sqlite.exec('BEGIN IMMEDIATE');
   try {
     // Read again, because another process may have created tables since.
     const tables = readColumns(sqlite);
     for (const { sql } of Object.values(TABLES)) sqlite.exec(sql);
+    replaceTooLargeNumbers(sqlite, nowUnixMs());
     if (!tables.has('entries')) raiseSequences(sqlite, nowUnixMs());
     else if (!tables.has('rustory_p2p_stored_seqs')) noteCounters(sqlite);
     // Another process may have added the column since.

@@ -13,13 +13,60 @@ const TABLES = { entries: 'ingest_seq', entry_deletions: 'delete_seq' } as const
 const STORED = 'rustory_p2p_stored_seqs';
 
 /**
+ * Maximum number that may be assigned: a trillion less than the integers that are exact in JavaScript, so that those of the
+ * next rows are exact, too. Another program may set a counter or insert a row above it.
+ */
+const MAX_SEQ = Number.MAX_SAFE_INTEGER - 2 ** 40;
+
+/** Columns that contain numbers of this database. */
+const PUSH_COLUMNS = {
+  peer_push_state: 'last_pushed_seq',
+  peer_delete_push_state: 'last_pushed_delete_seq',
+} as const;
+
+const TOO_LARGE_SQL = [
+  `SELECT 1 FROM sqlite_sequence WHERE name IN ('entries', 'entry_deletions') AND seq > ${MAX_SEQ}`,
+  ...Object.entries({ ...TABLES, ...PUSH_COLUMNS }).map(
+    ([table, column]) => `SELECT 1 FROM ${table} WHERE ${column} > ${MAX_SEQ}`,
+  ),
+].join(' UNION ALL ');
+
+/** Whether a number of this database is so large that this peer could not read it. */
+export function hasTooLargeNumbers(sqlite: DatabaseSync): boolean {
+  return sqlite.prepare(TOO_LARGE_SQL).get() !== undefined;
+}
+
+/**
+ * Gives new numbers to the rows whose numbers are too large, in the same order and above all others. To be called in a
+ * transaction, before `raiseSequences`, which never lowers a counter.
+ */
+export function replaceTooLargeNumbers(sqlite: DatabaseSync, unixMs: number): void {
+  if (!hasTooLargeNumbers(sqlite)) return;
+  const micros = Math.floor(unixMs * 1_000);
+  for (const [table, column] of Object.entries(TABLES)) {
+    const start = `max(${micros > MAX_SEQ ? 0 : micros},
+      coalesce((SELECT max(${column}) FROM ${table} WHERE ${column} <= ${MAX_SEQ}), 0))`;
+    sqlite.exec(`
+      UPDATE ${table} SET ${column} = new_seq FROM (
+        SELECT ${column} AS old_seq, ${start} + row_number() OVER (ORDER BY ${column}) AS new_seq
+        FROM ${table} WHERE ${column} > ${MAX_SEQ}
+      ) WHERE ${column} = old_seq;
+      UPDATE sqlite_sequence SET seq = ${start} WHERE name = '${table}' AND seq > ${MAX_SEQ};
+      DELETE FROM ${STORED} WHERE name = '${table}' AND seq > ${MAX_SEQ};`);
+  }
+  // What a peer has of the new numbers is not known. It gets these rows again, and ignores those that it has.
+  for (const [table, column] of Object.entries(PUSH_COLUMNS))
+    sqlite.exec(`UPDATE ${table} SET ${column} = 0 WHERE ${column} > ${MAX_SEQ}`);
+}
+
+/**
  * Raises the counters to the time, and remembers what was stored before. Never lowers them. To be called in a
  * transaction. A clock beyond the year 2255 changes nothing, because larger integers are not exact in JavaScript.
  */
 export function raiseSequences(sqlite: DatabaseSync, unixMs: number): void {
   noteStored(sqlite);
   const micros = Math.floor(unixMs * 1_000);
-  if (!Number.isSafeInteger(micros)) return;
+  if (micros > MAX_SEQ) return;
   for (const table of Object.keys(TABLES)) {
     const raised = sqlite
       .prepare('UPDATE sqlite_sequence SET seq = max(coalesce(seq, 0), ?1) WHERE name = ?2')
