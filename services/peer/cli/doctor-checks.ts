@@ -104,7 +104,7 @@ export function checkDatabase(config: PeerConfig): Finding {
   }
 }
 
-/** Finds entries that no other device can get from this one. A database that cannot be opened has a finding of its own. */
+/** Finds entries and deletions that no other device can get from this one. A database that cannot be opened has a finding of its own. */
 export function checkEntries(config: PeerConfig): Finding[] {
   const { database, store } = openHistory(config);
   try {
@@ -115,10 +115,15 @@ export function checkEntries(config: PeerConfig): Finding[] {
       if (examples.length < MAX_EXAMPLES) examples.push(`${entryId ?? `number ${seq}`}: ${text}`);
       return true;
     });
-    if (count === 0) return [];
-    const detail = `${formatAmount(count, 'entry', 'entries')} cannot be sent to other devices. ${examples.join(' ')}`;
-    const advice = `Other entries are not affected. Delete those that you do not need with ${PROGRAM.name} delete ID.`;
-    return [{ subject: 'entries', state: 'warning', detail, advice }];
+    const findings: Finding[] = [];
+    if (count > 0)
+      findings.push({
+        subject: 'entries',
+        state: 'warning',
+        detail: `${formatAmount(count, 'entry', 'entries')} cannot be sent to other devices. ${examples.join(' ')}`,
+        advice: `Other entries are not affected. Delete those that you do not need with ${PROGRAM.name} delete ID.`,
+      });
+    return [...findings, ...describeDeletions(store.unsendableDeletions(), database.path)];
   } finally {
     database.close();
   }
@@ -147,6 +152,20 @@ export function checkHighRequests(config: PeerConfig): Finding[] {
   } finally {
     database.close();
   }
+}
+
+function describeDeletions(seqs: readonly number[], path: string): Finding[] {
+  if (seqs.length === 0) return [];
+  const shown = seqs.slice(0, MAX_EXAMPLES).join(', ');
+  return [
+    {
+      subject: 'deletions',
+      state: 'warning',
+      detail: `${formatAmount(seqs.length, 'deletion', 'deletions')} cannot be sent to other devices, because the id of the entry is not valid: delete_seq ${shown}${seqs.length > MAX_EXAMPLES ? ' and others' : ''} in ${path}.`,
+      advice:
+        'Other deletions are not affected. No other device can have such an entry, so that nothing needs to be done.',
+    },
+  ];
 }
 
 /** Connects to each address of each relay, and checks that it relays. */

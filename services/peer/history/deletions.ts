@@ -1,6 +1,7 @@
 // The deleted entries. A deletion is kept forever: it prevents that a device that still has the entry restores it.
 import type { Database } from './database.ts';
-import type { Deletion } from './deletion.ts';
+import { type Deletion, readDeletion } from './deletion.ts';
+import { labelSql, readText, SUSPICIOUS_DELETION_SQL } from './entry-rows.ts';
 
 /** A deletion with its `delete_seq`: its number in this database, in the order of arrival. */
 export interface StoredDeletion {
@@ -24,10 +25,15 @@ export interface Deletions {
   /** The deletion of an entry. */
   find(entryId: string): Deletion | undefined;
   readAfter(seq: number, limit: number, visit: (stored: StoredDeletion) => boolean): void;
+  /** The `delete_seq` of each deletion that cannot be sent, because it has no valid id. */
+  unsendable(): number[];
 }
 
 // `rr` stores any 64-bit time that a peer sends. Larger numbers than these are not exact in JavaScript.
 const DELETED_AT = `max(-${Number.MAX_SAFE_INTEGER}, min(${Number.MAX_SAFE_INTEGER}, deleted_at)) AS deleted_at`;
+
+const LABELS = ['entry_id', 'user_id', 'device_id'] as const;
+const SENT_COLUMNS = ['delete_seq', ...LABELS.map(labelSql), DELETED_AT].join(', ');
 
 /** Deletions of one id of a record whose other id is not deleted. */
 function incompleteSql(one: string, other: string): string {
@@ -57,8 +63,10 @@ export function createDeletions({ sqlite, read, write }: Database): Deletions {
       ),
     ),
     page: sqlite.prepare(
-      `SELECT delete_seq, entry_id, user_id, device_id, ${DELETED_AT} FROM entry_deletions
-       WHERE delete_seq > ? ORDER BY delete_seq LIMIT ?`,
+      `SELECT ${SENT_COLUMNS} FROM entry_deletions WHERE delete_seq > ? ORDER BY delete_seq LIMIT ?`,
+    ),
+    suspicious: sqlite.prepare(
+      `SELECT ${SENT_COLUMNS} FROM entry_deletions WHERE ${SUSPICIOUS_DELETION_SQL} ORDER BY delete_seq`,
     ),
   }));
 
@@ -105,8 +113,21 @@ export function createDeletions({ sqlite, read, write }: Database): Deletions {
     find: (entryId) => read(() => find(entryId)),
     readAfter: (seq, limit, visit) =>
       read(() => {
-        for (const { delete_seq: seqOfRow, ...row } of statements.page.iterate(seq, limit))
-          if (!visit({ seq: Number(seqOfRow), deletion: row as unknown as Deletion })) break;
+        for (const row of statements.page.iterate(seq, limit)) if (!visit(readRow(row))) break;
       }),
+    unsendable: () =>
+      read(() =>
+        statements.suspicious
+          .all()
+          .map(readRow)
+          .filter(({ deletion }) => readDeletion(deletion) === undefined)
+          .map(({ seq }) => seq),
+      ),
   };
+}
+
+/** A row as a deletion, which may be one that is not valid. */
+function readRow({ delete_seq: seq, ...row }: Readonly<Record<string, unknown>>): StoredDeletion {
+  const labels = Object.fromEntries(LABELS.map((label) => [label, readText(row[label])]));
+  return { seq: Number(seq), deletion: { ...row, ...labels } as unknown as Deletion };
 }

@@ -97,8 +97,9 @@ export function createPeerCursors(
        LEFT JOIN peer_state USING (peer_id) LEFT JOIN peer_delete_state USING (peer_id) ORDER BY peer_id`,
     ),
     // `rr` may have moved the cursor in a shared database, so that the entry belongs to another position.
+    // As bytes, because Node.js 22 ends a text at the first NUL.
     anchor: sqlite.prepare(
-      'SELECT entry_id AS entryId FROM rustory_p2p_pull_anchors WHERE peer_id = ? AND cursor = ?',
+      'SELECT CAST(entry_id AS BLOB) AS entryId FROM rustory_p2p_pull_anchors WHERE peer_id = ? AND cursor = ?',
     ),
     setAnchor: sqlite.prepare(
       `INSERT INTO rustory_p2p_pull_anchors(peer_id, cursor, entry_id) VALUES (?, ?, ?)
@@ -121,8 +122,11 @@ export function createPeerCursors(
 
   function position(peerId: string): PullPosition {
     const cursors = of(peerId);
-    const entryId = statements.anchor.get(peerId, cursors.cursor)?.['entryId'] as string | undefined;
-    return { ...cursors, entryId };
+    const bytes = statements.anchor.get(peerId, cursors.cursor)?.['entryId'];
+    return {
+      ...cursors,
+      entryId: bytes instanceof Uint8Array ? Buffer.from(bytes).toString('utf8') : undefined,
+    };
   }
 
   function isAt(peerId: string, { cursor, deleteCursor, entryId }: PullPosition): boolean {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
-import { makeDirectory, makeEntries } from '../../../testing/peer.ts';
+import { makeDirectory, makeEntries, readEntries } from '../../../testing/peer.ts';
 import { type Database, openDatabase } from './database.ts';
 import { createStore } from './store.ts';
 
@@ -123,5 +123,73 @@ describe('the highest stored numbers', () => {
     onCleanup(() => next.close());
     expect(createStore(next).highestStored().cursor).toBe(5);
     expect(createStore(next).cursorsOf('p')).toEqual({ cursor: 0, deleteCursor: 0 });
+  });
+});
+
+describe('numbers that are not exact in JavaScript', () => {
+  const MAX_I64 = 9_223_372_036_854_775_807n;
+  const BY_OTHERS = "'ada', 'laptop', 1, 'ls', '/', 0, 0, 'sh', 'h', '1'";
+
+  test.each([
+    ['2 ** 60', 2n ** 60n],
+    ['the largest one', MAX_I64 - 4n],
+    ['almost 2 ** 53', 2n ** 53n - 2n],
+  ])('of rows (%s) are replaced in the same order, above all others', (_, start) => {
+    const { database, store } = open();
+    store.insert(makeEntries(2));
+    for (const seq of [0n, 1n, 2n]) {
+      database.sqlite.exec(`INSERT INTO entries VALUES (${start + seq}, 'large-${seq}', ${BY_OTHERS});
+        INSERT INTO entry_deletions VALUES (${start + seq}, 'gone-${seq}', 'ada', 'laptop', ${MAX_I64})`);
+    }
+    database.sqlite.exec(`INSERT INTO peer_push_state VALUES ('p', ${start + 1n}), ('q', 2);
+      INSERT INTO peer_delete_push_state VALUES ('p', ${MAX_I64})`);
+    database.close();
+    clock.unixMs += 1;
+    const opened = open();
+    expect(readEntries(opened.store).map(({ entry_id }) => entry_id)).toEqual([
+      'laptop-0',
+      'laptop-1',
+      'large-0',
+      'large-1',
+      'large-2',
+    ]);
+    const seqs: number[] = [];
+    opened.store.readDeletionsAfter(0, 9, ({ seq }) => seqs.push(seq) > 0);
+    const last = (TIME_MS + 1) * 1_000 + 3;
+    expect(seqs).toEqual([last - 2, last - 1, last]);
+    expect(opened.store.highestStored()).toEqual({ cursor: last, deleteCursor: last });
+    expect(opened.store.insert(makeEntries(1, 'late')).inserted).toBe(1);
+    expect(counters(opened.database)).toEqual([
+      ['entries', last + 1],
+      ['entry_deletions', last],
+    ]);
+    const push = opened.database.sqlite.prepare('SELECT * FROM peer_push_state ORDER BY peer_id').all();
+    expect(push.map(({ last_pushed_seq: seq }) => seq)).toEqual([0, 2]);
+  });
+
+  test.each(['entries', 'entry_deletions'])('of the counter of %s do not prevent new rows', (table) => {
+    const { database } = open();
+    database.sqlite.exec(`UPDATE sqlite_sequence SET seq = ${MAX_I64} WHERE name = '${table}'`);
+    database.close();
+    const { store, database: opened } = open();
+    store.insert(makeEntries(2));
+    expect(store.deleteEntries(['laptop-0'], BY).deleted).toBe(1);
+    expect(counters(opened)).toEqual([
+      ['entries', TIME_MS * 1_000 + 2],
+      ['entry_deletions', TIME_MS * 1_000 + 1],
+    ]);
+  });
+
+  test.each([MAX_I64, 2n ** 53n, -1n])('as the pull cursors of a peer (%s) are position 0', (cursor) => {
+    const { database, store } = open();
+    database.sqlite.exec(`INSERT INTO peer_state VALUES ('p', ${cursor});
+      INSERT INTO peer_delete_state VALUES ('p', ${cursor})`);
+    const position = { cursor: 0, deleteCursor: 0, entryId: undefined };
+    expect(store.positionOf('p')).toEqual(position);
+    expect(store.cursors()).toEqual([{ peerId: 'p', cursor: 0, deleteCursor: 0 }]);
+    const page = { entries: makeEntries(1), deletions: [] };
+    const to = { peerId: 'p', cursor: 7, deleteCursor: undefined, entryId: 'laptop-0', read: position };
+    expect(store.insertPage(page, to).isMoved).toBe(true);
+    expect(store.positionOf('p')).toEqual({ cursor: 7, deleteCursor: 0, entryId: 'laptop-0' });
   });
 });

@@ -31,6 +31,12 @@ const TOO_LARGE_SQL = [
   ),
 ].join(' UNION ALL ');
 
+/** The time as a number of this database; `undefined` when it is too large. */
+function microsOf(unixMs: number): number | undefined {
+  const micros = Math.floor(unixMs * 1_000);
+  return Number.isSafeInteger(micros) && micros <= MAX_SEQ ? micros : undefined;
+}
+
 /** Whether a number of this database is so large that this peer could not read it. */
 export function hasTooLargeNumbers(sqlite: DatabaseSync): boolean {
   return sqlite.prepare(TOO_LARGE_SQL).get() !== undefined;
@@ -42,9 +48,8 @@ export function hasTooLargeNumbers(sqlite: DatabaseSync): boolean {
  */
 export function replaceTooLargeNumbers(sqlite: DatabaseSync, unixMs: number): void {
   if (!hasTooLargeNumbers(sqlite)) return;
-  const micros = Math.floor(unixMs * 1_000);
   for (const [table, column] of Object.entries(TABLES)) {
-    const start = `max(${micros > MAX_SEQ ? 0 : micros},
+    const start = `max(${microsOf(unixMs) ?? 0},
       coalesce((SELECT max(${column}) FROM ${table} WHERE ${column} <= ${MAX_SEQ}), 0))`;
     sqlite.exec(`
       UPDATE ${table} SET ${column} = new_seq FROM (
@@ -61,12 +66,12 @@ export function replaceTooLargeNumbers(sqlite: DatabaseSync, unixMs: number): vo
 
 /**
  * Raises the counters to the time, and remembers what was stored before. Never lowers them. To be called in a
- * transaction. A clock beyond the year 2255 changes nothing, because larger integers are not exact in JavaScript.
+ * transaction. A clock beyond the year 2255 changes nothing.
  */
 export function raiseSequences(sqlite: DatabaseSync, unixMs: number): void {
   noteStored(sqlite);
-  const micros = Math.floor(unixMs * 1_000);
-  if (micros > MAX_SEQ) return;
+  const micros = microsOf(unixMs);
+  if (micros === undefined) return;
   for (const table of Object.keys(TABLES)) {
     const raised = sqlite
       .prepare('UPDATE sqlite_sequence SET seq = max(coalesce(seq, 0), ?1) WHERE name = ?2')
@@ -80,7 +85,7 @@ export function raiseSequences(sqlite: DatabaseSync, unixMs: number): void {
 /** Remembers the numbers of a database that was written before this table existed, when no counter was raised. */
 export function noteCounters(sqlite: DatabaseSync): void {
   sqlite.exec(`INSERT INTO ${STORED}(name, seq)
-    SELECT name, max(seq) FROM sqlite_sequence WHERE name IN ('entries', 'entry_deletions') GROUP BY name
+    SELECT name, max(seq) FROM sqlite_sequence WHERE name IN ('entries', 'entry_deletions') AND typeof(seq) = 'integer' GROUP BY name
     ON CONFLICT(name) DO UPDATE SET seq = max(seq, excluded.seq)`);
 }
 

@@ -105,6 +105,8 @@ export interface Store {
   readUnsendable(visit: (unsendable: UnsendableEntry) => boolean): void;
   /** The same for deletions and their `delete_seq`. */
   readDeletionsAfter(seq: number, limit: number, visit: (stored: StoredDeletion) => boolean): void;
+  /** The `delete_seq` of each deletion that cannot be sent. */
+  unsendableDeletions(): number[];
   /** The `ingest_seq` before the last `count` entries. */
   startOfLast(count: number): number;
   /** The number of entries, the number of their devices, and the highest `ingest_seq`. */
@@ -250,6 +252,7 @@ export function createStore(database: Database): Store {
       deletions.complete();
       deletions.readAfter(seq, limit, visit);
     },
+    unsendableDeletions: deletions.unsendable,
     startOfLast: (count) =>
       database.read(() => Number(statements.startOfLast.get(count)?.['ingest_seq'] ?? 0)),
     summary: () => database.read(() => statements.summary.get() as ReturnType<Store['summary']>),

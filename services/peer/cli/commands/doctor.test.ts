@@ -109,6 +109,24 @@ describe('doctor', () => {
     database.close();
   });
 
+  test('counts the deletions that no other device can get', async () => {
+    await run(['init']);
+    await run(['record', '--cmd', 'ls']);
+    const database = openDatabase(join(device.home, '.rustory', 'history.db'));
+    for (const [seq, id] of ["''", "x'00ff'", `'${'x'.repeat(5_000)}'`, "x'01'", "'fine'"].entries())
+      database.sqlite.exec(`INSERT INTO entry_deletions VALUES (${seq + 1}, ${id}, 'ada', 'laptop', 1)`);
+    database.close();
+    const { findings } = JSON.parse((await run(['doctor', '--json'])).stdout) as { findings: object[] };
+    expect(findings).toContainEqual({
+      subject: 'deletions',
+      state: 'warning',
+      detail: expect.stringMatching(
+        /^4 deletions cannot be sent to other devices, .*: delete_seq 1, 2, 3 and others in /,
+      ),
+      advice: expect.stringContaining('not affected'),
+    });
+  });
+
   test('checks who can read and change the files and folders, and says how to fix it', async () => {
     await run(['init']);
     await run(['record', '--cmd', 'ls']);
