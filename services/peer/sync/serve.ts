@@ -21,9 +21,10 @@ import {
 } from './sync-protocol.ts';
 
 /**
- * Limits of concurrent pulls: 16 responses use at most 64 MiB. The queue timeout is shorter than the idle timeout of
- * a requester. The stream of a queued request buffers at most 1 MiB. The queue holds a request for each connection
- * of the node, because a pull that is refused looks to its requester like one that is answered to members only.
+ * Limits of concurrent pulls: 16 responses use at most 64 MiB, or 256 MiB if each of them has one of the largest entries.
+ * The queue timeout is shorter than the idle timeout of a requester. The stream of a queued request buffers at most 1 MiB.
+ * The queue holds a request for each connection of the node, because a pull that is refused looks to its requester like
+ * one that is answered to members only.
  */
 const PULL_LIMITS = { maxPermits: 16, maxPermitsPerPeer: 4, maxQueued: 128, queueTimeoutMs: 10_000 };
 
