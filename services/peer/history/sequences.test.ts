@@ -47,15 +47,27 @@ describe('the counters', () => {
 
   test('are raised at each start of a daemon, and never lowered, whatever the clock says', () => {
     const { database, store } = open();
-    clock.unixMs += 5;
+    clock.unixMs += 5_000;
     store.raiseSequences();
-    const raised = both((TIME_MS + 5) * 1_000);
+    const raised = both((TIME_MS + 5_000) * 1_000);
     expect(counters(database)).toEqual(raised);
     for (const unixMs of [TIME_MS, 0, -TIME_MS, Number.MAX_SAFE_INTEGER, Number.NaN]) {
       clock.unixMs = unixMs;
+      const before = counters(database);
       store.raiseSequences();
-      expect(counters(database)).toEqual(raised);
+      for (const [index, [name, seq]] of counters(database).entries()) {
+        expect(name).toBe(before[index]?.[0]);
+        expect(seq).toBeGreaterThan(Number(before[index]?.[1]));
+        expect(Number.isSafeInteger(seq)).toBe(true);
+      }
     }
+  });
+
+  test('stay exact with a clock at the end of what is exact', () => {
+    clock.unixMs = Math.floor((Number.MAX_SAFE_INTEGER - 2 ** 40) / 1_000) - 1;
+    const { database, store } = open();
+    store.raiseSequences();
+    expect(counters(database)).toEqual(both(clock.unixMs * 1_000));
   });
 
   test.each([
@@ -72,6 +84,23 @@ describe('the counters', () => {
     store.insert(makeEntries(1, 'late'));
     expect(store.highestStored().cursor).toBe(TIME_MS * 1_000 + 4);
     expect(counters(database)).toHaveLength(2);
+  });
+
+  test.each([
+    ['is on time', TIME_MS + 60_000],
+    ['is behind', TIME_MS - 60_000],
+    ['started at 1970', 0],
+  ])('of a database that lost its last transactions are above them when the clock %s', (_, unixMs) => {
+    const { database, store } = open();
+    store.insert(makeEntries(100));
+    const { cursor } = store.highestStored();
+    database.sqlite.exec(`DELETE FROM entries WHERE ingest_seq > ${TIME_MS * 1_000 + 4};
+      UPDATE sqlite_sequence SET seq = ${TIME_MS * 1_000} + 4`);
+    clock.unixMs = unixMs;
+    store.raiseSequences();
+    store.insert(makeEntries(1, 'late'));
+    expect(store.startOfLast(1)).toBe(TIME_MS * 1_000 + 4);
+    expect(store.highestStored().cursor).toBeGreaterThan(cursor);
   });
 
   test('of a database that loses its last transactions do not give out the same numbers again', () => {
@@ -103,6 +132,17 @@ describe('the highest stored numbers', () => {
     clock.unixMs += 1;
     store.raiseSequences();
     expect(store.highestStored().cursor).toBe(TIME_MS * 1_000 + 4);
+  });
+
+  test('remain when rr stored a row, it was sent, and rr deleted it', () => {
+    const { database, store } = open();
+    store.insert(makeEntries(1));
+    database.sqlite
+      .exec(`INSERT INTO entries(entry_id, device_id, user_id, ts, cmd, cwd, exit_code, duration_ms, shell, hostname, version)
+      SELECT 'of-rr', device_id, user_id, ts, cmd, cwd, exit_code, duration_ms, shell, hostname, version FROM entries`);
+    store.noteSent({ cursor: TIME_MS * 1_000 + 2 });
+    database.sqlite.exec("DELETE FROM entries WHERE entry_id = 'of-rr'");
+    expect(store.highestStored().cursor).toBe(TIME_MS * 1_000 + 2);
   });
 
   test('do not count entries that were known already', () => {

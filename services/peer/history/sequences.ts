@@ -2,15 +2,19 @@
 // up to which they have pulled, under the peer id of this device, and `rr` never moves it back. A database that is new, was
 // restored from an older copy, or lost its last transactions would assign the same numbers once more, and what they
 // belong to would never be pulled. So the counters of SQLite are raised to the time in microseconds, which is above every
-// number that was assigned before: a database stores far fewer rows than a million per second.
+// number that was assigned before: a database stores far fewer rows than a million per second. The clock of a machine
+// without a battery is behind after a power failure, so each time they are raised by more than a database can lose.
 import type { DatabaseSync } from 'node:sqlite';
 import type { Database } from './database.ts';
-import type { Cursors } from './peer-cursors.ts';
+import type { Cursors, SomeCursors } from './peer-cursors.ts';
 
 const TABLES = { entries: 'ingest_seq', entry_deletions: 'delete_seq' } as const;
 
 /** The table of the highest number that was really stored, because the counters are raised, and rows are deleted. */
 const STORED = 'rustory_p2p_stored_seqs';
+
+/** More rows than a power failure can undo: those of transactions that were not yet written to the disk. */
+const LOST_ROWS = 1_000_000;
 
 /**
  * Maximum number that may be assigned: a trillion less than the integers that are exact in JavaScript, so that those of the
@@ -66,21 +70,21 @@ export function replaceTooLargeNumbers(sqlite: DatabaseSync, unixMs: number): vo
 
 /**
  * Raises the counters to the time, and remembers what was stored before. Never lowers them. To be called in a
- * transaction. A clock beyond the year 2255 changes nothing.
+ * transaction. A time beyond the year 2255 is not used, because larger integers are not exact in JavaScript.
  */
 export function raiseSequences(sqlite: DatabaseSync, unixMs: number): void {
   noteStored(sqlite);
-  const micros = microsOf(unixMs);
-  if (micros === undefined) return;
+  const micros = Math.max(0, microsOf(unixMs) ?? 0);
   for (const table of Object.keys(TABLES)) {
-    const raised = sqlite
-      .prepare('UPDATE sqlite_sequence SET seq = max(coalesce(seq, 0), ?1) WHERE name = ?2')
-      .run(micros, table);
+    const raised = sqlite.prepare(RAISE_SQL).run(micros, table);
     // The row is missing until the first row of the table is inserted. SQLite does not prevent a second one.
     if (Number(raised.changes) === 0)
       sqlite.prepare('INSERT INTO sqlite_sequence(name, seq) VALUES (?2, ?1)').run(micros, table);
   }
 }
+
+const RAISE_SQL = `UPDATE sqlite_sequence SET seq = max(?1,
+  CASE WHEN seq BETWEEN 1 AND ${MAX_SEQ - LOST_ROWS} THEN seq + ${LOST_ROWS} ELSE coalesce(seq, 0) END) WHERE name = ?2`;
 
 /** Remembers the numbers of a database that was written before this table existed, when no counter was raised. */
 export function noteCounters(sqlite: DatabaseSync): void {
@@ -108,6 +112,11 @@ export interface Sequences {
   highestStored(): Cursors;
   /** Remembers the highest numbers. To be called in a transaction, before rows are removed and after some were added. */
   note(): void;
+  /**
+   * Remembers the highest numbers if these are above the remembered ones. For rows that are sent: `rr` may have stored them
+   * in a shared database, and may delete them before a requester returns with their numbers.
+   */
+  noteSent(sent: SomeCursors): void;
   /** Raises the counters to the current time. For a process that lets other devices pull. */
   raise(): void;
 }
@@ -117,12 +126,22 @@ export function createSequences({ sqlite, read, write, nowUnixMs }: Database): S
     highest: sqlite.prepare(
       `SELECT ${highestSql('entries')} AS cursor, ${highestSql('entry_deletions')} AS deleteCursor`,
     ),
+    noted: sqlite.prepare(
+      `SELECT coalesce(max(seq) FILTER (WHERE name = 'entries'), 0) AS cursor,
+         coalesce(max(seq) FILTER (WHERE name = 'entry_deletions'), 0) AS deleteCursor FROM ${STORED}`,
+    ),
     note: NOTE_SQL.map((sql) => sqlite.prepare(sql)),
   }));
+  function note(): void {
+    for (const statement of statements.note) statement.run();
+  }
+
   return {
     highestStored: () => read(() => statements.highest.get() as unknown as Cursors),
-    note() {
-      for (const statement of statements.note) statement.run();
+    note,
+    noteSent({ cursor = 0, deleteCursor = 0 }) {
+      const noted = read(() => statements.noted.get() as unknown as Cursors);
+      if (cursor > noted.cursor || deleteCursor > noted.deleteCursor) write(note);
     },
     raise: () => write(() => raiseSequences(sqlite, nowUnixMs())),
   };

@@ -118,6 +118,8 @@ export interface Store {
   cursors(): Array<{ readonly peerId: string } & Cursors>;
   /** The highest `ingest_seq` and `delete_seq` of rows that were really stored, also of rows that no longer exist. */
   highestStored(): Cursors;
+  /** Remembers that rows up to these numbers were stored, whatever another program does with them later. */
+  noteSent(sent: SomeCursors): void;
   /**
    * Makes sure that what is stored from now on has numbers above all that this database, or one that it replaces, ever
    * assigned. To be called before other devices may pull.
@@ -260,6 +262,7 @@ export function createStore(database: Database): Store {
     positionOf: peers.position,
     cursors: peers.all,
     highestStored: sequences.highestStored,
+    noteSent: sequences.noteSent,
     raiseSequences: sequences.raise,
     acknowledge: peers.acknowledge,
     resetCursors: peers.reset,

@@ -1,8 +1,10 @@
 // Reads the pages of the store for responses: deletions first, then entries, up to the limit and the target size. What cannot
 // be sent is left out and reported, and what comes after it is read, because for `rr` an empty page is the end of the history.
 import { setImmediate } from 'node:timers/promises';
+import { DatabaseError } from '../history/database.ts';
 import { readDeletion } from '../history/deletion.ts';
 import { toWire } from '../history/entry.ts';
+import type { SomeCursors } from '../history/peer-cursors.ts';
 import type { Store } from '../history/store.ts';
 import type { EncodedPage, PullRequest } from './sync-protocol.ts';
 
@@ -106,12 +108,23 @@ export function createPageReader(store: Store, onUnsendable: (unsendable: Unsend
     return part;
   }
 
+  /** Before they are sent, because the requester returns with these numbers. */
+  function noteSent(sent: SomeCursors): void {
+    try {
+      store.noteSent(sent);
+    } catch (error) {
+      // A history that cannot be written can still be read.
+      if (!(error instanceof DatabaseError)) throw error;
+    }
+  }
+
   return {
     async read({ cursor, deleteCursor, limit }) {
       const size: PageSize = { bytes: 0, count: 0, isFull: false };
       const deletions =
         deleteCursor === undefined ? undefined : await readPart('deletion', deleteCursor, limit, size);
       const entries = await readPart('entry', cursor, limit - (deletions?.items.length ?? 0), size);
+      noteSent({ cursor: entries.next, deleteCursor: deletions?.next });
       return {
         entries: entries.items,
         nextCursor: entries.next,

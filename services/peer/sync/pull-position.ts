@@ -86,12 +86,19 @@ export function createPullPosition(
 
   /** Starts again from 0, unless another process has moved the position. Returns whether it did. */
   function restart(): boolean {
+    if (isElsewhere(store.positionOf(peerId), current)) {
+      reload();
+      return false;
+    }
     const state = store.pullState(peerId);
     const nowSeconds = nowUnixSeconds();
-    // A time in the future counts as now: the clock was set back.
     const last = Math.min(state.restartedUnixSeconds ?? -Infinity, nowSeconds);
-    if (nowSeconds - last < RESTART_SECONDS)
+    if (nowSeconds - last < RESTART_SECONDS) {
+      // A time in the future counts as now, once: the clock was set back.
+      if (last !== state.restartedUnixSeconds)
+        store.setPullState(peerId, { ...state, restartedUnixSeconds: last });
       throw new PullRestartedError(last + RESTART_SECONDS - nowSeconds);
+    }
     const isRestarted = store.resetCursors(peerId, current);
     if (isRestarted) store.setPullState(peerId, { ...state, restartedUnixSeconds: nowSeconds });
     reload();
@@ -106,7 +113,8 @@ export function createPullPosition(
   }
 
   function storeFromEntry(response: PullResponse, entryId: string): StoredAnswer {
-    if (response.ids.length === 0 && response.deletions.length > 0) return keep(response, undefined);
+    // Also when none of the deletions is valid.
+    if (response.ids.length === 0 && response.nextDeleteCursor !== undefined) return keep(response);
     const isThere = response.ids[0] === entryId;
     if (!isThere && !isGone(entryId, response)) return mismatch();
     check = 'nothing';
@@ -172,6 +180,14 @@ function answered(hasMore: boolean): StoredAnswer {
 function firstCheck({ cursor, entryId }: PullPosition): Check {
   if (cursor === 0) return 'nothing';
   return entryId === undefined ? 'position' : 'entry';
+}
+
+function isElsewhere(position: PullPosition, from: PullPosition): boolean {
+  return (
+    position.cursor !== from.cursor ||
+    position.deleteCursor !== from.deleteCursor ||
+    position.entryId !== from.entryId
+  );
 }
 
 function onlyDeletions(response: PullResponse): PullResponse {
