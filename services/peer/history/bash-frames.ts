@@ -4,9 +4,7 @@
 export type Frame = ListFrame | TextFrame;
 
 export interface TextFrame {
-  readonly kind: 'single' | 'ansi' | 'double' | 'parameter' | 'parentheses' | 'condition';
-  /** Whether a parameter expansion is in double quotes, where a single quote is an ordinary character. */
-  readonly isQuoted?: boolean;
+  readonly kind: 'single' | 'ansi' | 'double' | 'parameter' | 'brackets' | 'parentheses' | 'condition';
   /** Parentheses that are open. */
   depth?: number;
 }
@@ -14,7 +12,7 @@ export interface TextFrame {
 export interface ListFrame {
   readonly kind: 'list';
   /** The character or reserved word that ends the list; empty for the whole command. */
-  readonly close: '' | ')' | '`' | '}' | 'done' | 'fi' | 'esac';
+  close: '' | ')' | '`' | '}' | 'done' | 'fi' | 'esac';
   /** The unquoted characters of the current word; `undefined` between words. */
   word: string | undefined;
   /** Whether a part of the word is quoted or expanded, so that it is not a reserved word. */
@@ -25,7 +23,32 @@ export interface ListFrame {
   expects: 'name' | 'function' | undefined;
   /** The position in a `case` command: before `in`, in a pattern, or in the commands after it. */
   clause: 'subject' | 'pattern' | 'commands' | undefined;
+  /** Whether the body of `for` or `select`, which did not begin yet, may be in braces. */
+  mayHaveBraces?: boolean;
 }
+
+/** Reserved words after which a command follows, and the option of `time`. */
+export const BEFORE_COMMAND: ReadonlySet<string> = new Set([
+  'then',
+  'do',
+  'else',
+  'elif',
+  '!',
+  'time',
+  '-p',
+  'coproc',
+]);
+
+/** Reserved words that open a compound command, with the word that closes it. */
+export const COMPOUND: ReadonlyMap<string, ListFrame['close']> = new Map([
+  ['if', 'fi'],
+  ['while', 'done'],
+  ['until', 'done'],
+  ['for', 'done'],
+  ['select', 'done'],
+  ['case', 'esac'],
+  ['{', '}'],
+]);
 
 export interface HereDocument {
   readonly delimiter: string;
@@ -45,6 +68,11 @@ export function listFrame(close: ListFrame['close']): ListFrame {
     expects: undefined,
     clause: undefined,
   };
+}
+
+export function resetWord(frame: ListFrame): void {
+  frame.word = undefined;
+  frame.isQuoted = false;
 }
 
 /** Parses `<<`, an optional dash and the delimiter at the start of a text. */

@@ -2,28 +2,17 @@
 // commands, substitutions, and operators that expect a command. It reads line by line and keeps a stack of what is open.
 
 import {
+  BEFORE_COMMAND,
+  COMPOUND,
   endsWithBackslash,
   type Frame,
   type HereDocument,
   type ListFrame,
   listFrame,
   readHereDocument,
+  resetWord,
   type TextFrame,
 } from './bash-frames.ts';
-
-/** Reserved words after which a command follows. */
-const BEFORE_COMMAND: ReadonlySet<string> = new Set(['then', 'do', 'else', 'elif', '!', 'time', 'coproc']);
-
-/** Reserved words that open a compound command, with the word that closes it. */
-const COMPOUND: ReadonlyMap<string, ListFrame['close']> = new Map([
-  ['if', 'fi'],
-  ['while', 'done'],
-  ['until', 'done'],
-  ['for', 'done'],
-  ['select', 'done'],
-  ['case', 'esac'],
-  ['{', '}'],
-]);
 
 export interface BashScanner {
   /** Reads the next line of the command, without its line feed. */
@@ -43,6 +32,8 @@ export function createBashScanner(): BashScanner {
   /** Whether the line ends with a backslash that joins it with the next one. */
   let isContinued = false;
   let isBodyLineContinued = false;
+  /** Whether bash refuses the command. */
+  let isInvalid = false;
 
   const top = (): Frame => frames.at(-1) as Frame;
 
@@ -82,8 +73,9 @@ export function createBashScanner(): BashScanner {
     else if (character === '`') scanBacktick();
     else if (frame.kind === 'double') closeAt('"');
     else if (character === '"') open({ kind: 'double' }, 1);
-    else if (character === "'" && frame.isQuoted !== true) open({ kind: 'single' }, 1);
+    else if (character === "'") open({ kind: 'single' }, 1);
     else if (frame.kind === 'parameter') closeAt('}');
+    else if (frame.kind === 'brackets') closeAt(']');
     else if (frame.kind === 'condition') scanCondition();
     else scanParentheses(frame);
   }
@@ -123,14 +115,14 @@ export function createBashScanner(): BashScanner {
   }
 
   function scanDollar(frame: Frame): void {
-    const isQuoted = frame.kind === 'double' || (frame.kind === 'parameter' && frame.isQuoted === true);
+    const isQuoted = frame.kind === 'double';
     const rest = line.slice(position + 1, position + 3);
     if (rest === '((') open({ kind: 'parentheses', depth: 2 }, 3);
     else if (rest.startsWith('(')) open(listFrame(')'), 2);
-    else if (rest.startsWith('{')) open({ kind: 'parameter', isQuoted }, 2);
+    else if (rest.startsWith('{')) open({ kind: 'parameter' }, 2);
     else if (rest.startsWith("'") && !isQuoted) open({ kind: 'ansi' }, 2);
     else if (rest.startsWith('"') && !isQuoted) open({ kind: 'double' }, 2);
-    else if (rest.startsWith('[')) skipTo(']');
+    else if (rest.startsWith('[')) open({ kind: 'brackets' }, 2);
     else position += /^[#$]/.test(rest) ? 2 : 1;
   }
 
@@ -228,9 +220,14 @@ export function createBashScanner(): BashScanner {
       // An array, or a pattern such as `@(a|b)`.
       frame.isQuoted = true;
       open({ kind: 'parentheses', depth: 1 }, 1);
+    } else if (!frame.atCommand && frame.expects === undefined && frame.clause !== 'pattern') {
+      // A syntax error: bash reads no further lines.
+      isInvalid = true;
+      position = line.length;
     } else {
       needsCommand = false;
-      frame.atCommand = false;
+      // `for ((…))` is followed by a body.
+      frame.atCommand = frame.mayHaveBraces === true;
       frame.expects = undefined;
       if (rest.startsWith('((')) open({ kind: 'parentheses', depth: 2 }, 2);
       else open(listFrame(')'), 1);
@@ -266,11 +263,17 @@ export function createBashScanner(): BashScanner {
   function readReservedWord(frame: ListFrame, word: string): void {
     const close = COMPOUND.get(word);
     frame.atCommand = BEFORE_COMMAND.has(word);
+    const mayHaveBraces = frame.mayHaveBraces === true;
+    if (word === 'do' || word === '{') frame.mayHaveBraces = false;
     if (word !== '' && word === frame.close) frames.pop();
-    else if (close !== undefined) {
+    else if (word === '{' && mayHaveBraces) {
+      frame.close = '}';
+      frame.atCommand = true;
+    } else if (close !== undefined) {
       const opened = listFrame(close);
       if (close === 'esac') opened.clause = 'subject';
       if (word === 'for' || word === 'select' || word === 'case') opened.expects = 'name';
+      opened.mayHaveBraces = word === 'for' || word === 'select';
       frames.push(opened);
     } else if (word === 'function') frame.expects = 'function';
     else if (word === '[[') frames.push({ kind: 'condition' });
@@ -284,11 +287,8 @@ export function createBashScanner(): BashScanner {
       position = 0;
       scanLine();
     },
-    isOpen: () => frames.length > 1 || needsCommand || isContinued || pending.length > 0 || bodies.length > 0,
+    isOpen: () =>
+      !isInvalid &&
+      (frames.length > 1 || needsCommand || isContinued || pending.length > 0 || bodies.length > 0),
   };
-}
-
-function resetWord(frame: ListFrame): void {
-  frame.word = undefined;
-  frame.isQuoted = false;
 }
