@@ -12,6 +12,12 @@ import { prepareSchema, SchemaError } from './schema.ts';
 /** Maximum wait for another process that is writing, in milliseconds; the same as in `rr`. */
 const BUSY_TIMEOUT_MS = 5_000;
 
+/**
+ * Cache in KiB while many entries are imported. The indexes of random ids do not fit into the 2 MiB that SQLite
+ * uses by default, so that a large import would read and write each page many times.
+ */
+const IMPORT_CACHE_KIB = 64 * 1024;
+
 /** Error codes of the SQLite module of Node.js: a failed statement, and an integer that is not exact in JavaScript. */
 const SQLITE_ERROR_CODES: ReadonlySet<string> = new Set(['ERR_SQLITE_ERROR', 'ERR_OUT_OF_RANGE']);
 
@@ -74,6 +80,8 @@ export interface Database {
   read<T>(work: () => T): T;
   /** Throws DatabaseError when the file was deleted or replaced since it was opened. */
   check(): void;
+  /** Uses more memory from now on, for many writes in a row. */
+  enlargeCache(): void;
   /** Removes what was deleted from the log of SQLite. Returns false when another process uses the database just now. */
   emptyLog(): boolean;
   close(): void;
@@ -110,7 +118,8 @@ export function openDatabase(path: string, nowUnixMs: () => number = Date.now): 
     nowUnixMs,
     read: (work) =>
       guard(() => {
-        files.check();
+        // A transaction checks the files at its start and before it is committed.
+        if (!sqlite.isTransaction) files.check();
         return work();
       }),
     check: () => guard(() => files.check()),
@@ -131,6 +140,7 @@ export function openDatabase(path: string, nowUnixMs: () => number = Date.now): 
           throw error;
         }
       }),
+    enlargeCache: () => guard(() => sqlite.exec(`PRAGMA cache_size = -${IMPORT_CACHE_KIB}`)),
     emptyLog: () => guard(() => emptyLog(sqlite)),
     close: () => guard(() => sqlite.close()),
   };
