@@ -1,7 +1,6 @@
 // The tracker's configuration: the only file that reads its environment. `docs/environment.md`, `--help` and the
 // schema of the chart are made from the table.
 import { isGiven, readEnvironment, unknownVariableWarnings } from '../shared/env.ts';
-import { ConfigError } from '../shared/errors.ts';
 import type { Program } from '../shared/program.ts';
 import {
   boolean,
@@ -17,9 +16,10 @@ import {
   type Values,
   type Variable,
 } from '../shared/variables.ts';
+import { checkAccess, readTokenFile } from './access-config.ts';
 import { parseHostName } from './foreign-pages.ts';
 import { type Network, parseNetwork } from './proxies.ts';
-import { readTokens, type TokenTable } from './tokens.ts';
+import type { TokenTable } from './tokens.ts';
 import { readRedis, readRedisUrlFile, readSecretFile } from './registry/redis-config.ts';
 import { parseRedisUrl, type RedisAddress } from './registry/redis-url.ts';
 import type { Certificate } from './tls/certificate.ts';
@@ -219,7 +219,15 @@ export function readTrackerConfig(environment: NodeJS.ProcessEnv): TrackerConfig
     },
     problems,
   );
-  checkAccess(values, environment, problems);
+  checkAccess(
+    {
+      listens: [values.TRACKER_LISTEN, values.TRACKER_PLAIN_LISTEN],
+      // A value that could not be read is already reported.
+      isOpenAllowed: values.TRACKER_ALLOW_UNAUTHENTICATED ?? true,
+      hasTokens: isGiven('TRACKER_TOKENS_FILE', environment),
+    },
+    problems,
+  );
   if (values.TRACKER_PROXY_PROTOCOL === true && values.TRACKER_TRUSTED_PROXIES?.length === 0)
     problems.push(
       'TRACKER_PROXY_PROTOCOL: set without TRACKER_TRUSTED_PROXIES, so no header would be trusted; set the addresses of the proxies too.',
@@ -275,38 +283,4 @@ function rereadRedis(
   const found = problems.filter((problem) => problem.startsWith('TRACKER_REDIS'));
   const redis = readRedis(values, (name) => isGiven(name, environment), found);
   return found.length === 0 ? redis : last;
-}
-
-function readTokenFile(path: string | undefined, problems: string[]): TokenTable | undefined {
-  if (path === undefined) return undefined;
-  try {
-    return readTokens(path);
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    problems.push(...error.problems);
-    return undefined;
-  }
-}
-
-/** An API that others can reach requires tokens, unless the operator permits access without them. */
-function checkAccess(
-  values: Partial<TrackerValues>,
-  environment: NodeJS.ProcessEnv,
-  problems: string[],
-): void {
-  const open = [values.TRACKER_LISTEN, values.TRACKER_PLAIN_LISTEN].find(
-    (listen) => listen !== undefined && !isLoopback(listen.host),
-  );
-  // A value that could not be read is already reported.
-  const isAllowed = values.TRACKER_ALLOW_UNAUTHENTICATED ?? true;
-  if (open === undefined || isAllowed) return;
-  if (isGiven('TRACKER_TOKENS_FILE', environment)) return;
-  problems.push(
-    `TRACKER_TOKENS_FILE: not set, so everyone who reaches ${open.host} could register and list devices; ` +
-      'set it, listen on 127.0.0.1, or set TRACKER_ALLOW_UNAUTHENTICATED=true.',
-  );
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
 }

@@ -143,7 +143,8 @@ describe('peers that always have one more page', () => {
     const known = makeEntries(20, 'known').map(toWire);
     const { target } = await startPullServer(async (stream, { cursor }) => {
       clock.ms += PAGE_MS;
-      await writeJson(stream, { entries: known, next_cursor: cursor + 20 });
+      const entries = known.map((_, n) => known[(cursor + n) % known.length]);
+      await writeJson(stream, { entries, next_cursor: cursor + entries.length });
     });
     list(tracker, target);
     const { run } = await createRounds(tracker, clock);
