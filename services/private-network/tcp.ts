@@ -28,6 +28,8 @@ interface TcpInternals {
 interface ConnectOptions {
   readonly signal: AbortSignal;
   readonly onProgress?: (event: CustomEvent<unknown>) => void;
+  /** Default: that of the transport. */
+  readonly lookup?: Lookup | undefined;
 }
 
 type CreateTcp = ReturnType<typeof tcp>;
@@ -50,7 +52,11 @@ export function createTcp(options: TCPOptions, { lookup, onListenFailure }: TcpO
         if (families === undefined) return connectAddress.call(transport, address, dial);
         dial.onProgress?.(new CustomEvent(OPEN_CONNECTION));
         const target = { host: name?.value ?? '', port: Number(port?.value), families };
-        return connectTcp(target, { socket: options.dialOpts ?? {}, signal: dial.signal, lookup });
+        return connectTcp(target, {
+          socket: options.dialOpts ?? {},
+          signal: dial.signal,
+          lookup: dial.lookup ?? lookup,
+        });
       },
       createListener: (init) => reportFailures(createListener(init), onListenFailure),
     };

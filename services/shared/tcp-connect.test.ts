@@ -55,7 +55,7 @@ describe('a connection to a name', () => {
     expect(await remoteOf(port, BOTH, [4])).toBe('127.0.0.1');
     await expect(remoteOf(port, resolver({ 6: ['::1'] }), [4])).rejects.toMatchObject({
       code: 'ENOTFOUND',
-      message: 'The name relay.test has no IPv4 address: getaddrinfo ENOTFOUND relay.test',
+      message: 'No IPv4 address of the name relay.test was found: getaddrinfo ENOTFOUND relay.test',
     });
   });
 
@@ -82,7 +82,7 @@ describe('a connection to a name', () => {
       code: 'ECONNREFUSED',
     });
     await expect(remoteOf(CLOSED_PORT, resolver({}))).rejects.toThrow(
-      'The name relay.test has no IPv6 address: getaddrinfo ENOTFOUND relay.test; The name relay.test has no IPv4 address',
+      'No IPv6 address of the name relay.test was found: getaddrinfo ENOTFOUND relay.test; No IPv4 address of the name relay.test was found',
     );
   });
 

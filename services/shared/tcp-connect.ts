@@ -17,8 +17,8 @@ const MAX_ADDRESSES = 16;
 
 export type Family = 4 | 6;
 
-/** Resolves to the addresses of a name of one family; rejects when there is none. */
-export type Lookup = (name: string, family: Family) => Promise<readonly string[]>;
+/** Resolves to the addresses of a name of one family; rejects when there is none. The signal ends the wait of the caller. */
+export type Lookup = (name: string, family: Family, signal: AbortSignal) => Promise<readonly string[]>;
 
 /** Both families, IPv6 first. */
 export const ANY_FAMILY: readonly Family[] = [6, 4];
@@ -64,7 +64,7 @@ export async function connectTcp(target: TcpTarget, options: TcpConnectOptions):
   if (isIP(host) !== 0) attempts.resolved(isIP(host) as Family, [host]);
   else
     for (const family of families)
-      lookup(host, family).then(
+      lookup(host, family, signal).then(
         (addresses) => attempts.resolved(family, addresses),
         (error: unknown) => attempts.unresolved(family, error),
       );
@@ -182,7 +182,7 @@ function createQueue(families: readonly Family[]) {
 const lookups = new Map<string, Promise<readonly string[]>>();
 
 /** The look-up of the operating system, which includes its file of hosts. */
-const systemLookup: Lookup = async (name, family) => {
+export const systemLookup: Lookup = async (name, family) => {
   const key = `${family} ${name}`;
   const running = lookups.get(key);
   if (running !== undefined) return running;
@@ -194,7 +194,7 @@ const systemLookup: Lookup = async (name, family) => {
 };
 
 function describeMissing(host: string, family: Family, error: unknown): Error {
-  const message = `The name ${host} has no IPv${family} address: ${describeError(error)}`;
+  const message = `No IPv${family} address of the name ${host} was found: ${describeError(error)}`;
   return Object.assign(new Error(message, { cause: error }), { code: errorCode(error) });
 }
 

@@ -153,6 +153,20 @@ describe('a request to a tracker', () => {
     await expect(tracker.list('ada')).rejects.toMatchObject({ code: 'TRACKER_FAILED' });
   });
 
+  test.each([
+    ['is compressed', 'HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nxx', 'The response is compressed'],
+    ['ends early', 'HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"peers"', 'before the end of the response'],
+    ['has a status that HTTP does not have', 'HTTP/1.1 999 No\r\n\r\n', 'has the status 999'],
+    [
+      'changes the protocol',
+      'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n',
+      'closed before the response',
+    ],
+  ])('says what is wrong when the response %s', async (_, response, problem) => {
+    const tracker = await startTracker(({ socket }) => void socket.end(response));
+    await expect(tracker.list('ada')).rejects.toThrow(problem);
+  });
+
   test.each([301, 302, 303, 307, 308])(
     'does not follow a redirect with status %i, because the token would be sent to its target',
     async (status) => {

@@ -6,10 +6,14 @@ import { request as requestHttps } from 'node:https';
 import { isIP, type Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
+import { errorCode } from '../../shared/errors.ts';
 import { connectTcp, type Lookup } from '../../shared/tcp-connect.ts';
 
 /** The default ports of the protocols of a tracker. */
 export const PORTS: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443 };
+
+/** The first status that no response has. */
+const END_OF_STATUSES = 600;
 
 /** The statuses of responses that never have a body. */
 const EMPTY_STATUSES: ReadonlySet<number> = new Set([204, 205, 304]);
@@ -63,8 +67,19 @@ export async function requestTracker(
   // The wait for the response, and its reader, report errors.
   request.on('error', () => socket.destroy());
   request.end(body);
-  const [response] = (await once(request, 'response', { signal })) as [IncomingMessage];
-  return toResponse(response);
+  // A response that changes the protocol closes the connection without another event.
+  const closed = once(request, 'close', { signal }).then(() => {
+    throw new Error('The connection closed before the response');
+  });
+  const [response] = (await Promise.race([once(request, 'response', { signal }), closed])) as [
+    IncomingMessage,
+  ];
+  try {
+    return toResponse(response);
+  } catch (error) {
+    response.destroy();
+    throw error;
+  }
 }
 
 /** The host of a URL as a name or an IP address. */
@@ -72,8 +87,19 @@ export function hostOf(hostname: string): string {
   return hostname.replace(/^\[(.*)\]$/, '$1');
 }
 
+/** @throws Error when it is not a response that this program reads */
 function toResponse(message: IncomingMessage): Response {
   const { statusCode: status = 0, rawHeaders } = message;
+  if (status >= END_OF_STATUSES)
+    throw new Error(`The response has the status ${status}, which HTTP does not have`);
+  const encoding = message.headers['content-encoding'] ?? 'identity';
+  if (encoding !== 'identity')
+    throw new Error('The response is compressed although this program accepts no compression');
+  // The error of the library says only "aborted".
+  message.on('error', (error) => {
+    if (errorCode(error) === 'ECONNRESET')
+      Object.assign(error, { message: 'The connection closed before the end of the response' });
+  });
   const headers = new Headers();
   for (let index = 0; index + 1 < rawHeaders.length; index += 2)
     headers.append(rawHeaders[index] ?? '', rawHeaders[index + 1] ?? '');

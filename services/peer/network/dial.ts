@@ -152,7 +152,9 @@ export function createDialer({ node, relays, strategy, nowMs, random, sleep }: D
     let isRelayOpen = false;
     try {
       if (relay !== undefined) {
-        await openRelay(node, relayAddresses ?? [relay], options);
+        const isOwn = relayAddresses !== undefined;
+        const lookup = isOwn ? undefined : node.listedLookup;
+        await openRelay(node, isOwn ? relayAddresses : [relay], { ...options, lookup });
         failedRelaysMs.delete(relay);
         isRelayOpen = true;
         if (relaysInUse.has(relayId)) return undefined;

@@ -9,7 +9,7 @@ import { loadCipher } from '../../private-network/cipher.ts';
 import type { SwarmKey } from '../../private-network/key.ts';
 import { createListenFailures, startNode } from '../../private-network/listen.ts';
 import { createTransportStack } from '../../private-network/transport-stack.ts';
-import type { Lookup } from '../../shared/tcp-connect.ts';
+import { type Lookup, systemLookup } from '../../shared/tcp-connect.ts';
 import type { ProgressEvent } from './dial-report.ts';
 import { createInboundAdmission, INBOUND_LIMITS } from './inbound-limits.ts';
 import {
@@ -17,6 +17,7 @@ import {
   type ReservationStore,
   takeReservationStore,
 } from './library-internals.ts';
+import { createListedLookup } from './listed-names.ts';
 
 /** `inbound-limits.ts` limits inbound connections, and the dialer those that this device opens. */
 const NOT_LIMITED = 1_000_000;
@@ -46,6 +47,8 @@ export interface PeerNode {
    */
   dial(address: Multiaddr, options: DialOptions): Promise<Connection>;
   readonly reservations: ReservationStore;
+  /** For the names of relays that only other devices list. */
+  readonly listedLookup: Lookup;
   /** The listen addresses that are not served because this machine has no IPv6. */
   withoutIpv6(): string[];
   /** The cipher of the private network, for the log. `reason` is the reason if it is not the fastest one. */
@@ -55,6 +58,8 @@ export interface PeerNode {
 export interface DialOptions {
   readonly signal: AbortSignal;
   readonly onProgress: (event: ProgressEvent) => void;
+  /** Default: that of the node. */
+  readonly lookup?: Lookup | undefined;
 }
 
 export interface PeerNodeOptions {
@@ -123,6 +128,7 @@ export async function createPeerNode({
     },
     dial: await dialer.promise,
     reservations: await reservations.promise,
+    listedLookup: createListedLookup(lookup ?? systemLookup),
     withoutIpv6: failures.withoutIpv6,
     cipher,
   };

@@ -46,7 +46,7 @@ export async function openRelay(
     const open = findOpen(node.libp2p, peerId);
     if (open !== undefined) return open;
     const ongoing = openings.get(node.libp2p)?.get(key);
-    const opening = ongoing ?? startOpening(node, key, addresses);
+    const opening = ongoing ?? startOpening(node, key, addresses, options.lookup);
     try {
       return await waitFor(opening, options);
     } catch (error) {
@@ -69,15 +69,18 @@ function startOpening(
   node: Pick<PeerNode, 'libp2p' | 'dial'>,
   key: string,
   addresses: RelayAddresses,
+  lookup: DialOptions['lookup'],
 ): Opening {
   const canceled = new AbortController();
   const listeners: Opening['listeners'] = new Set();
   const onProgress = (event: ProgressEvent): void => listeners.forEach((listener) => listener(event));
   const ofNode = openings.get(node.libp2p) ?? new Map<string, Opening>();
   openings.set(node.libp2p, ofNode);
-  const connection = dialFirst(node, addresses, { signal: canceled.signal, onProgress }).finally(() => {
-    if (ofNode.get(key) === opening) ofNode.delete(key);
-  });
+  const connection = dialFirst(node, addresses, { signal: canceled.signal, onProgress, lookup }).finally(
+    () => {
+      if (ofNode.get(key) === opening) ofNode.delete(key);
+    },
+  );
   // The callers that wait handle a failure. There may be none left.
   connection.catch(() => {});
   const opening: Opening = { addresses, connection, listeners, canceled };
@@ -101,13 +104,13 @@ async function waitFor(opening: Opening, { signal, onProgress }: DialOptions): P
 async function dialFirst(
   { libp2p, dial }: Pick<PeerNode, 'libp2p' | 'dial'>,
   addresses: RelayAddresses,
-  { signal, onProgress }: DialOptions,
+  { signal, onProgress, lookup }: DialOptions,
 ): Promise<Connection> {
   const errors: unknown[] = [];
   const connection = await race([{ candidates: addresses, delayMs: 0, staggerMs: ADDRESS_STAGGER_MS }], {
     async attempt(text, stop) {
       const address = multiaddr(text);
-      const options = { signal: stop, onProgress };
+      const options = { signal: stop, onProgress, lookup };
       try {
         // Only the dial queue of the library resolves this kind of name.
         return await (text.startsWith('/dnsaddr/')
