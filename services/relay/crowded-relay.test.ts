@@ -92,3 +92,13 @@ test('without real addresses a full relay refuses, and its log names the setting
     { reason: 'circuits', advice: expect.stringContaining('RELAY_ADDRESSES_ARE_REAL=true') },
   ]);
 });
+
+test('without real addresses, the log of a relay whose connections are all in use names the setting too', async () => {
+  const { relay, lines } = await startLoggedRelay({ limits: { connections: 2 } });
+  const office = await seenFrom(relay, '127.0.0.3');
+  for (let count = 0; count < 2; count += 1) await startPeer(relay);
+  await expect((await startPeer()).dial(office.address)).rejects.toThrow();
+  expect(lines.filter(({ msg }) => msg === 'connection refused')).toMatchObject([
+    { reason: 'all', advice: expect.stringContaining('RELAY_ADDRESSES_ARE_REAL=true') },
+  ]);
+});

@@ -27,7 +27,11 @@ export interface RefusedRequest {
  * Full relays refuse new peers because one address holds most of what there is, unless they know the addresses. The lines
  * about these reasons say so.
  */
-const SHARED_REASONS: ReadonlySet<string> = new Set(['reservation reservations', 'circuit circuits']);
+const SHARED_REASONS: ReadonlySet<string> = new Set([
+  'reservation reservations',
+  'circuit circuits',
+  'connection all',
+]);
 const ADDRESSES_ADVICE =
   'Set RELAY_ADDRESSES_ARE_REAL=true if the relay sees the addresses of the devices and not of a load balancer. Then a full relay evicts the newest of the address that has the most for an address that has none.';
 
