@@ -27,6 +27,8 @@ export interface Turn {
   readonly registration: string;
   /** `last_seen_unix` of the record when it was last listed. */
   readonly seenUnixSeconds: number;
+  /** When it was last listed, by the clock of this device. */
+  readonly listedUnixSeconds: number;
 }
 
 export interface PeerTurns {
@@ -47,12 +49,13 @@ export function createPeerTurns({ sqlite, read, write }: Database): PeerTurns {
   const statements = read(() => ({
     all: sqlite.prepare(
       `SELECT peer_id AS peerId, turn, state, completed = 1 AS hasCompleted, misses, retry_at AS retryAtUnixSeconds, registration,
-         seen_at AS seenUnixSeconds FROM rustory_p2p_peer_turns`,
+         seen_at AS seenUnixSeconds, listed_at AS listedUnixSeconds FROM rustory_p2p_peer_turns`,
     ),
     knownGood: sqlite.prepare(KNOWN_GOOD_SQL),
     save: sqlite.prepare(
       `INSERT OR REPLACE INTO rustory_p2p_peer_turns
-         (peer_id, turn, state, completed, misses, retry_at, registration, seen_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+         (peer_id, turn, state, completed, misses, retry_at, registration, seen_at, listed_at)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     ),
     forget: sqlite.prepare(
       `DELETE FROM rustory_p2p_peer_turns WHERE peer_id IN (
@@ -82,6 +85,7 @@ export function createPeerTurns({ sqlite, read, write }: Database): PeerTurns {
               each.retryAtUnixSeconds,
               each.registration,
               each.seenUnixSeconds,
+              each.listedUnixSeconds,
             );
           statements.forget.run();
         });

@@ -135,7 +135,17 @@ CREATE TABLE IF NOT EXISTS rustory_p2p_high_requests (
   },
   // The last turn of each peer in the rounds, see discovery/peer-turns.ts.
   rustory_p2p_peer_turns: {
-    uses: ['peer_id', 'turn', 'state', 'completed', 'misses', 'retry_at', 'registration', 'seen_at'],
+    uses: [
+      'peer_id',
+      'turn',
+      'state',
+      'completed',
+      'misses',
+      'retry_at',
+      'registration',
+      'seen_at',
+      'listed_at',
+    ],
     sql: `
 CREATE TABLE IF NOT EXISTS rustory_p2p_peer_turns (
   peer_id TEXT PRIMARY KEY,
@@ -145,7 +155,8 @@ CREATE TABLE IF NOT EXISTS rustory_p2p_peer_turns (
   misses INTEGER NOT NULL,
   retry_at INTEGER NOT NULL,
   registration TEXT NOT NULL,
-  seen_at INTEGER NOT NULL
+  seen_at INTEGER NOT NULL,
+  listed_at INTEGER NOT NULL
 );`,
   },
   // Other devices under which a tracker lists the identity of this one, see discovery/identity-watch.ts.

@@ -40,7 +40,8 @@ function createRounds(random: () => number = () => 0.5) {
   };
   const end = (target: RoundTarget, result: object): void => {
     const report = { peerId: target.peerId, isRefused: false, ...result } as PullReport;
-    for (const turn of recordTurns([report], [target], context())) turns.set(turn.peerId, turn);
+    for (const turn of recordTurns([report], [target], { ...context(), listedUnixSeconds: clock.now }))
+      turns.set(turn.peerId, turn);
   };
   const wait = (waiting: readonly RoundTarget[], all: readonly RoundTarget[] | undefined): void => {
     for (const turn of recordWaiting(waiting, all, context())) turns.set(turn.peerId, turn);
@@ -188,6 +189,33 @@ describe('the pause after failures', () => {
       rounds.clock.now = NOW + seconds;
     }
   });
+
+  test.each([5, 60, 61, 90, 299])('does not end with renewals that are listed every %i s', (interval) => {
+    const rounds = createRounds();
+    for (let failure = 0; failure < 9; failure += 1) rounds.end(listed('a'), failed);
+    for (let seconds = interval; seconds < 600; seconds += interval) {
+      rounds.clock.now = NOW + seconds;
+      // The first list has the record just after a renewal, and one has it just before the next renewal.
+      const age = seconds === interval ? 29 : (seconds * 7) % 30;
+      const renewed = listed('a', { lastSeenUnixSeconds: NOW + seconds - age });
+      expect(rounds.plan([renewed]).waiting).toEqual(['a']);
+      rounds.wait([renewed], [renewed]);
+    }
+  });
+
+  test.each([60, 90, 299])(
+    'ends when the device was off between its last registration and the list after %i s',
+    (interval) => {
+      const rounds = createRounds();
+      for (let failure = 0; failure < 9; failure += 1) rounds.end(listed('a'), failed);
+      // Its last registration is 50 s old, so that the tracker still lists it.
+      rounds.clock.now = NOW + 50;
+      rounds.wait([listed('a')], [listed('a')]);
+      rounds.clock.now += interval;
+      const back = listed('a', { lastSeenUnixSeconds: rounds.clock.now - 2 });
+      expect(rounds.plan([back]).waiting).toEqual([]);
+    },
+  );
 
   test('ends when the device is listed again after no tracker had listed it', () => {
     const rounds = createRounds();

@@ -27,6 +27,9 @@ const FREE_UNFINISHED_TURNS = 8;
  */
 const REGISTRATION_GAP_SECONDS = 60;
 
+/** Interval in seconds at which `rr` renews a registration, the longest one of all devices. */
+const RENEWAL_SECONDS = 30;
+
 /** Duration of a complete turn in milliseconds above which a peer is no longer preferred. */
 const SLOW_MS = 5_000;
 
@@ -140,14 +143,21 @@ function isWaiting(
   if (turn === undefined || target.lastSeenUnixSeconds === undefined) return false;
   const waitSeconds = turn.retryAtUnixSeconds - nowUnixSeconds;
   // A longer wait is impossible: the clock was set back.
-  return waitSeconds > 0 && waitSeconds <= BACKOFF_MAX_SECONDS && !isNewRegistration(target, turn);
+  return (
+    waitSeconds > 0 && waitSeconds <= BACKOFF_MAX_SECONDS && !isNewRegistration(target, turn, nowUnixSeconds)
+  );
 }
 
-/** Whether the device has registered anew since its last turn, which a renewal twice a minute is not. */
-function isNewRegistration(target: RoundTarget, turn: Turn): boolean {
+/**
+ * Whether the device has registered anew since it was last listed. The renewals of one that is always on do not count: they
+ * are as far apart as the lists, or one interval more.
+ */
+function isNewRegistration(target: RoundTarget, turn: Turn, nowUnixSeconds: number): boolean {
+  const sinceListSeconds = nowUnixSeconds - turn.listedUnixSeconds;
   return (
     registrationOf(target) !== turn.registration ||
-    (target.lastSeenUnixSeconds ?? 0) - turn.seenUnixSeconds > REGISTRATION_GAP_SECONDS
+    (target.lastSeenUnixSeconds ?? 0) - turn.seenUnixSeconds >
+      Math.max(REGISTRATION_GAP_SECONDS, sinceListSeconds + RENEWAL_SECONDS)
   );
 }
 
@@ -190,11 +200,15 @@ export function timesOf(
   return isAtStart ? times : { ...times, abortMs: FULL_TIMES.abortMs, probeMs: undefined };
 }
 
-/** The records of turns after a round. */
+/** The records of turns after a round. Its peers were listed before it. */
 export function recordTurns(
   reports: readonly PullReport[],
   targets: readonly RoundTarget[],
-  { turns, nowUnixSeconds }: Pick<PlanContext, 'turns' | 'nowUnixSeconds'>,
+  {
+    turns,
+    nowUnixSeconds,
+    listedUnixSeconds,
+  }: Pick<PlanContext, 'turns' | 'nowUnixSeconds'> & Pick<Turn, 'listedUnixSeconds'>,
 ): Turn[] {
   const targetById = new Map(targets.map((target) => [target.peerId, target]));
   let last = Math.max(0, ...[...turns.values()].map(({ turn }) => turn));
@@ -218,6 +232,7 @@ export function recordTurns(
         : nowUnixSeconds + pauseSeconds(report, state, state === 'failed' ? pause : misses),
       registration: registrationOf(target),
       seenUnixSeconds: target.lastSeenUnixSeconds ?? 0,
+      listedUnixSeconds,
     };
   });
 }
@@ -258,9 +273,9 @@ export function recordWaiting(
 ): Turn[] {
   const renewed = waiting.flatMap(({ peerId, lastSeenUnixSeconds = 0 }) => {
     const turn = turns.get(peerId);
-    return turn === undefined || turn.seenUnixSeconds === lastSeenUnixSeconds
+    return turn === undefined
       ? []
-      : { ...turn, seenUnixSeconds: lastSeenUnixSeconds };
+      : { ...turn, seenUnixSeconds: lastSeenUnixSeconds, listedUnixSeconds: nowUnixSeconds };
   });
   if (listed === undefined) return renewed;
   const ids = new Set(listed.map(({ peerId }) => peerId));

@@ -58,7 +58,7 @@ export async function syncRound(deps: RoundDeps, options: RoundOptions): Promise
   const ended = signal.aborted ? result.reports.filter(({ error }) => error === undefined) : result.reports;
   const nowUnixSeconds = pulls.nowUnixSeconds();
   const records = [
-    ...recordTurns(ended, targets, { ...context, nowUnixSeconds }),
+    ...recordTurns(ended, targets, { ...context, nowUnixSeconds, listedUnixSeconds: context.nowUnixSeconds }),
     ...recordWaiting(plan.waiting, isComplete ? targets : undefined, context),
   ];
   turns.save(records);
