@@ -129,6 +129,13 @@ describe('discovery', () => {
     expect(peerIds((await find(empty)).peers)).toEqual([]);
   });
 
+  test('forgets a peer that a tracker lists as revoked, so that it is no longer a known device', async () => {
+    await find(trackerWith(peer('a', 10), peer('b', 20)));
+    await find(trackerThat(async () => ({ peers: [peer('a', 10)], skipped: 0, revoked: ['b', 'other'] })));
+    expect(peerBook.find('a')).toMatchObject({ userId: 'ada' });
+    expect(peerBook.find('b')).toBeUndefined();
+  });
+
   test('takes a time in the future as the present, so that it hides no newer record', async () => {
     const future = peer('a', NOW_UNIX_SECONDS * 1_000, '/wrong');
     await find(trackerWith(future));

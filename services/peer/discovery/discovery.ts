@@ -59,6 +59,7 @@ export async function discover(deps: DiscoveryDeps, signal?: AbortSignal): Promi
     lists.set(url, result.value);
     listed.push(...capTimes(result.value.peers, nowUnixSeconds()));
     for (const peerId of result.value.revoked ?? []) revoked.add(peerId);
+    peerBook.forget(result.value.revoked ?? []);
     warnings.push(...describeSkipped(url, result.value));
   }
   warnings.push(...(await register(lists, deps, signal)));

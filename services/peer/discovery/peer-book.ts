@@ -30,6 +30,8 @@ export interface PeerBook {
    * pull has completed.
    */
   remember(peers: readonly KnownPeer[]): void;
+  /** Removes the records of peers that a tracker lists as revoked, which would be answered as members. */
+  forget(peerIds: readonly string[]): void;
   /** The record of a peer, whatever its age; `undefined` when there is none. */
   find(peerId: string): Pick<KnownPeer, 'userId' | 'deviceId'> | undefined;
   /**
@@ -55,6 +57,7 @@ export function createPeerBook(database: Database, nowUnixSeconds: () => number 
        WHERE excluded.last_seen >= min(last_seen, ?6)`,
     ),
     find: sqlite.prepare('SELECT user_id, device_id FROM peer_book WHERE peer_id = ?'),
+    forget: sqlite.prepare('DELETE FROM peer_book WHERE peer_id = ?'),
     knownGood: sqlite.prepare(KNOWN_GOOD_SQL),
     revoked: sqlite.prepare('SELECT peer_id FROM peer_revocations'),
     recall: sqlite.prepare(
@@ -100,6 +103,16 @@ export function createPeerBook(database: Database, nowUnixSeconds: () => number 
         statements.removeOld.run(now);
         statements.removeExcess.run(now);
       });
+    },
+    forget(peerIds) {
+      // Each round repeats it, and a write would wait for other processes that write.
+      const known = peerIds.filter(
+        (peerId) => database.read(() => statements.find.get(peerId)) !== undefined,
+      );
+      if (known.length > 0)
+        database.write(() => {
+          for (const peerId of known) statements.forget.run(peerId);
+        });
     },
     find: (peerId) =>
       database.read(() => {
