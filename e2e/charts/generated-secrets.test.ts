@@ -204,6 +204,49 @@ describe('a Secret that the operator manages', () => {
   });
 });
 
+test('the password of the Sentinels restarts the trackers, and a key that nothing uses does not', async () => {
+  const values = {
+    auth: { enabled: false },
+    externalRedis: {
+      existingSecret: 'redis',
+      passwordKey: 'password',
+      sentinels: { passwordKey: 'sentinels' },
+    },
+  };
+  const store = (content: Readonly<Record<string, string>>): void => {
+    const data = Object.entries(content).map(([key, text]) => [key, Buffer.from(text).toString('base64')]);
+    const metadata = { name: 'redis', namespace: 'p2p' };
+    cluster.store({ apiVersion: 'v1', kind: 'Secret', metadata, data: Object.fromEntries(data) as object });
+  };
+  const content = { url: 'redis+sentinel://s/master', password: 'p', sentinels: 'q' };
+  store(content);
+  const installed = await deploy(values, TRACKER);
+  store({ ...content, other: 'x', sentinels: 'q\n' });
+  expect(restarted(installed, await deploy(values, TRACKER))).toEqual([]);
+  for (const change of [{ sentinels: 'r' }, { password: 'r' }, { url: 'redis+sentinel://s/other' }]) {
+    store({ ...content, ...change });
+    expect([change, restarted(installed, await deploy(values, TRACKER))]).toEqual([
+      change,
+      ['rustory-tracker'],
+    ]);
+  }
+});
+
+test.each([
+  ['the number in the cluster', 5, 5],
+  ['its minimum when fewer run', 1, 2],
+  ['its maximum when more run', 9, 6],
+  ['its minimum when the Deployment is new', undefined, 2],
+])('an autoscaler keeps %s', async (_, live, expected) => {
+  const values = { auth: { enabled: false }, externalRedis: { url: 'redis://r' } };
+  const deploymentOf = async (more: Values): Promise<KubernetesObject | undefined> =>
+    (await plan({ ...values, ...more }, TRACKER)).find(({ kind }) => kind === 'Deployment');
+  const before = await deploymentOf({ replicaCount: live ?? 1 });
+  if (before !== undefined && live !== undefined) cluster.store(before);
+  const deployment = await deploymentOf({ autoscaling: { enabled: true } });
+  expect(valueAt(deployment, 'spec', 'replicas')).toBe(expected);
+});
+
 test('the first upgrade from a release with Secrets in its manifest keeps them', async () => {
   const owned = { 'meta.helm.sh/release-name': 'rustory', 'meta.helm.sh/release-namespace': 'p2p' };
   for (const name of GENERATED) {

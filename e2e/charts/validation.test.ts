@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { renderError, RELAY, TRACKER, UMBRELLA } from '../../testing/charts.ts';
+import { render, renderError, RELAY, TRACKER, UMBRELLA } from '../../testing/charts.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const REDIS = { externalRedis: { url: 'redis://r' } };
@@ -308,6 +308,96 @@ const CONTRADICTIONS: ReadonlyArray<readonly [name: string, chart: string, value
       'tracker.serviceAccount.name and relay.serviceAccount.name are the same',
     ],
     [
+      'a disruption budget of TRACKER that is rounded up to all pods',
+      TRACKER,
+      { ...REDIS, replicaCount: 2, pdb: { minAvailable: '51%' } },
+      'pdb.minAvailable (51%) is all of the 2 pods',
+    ],
+    [
+      'a disruption budget of TRACKER of three pods that is rounded up to all',
+      TRACKER,
+      { ...REDIS, replicaCount: 3, pdb: { minAvailable: '67%' } },
+      'pdb.minAvailable (67%) is all of the 3 pods',
+    ],
+    [
+      'a disruption budget of TRACKER with no unavailable pod',
+      TRACKER,
+      { ...REDIS, replicaCount: 2, pdb: { maxUnavailable: 0 } },
+      'pdb.maxUnavailable (0) allows no pod to be unavailable',
+    ],
+    [
+      'a disruption budget of TRACKER with 0 % unavailable pods',
+      TRACKER,
+      { ...REDIS, replicaCount: 2, pdb: { maxUnavailable: '0%' } },
+      'pdb.maxUnavailable (0%) allows no pod to be unavailable',
+    ],
+    [
+      'a disruption budget of RELAY that is rounded up to all pods',
+      RELAY,
+      { replicaCount: 2, pdb: { minAvailable: '51%' } },
+      'pdb.minAvailable (51%) is all of the 2 pods',
+    ],
+    [
+      'a disruption budget of RELAY of three pods that is rounded up to all',
+      RELAY,
+      { replicaCount: 3, pdb: { minAvailable: '67%' } },
+      'pdb.minAvailable (67%) is all of the 3 pods',
+    ],
+    [
+      'a disruption budget of RELAY with no unavailable pod',
+      RELAY,
+      { replicaCount: 2, pdb: { maxUnavailable: 0 } },
+      'pdb.maxUnavailable (0) allows no pod to be unavailable',
+    ],
+    [
+      'a disruption budget of RELAY with 0 % unavailable pods',
+      RELAY,
+      { replicaCount: 2, pdb: { maxUnavailable: '0%' } },
+      'pdb.maxUnavailable (0%) allows no pod to be unavailable',
+    ],
+    [
+      'a Redis with 225mb of the default limit',
+      UMBRELLA,
+      { redis: { maxMemory: '225mb' } },
+      'redis.maxMemory (225mb) is more than 90 % of redis.resources.limits.memory (224Mi)',
+    ],
+    [
+      'a Redis with 224mb of the default limit',
+      UMBRELLA,
+      { redis: { maxMemory: '224mb' } },
+      'redis.maxMemory (224mb) is more than 90 %',
+    ],
+    [
+      'a Redis with 0 of the default limit',
+      UMBRELLA,
+      { redis: { maxMemory: '0' } },
+      'redis.maxMemory (0, which is no limit) is more than 90 %',
+    ],
+    [
+      'a Redis with 1gb of 1G',
+      UMBRELLA,
+      { redis: { maxMemory: '1gb', resources: { limits: { memory: '1G' } } } },
+      'redis.maxMemory (1gb) is more than 90 % of redis.resources.limits.memory (1G)',
+    ],
+    [
+      'a Redis with 600000000 of 0.5Gi',
+      UMBRELLA,
+      { redis: { maxMemory: '600000000', resources: { limits: { memory: '0.5Gi' } } } },
+      'redis.maxMemory (600000000) is more than 90 %',
+    ],
+    [
+      'a Redis with 144mb of 150000000',
+      UMBRELLA,
+      { redis: { maxMemory: '144mb', resources: { limits: { memory: 150000000 } } } },
+      'redis.maxMemory (144mb) is more than 90 %',
+    ],
+    [
+      'a Redis with 144 of the default limit',
+      UMBRELLA,
+      { redis: { maxMemory: '144' } },
+      'redis.maxMemory (144) is less than the 8 MiB',
+    ],
+    [
       'nothing to install',
       UMBRELLA,
       { tracker: { enabled: false }, relay: { enabled: false } },
@@ -324,6 +414,34 @@ const CONTRADICTIONS: ReadonlyArray<readonly [name: string, chart: string, value
 describe('validate.yaml rejects', () => {
   test.each(CONTRADICTIONS)('%s', async (_, chart, values, message) => {
     expect(await renderError(chart, values as never)).toContain(message);
+  });
+
+  test.each([
+    [
+      'the memory of Redis without a limit',
+      UMBRELLA,
+      { redis: { maxMemory: '1gb', resources: { limits: { memory: null } } } },
+    ],
+    [
+      'a Redis at 90 % of its limit',
+      UMBRELLA,
+      { redis: { maxMemory: '900mb', resources: { limits: { memory: '1000Mi' } } } },
+    ],
+    ['values of a Redis that is not installed', UMBRELLA, { redis: { maxMemory: '9gb' }, tracker: REDIS }],
+    [
+      'a budget of half of the trackers',
+      TRACKER,
+      { ...REDIS, replicaCount: 2, pdb: { minAvailable: '50%' } },
+    ],
+    [
+      'a budget of 1 %, which is rounded up to a pod',
+      RELAY,
+      { replicaCount: 2, pdb: { maxUnavailable: '1%' } },
+    ],
+    ['a budget that is not created', RELAY, { replicaCount: 1, pdb: { maxUnavailable: 0 } }],
+    ['a budget that is turned off', RELAY, { replicaCount: 2, pdb: { enabled: false, maxUnavailable: 0 } }],
+  ] as const)('not %s', async (_, chart, values) => {
+    expect((await render(chart, values)).objects.length).toBeGreaterThan(0);
   });
 
   test('nothing without a case in this file', () => {

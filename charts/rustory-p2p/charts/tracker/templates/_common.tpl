@@ -370,3 +370,27 @@ spec:
       {{- include "rustory.selectorLabels" .context | nindent 6 }}
 {{- end -}}
 {{- end -}}
+
+{{/*
+Problems of a PodDisruptionBudget that never allows an eviction, one per line: the drain of a node would wait for ever.
+Kubernetes rounds percentages up. Arguments as for `rustory.pdb`.
+*/}}
+{{- define "rustory.pdbProblems" -}}
+{{- $prefix := include "rustory.valuePrefix" .context -}}
+{{- $pdb := .context.Values.pdb -}}
+{{- $pods := int .replicas -}}
+{{- if and $pdb.enabled (gt $pods 1) -}}
+{{- $minimum := toString $pdb.minAvailable -}}
+{{- $percent := trimSuffix "%" $minimum | int -}}
+{{- $isAll := ge $percent $pods -}}
+{{- if hasSuffix "%" $minimum -}}
+{{- $isAll = gt (mul $percent $pods) (mul 100 (sub $pods 1)) -}}
+{{- end -}}
+{{- if and (ne $minimum "") $isAll -}}
+{{- printf "%spdb.minAvailable (%s) is all of the %d pods, which blocks each drain of a node. Set it to at most %d.\n" $prefix $minimum $pods (sub $pods 1) -}}
+{{- end -}}
+{{- if has (toString $pdb.maxUnavailable | trimSuffix "%") (list "0" "00" "000") -}}
+{{- printf "%spdb.maxUnavailable (%v) allows no pod to be unavailable, which blocks each drain of a node. Set it to at least 1.\n" $prefix $pdb.maxUnavailable -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}

@@ -161,7 +161,7 @@ Path prefix of the Ingress, without a slash at its end. Of a path that is a regu
 {{- end -}}
 {{- end -}}
 
-{{/* What the tracker reads about Redis only at the start, as JSON: the URL, the password and the certificate authority. */}}
+{{/* What the tracker uses for Redis, as JSON: the URL, the passwords and the certificate authority. */}}
 {{- define "tracker.redisContents" -}}
 {{- include "tracker.loadSecrets" . -}}
 {{- $contents := list -}}
@@ -180,6 +180,9 @@ Path prefix of the Ingress, without a slash at its end. Of a path that is a regu
 {{- $authority = dig "data" "ca.crt" "" (lookup "v1" "ConfigMap" $.Release.Namespace .) -}}
 {{- end -}}
 {{- $contents = list (trim $url) (trim $password) (trim $authority) -}}
+{{- with $redis.sentinels.passwordKey -}}
+{{- $contents = append $contents (get $live . | default "" | b64dec | trim) -}}
+{{- end -}}
 {{- end -}}
 {{- toJson $contents -}}
 {{- end -}}
