@@ -106,9 +106,7 @@ export function createPeerBook(database: Database, nowUnixSeconds: () => number 
     },
     forget(peerIds) {
       // Each round repeats it, and a write would wait for other processes that write.
-      const known = peerIds.filter(
-        (peerId) => database.read(() => statements.find.get(peerId)) !== undefined,
-      );
+      const known = database.read(() => peerIds.filter((id) => statements.find.get(id) !== undefined));
       if (known.length > 0)
         database.write(() => {
           for (const peerId of known) statements.forget.run(peerId);
