@@ -10,12 +10,14 @@ export interface LimitedLogOptions {
   readonly log: Logger;
   /** Maximum lines of one kind per minute. */
   readonly perMinute: number;
+  /** Default `info`. */
+  readonly level?: 'info' | 'warn';
   /** Monotonic clock in milliseconds. */
   readonly nowMs?: () => number;
 }
 
 /**
- * Writes a line at info. Above the limit of its kind the line is dropped, and the next line that is written has the
+ * Writes a line. Above the limit of its kind the line is dropped, and the next line that is written has the
  * field `dropped`: the number of lines of this kind that were dropped before it.
  *
  * @param subject the device that the line is about, such as its peer id or address. When it is given, only its first
@@ -41,6 +43,7 @@ interface Window {
 export function createLimitedLog<Kind extends string>({
   log,
   perMinute,
+  level = 'info',
   nowMs = monotonicMs,
 }: LimitedLogOptions): LimitedLog<Kind> {
   const windows = new Map<Kind, Window>();
@@ -65,6 +68,6 @@ export function createLimitedLog<Kind extends string>({
     window.lines += 1;
     window.dropped = 0;
     if (subject !== undefined) window.subjects.add(subject);
-    log.info(dropped === 0 ? fields : { ...fields, dropped }, message);
+    log[level](dropped === 0 ? fields : { ...fields, dropped }, message);
   };
 }

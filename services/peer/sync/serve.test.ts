@@ -83,6 +83,19 @@ describe('a serving device', () => {
     expect((await requestPage(server)).entries).toHaveLength(3);
   });
 
+  test('logs a peer that repeats its mistake once, so that it does not hide other peers', async () => {
+    const server = await startServer();
+    for (const client of [await startDevice(), await startDevice()]) {
+      const connection = await client.node.libp2p.dial(server.node.libp2p.getMultiaddrs());
+      for (let count = 0; count < 5; count += 1) {
+        const stream = await connection.newStream(PLAIN);
+        await writeAndClose(stream, Buffer.from('nonsense'), timeouts).catch(() => {});
+        await until(hasEnded(stream), 'the stream has ended');
+      }
+    }
+    expect(server.lines.filter(({ message }) => message === 'pull failed')).toHaveLength(2);
+  });
+
   test('aborts a request that is not completed within the idle timeout', async () => {
     const server = await startServer(100);
     const stream = await openStream(server);

@@ -10,7 +10,7 @@ import type { PeerLibp2p } from '../network/node.ts';
 import { createAdmission } from './admission.ts';
 import type { Membership } from './membership.ts';
 import { createPageReader, type Unsendable } from './page.ts';
-import { createSemaphore } from './semaphore.ts';
+import { createSemaphore, type PermitRefusal } from './semaphore.ts';
 import { readToEnd, writeAndClose } from './stream-io.ts';
 import {
   decodeRequest,
@@ -37,6 +37,9 @@ const REQUEST_DEADLINE_MS = 30_000;
 /** Time in milliseconds until the stream of a refused requester that does not close it is aborted. */
 const REFUSED_STREAM_MS = 10_000;
 
+/** Maximum lines per minute and kind about pulls that failed or were refused, of which a device can cause any number. */
+const PROBLEM_LINES_PER_MINUTE = 20;
+
 /** Maximum lines per minute and kind about what cannot be sent. `doctor` counts all of it. */
 const UNSENDABLE_LINES_PER_MINUTE = 5;
 
@@ -59,6 +62,12 @@ export async function servePulls(deps: ServeDeps): Promise<() => Promise<void>> 
   const { libp2p, store, membership, log, nowMs, idleTimeoutMs = DEFAULT_IDLE_TIMEOUT_MS } = deps;
   const semaphore = createSemaphore(PULL_LIMITS);
   const admission = createAdmission(deps);
+  const logProblem = createLimitedLog<'failed' | PermitRefusal>({
+    log,
+    nowMs,
+    level: 'warn',
+    perMinute: PROBLEM_LINES_PER_MINUTE,
+  });
   const pages = createPageReader(store, createUnsendableLog(log, nowMs));
   const stopping = new AbortController();
 
@@ -71,14 +80,14 @@ export async function servePulls(deps: ServeDeps): Promise<() => Promise<void>> 
       else await closeUnanswered(stream);
     } catch (error) {
       stream.abort(toError(error));
-      log.warn({ peer, error: describeError(error) }, 'pull failed');
+      logProblem('failed', { peer, error: describeError(error) }, 'pull failed', peer);
     }
   }
 
   async function respondWithPermit(stream: Stream, peer: string, isMember: boolean): Promise<void> {
     const permit = await semaphore.acquire(peer, stopping.signal);
     if (!permit.ok) {
-      log.warn({ peer, reason: permit.reason }, 'pull refused');
+      logProblem(permit.reason, { peer, reason: permit.reason }, 'pull refused');
       stream.abort(new Error(`The pull was refused: ${permit.reason}.`));
       return;
     }

@@ -4,6 +4,8 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { openDatabase } from '../../history/database.ts';
 import { createTestHome, type TestHome } from '../../../../testing/cli.ts';
 import { cleanUp } from '../../../../testing/cleanup.ts';
+import { makeEntries } from '../../../../testing/peer.ts';
+import { formatEntry } from './history.ts';
 
 let device: TestHome;
 
@@ -140,6 +142,15 @@ describe('the history', () => {
       stderr: expect.stringMatching(new RegExp(`not recorded, .* larger than \\d+ bytes\\.\n.*${name}`)),
     });
     expect((await run(['entries'])).stdout).toBe('');
+  });
+
+  test.each([
+    [-377_705_116_800, '-009999-01-01 00:00:00'],
+    [253_402_300_799, '9999-12-31 23:59:59'],
+    [-1, '1969-12-31 23:59:59'],
+  ])('of the time %d is printed with its whole time', (ts, text) => {
+    const [entry] = makeEntries(1);
+    if (entry !== undefined) expect(formatEntry({ ...entry, ts }, false)).toContain(`${text}  `);
   });
 
   test('that is not valid does not hide other entries, and can be deleted', async () => {

@@ -132,7 +132,7 @@ field.
 
 /** One entry as text: its id if requested, its time, its device and its command. */
 export function formatEntry({ entry_id: id, ts, device_id: device, cmd }: Entry, hasId: boolean): string {
-  const time = new Date(ts * 1000).toISOString().slice(0, 19).replace('T', ' ');
+  const time = new Date(ts * 1000).toISOString().replace('.000Z', '').replace('T', ' ');
   return `${hasId ? `${id}  ` : ''}${time}  ${device}  ${cmd}`;
 }
 
