@@ -86,15 +86,19 @@ export function createConnectionLimiter(
     return true;
   }
 
-  /** The newest connection of the address that has the most, without reservation if possible, for an address without any. */
-  function newestOfLargest(address: string): MultiaddrConnection | undefined {
-    if (!areAddressesReal || openByAddress.count(address) > 0) return undefined;
-    const largest = [...openByAddress.largest()];
-    return largest.findLast((connection) => !isHolder(connection)) ?? largest.at(-1);
+  /** The connections of the address that has the most, for an address without any. */
+  function crowdFor(address: string): ReadonlySet<MultiaddrConnection> {
+    return !areAddressesReal || openByAddress.count(address) > 0 ? new Set() : openByAddress.largest();
+  }
+
+  /** The newest connection of the address that has the most, without reservation if possible. */
+  function newestOfCrowd(address: string): MultiaddrConnection | undefined {
+    const crowd = [...crowdFor(address)];
+    return crowd.findLast((connection) => !isHolder(connection)) ?? crowd.at(-1);
   }
 
   function evictCrowding(address: string): boolean {
-    const evicted = newestOfLargest(address);
+    const evicted = newestOfCrowd(address);
     if (evicted === undefined) return false;
     const peer = tracked.get(evicted)?.peer;
     refuse('crowding', evicted, peer);
@@ -144,7 +148,7 @@ export function createConnectionLimiter(
         // None is evicted before the other side has proved the swarm key and its peer id.
         const address = addressOf(connection);
         const isFull = open >= limits.connections && idle.longest() === undefined;
-        if (isFull && newestOfLargest(address) === undefined) return refuse('all', connection);
+        if (isFull && crowdFor(address).size === 0) return refuse('all', connection);
         if ((countByAddress.get(address) ?? 0) >= maxPerAddress) return refuse('address', connection);
         addTo(countByAddress, address, 1);
         tracked.set(connection, { address, peer: undefined, writableAtMs: nowMs(), drainedAtMs: nowMs() });
