@@ -116,13 +116,17 @@ test(
   TIMEOUT_MS,
 );
 
-test(
-  'packets of pipelined requests whose answers nobody reads do not end the tracker',
-  async () => {
+test.each([
+  ['requests', 'GET /api/v1/peers HTTP/1.1\r\nHost: t\r\n\r\n'],
+  ['requests with an unknown expectation', 'GET / HTTP/1.1\r\nHost: t\r\nExpect: a\r\n\r\n'],
+  ['requests without a host', 'GET / HTTP/1.1\r\n\r\n'],
+])(
+  'packets of pipelined %s whose answers nobody reads do not end the tracker',
+  async (_, request) => {
     const tracker = await start();
     await fill(tracker);
-    const packet = 'GET /api/v1/peers HTTP/1.1\r\nHost: t\r\n\r\n'.repeat(1_666);
-    const sockets = Array.from({ length: 50 }, () => open(tracker, false));
+    const packet = request.repeat(1_666);
+    const sockets = Array.from({ length: 400 }, () => open(tracker, false));
     for (const socket of sockets) socket.write(packet);
     const few = Array.from({ length: 50 }, () => open(tracker, false));
     for (const socket of few) socket.write('GET /api/v1/peers HTTP/1.1\r\nHost: t\r\n\r\n'.repeat(8));

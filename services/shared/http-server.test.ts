@@ -161,17 +161,25 @@ describe('an HTTP server', () => {
     expect(client.text().indexOf('<b')).toBeGreaterThan(client.text().indexOf('<a'));
   });
 
-  test('closes a connection that pipelines thousands of requests, and handles none of the waiting ones', async () => {
-    let handled = 0;
-    const { broken, port } = await serve({}, () => {
-      handled += 1;
-      return new Response('hello');
-    });
-    const client = open(port, GET.repeat(2_000));
-    await until(() => client.socket.closed, 'the connection is closed');
-    expect(broken).toEqual([['pipelined', '127.0.0.1']]);
-    expect(handled).toBeLessThan(20);
-  });
+  test.each([
+    ['requests', GET],
+    ['requests with an unknown expectation', GET.replace('\r\n\r\n', '\r\nExpect: a\r\n\r\n')],
+    ['requests without a host', 'GET / HTTP/1.1\r\n\r\n'],
+    ['requests that wait for 100', GET.replace('\r\n\r\n', '\r\nExpect: 100-continue\r\n\r\n')],
+  ])(
+    'closes a connection that pipelines thousands of %s, and handles none of the waiting ones',
+    async (_, get) => {
+      let handled = 0;
+      const { broken, port } = await serve({}, () => {
+        handled += 1;
+        return new Response('hello');
+      });
+      const client = open(port, get.repeat(2_000));
+      await until(() => client.socket.closed, 'the connection is closed');
+      expect(broken).toEqual([['pipelined', '127.0.0.1']]);
+      expect(handled).toBeLessThan(20);
+    },
+  );
 
   test.each([
     ['HTTP/1.0 without a host', 'GET / HTTP/1.0\r\n\r\n', 'localhost'],

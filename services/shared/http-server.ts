@@ -98,7 +98,8 @@ export function createHttpServer(
     name,
     async start() {
       const listening = Promise.withResolvers<void>();
-      const serverOptions = { ...limits, noDelay: true };
+      // The listener checks the host, in its turn.
+      const serverOptions = { ...limits, noDelay: true, requireHostHeader: false };
       slots = createConnectionSlots(limits.maxConnections, monotonicMs);
       const listener = requestListener(app.fetch, slots, onBroken);
       server =
@@ -113,6 +114,8 @@ export function createHttpServer(
           }),
         ),
       );
+      // Without a listener, Node.js answers each unknown expectation itself, also thousands in one packet.
+      server.on('checkExpectation', listener);
       admitConnections(server, slots, { onBroken, admission });
       if (limits.idleTimeoutMs !== undefined) server.setTimeout(limits.idleTimeoutMs);
       server.on('clientError', (error: BrokenRequestError, socket) => {
@@ -172,7 +175,12 @@ function requestListener(
   const respond = getRequestListener(fetch, { hostname: MISSING_HOST });
   return inTurns(
     (request, response) => {
-      const { headers } = request;
+      const { headers, httpVersion } = request;
+      // RFC 9112 section 3.2.
+      if (headers.host === undefined && httpVersion === '1.1') {
+        response.writeHead(400, { Connection: 'close' }).end();
+        return;
+      }
       headers.host = canonicalHost(headers.host);
       void respond(request, response);
     },

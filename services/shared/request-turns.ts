@@ -4,8 +4,8 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import type { Socket } from 'node:net';
 
 /**
- * Maximum requests of a connection that wait while one is answered. With one more the connection is closed, because
- * Node.js cannot be told to stop in the middle of a packet. Clients of the API send one request at a time.
+ * Maximum requests of a connection that wait while one is answered. With one more the connection is closed. Clients of
+ * the API send one request at a time.
  */
 const MAX_WAITING_REQUESTS = 8;
 
@@ -39,8 +39,7 @@ export function inTurns(
 
   return (request, response) => {
     const { socket } = request;
-    // The parser goes on to the end of a packet after the connection was closed.
-    if (socket.destroyed) return;
+    if (socket.destroyed) return ignoreRest(socket);
     const queue = waiting.get(socket);
     if (queue === undefined) {
       waiting.set(socket, []);
@@ -52,6 +51,24 @@ export function inTurns(
       waiting.delete(socket);
       onExcess(socket);
       socket.destroy();
+      ignoreRest(socket);
     }
   };
 }
+
+/** The member of a socket that is its HTTP parser, and the function that the parser calls for each request. */
+interface ParsedSocket {
+  readonly parser?: { onIncoming: ((request: IncomingMessage) => number) | null } | null;
+}
+
+/**
+ * Ends the parser of a closed connection. It would go on to the end of the packet, and Node.js would keep thousands of
+ * requests and responses until it has read the packets of all other connections. It has no public way to stop it.
+ */
+function ignoreRest(socket: Socket): void {
+  const { parser } = socket as ParsedSocket;
+  if (parser?.onIncoming) parser.onIncoming = () => NO_MORE_HTTP;
+}
+
+/** Tells the parser that the bytes after this request are of another protocol, so it stops (as after an upgrade). */
+const NO_MORE_HTTP = 2;
