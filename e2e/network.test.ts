@@ -95,6 +95,19 @@ describe('npm start', () => {
     expect(started.stderr).toContain('npm start: The tracker did not start; its messages are above.');
   });
 
+  test('listens on loopback for the ops ports', async () => {
+    const { TRACKER_OPS_LISTEN: _tracker, RELAY_OPS_LISTEN: _relay, ...env } = LOOPBACK;
+    const started = start('start', program, { env, cwd: makeTestDirectory() });
+    // Another process of this machine may use the ports; the message then has the address too.
+    await until(
+      () => [9090, 9091].every((port) => started.stderr().includes(`127.0.0.1:${port}`)),
+      'both log the address',
+    );
+    started.kill('SIGINT');
+    await started.exited;
+    expect(started.stderr()).not.toMatch(/(0\.0\.0\.0|\[::\]):909[01]/);
+  });
+
   test('reports an invalid swarm key with its path in a whole sentence', async () => {
     const directory = makeTestDirectory();
     const path = join(directory, '.rustory/swarm.key');

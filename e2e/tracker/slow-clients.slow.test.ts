@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { until } from '../../testing/wait.ts';
+import { metric } from '../../testing/load-devices.ts';
 import { startTracker, type TrackerProcess } from '../../testing/tracker-process.ts';
 
 const POST = 'POST /api/v1/peers/register HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n';
@@ -43,6 +44,11 @@ function sendSlowly(socket: Socket): void {
 
 async function pings(): Promise<boolean> {
   return (await fetch(`${tracker.url}/api/v1/ping`)).status === 200;
+}
+
+async function refusals(reason: string): Promise<number> {
+  const ops = new URL(tracker.opsUrl).host;
+  return metric({ ops }, `rustory_tracker_refusals_total{reason="${reason}"}`);
 }
 
 describe('a client that holds a connection', () => {
@@ -88,6 +94,21 @@ describe('a client that holds a connection', () => {
     for (let n = 0; n < 8; n += 1) endless.socket.write(piece);
     await until(() => endless.received().includes('body_too_large'), 'it is refused');
     await until(endless.isClosed, 'it is closed');
+  });
+
+  test.each([
+    ['a short body', 'Content-Length: 1000\r\n\r\n{'],
+    ['a long body', 'Content-Length: 60000\r\n\r\n{'],
+    ['chunks', 'Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n'],
+  ])('and ends it within %s is refused, and is no fault of the tracker', async (_, rest) => {
+    const before = await refusals('incomplete_body');
+    const aborted = await openClient();
+    aborted.socket.write(`${POST}${rest}`);
+    // The tracker has accepted the request when it answers a later connection.
+    expect(await pings()).toBe(true);
+    aborted.socket.destroy();
+    await until(async () => (await refusals('incomplete_body')) > before, 'it is refused');
+    expect(await refusals('internal')).toBe(0);
   });
 
   test.each([

@@ -140,6 +140,15 @@ describe('a tracker with TLS', () => {
     expect(tracker.output()).toMatch(/"address":"127\.0\.0\.1".*"msg":"http without TLS on the TLS port/);
   });
 
+  test('names the setting for a load balancer that sends headers of the PROXY protocol', async () => {
+    const tracker = await startSecured(makeCertificate({ issuer: authority }));
+    const socket = connect(Number(new URL(tracker.url).port), '127.0.0.1').on('error', () => {});
+    socket.end('PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n');
+    socket.resume();
+    await until(() => tracker.output().includes('set TRACKER_PROXY_PROTOCOL'), 'the log has the setting');
+    expect(await tracker.metric('rustory_tracker_tls_handshakes_total{outcome="invalid"}')).toBe(1);
+  });
+
   test('writes one line about a port scan', async () => {
     const tracker = await startSecured(makeCertificate({ issuer: authority }));
     const port = Number(new URL(tracker.url).port);

@@ -145,7 +145,7 @@ describe('a rate limit', () => {
     expect(statuses).toEqual([200, 200, 429, 200]);
   });
 
-  test('of one client address is checked before the token', async () => {
+  test('of one client address counts requests without a valid token apart from the others', async () => {
     const app = createTestApp(
       {
         rateLimits: createRateLimits({ ...unlimited, addressRequestsPerMinute: 2 }),
@@ -156,11 +156,15 @@ describe('a rate limit', () => {
           isLocal: false,
         }),
       },
-      {},
+      { right: { id: 'right', userId: undefined, readOnly: false } },
     );
     const statuses = [];
     for (const from of ['192.0.2.1', '192.0.2.1', '192.0.2.1', '192.0.2.2'])
       statuses.push((await app.get(LIST, { 'X-Forwarded-For': from })).status);
     expect(statuses).toEqual([401, 401, 429, 401]);
+    // Devices behind the same NAT as the one with the wrong token.
+    for (let turn = 0; turn < 3; turn += 1)
+      statuses.push((await app.get(LIST, { 'X-Forwarded-For': '192.0.2.1', ...bearer('right') })).status);
+    expect(statuses.slice(4)).toEqual([200, 200, 429]);
   });
 });

@@ -16,6 +16,7 @@ import type { Conflict } from './registry/claims.ts';
 import type { Registry } from './registry/registry.ts';
 import { documentInfo, type RouteName, routes, securitySchemes } from './routes.ts';
 import { PAGE_HEADERS, statusPage, unavailablePage } from './status-page.ts';
+import type { Grant } from './tokens.ts';
 
 type App = OpenAPIHono<AppEnv>;
 
@@ -110,11 +111,11 @@ function admit(deps: AppDeps, refusals: Refusals, challenge: string): Middleware
   return async (c, next) => {
     const refused = refuseOrigin(c, deps, refusals);
     if (refused !== undefined) return refused;
-    const addressExcess = await refuseExcess(c, 'address', c.get('client').limitKey);
-    if (addressExcess !== undefined) return addressExcess;
+    const { isReal, limitKey } = c.get('client');
     const grant = auth.identify((name) => c.req.header(name));
+    const addressExcess = await refuseExcess(c, 'address', addressRateKey(limitKey, grant));
+    if (addressExcess !== undefined) return addressExcess;
     if (grant === undefined) {
-      const { isReal, limitKey } = c.get('client');
       const loginExcess = await refuseExcess(c, 'failed login', isReal ? limitKey : undefined);
       if (loginExcess !== undefined) return loginExcess;
       const detail = c.req.path === STATUS_PATH ? PROBE_DETAIL : undefined;
@@ -125,6 +126,11 @@ function admit(deps: AppDeps, refusals: Refusals, challenge: string): Middleware
     c.set('grant', grant);
     return next();
   };
+}
+
+/** Counts requests without a valid token apart, so that they never lock out other devices behind the same NAT. */
+function addressRateKey(limitKey: string | undefined, grant: Grant | undefined): string | undefined {
+  return limitKey === undefined || grant !== undefined ? limitKey : `${limitKey}\0failed`;
 }
 
 /** Mounts a handler on each route, in the order of the table, and refuses the other methods of its path. */

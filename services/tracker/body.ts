@@ -37,7 +37,7 @@ export function createBodyReader(maxReadingBytes: number = MAX_READING_BYTES): B
         if (readingBytes > maxReadingBytes) return { ok: false, reason: 'overloaded' };
         chunks.push(chunk);
       }
-      return { ok: true, text: Buffer.concat(chunks).toString('utf8') };
+      return { ok: true, text: new TextDecoder().decode(Buffer.concat(chunks)) };
     } finally {
       readingBytes -= bytes;
     }
@@ -53,9 +53,14 @@ export function createBodyReader(maxReadingBytes: number = MAX_READING_BYTES): B
     // Node ends a body at its declared length; one without a length is counted as it arrives.
     const length = transferEncoding === null ? headers.get('content-length') : null;
     if (Number(length) > MAX_BODY_BYTES) return TOO_LARGE;
-    if (length !== null && Number(length) <= SMALL_BODY_BYTES)
-      return { ok: true, text: await request.text() };
-    return readCounted(request);
+    try {
+      if (length !== null && Number(length) <= SMALL_BODY_BYTES)
+        return { ok: true, text: await request.text() };
+      return await readCounted(request);
+    } catch {
+      // The client closed the connection, or did not send the rest in time.
+      return { ok: false, reason: 'incomplete_body' };
+    }
   };
 }
 

@@ -135,7 +135,7 @@ export const variables = {
   }),
   TRACKER_ADDRESS_REQUESTS_PER_MINUTE: integer(0, MAX_REQUESTS_PER_MINUTE, {
     fallback: '60000',
-    doc: 'Maximum requests per minute from one client address (IPv6: one /64), per replica; 0 means no limit. Further requests are refused with 429. Applies only with TRACKER_TRUSTED_PROXIES.',
+    doc: 'Maximum requests per minute from one client address (IPv6: one /64), per replica; 0 means no limit. Further requests are refused with 429. Requests without a valid token are counted apart. Applies only with TRACKER_TRUSTED_PROXIES.',
   }),
   TRACKER_TRUSTED_PROXIES: list(parseNetwork, MAX_PROXIES, {
     fallback: '',

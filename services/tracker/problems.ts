@@ -60,6 +60,11 @@ export const PROBLEMS = {
     title: 'The body is too large',
     doc: unknownClient(`A body is larger than ${MAX_BODY_BYTES} bytes`),
   },
+  incomplete_body: {
+    status: 400,
+    title: 'The body ended too early',
+    doc: 'A client closed the connection while it sent a body, or sent it too slowly. Rises when connections of devices are cut; otherwise probably an attack with slow requests.',
+  },
   unsupported_media_type: {
     status: 415,
     title: 'The body must be application/json without compression',

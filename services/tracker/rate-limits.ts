@@ -46,7 +46,8 @@ export function createRateLimits(config: RateLimitsConfig): RateLimits {
         return { ok: true };
       } catch (refusal) {
         if (!(refusal instanceof RateLimiterRes)) throw refusal;
-        const retrySeconds = Math.max(1, Math.ceil(refusal.msBeforeNext / 1_000));
+        // The limiter computes the time with the clock of the machine, which may have been set back.
+        const retrySeconds = Math.min(WINDOW_SECONDS, Math.max(1, Math.ceil(refusal.msBeforeNext / 1_000)));
         return { ok: false, reason: 'rate', retrySeconds };
       }
     },

@@ -41,8 +41,8 @@ export const HANDSHAKE_OUTCOMES = {
     log: 'handshake timed out',
   },
   invalid: {
-    doc: 'A client sent bytes that are not TLS. Probably a port scan.',
-    log: 'not a TLS handshake',
+    doc: 'A client sent bytes that are not TLS. Probably a port scan, or a load balancer that sends headers of the PROXY protocol, which require `TRACKER_PROXY_PROTOCOL` and `TRACKER_TRUSTED_PROXIES`.',
+    log: 'not a TLS handshake; if it is a load balancer with the PROXY protocol, set TRACKER_PROXY_PROTOCOL and TRACKER_TRUSTED_PROXIES',
   },
   unused: {
     doc: 'A client closed the connection before it sent a byte, as the probe of a load balancer does.',
