@@ -5,6 +5,7 @@ import {
   isRenewalDue,
   isTenured,
   MAX_HOLDS_PER_USER,
+  RENEWAL_SECONDS,
   TENURE_SECONDS,
 } from './holds.ts';
 
@@ -22,6 +23,7 @@ export function createMemoryHolds(maxHolds: number): MemoryHolds {
   const owners = new Map<string, string>();
   // The holds of each user in the order of their last write.
   const users = new Map<string, Map<string, Hold>>();
+  let nextRemovalMicros = Number.NEGATIVE_INFINITY;
 
   function free(peerId: string, owner?: string): void {
     const current = owners.get(peerId);
@@ -32,8 +34,17 @@ export function createMemoryHolds(maxHolds: number): MemoryHolds {
     if (holds?.size === 0) users.delete(current);
   }
 
+  /** Frees the holds that ended, at most once an hour, because it reads all of them. */
+  function removeEnded(nowMicros: number): void {
+    if (nowMicros < nextRemovalMicros) return;
+    nextRemovalMicros = nowMicros + RENEWAL_SECONDS * 1_000_000;
+    for (const holds of users.values())
+      for (const [peerId, hold] of holds) if (isEnded(hold, nowMicros)) free(peerId);
+  }
+
   /** Frees the hold that was absent longest when there are too many. Returns whether one more fits. */
   function makeSpace(holds: ReadonlyMap<string, Hold>, nowMicros: number): boolean {
+    if (owners.size >= maxHolds) removeEnded(nowMicros);
     if (holds.size < MAX_HOLDS_PER_USER && owners.size < maxHolds) return true;
     const [oldest] = holds;
     if (oldest === undefined || nowMicros - oldest[1].lastMicros < TENURE_SECONDS * 1_000_000) return false;
@@ -46,23 +57,23 @@ export function createMemoryHolds(maxHolds: number): MemoryHolds {
       const current = owners.get(peerId);
       if (current === undefined || current === owner) return false;
       const hold = users.get(current)?.get(peerId);
-      return (
-        hold !== undefined && isTenured(hold) && nowMicros - hold.lastMicros < holdSeconds(hold) * 1_000_000
-      );
+      return hold !== undefined && isTenured(hold) && !isEnded(hold, nowMicros);
     },
     renew(peerId, owner, nowMicros) {
       const current = owners.get(peerId) === owner ? users.get(owner)?.get(peerId) : undefined;
-      const isLapsed =
-        current !== undefined && nowMicros - current.lastMicros >= holdSeconds(current) * 1_000_000;
-      if (current !== undefined && !isLapsed && !isRenewalDue(current, nowMicros)) return;
+      const previous = current !== undefined && isEnded(current, nowMicros) ? undefined : current;
+      if (previous !== undefined && !isRenewalDue(previous, nowMicros)) return;
       free(peerId);
       const holds = users.get(owner) ?? new Map<string, Hold>();
       if (!makeSpace(holds, nowMicros)) return;
-      const firstMicros = current === undefined || isLapsed ? nowMicros : current.firstMicros;
-      holds.set(peerId, { firstMicros, lastMicros: nowMicros });
+      holds.set(peerId, { firstMicros: previous?.firstMicros ?? nowMicros, lastMicros: nowMicros });
       users.set(owner, holds);
       owners.set(peerId, owner);
     },
     free,
   };
+}
+
+function isEnded(hold: Hold, nowMicros: number): boolean {
+  return nowMicros - hold.lastMicros >= holdSeconds(hold) * 1_000_000;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { createMemoryRegistry } from './memory-registry.ts';
+import { createMemoryRegistry, MAX_HOLDS_PER_PEER } from './memory-registry.ts';
 import { suiteOfHolds } from './holds.suite.ts';
 import { device, suiteOfRegistry } from './registry.suite.ts';
 
@@ -14,6 +14,26 @@ suiteOfHolds('in the memory registry', async (options) => {
   const registry = createMemoryRegistry({ ...options, nowUnixMs: () => unixMs, nowMs: () => unixMs });
   const pass = async (seconds: number): Promise<void> => void (unixMs += seconds * 1_000);
   return { registry, replica: registry, close: () => registry.stop(), pass };
+});
+
+test('holds of the memory registry that ended leave room for those of other users', async () => {
+  let ms = 0;
+  const registry = createMemoryRegistry({
+    ttlSeconds: 60,
+    maxPeers: 10,
+    nowUnixMs: () => ms,
+    nowMs: () => ms,
+  });
+  for (let n = 0; n < 10 * MAX_HOLDS_PER_PEER; n += 1) {
+    await registry.register(device(`short${n}`, 'alice'), 'alice');
+    ms += 60_000;
+  }
+  for (let day = 0; day < 3; day += 1) {
+    ms += 86_400_000;
+    await registry.register(device('p1', 'bob'), 'bob');
+  }
+  ms += 60_000;
+  expect(await registry.register(device('p1', 'alice'), 'alice')).toEqual({ ok: false, reason: 'held' });
 });
 
 describe('the clocks of the memory registry', () => {
