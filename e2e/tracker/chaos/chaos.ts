@@ -16,6 +16,8 @@ export interface ChaosOptions {
   readonly endsAtMs?: number;
   /** Maximum duration of one fault, in seconds. */
   readonly maxSeconds: number;
+  /** When given, each round freezes all servers for this time, in milliseconds, instead of random faults. */
+  readonly stallMs?: number;
   readonly print: (line: string) => void;
 }
 
@@ -117,7 +119,13 @@ interface Round {
 
 /** Several faults that overlap. At the end everything runs. */
 async function runRound({ topology, random, options, round, passwordFile }: Round): Promise<void> {
-  const { kind, maxSeconds, print } = options;
+  const { kind, maxSeconds, stallMs, print } = options;
+  if (stallMs !== undefined) {
+    for (const server of topology.servers) server.freeze();
+    await pause(stallMs);
+    for (const server of topology.servers) server.thaw();
+    return;
+  }
   const targets = (): Server[] => {
     const chosen = topology.servers.filter(() => random() < 0.5);
     return chosen.length > 0 ? chosen : [...topology.servers];

@@ -8,7 +8,7 @@ const { values } = parseArgs({
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     minutes: { type: 'string', default: '10' },
     'max-seconds': { type: 'string', default: '10' },
-    kinds: { type: 'string', default: 'one,sentinel,cluster' },
+    kinds: { type: 'string', default: 'one,pair,sentinel,cluster' },
   },
 });
 

@@ -28,7 +28,8 @@ export interface Topology {
   stop(): Promise<void>;
 }
 
-export type Kind = 'one' | 'sentinel' | 'cluster';
+/** One server, one server with a Sentinel, a master and a replica with three Sentinels, or a Cluster of three masters. */
+export type Kind = 'one' | 'pair' | 'sentinel' | 'cluster';
 
 const MASTER = 'rustory';
 
@@ -82,10 +83,7 @@ function createServer(name: string, port: number, launch: () => Promise<RedisPro
 
 export async function startTopology(kind: Kind, password: string): Promise<Topology> {
   const directory = await mkdtemp(join(tmpdir(), 'rustory-chaos-'));
-  const topology = await { one: startOne, sentinel: startSentinels, cluster: startClusterNodes }[kind](
-    password,
-    directory,
-  );
+  const topology = await TOPOLOGIES[kind](password, directory);
   return {
     ...topology,
     async stop() {
@@ -96,6 +94,13 @@ export async function startTopology(kind: Kind, password: string): Promise<Topol
 }
 
 type Started = Omit<Topology, 'stop'>;
+
+const TOPOLOGIES: Record<Kind, (password: string, directory: string) => Promise<Started>> = {
+  one: startOne,
+  pair: (password, directory) => startSentinels(password, directory, 1, 1),
+  sentinel: (password, directory) => startSentinels(password, directory, 2, 3),
+  cluster: startClusterNodes,
+};
 
 async function startOne(first: string): Promise<Started> {
   let password = first;
@@ -115,17 +120,23 @@ async function startOne(first: string): Promise<Started> {
   };
 }
 
-async function startSentinels(first: string, directory: string): Promise<Started> {
+async function startSentinels(
+  first: string,
+  directory: string,
+  redisCount: number,
+  sentinelCount: number,
+): Promise<Started> {
   let password = first;
-  const ports = await Promise.all(Array.from({ length: 5 }, freePort));
-  const [masterPort = 0, replicaPort = 0, ...sentinelPorts] = ports;
-  const login = (): string[] => ['--masterauth', password];
-  const redis = [
-    createServer('master', masterPort, () => startRedis(login(), masterPort, password)),
-    createServer('replica', replicaPort, () =>
-      startRedis([...login(), '--replicaof', `127.0.0.1 ${masterPort}`], replicaPort, password),
-    ),
-  ];
+  const ports = await Promise.all(Array.from({ length: redisCount + sentinelCount }, freePort));
+  const redisPorts = ports.slice(0, redisCount);
+  const sentinelPorts = ports.slice(redisCount);
+  const [masterPort = 0] = redisPorts;
+  const redis = redisPorts.map((port, index) =>
+    createServer(`redis-${index}`, port, () => {
+      const replication = index === 0 ? [] : ['--replicaof', `127.0.0.1 ${masterPort}`];
+      return startRedis(['--masterauth', password, ...replication], port, password);
+    }),
+  );
   const sentinels = sentinelPorts.map((port, index) => {
     const config = join(directory, `sentinel-${index}.conf`);
     return createServer(`sentinel-${index}`, port, async () => {
@@ -140,7 +151,7 @@ async function startSentinels(first: string, directory: string): Promise<Started
   for (const index of sentinels.keys())
     await writeFile(
       join(directory, `sentinel-${index}.conf`),
-      `sentinel monitor ${MASTER} 127.0.0.1 ${masterPort} 2\n` +
+      `sentinel monitor ${MASTER} 127.0.0.1 ${masterPort} ${Math.ceil(sentinelCount / 2)}\n` +
         `sentinel down-after-milliseconds ${MASTER} 1000\nsentinel failover-timeout ${MASTER} 3000\n`,
     );
   for (const server of [...redis, ...sentinels]) await server.start();
@@ -161,13 +172,12 @@ async function startSentinels(first: string, directory: string): Promise<Started
       await command(sentinelPorts[0] ?? 0, undefined, 'SENTINEL', 'FAILOVER', MASTER);
     },
     async changePassword(next) {
-      for (const port of [masterPort, replicaPort])
+      for (const port of redisPorts)
         await command(port, password, 'CONFIG', 'SET', 'requirepass', next, 'masterauth', next);
       password = next;
       for (const port of sentinelPorts)
         await command(port, undefined, 'SENTINEL', 'SET', MASTER, 'auth-pass', next);
-      for (const port of [masterPort, replicaPort])
-        await command(port, password, 'CLIENT', 'KILL', 'TYPE', 'normal');
+      for (const port of redisPorts) await command(port, password, 'CLIENT', 'KILL', 'TYPE', 'normal');
     },
   };
 }

@@ -151,6 +151,8 @@ async function register(
     store.report(error, 'claim not stored');
     return [];
   };
+  // It is sent together with the other commands, because writing to the socket costs more than the command.
+  if (owner === undefined) inBackground(store, 'hold not freed', [freeHold(client, peerId)]);
   const [written, enrolled, , ...claimed] = await roundTrip([
     client.replace(peerKey(peerId), record, ttlMs, owner === undefined ? '' : encodeOwner(owner)),
     client.enroll(ALL_KEY, peerId, ttlMicros, maxPeers),
@@ -158,7 +160,6 @@ async function register(
     ...sets.map((set) => sendClaims(client, set).catch(ignored)),
   ]);
   if (typeof written === 'object') await leaveUser(store, registration, written);
-  if (owner === undefined) inBackground(store, 'hold not freed', [freeHold(client, peerId)]);
   const isHeld = written !== 0 && enrolled === 1 && hold === DUE && !(await renewHold(store, peerId, owner));
   if (written !== 0 && enrolled === 1 && !isHeld) {
     const conflicts = sets.flatMap((set, index) =>
