@@ -70,6 +70,29 @@ describe('deployment.yaml', () => {
     },
   );
 
+  test('passes the login and TLS of the Sentinels, the password as a file', async () => {
+    const object = await deployment({
+      externalRedis: {
+        url: 'rediss+sentinel://s/m',
+        existingSecret: 'mine',
+        passwordKey: 'pw',
+        sentinels: { username: 'watcher', passwordKey: 'sentinel-pw', tls: false },
+      },
+    });
+    const variables = environment(object);
+    expect(variables).toMatchObject({
+      TRACKER_REDIS_SENTINEL_USERNAME: 'watcher',
+      TRACKER_REDIS_SENTINEL_TLS: 'false',
+    });
+    for (const [name, source] of [
+      ['TRACKER_REDIS_PASSWORD_FILE', 'mine/pw'],
+      ['TRACKER_REDIS_SENTINEL_PASSWORD_FILE', 'mine/sentinel-pw'],
+    ] as const)
+      expect(sourceOfFile(object, String(variables[name]))).toBe(source);
+    const without = environment(await deployment({ externalRedis: { url: 'redis+sentinel://s/m' } }));
+    expect(Object.keys(without).filter((name) => name.includes('SENTINEL'))).toEqual([]);
+  });
+
   test('gives a pod the preStop sleep, the drain deadline and ten seconds to stop', async () => {
     const spec = podSpec(await deployment({ preStopSleepSeconds: 7, drainSeconds: 20 }));
     expect(valueAt(spec, 'terminationGracePeriodSeconds')).toBe(37);

@@ -53,6 +53,18 @@ const CONTRADICTIONS: ReadonlyArray<readonly [name: string, chart: string, value
       'externalRedis.sentinels.username is set without a password',
     ],
     [
+      'TLS of Sentinels without an external Redis',
+      TRACKER,
+      { externalRedis: { sentinels: { tls: false } } },
+      'externalRedis.sentinels is set without an external Redis',
+    ],
+    [
+      'a login of Sentinels for a Redis without them',
+      TRACKER,
+      { externalRedis: { url: 'redis://r', existingSecret: 's', sentinels: { passwordKey: 'k' } } },
+      'externalRedis.url has no Sentinels',
+    ],
+    [
       'a certificate authority without an external Redis',
       TRACKER,
       { externalRedis: { caConfigMap: 'c' } },

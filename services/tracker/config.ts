@@ -77,7 +77,7 @@ export const variables = {
   }),
   TRACKER_REDIS_URL: secret(parseRedisUrl, {
     fallback: undefined,
-    doc: 'Redis that several replicas share: redis://, redis+sentinel:// or redis+cluster:// (rediss://, rediss+sentinel://, rediss+cluster:// for TLS; NODE_EXTRA_CA_CERTS is the file of a private certificate authority). Absent: registrations are stored only in the memory of this process.',
+    doc: 'Redis (6.2 or newer) that several replicas share: redis://, redis+sentinel:// or redis+cluster:// (rediss://, rediss+sentinel://, rediss+cluster:// for TLS; NODE_EXTRA_CA_CERTS is the file of a private certificate authority). Absent: registrations are stored only in the memory of this process.',
     audience: 'set',
   }),
   TRACKER_REDIS_URL_FILE: parsed(readRedisUrlFile, {
