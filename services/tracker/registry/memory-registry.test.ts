@@ -16,7 +16,7 @@ suiteOfHolds('in the memory registry', async (options) => {
   return { registry, replica: registry, close: () => registry.stop(), pass };
 });
 
-test('holds of the memory registry that ended leave room for those of other users', async () => {
+test('holds of the memory registry that ended are replaced by those of other users', async () => {
   let ms = 0;
   const registry = createMemoryRegistry({
     ttlSeconds: 60,
