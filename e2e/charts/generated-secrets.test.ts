@@ -85,6 +85,12 @@ function replace(name: string, content: string): void {
   cluster.store({ apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace: 'p2p' }, data });
 }
 
+function storeData(name: string, content: Readonly<Record<string, string>>): void {
+  const data = Object.entries(content).map(([key, text]) => [key, Buffer.from(text).toString('base64')]);
+  const metadata = { name, namespace: 'p2p' };
+  cluster.store({ apiVersion: 'v1', kind: 'Secret', metadata, data: Object.fromEntries(data) as object });
+}
+
 test('a generated Secret is a hook and no object of the release, and no policy deletes an existing one', async () => {
   const secrets = secretsOf(await plan());
   expect(secrets.map(({ metadata }) => metadata.name).toSorted()).toEqual(GENERATED);
@@ -213,18 +219,13 @@ test('the password of the Sentinels restarts the trackers, and a key that nothin
       sentinels: { passwordKey: 'sentinels' },
     },
   };
-  const store = (content: Readonly<Record<string, string>>): void => {
-    const data = Object.entries(content).map(([key, text]) => [key, Buffer.from(text).toString('base64')]);
-    const metadata = { name: 'redis', namespace: 'p2p' };
-    cluster.store({ apiVersion: 'v1', kind: 'Secret', metadata, data: Object.fromEntries(data) as object });
-  };
   const content = { url: 'redis+sentinel://s/master', password: 'p', sentinels: 'q' };
-  store(content);
+  storeData('redis', content);
   const installed = await deploy(values, TRACKER);
-  store({ ...content, other: 'x', sentinels: 'q\n' });
+  storeData('redis', { ...content, other: 'x', sentinels: 'q\n' });
   expect(restarted(installed, await deploy(values, TRACKER))).toEqual([]);
   for (const change of [{ sentinels: 'r' }, { password: 'r' }, { url: 'redis+sentinel://s/other' }]) {
-    store({ ...content, ...change });
+    storeData('redis', { ...content, ...change });
     expect([change, restarted(installed, await deploy(values, TRACKER))]).toEqual([
       change,
       ['rustory-tracker'],
@@ -242,7 +243,11 @@ test.each([
   const deploymentOf = async (more: Values): Promise<KubernetesObject | undefined> =>
     (await plan({ ...values, ...more }, TRACKER)).find(({ kind }) => kind === 'Deployment');
   const before = await deploymentOf({ replicaCount: live ?? 1 });
-  if (before !== undefined && live !== undefined) cluster.store(before);
+  if (before !== undefined && live !== undefined) {
+    // As Helm marks the objects of its releases.
+    const annotations = { 'meta.helm.sh/release-name': 'rustory', 'meta.helm.sh/release-namespace': 'p2p' };
+    cluster.store({ ...before, metadata: { ...before.metadata, annotations } });
+  }
   const deployment = await deploymentOf({ autoscaling: { enabled: true } });
   expect(valueAt(deployment, 'spec', 'replicas')).toBe(expected);
 });
