@@ -410,6 +410,18 @@ const CONTRADICTIONS: ReadonlyArray<readonly [name: string, chart: string, value
       'redis.maxMemory (144) is less than the 8 MiB',
     ],
     [
+      'two families of addresses in a Service of TRACKER with one',
+      TRACKER,
+      { service: { ipFamilyPolicy: 'SingleStack', ipFamilies: ['IPv6', 'IPv4'] } },
+      'service.ipFamilies has two families, but service.ipFamilyPolicy is SingleStack',
+    ],
+    [
+      'two families of addresses in a Service of RELAY with one',
+      RELAY,
+      { p2p: { ipFamilyPolicy: 'SingleStack', ipFamilies: ['IPv6', 'IPv4'] } },
+      'p2p.ipFamilies has two families, but p2p.ipFamilyPolicy is SingleStack',
+    ],
+    [
       'nothing to install',
       UMBRELLA,
       { tracker: { enabled: false }, relay: { enabled: false } },

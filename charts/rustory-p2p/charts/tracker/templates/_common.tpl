@@ -394,3 +394,13 @@ Kubernetes rounds percentages up. Arguments as for `rustory.pdb`.
 {{- end -}}
 {{- end -}}
 {{- end -}}
+
+{{/* The families of the addresses of a Service. */}}
+{{- define "rustory.ipFamilies" -}}
+{{- with .ipFamilyPolicy }}
+ipFamilyPolicy: {{ . }}
+{{- end }}
+{{- with .ipFamilies }}
+ipFamilies: {{ toJson . }}
+{{- end }}
+{{- end -}}
