@@ -4,6 +4,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import { CONNECT_TIMEOUT_MS, createRedisClient, type RedisClient } from './redis-client.ts';
+import { isMoved } from './redis-problems.ts';
 import { findMaster, nodeKey, uniqueNodes } from './redis-sentinel.ts';
 import type { RedisAddress, RedisNode } from './redis-url.ts';
 
@@ -28,6 +29,8 @@ export interface RedisLink {
   failure(): unknown;
   /** Replaces the client by a new one. */
   renew(): void;
+  /** Reads again which node of a Cluster has which slot, when the error says that a slot has moved. */
+  noticeMoved(error: unknown): void;
   /** Asks the Sentinels, and replaces the client when they name another master. Does nothing without Sentinels. */
   checkMaster(): Promise<void>;
 }
@@ -134,6 +137,11 @@ export function createRedisLink(readAddress: () => RedisAddress): RedisLink {
     connections: () => connections,
     failure: () => failure,
     renew: () => endCurrent?.(),
+    noticeMoved(error) {
+      // The client does this itself only when all commands that it sent together failed with the same error.
+      if (current !== undefined && 'refreshSlotsCache' in current && isMoved(error))
+        current.refreshSlotsCache(() => {});
+    },
     checkMaster() {
       // The client stays when the Sentinels do not answer.
       checking ??= compareMaster()

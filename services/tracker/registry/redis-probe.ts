@@ -95,6 +95,7 @@ export function createProbe({ link, ttlMicros, log, onProbe }: ProbeOptions): Pr
     ({ live } = written);
     if (written.failed !== undefined) {
       const { masters, of, error } = written.failed;
+      link.noticeMoved(error);
       const reason = redisProblemOf(error);
       const text = `${masters} of ${of} masters of the Cluster: ${describeRedisProblem(reason, error)}`;
       return { reason, text, isPartial: true };
@@ -115,6 +116,7 @@ export function createProbe({ link, ttlMicros, log, onProbe }: ProbeOptions): Pr
       if (client === undefined) throw link.failure();
       return await check(client);
     } catch (error) {
+      link.noticeMoved(error);
       const reason = redisProblemOf(error);
       return { reason, text: describeRedisProblem(reason, error), isPartial: false };
     }

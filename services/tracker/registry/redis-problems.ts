@@ -88,6 +88,11 @@ export function isReply(error: unknown): boolean {
   return typeof error === 'object' && error !== null && 'name' in error && error.name === 'ReplyError';
 }
 
+/** Whether a node of a Cluster refused a command because another one has the slot. */
+export function isMoved(error: unknown): boolean {
+  return /\bMOVED \d/.test(describeError(error));
+}
+
 /** The reason in words, with the text of the error. */
 export function describeRedisProblem(reason: RedisProblem, error: unknown): string {
   return `${REDIS_PROBLEMS[reason].effect}: ${describeError(error)}`;

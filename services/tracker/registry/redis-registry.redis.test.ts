@@ -5,6 +5,7 @@ import { type RedisProcess, startRedis } from '../../../testing/redis.ts';
 import { until } from '../../../testing/wait.ts';
 import { createLogger } from '../../shared/log.ts';
 import { CLAIM_SECONDS, claimsOf } from './claims.ts';
+import { peerKey, slotOf } from './redis-keys.ts';
 import { createRedisRegistry } from './redis-registry.ts';
 import { parseRedisUrl } from './redis-url.ts';
 import { suiteOfHolds } from './holds.suite.ts';
@@ -230,5 +231,22 @@ describe('in a Cluster', () => {
     await Promise.all(Array.from({ length: 100 }, (_, n) => registry.register(device(`p${n}`, `user${n}`))));
     const sizes = await Promise.all(cluster.nodes.map((node) => node.command('DBSIZE')));
     for (const size of sizes) expect(size).toBeGreaterThan(20);
+  });
+
+  test('slots that move to another node are found, also when other commands of the same moment succeed', async () => {
+    const own = await startCluster();
+    onCleanup(() => own.stop());
+    const { registry } = await open(own.url);
+    const [source, target, other] = own.nodes;
+    if (source === undefined || target === undefined || other === undefined) throw new Error('3 nodes');
+    const id = String(await target.command('CLUSTER', 'MYID'));
+    const names = Array.from({ length: 60 }, (_, n) => `p${n}`);
+    const slots = names.map((name) => slotOf(peerKey(name))).filter((slot) => slot <= 5_460);
+    for (const slot of slots.slice(0, slots.length / 2))
+      for (const node of [target, source, other]) await node.command('CLUSTER', 'SETSLOT', slot, 'NODE', id);
+    await until(async () => {
+      const calls = names.map((name) => registry.register(device(name, 'alice')));
+      return (await Promise.allSettled(calls)).every(({ status }) => status === 'fulfilled');
+    }, 'all devices are registered');
   });
 });

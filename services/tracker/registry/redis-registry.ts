@@ -27,7 +27,13 @@ import { list } from './redis-listing.ts';
 import type { RedisProblem } from './redis-problems.ts';
 import { createProbe } from './redis-probe.ts';
 import { decodeRecord, encodeOwner, encodeRecord } from './redis-records.ts';
-import { createReportError, createRoundTrip, inBackground, type Store } from './redis-store.ts';
+import {
+  createReportError,
+  createRoundTrip,
+  inBackground,
+  type ReportError,
+  type Store,
+} from './redis-store.ts';
 import type { RedisAddress } from './redis-url.ts';
 import {
   type RegisterResult,
@@ -74,7 +80,11 @@ export function createRedisRegistry(
 ): Registry {
   const { ttlSeconds, maxPeers, log, onProbe, onError } = options;
   const link = createRedisLink(typeof readAddress === 'function' ? readAddress : () => readAddress);
-  const report = createReportError(createLimitedLog({ log, perMinute: LINES_PER_MINUTE }), onError);
+  const reportError = createReportError(createLimitedLog({ log, perMinute: LINES_PER_MINUTE }), onError);
+  const report: ReportError = (error, failure) => {
+    link.noticeMoved(error);
+    reportError(error, failure);
+  };
   const roundTrip = createRoundTrip(report, () => (link.client() === undefined ? link.failure() : undefined));
   const probe = createProbe({ link, ttlMicros: ttlSeconds * 1_000_000, log, onProbe });
   const queue = createCallQueue(options.callLimits ?? CALL_LIMITS, monotonicMs);
