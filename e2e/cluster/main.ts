@@ -9,6 +9,7 @@ import { checkLeftovers } from './leftovers.ts';
 import { HELP, type Options, readOptions, type Scenario } from './options.ts';
 import { checkOutside } from './outside.ts';
 import { checkSecrets } from './secrets.ts';
+import { missingTools } from './tools.ts';
 import { checkCrash, checkUpgrade } from './upgrade.ts';
 
 const checks = createChecks((text) => void process.stdout.write(text));
@@ -54,9 +55,17 @@ async function checkNetwork(options: Options, runs: (scenario: Scenario) => bool
   }
 }
 
+/** Returns whether a tool is missing. */
+function reportMissingTools(options: Options): boolean {
+  const missing = missingTools(options, process.env['PATH'] ?? '');
+  if (missing.length > 0) process.stderr.write(`e2e:cluster requires tools:\n  ${missing.join('\n  ')}\n`);
+  return missing.length > 0;
+}
+
 try {
   const options = readOptions(process.argv.slice(2));
   if (options.help) process.stdout.write(HELP);
+  else if (reportMissingTools(options)) process.exitCode = 2;
   else {
     await checks.check('the run is complete', async () => main(options));
     process.exitCode = checks.finish();

@@ -42,7 +42,8 @@ after an uninstall. Requires kubectl, helm, and a network route to the Ingress c
                           package registry
   --help                  print this help and exit
 
-The last line is "N passed, N failed". The exit code is 0 if no check failed, 1 if one failed, 2 for invalid arguments.
+The last line is "N passed, N failed". The exit code is 0 if no check failed, 1 if one failed, 2 for invalid arguments
+or a missing tool.
 `;
 
 /** @throws Error if an argument is not valid */

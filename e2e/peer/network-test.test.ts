@@ -1,7 +1,10 @@
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { createServer, request as httpRequest } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { cleanUp } from '../../testing/cleanup.ts';
+import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
 import { startNetwork, type TestNetwork } from '../../testing/network.ts';
 
 afterEach(cleanUp);
@@ -41,6 +44,45 @@ describe('network-test', () => {
     expect(stdout).toMatch(new RegExp(`^FAIL ${dead}: .*ECONNREFUSED`, 'm'));
     expect(stdout).toContain('1 of 2 relays work');
     expect(code).toBe(4);
+  });
+
+  test('with --retry-sec repeats a test until the tracker works', async () => {
+    const network = await startNetwork();
+    let isWorking = false;
+    const proxy = createServer((request, response) => {
+      if (!isWorking) {
+        response.writeHead(503).end();
+        return;
+      }
+      const { method, url, headers } = request;
+      const forwarded = httpRequest(
+        new URL(url ?? '/', network.tracker.url),
+        { method, headers },
+        (answer) => {
+          response.writeHead(answer.statusCode ?? 500, answer.headers);
+          answer.pipe(response);
+        },
+      );
+      forwarded.on('error', () => response.destroy());
+      request.pipe(forwarded);
+    }).listen(0, '127.0.0.1');
+    await once(proxy, 'listening');
+    onCleanup(() => {
+      proxy.closeAllConnections();
+      proxy.close();
+    });
+    const trackers = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+    const device = network.device('tester', { RUSTORY_TRACKERS: trackers, LOG_LEVEL: 'info' });
+    const once503 = await device.run('network-test');
+    expect([once503.code, once503.stdout]).toEqual([3, expect.stringContaining('0 of 1 relays work')]);
+    const running = device.start('network-test', '--retry-sec=3600');
+    await running.waitFor('the test of a relay failed');
+    isWorking = true;
+    expect([await running.exited, running.stdout()]).toEqual([
+      0,
+      expect.stringContaining('1 of 1 relays work'),
+    ]);
+    expect(running.stdout()).not.toContain('FAIL');
   });
 
   test('reports a token that the tracker refuses and exits with 3', async () => {
