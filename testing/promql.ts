@@ -5,7 +5,7 @@ import { metricsOf } from './series.ts';
 type Node = NonNullable<ReturnType<typeof parser.parse>['topNode']['firstChild']>;
 
 /** Labels that Prometheus adds to all series of a target. */
-const TARGET_LABELS = new Set(['job', 'namespace', 'pod', 'instance']);
+const TARGET_LABELS = new Set(['job', 'namespace', 'release', 'pod', 'instance']);
 /** Series that Prometheus creates. */
 const SERIES_OF_PROMETHEUS = new Set(['up']);
 
@@ -62,11 +62,9 @@ export async function missingOf(expression: string): Promise<string[]> {
       const isKnown = values !== undefined && (!equals || metric.endsWith('_info') || values.has(value));
       if (!isKnown) missing.push(`${metric}{${label}="${value}"}`);
     }
-    if (
-      !matchers.some(({ label }) => label === 'job') ||
-      !matchers.some(({ label }) => label === 'namespace')
-    )
-      missing.push(`matchers for job and namespace of ${metric}`);
+    for (const required of ['job', 'namespace', 'release'])
+      if (!matchers.some(({ label }) => label === required))
+        missing.push(`matcher for ${required} of ${metric}`);
   }
   for (const label of grouping) if (!labels.has(label)) missing.push(`label ${label}`);
   return missing;

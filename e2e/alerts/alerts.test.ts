@@ -89,7 +89,7 @@ describe.each(ALERTS)('%s', (alert) => {
     expect(cases).toMatch(/exp_labels:/);
   });
 
-  test('queries only metrics that the services expose, of one namespace', async () => {
+  test('queries only metrics that the services expose, of one release', async () => {
     expect(await missingOf(ruleOf(alert).expr)).toEqual([]);
   });
 

@@ -28,7 +28,7 @@ beforeAll(async () => void (await metricsOf()));
 
 /** Replaces the variables of Grafana. */
 function withVariables(expression: string): string {
-  return expression.replaceAll('$__rate_interval', '4m').replaceAll(/\$(?:namespace|pod)\b/g, '.*');
+  return expression.replaceAll('$__rate_interval', '4m').replaceAll(/\$(?:namespace|release|pod)\b/g, '.*');
 }
 
 function overlap(a: Panel['gridPos'], b: Panel['gridPos']): boolean {
@@ -54,7 +54,12 @@ describe.each([
     for (const { datasource, targets = [] } of shown)
       for (const source of [datasource, ...targets.map((target) => target.datasource)])
         expect(source?.uid).toBe('${datasource}');
-    expect(dashboard.templating.list.map(({ name }) => name)).toEqual(['datasource', 'namespace', 'pod']);
+    expect(dashboard.templating.list.map(({ name }) => name)).toEqual([
+      'datasource',
+      'namespace',
+      'release',
+      'pod',
+    ]);
   });
 
   test('has panels with descriptions that do not overlap', () => {
@@ -68,6 +73,18 @@ describe.each([
           other.title,
           false,
         ]);
+  });
+
+  test('counts no device twice: all replicas report the same registry', () => {
+    const expressions = shown.flatMap(({ targets }) => targets?.map(({ expr }) => expr) ?? []);
+    for (const expr of expressions) {
+      const counts = /rustory_tracker_(?:live_peers|circuit_peers|circuits_listed|single_device_users)\{/g;
+      for (const { index } of expr.matchAll(counts))
+        expect([expr, expr.slice(0, index)]).toEqual([
+          expr,
+          expect.stringMatching(/max by \(namespace, release\) \($/),
+        ]);
+    }
   });
 
   test('shows every metric of docs/metrics.md', () => {

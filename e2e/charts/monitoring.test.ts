@@ -85,6 +85,7 @@ describe('dashboards.yaml', () => {
 });
 
 describe('servicemonitor.yaml and podmonitor.yaml', () => {
+  const RELEASE_LABEL = { action: 'replace', targetLabel: 'release', replacement: 'rustory' };
   const monitoring = { enabled: true, interval: '15s', labels: { release: 'prometheus' } };
 
   test('the tracker is scraped through a separate Service for the ops port', async () => {
@@ -92,7 +93,7 @@ describe('servicemonitor.yaml and podmonitor.yaml', () => {
     const monitor = release.only('ServiceMonitor');
     expect(monitor.metadata.labels).toMatchObject({ release: 'prometheus' });
     expect(valueAt(monitor, 'spec', 'endpoints')).toEqual([
-      { port: 'ops', path: '/metrics', interval: '15s' },
+      { port: 'ops', path: '/metrics', interval: '15s', relabelings: [RELEASE_LABEL] },
     ]);
     const service = release.only('Service', 'rustory-tracker-ops');
     expect(service.metadata.labels).toMatchObject(
@@ -109,17 +110,22 @@ describe('servicemonitor.yaml and podmonitor.yaml', () => {
   test('each relay is scraped directly', async () => {
     const monitor = (await render(RELAY, { podMonitor: monitoring })).only('PodMonitor');
     expect(valueAt(monitor, 'spec', 'podMetricsEndpoints')).toEqual([
-      { port: 'ops', path: '/metrics', interval: '15s' },
+      { port: 'ops', path: '/metrics', interval: '15s', relabelings: [RELEASE_LABEL] },
     ]);
   });
 
   test.each(charts)(
-    'the alerts of the $name select the job that the monitor sets',
+    'the alerts of the $name select the job and the release that the monitor sets, and keep given relabelings',
     async ({ chart, name, monitor }) => {
-      const release = await render(chart, { [monitor]: monitoring });
+      const given = { action: 'labeldrop', regex: 'container' };
+      const release = await render(chart, { [monitor]: { ...monitoring, relabelings: [given] } });
       const object = release.objects.find(({ kind }) => kind.endsWith('Monitor'));
       expect(valueAt(object, 'spec', 'jobLabel')).toBe('app.kubernetes.io/name');
+      const endpoints = name === 'tracker' ? 'endpoints' : 'podMetricsEndpoints';
+      expect(valueAt(object, 'spec', endpoints, 0, 'relabelings')).toEqual([RELEASE_LABEL, given]);
       for (const { expr } of await rules(chart)) expect(expr).toContain(`job="${name}"`);
+      for (const { expr } of await rules(chart))
+        expect(expr.match(/release="rustory"/g)).toHaveLength((expr.match(/namespace="p2p"/g) ?? []).length);
     },
   );
 });

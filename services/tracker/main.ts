@@ -23,7 +23,11 @@ try {
   for (const warning of config.warnings) log.warn({ warning }, 'configuration');
   logMemoryNeeds(log, memoryNeeds(config), memoryLimitBytes());
   const health = createHealth();
-  const metrics = createTrackerMetrics(config, () => registry.live());
+  const metrics = createTrackerMetrics(
+    config,
+    () => registry.live(),
+    () => registry.counts(),
+  );
   const registry = createRegistry(config, log, metrics);
   health.addCheck('registry', () => registry.problem());
   const tokens = config.tokens && createTokens(config.tokens, log);

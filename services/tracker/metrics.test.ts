@@ -29,6 +29,20 @@ describe('the metrics of the tracker', () => {
     expect(text).toContain('rustory_tracker_max_peers 10');
   });
 
+  test('include what the registry counts, and NaN while it does not answer', async () => {
+    const counts = { circuitPeers: 5, circuits: 6, singleDeviceUsers: 2 };
+    const text = await createTrackerMetrics(
+      memory,
+      () => 7,
+      () => counts,
+    ).registry.metrics();
+    expect(text).toContain('rustory_tracker_circuit_peers 5');
+    expect(text).toContain('rustory_tracker_circuits_listed 6');
+    expect(text).toContain('rustory_tracker_single_device_users 2');
+    const unknown = await createTrackerMetrics(memory, () => undefined).registry.metrics();
+    expect(unknown).toContain('rustory_tracker_circuit_peers Nan');
+  });
+
   test('have a series for every outcome and every problem code from the start', async () => {
     const text = await createTrackerMetrics(memory, () => 0).registry.metrics();
     for (const outcome of Object.keys(REGISTRATION_OUTCOMES))

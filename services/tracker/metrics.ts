@@ -6,6 +6,7 @@ import type { TrackerConfig } from './config.ts';
 import { ADDRESS_DROPS, type AddressDrop, type Dropped, META_DROPS, type MetaDrop } from './drops.ts';
 import { PROBLEM_CODES, type ProblemCode } from './problems.ts';
 import { CONFLICT_KINDS, type ConflictKind } from './registry/claims.ts';
+import type { RegistryCounts } from './registry/counts.ts';
 import { REDIS_PROBLEMS, type RedisProblem } from './registry/redis-problems.ts';
 import { REGISTRATION_OUTCOMES, type RegistrationOutcome } from './registry/registry.ts';
 
@@ -39,15 +40,18 @@ export interface TrackerMetrics {
  * Registers the metrics. Those of Redis are registered only when Redis is configured.
  *
  * @param livePeers evaluated at scrape time; `undefined` while unknown
+ * @param counts the same
  */
 export function createTrackerMetrics(
   { redis, limits }: Pick<TrackerConfig, 'redis' | 'limits'>,
   livePeers: () => number | undefined,
+  counts: () => RegistryCounts | undefined = () => undefined,
 ): TrackerMetrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   collectMemoryLimit(registry, memoryLimitBytes());
   registerPeerGauges(registry, livePeers, limits.peers);
+  registerCounts(registry, counts);
   return {
     registry,
     request: createRequestMetric(registry),
@@ -80,6 +84,35 @@ function registerPeerGauges(registry: Registry, livePeers: () => number | undefi
   new Gauge({ name: 'rustory_tracker_max_peers', help: 'Maximum registered peers.', registers }).set(
     maxPeers,
   );
+}
+
+/** Help of the gauge of each count. */
+const COUNTS: Record<keyof RegistryCounts, { readonly name: string; readonly help: string }> = {
+  circuitPeers: {
+    name: 'rustory_tracker_circuit_peers',
+    help: 'Live peers that list a circuit; NaN while the registry does not answer.',
+  },
+  circuits: {
+    name: 'rustory_tracker_circuits_listed',
+    help: 'Pairs of a live peer and a relay at which it lists a circuit; NaN while the registry does not answer.',
+  },
+  singleDeviceUsers: {
+    name: 'rustory_tracker_single_device_users',
+    help: 'Users with exactly one live peer; NaN while the registry does not answer.',
+  },
+};
+
+function registerCounts(registry: Registry, counts: () => RegistryCounts | undefined): void {
+  for (const key of Object.keys(COUNTS) as Array<keyof RegistryCounts>)
+    registry.registerMetric(
+      new Gauge({
+        ...COUNTS[key],
+        registers: [],
+        collect() {
+          this.set(counts()?.[key] ?? Number.NaN);
+        },
+      }),
+    );
 }
 
 function createRequestMetric(registry: Registry): TrackerMetrics['request'] {

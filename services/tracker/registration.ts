@@ -6,6 +6,7 @@ import type { AddressDrop, Dropped, MetaDrop } from './drops.ts';
 import { selectMeta } from './meta.ts';
 import { canonicalPeerId } from './peerid.ts';
 import { jsonBytes, MAX_FIELD_BYTES } from './record-size.ts';
+import { countRelays } from './registry/counts.ts';
 import type { Registration } from './registry/registry.ts';
 
 export interface ParsedRegistration {
@@ -122,6 +123,7 @@ function readRecord(
       userId: textOf(kept?.['user_id']),
       deviceId: textOf(kept?.['device_id']),
       hostname: textOf(kept?.['hostname']),
+      relays: countRelays(selectedAddrs.kept),
       json: JSON.stringify({ peer_id: peerId, addrs: selectedAddrs.kept, meta: kept }),
     },
     droppedAddrs: selectedAddrs.dropped,

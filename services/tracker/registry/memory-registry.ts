@@ -37,17 +37,27 @@ export function createMemoryRegistry({
   const users = new Map<string, Map<string, MemoryRecord>>();
   const claims = createMemoryClaims(maxPeers);
   const holds = createMemoryHolds(MAX_HOLDS_PER_PEER * maxPeers);
+  const counts = { circuitPeers: 0, circuits: 0, singleDeviceUsers: 0 };
   let latestUnixMicros = 0;
   // No record expires before this time, so most calls need not read the oldest record: reading a Map from its start
   // also visits the slots of deleted entries.
   let nextExpiryMs = Number.NEGATIVE_INFINITY;
 
+  function countCircuits({ relays = 0 }: MemoryRecord, sign: 1 | -1): void {
+    counts.circuits += sign * relays;
+    if (relays > 0) counts.circuitPeers += sign;
+  }
+
   function remove(record: MemoryRecord): void {
     all.delete(record.peerId);
+    countCircuits(record, -1);
     if (record.userId === null) return;
     const user = users.get(record.userId);
     user?.delete(record.peerId);
-    if (user?.size === 0) users.delete(record.userId);
+    if (user?.size === 1) counts.singleDeviceUsers += 1;
+    if (user?.size !== 0) return;
+    counts.singleDeviceUsers -= 1;
+    users.delete(record.userId);
   }
 
   function removeExpired(): void {
@@ -62,10 +72,13 @@ export function createMemoryRegistry({
 
   function add(record: MemoryRecord): void {
     all.set(record.peerId, record);
+    countCircuits(record, 1);
     if (record.userId === null) return;
     const user = users.get(record.userId);
     if (user === undefined) users.set(record.userId, new Map([[record.peerId, record]]));
     else user.set(record.peerId, record);
+    if (user === undefined) counts.singleDeviceUsers += 1;
+    else if (user.size === 2) counts.singleDeviceUsers -= 1;
   }
 
   return {
@@ -107,6 +120,10 @@ export function createMemoryRegistry({
     live() {
       removeExpired();
       return all.size;
+    },
+    counts() {
+      removeExpired();
+      return { ...counts };
     },
     problem: () => undefined,
   };

@@ -1,6 +1,10 @@
 // The names of the keys of the registry in Redis, and the slots of a Cluster that they belong to.
 
 export const ALL_KEY = 'rustory:all';
+// A user id never contains NUL. The keys match a pattern that the ACL of an older version permits.
+export const RELAYED_KEY = 'rustory:user:\0relayed';
+export const CIRCUITS_KEY = 'rustory:user:\0circuits';
+export const SINGLE_KEY = 'rustory:user:\0single';
 export const CONFLICTS_KEY = 'rustory:conflicts';
 export const userKey = (userId: string): string => `rustory:user:${userId}`;
 export const peerKey = (peerId: string): string => `rustory:peer:${peerId}`;

@@ -6,7 +6,9 @@ import { describeError } from '../../shared/errors.ts';
 import { createLimitedLog } from '../../shared/limited-log.ts';
 import type { Logger } from '../../shared/log.ts';
 import { checkClaims, checkCommands, checkWrites } from './redis-checks.ts';
+import type { RegistryCounts } from './counts.ts';
 import type { RedisClient } from './redis-client.ts';
+import { readCounts } from './redis-counts.ts';
 import type { RedisLink } from './redis-link.ts';
 import { withinRoundTrip } from './redis-store.ts';
 import { describeRedisProblem, type RedisProblem, redisProblemOf } from './redis-problems.ts';
@@ -62,6 +64,8 @@ export interface Probe {
   refusal(kind: 'read' | 'write'): string | undefined;
   /** Number of live peers by the last probe that could count them. */
   live(): number | undefined;
+  /** The other counts by the last full probe; `undefined` while they cannot be counted. */
+  counts(): RegistryCounts | undefined;
 }
 
 interface Found {
@@ -77,6 +81,7 @@ export function createProbe({ link, ttlMicros, log, onProbe }: ProbeOptions): Pr
   let found: Found | undefined = { reason: 'unreachable', text: 'not connected yet', isPartial: false };
   let logged: RedisProblem | 'usable' | undefined;
   let live: number | undefined;
+  let counts: RegistryCounts | undefined;
   let failedProbes = 0;
   let partialSinceMs: number | undefined;
   let fullProbeDueMs = 0;
@@ -104,7 +109,9 @@ export function createProbe({ link, ttlMicros, log, onProbe }: ProbeOptions): Pr
     const claims = checkClaims(client).catch((error: unknown) =>
       writeLog('claims', { problem: describeError(error) }, 'redis: conflicts of identities are not found'),
     );
+    const counting = readCounts(client, ttlMicros).catch(() => undefined);
     await withinRoundTrip(Promise.all([checkCommands(client), claims]));
+    counts = await withinRoundTrip(counting);
     fullProbeDueMs = monotonicMs() + FULL_PROBE_MS;
     void link.checkMaster();
     return undefined;
@@ -139,6 +146,7 @@ export function createProbe({ link, ttlMicros, log, onProbe }: ProbeOptions): Pr
   async function probe(): Promise<void> {
     const beganMs = monotonicMs();
     found = await findProblem();
+    if (found !== undefined) counts = undefined;
     if (stopping.signal.aborted) return;
     if (found === undefined) onProbe?.((monotonicMs() - beganMs) / 1_000);
     else onProbe?.(undefined, found.reason);
@@ -176,5 +184,6 @@ export function createProbe({ link, ttlMicros, log, onProbe }: ProbeOptions): Pr
       return kind === 'read' && WRITES_ONLY.has(found.reason) ? undefined : found.text;
     },
     live: () => live,
+    counts: () => counts,
   };
 }

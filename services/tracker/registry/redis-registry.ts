@@ -4,7 +4,7 @@
 //   rustory:user:<uid>   sorted set of peer ids by registration time: an index, repaired when it is read
 //   rustory:all          the same over all peers; the maximum number of peers is enforced on it
 // and the keys of redis-claims.ts, which find identities that two devices use, and of redis-holds.ts, which keep the peer
-// ids of users whose devices are away.
+// ids of users whose devices are away, and of redis-counts.ts, which count for the metrics.
 // No command and no script touches keys of different slots, so a Cluster serves it too.
 import { monotonicMs } from '../../shared/clock.ts';
 import { createLimitedLog } from '../../shared/limited-log.ts';
@@ -22,6 +22,7 @@ import {
 } from './redis-claims.ts';
 import { countHold, DUE, freeHold, HELD, readHold, writeHold } from './redis-holds.ts';
 import { ALL_KEY, peerKey, userKey } from './redis-keys.ts';
+import { countRegistration, countUser, forgetRegistration } from './redis-counts.ts';
 import { createRedisLink } from './redis-link.ts';
 import { list } from './redis-listing.ts';
 import type { RedisProblem } from './redis-problems.ts';
@@ -140,6 +141,7 @@ export function createRedisRegistry(
         decodeConflicts((await store.roundTrip([readConflicts(store.client)]))[0]),
       ),
     live: () => probe.live(),
+    counts: () => probe.counts(),
     problem: () => probe.problem(),
   };
 }
@@ -172,6 +174,7 @@ async function register(
   if (typeof written === 'object') await leaveUser(store, registration, written);
   const isHeld = written !== 0 && enrolled === 1 && hold === DUE && !(await renewHold(store, peerId, owner));
   if (written !== 0 && enrolled === 1 && !isHeld) {
+    countRegistration(store, registration);
     const conflicts = sets.flatMap((set, index) =>
       conflictsOf(set, decodeClaims(claimed[index] ?? []), userId),
     );
@@ -219,6 +222,7 @@ async function leaveUser(
     client.leave(userKey(userId), registration.peerId, micros),
     ...sets.map((set) => withdrawClaims(client, set)),
   ]).catch((error: unknown) => report(error, 'previous user not left'));
+  inBackground(store, 'count not updated', [countUser(store, userId)]);
 }
 
 /** Writes a hold, and returns false when another tracker wrote it for another user a moment ago. */
@@ -239,5 +243,6 @@ async function unregister(store: Store, peerId: string, owner: string | undefine
   if (taken === null) return false;
   const { userId } = decodeRecord(taken);
   await roundTrip([client.zrem(ALL_KEY, peerId), userId === null ? 0 : client.zrem(userKey(userId), peerId)]);
+  forgetRegistration(store, peerId, userId);
   return true;
 }

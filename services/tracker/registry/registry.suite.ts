@@ -1,6 +1,7 @@
 // Tests of the guarantees in registry.ts. The test file of every implementation runs this suite.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { until } from '../../../testing/wait.ts';
+import { testCounts } from './counts.suite.ts';
 import { testPages } from './pages.suite.ts';
 import type { ListQuery, RegisterResult, Registration, Registry } from './registry.ts';
 
@@ -185,6 +186,7 @@ export function suiteOfRegistry(name: string, open: (options: SuiteOptions) => P
       await until(() => subject.registry.live() === 3, 'three peers are counted');
     });
 
+    testCounts(() => subject, use);
     testPages(() => subject);
 
     test('lists thousands of peers completely', async () => {

@@ -2,6 +2,7 @@
 import type { Component } from '../../shared/lifecycle.ts';
 import type { Result } from '../../shared/result.ts';
 import type { Conflict } from './claims.ts';
+import type { RegistryCounts } from './counts.ts';
 
 /** A validated registration of a device. */
 export interface Registration {
@@ -12,6 +13,8 @@ export interface Registration {
   /** `device_id` and `hostname` of its `meta`; `null` when absent. */
   readonly deviceId: string | null;
   readonly hostname: string | null;
+  /** Number of different relays at which it lists a circuit, from `countRelays`. Default 0. */
+  readonly relays?: number;
   /** The JSON object `{"peer_id":…,"addrs":…,"meta":…}`; at most 64 KiB, the maximum size of a request body. */
   readonly json: string;
 }
@@ -108,6 +111,8 @@ export interface Registry extends Component {
   conflicts(): Promise<readonly Conflict[]>;
   /** Number of live peers, counted every few seconds; `undefined` before the first count. */
   live(): number | undefined;
+  /** Counts of live peers, every few seconds; `undefined` before the first ones and while the store does not respond. */
+  counts(): RegistryCounts | undefined;
   /** The reason why the registry is unavailable; `undefined` when it is available. */
   problem(): string | undefined;
 }

@@ -327,24 +327,29 @@ data:
 {{- end -}}
 {{- end -}}
 
-{{/* Endpoint of a ServiceMonitor or PodMonitor. */}}
+{{/* Endpoint of a ServiceMonitor or PodMonitor. Arguments: context, monitor. */}}
 {{- define "rustory.scrape" -}}
+{{- $monitor := .monitor -}}
 - port: ops
   path: /metrics
-  {{- with .interval }}
+  {{- with $monitor.interval }}
   interval: {{ . }}
   {{- end }}
-  {{- with .scrapeTimeout }}
+  {{- with $monitor.scrapeTimeout }}
   scrapeTimeout: {{ . }}
   {{- end }}
-  {{- with .metricRelabelings }}
+  {{- with $monitor.metricRelabelings }}
   metricRelabelings:
     {{- toYaml . | nindent 4 }}
   {{- end }}
-  {{- with .relabelings }}
   relabelings:
+    # Alerts and dashboards select it, because a namespace may contain several releases.
+    - action: replace
+      targetLabel: release
+      replacement: {{ .context.Release.Name }}
+    {{- with $monitor.relabelings }}
     {{- toYaml . | nindent 4 }}
-  {{- end }}
+    {{- end }}
 {{- end -}}
 
 {{/* PodDisruptionBudget for more than one replica. For a single replica it would block each drain of its node. */}}
