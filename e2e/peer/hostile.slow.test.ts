@@ -113,10 +113,9 @@ describe('a device that serves', () => {
     async () => {
       const network = await startNetwork();
       // Sixteen of the requests are answered. With the whole history, the answers would have the size of the attack.
-      const large = makeEntries('victim', ATTACK_BYTES / 16 / MEGABYTE).map((entry) => ({
-        ...entry,
-        cmd: entry.cmd.padEnd(MEGABYTE, 'x'),
-      }));
+      const large: Entry[] = [];
+      for (const entry of makeEntries('victim', ATTACK_BYTES / 16 / MEGABYTE))
+        large.push({ ...entry, cmd: entry.cmd.padEnd(MEGABYTE, 'x') });
       const { victim, serving, open } = await startVictim(network, large);
       const before = memoryOf(serving);
       const attackers = [];

@@ -23,11 +23,8 @@ try {
   for (const warning of config.warnings) log.warn({ warning }, 'configuration');
   logMemoryNeeds(log, memoryNeeds(config), memoryLimitBytes());
   const health = createHealth();
-  const metrics = createTrackerMetrics(
-    config,
-    () => registry.live(),
-    () => registry.counts(),
-  );
+  const live = () => registry.live();
+  const metrics = createTrackerMetrics(config, live, () => registry.counts());
   const registry = createRegistry(config, log, metrics);
   health.addCheck('registry', () => registry.problem());
   const tokens = config.tokens && createTokens(config.tokens, log);
@@ -43,8 +40,8 @@ try {
     isReady: () => Object.keys(health.problems()).length === 0,
     answers: createAnswers(() => metrics.answerAborted()),
   });
-  const ops = createOpsServer(config.opsListen, health, metrics.registry, log);
   const servers = createServers(config, { app, metrics, log, clientLog });
+  const ops = createOpsServer(config.opsListen, health, metrics.registry, log);
   const components = [ops, registry, ...(tokens === undefined ? [] : [tokens]), ...servers];
   const options = { log, health, drainMs: config.drainMs, deadlineMs: 5_000 };
   await runService(createLifecycle(components, options), options);

@@ -208,7 +208,8 @@ describe('a peer that changes its user with every registration', () => {
     const { registry } = await open(isCluster ? cluster.url : redis.url);
     const keys = async (): Promise<string[]> => {
       const found = await Promise.all(servers.map((server) => server.command('KEYS', 'rustory:*')));
-      return (found.flat() as string[]).filter((key) => !key.includes('probe'));
+      // The sets of the counts are a fixed number, and are written after the registration.
+      return (found.flat() as string[]).filter((key) => !key.includes('probe') && !key.includes('\0'));
     };
     await registry.register(named(0));
     const before = (await keys()).length;
