@@ -69,7 +69,7 @@ const PREPARATIONS: Readonly<Record<string, Preparation>> = {
   'rustory-p2p/sentinel': async (namespace) => {
     const databases = await createNamespace(DATABASES);
     const url = await startSentinel(databases, PASSWORD);
-    await namespace.secret('my-redis', { url });
+    await namespace.secret('my-redis', { url, 'sentinel-password': PASSWORD });
     return [databases];
   },
   'rustory-p2p/ingress-tls-secret': trackerCertificate,

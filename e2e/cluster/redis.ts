@@ -17,6 +17,9 @@ const MASTER = 'mymaster';
 export const REDIS_PORT = 6379;
 const SENTINEL_PORT = 26_379;
 
+/** The user of ci/sentinel-values.yaml. */
+const SENTINEL_USER = 'rustory';
+
 /** Starts one Redis with the host name `redis`. */
 export async function startRedis(namespace: Namespace, password?: string): Promise<void> {
   const login = password === undefined ? ['--protected-mode', 'no'] : ['--requirepass', password];
@@ -27,7 +30,7 @@ export async function startRedis(namespace: Namespace, password?: string): Promi
   await waitUntilReady(namespace, 'redis');
 }
 
-/** Starts a Redis and a Sentinel that monitors it. Returns the URL for trackers. */
+/** Starts a Redis and a Sentinel that monitors it and requires a login of its own. Returns the URL for trackers. */
 export async function startSentinel(namespace: Namespace, password: string): Promise<string> {
   const host = `redis.${namespace.name}.svc`;
   const lines = [
@@ -37,6 +40,8 @@ export async function startSentinel(namespace: Namespace, password: string): Pro
     `sentinel monitor ${MASTER} ${host} ${REDIS_PORT} 1`,
     `sentinel auth-pass ${MASTER} ${password}`,
     `sentinel down-after-milliseconds ${MASTER} 5000`,
+    'user default off',
+    `user ${SENTINEL_USER} on allchannels +@all >${password}`,
   ];
   await startRedis(namespace, password);
   const write = lines.map((line) => `echo '${line}'`).join('; ');
