@@ -231,7 +231,7 @@ test('colors and progress are used only on a terminal, and NO_COLOR disables col
   const file = join(device.home, '.bash_history');
   writeFileSync(file, Array.from({ length: 10_000 }, (_, line) => `echo ${line}\n`).join(''));
   const terminal = await run(['import', file], {}, true);
-  expect(terminal.stderr).toContain('5,000 of 10,000 commands');
+  expect(terminal.stderr).toContain('10,000 of 10,000 commands');
   expect((await run(['import', file])).stderr).toBe('');
   const color = '\u001B[';
   expect((await run(['doctor'], {}, true)).stdout).toContain(color);
