@@ -97,8 +97,8 @@ if (HAS_NAMESPACES) {
   });
 
   test.each([
-    ['dns4/only6.test', 'The name only6.test has no IPv4 address'],
-    ['dns6/only4.test', 'The name only4.test has no IPv6 address'],
+    ['dns4/only6.test', 'No IPv4 address of the name only6.test was found'],
+    ['dns6/only4.test', 'No IPv6 address of the name only4.test was found'],
     ['dns4/lost4.test', 'tcp: no response within 6000 ms'],
   ])('the relay %s is not reached over the other family', async (relay, reason) => {
     expect(await examine('only4.test', relay)).toEqual({
