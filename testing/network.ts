@@ -35,7 +35,7 @@ export interface Device {
   /** Starts `serve` and resolves when the device is registered with a circuit address. */
   serve(): Promise<Running>;
   /** Stores entries in the database. */
-  insert(entries: readonly Entry[]): void;
+  insert(entries: readonly Entry[], nowUnixMs?: () => number): void;
   /** All entries, ordered by id. */
   entries(): Entry[];
 }
@@ -97,8 +97,8 @@ export function createDevice(name: string, env: Record<string, string>): Device 
       await serving.waitFor('registered', ({ addrs }) => JSON.stringify(addrs).includes('p2p-circuit'));
       return serving;
     },
-    insert(entries) {
-      const database = openDatabase(databasePath);
+    insert(entries, nowUnixMs) {
+      const database = openDatabase(databasePath, nowUnixMs);
       createStore(database).insert(entries);
       database.close();
     },
