@@ -198,7 +198,7 @@ describe('two trackers with one Redis', () => {
     await fetch(`${url}/api/v1/peers?user_id=alice`);
     await redis.stop();
     await until(async () => (await fetch(`${opsUrl}/readyz`)).status === 503, 'the tracker is unready');
-    expect(await (await fetch(`${opsUrl}/readyz`)).text()).toContain('registry: Redis did not respond');
+    expect(await (await fetch(`${opsUrl}/readyz`)).text()).toContain('registry: Redis does not respond');
     expect((await fetch(`${opsUrl}/livez`)).status).toBe(200);
     const refused = await register();
     expect(refused.status).toBe(503);
