@@ -37,8 +37,7 @@ describe('redis/*.yaml', () => {
   });
 
   test('refuses writes above redis.maxMemory instead of evicting registrations', async () => {
-    // A new Redis uses more than this.
-    const release = await render(UMBRELLA, { redis: { maxMemory: '100kb' } });
+    const release = await render(UMBRELLA, { redis: { maxMemory: '8mb' } });
     const text = String(valueAt(release.only('ConfigMap'), 'data', 'redis.conf'));
     const directory = mkdtempSync(join(tmpdir(), 'rustory-charts-'));
     const path = join(directory, 'redis.conf');
@@ -46,6 +45,7 @@ describe('redis/*.yaml', () => {
     writeFileSync(path, text.replaceAll(/^(dir|include) .*$/gm, ''));
     const redis = await startProcess('redis-server', await freePort(), [path]);
     try {
+      await redis.command('SET', 'large', 'x'.repeat(9_000_000)).catch(() => {});
       await expect(redis.command('SET', 'registration', 'x')).rejects.toThrow(/^OOM /);
     } finally {
       await redis.stop();
