@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { circuitRelayServer } from '@libp2p/circuit-relay-v2';
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { identify } from '@libp2p/identify';
-import type { Libp2p, PrivateKey, Stream } from '@libp2p/interface';
+import type { Libp2p, PrivateKey } from '@libp2p/interface';
 import { ping } from '@libp2p/ping';
 import { createLibp2p } from 'libp2p';
 import type { Logger } from '../services/shared/log.ts';
@@ -21,16 +21,13 @@ import type { TrackerClient } from '../services/peer/discovery/tracker-client.ts
 import { createMembership, type Membership } from '../services/peer/sync/membership.ts';
 import { type Database, openDatabase } from '../services/peer/history/database.ts';
 import type { DialStrategy } from '../services/peer/network/addresses.ts';
-import { createDialer, type Dialer, type Target } from '../services/peer/network/dial.ts';
+import { createDialer, type Dialer } from '../services/peer/network/dial.ts';
 import type { Entry } from '../services/peer/history/entry.ts';
 import { createPeerNode, type PeerNode } from '../services/peer/network/node.ts';
 import type { PullDeps } from '../services/peer/sync/pull.ts';
 import { PROBE_TIMINGS, type ProbeTimings } from '../services/peer/network/relay-probe.ts';
 import { RELAY_TIMINGS, type RelayTimings } from '../services/peer/network/relay-state.ts';
 import { createReservations } from '../services/peer/network/reservation.ts';
-import { readToEnd, writeAndClose } from '../services/peer/sync/stream-io.ts';
-import { MAX_REQUEST_BYTES } from '../services/peer/sync/sync-protocol.ts';
-import { toError } from '../services/shared/errors.ts';
 import { servePulls } from '../services/peer/sync/serve.ts';
 import { createStore, type Store } from '../services/peer/history/store.ts';
 
@@ -286,28 +283,4 @@ export function createTestPullDeps({ node, store }: TestDevice, relays: readonly
     nowUnixSeconds: unixSeconds,
     sleep: async (ms, signal) => sleep(ms, undefined, { ...(signal && { signal }) }),
   };
-}
-
-export type PullHandler = (stream: Stream, request: { cursor: number; limit: number }) => Promise<void>;
-
-/** A device with this handler for pulls of version 1.0.0, and the limits that were requested from it. */
-export async function startPullServer(handle: PullHandler): Promise<{ target: Target; limits: number[] }> {
-  const { node, peerId } = await startDevice(['/ip4/127.0.0.1/tcp/0']);
-  const limits: number[] = [];
-  await node.libp2p.handle('/rustory/sync-pull/1.0.0', async (stream) => {
-    try {
-      const message = await readToEnd(stream, MAX_REQUEST_BYTES, { idleTimeoutMs: WAIT_TIMEOUT_MS });
-      const request = JSON.parse(message.toString()) as { cursor: number; limit: number };
-      limits.push(request.limit);
-      await handle(stream, request);
-    } catch (error) {
-      stream.abort(toError(error));
-    }
-  });
-  return { target: { peerId, addresses: node.libp2p.getMultiaddrs().map(String) }, limits };
-}
-
-/** Writes a value as JSON and closes the writing side of the stream. */
-export async function writeJson(stream: Stream, value: unknown): Promise<void> {
-  await writeAndClose(stream, Buffer.from(JSON.stringify(value)), { idleTimeoutMs: WAIT_TIMEOUT_MS });
 }

@@ -1,5 +1,5 @@
 // A peer that answers pulls from rows that a test chooses, as `rr` 1.x does: deletions first, then entries, within the limit.
-import { type PullHandler, startPullServer, writeJson } from './peer.ts';
+import { type PullHandler, startPullServer, writeJson } from './pull-server.ts';
 
 interface Row {
   readonly seq: number;

@@ -6,11 +6,10 @@ import {
   makeEntries,
   readEntries,
   startDevice,
-  startPullServer,
   startServingDevice,
   type TestDevice,
-  writeJson,
 } from '../../../testing/peer.ts';
+import { startPullServer, writeJson } from '../../../testing/pull-server.ts';
 import { WAIT_TIMEOUT_MS } from '../../../testing/wait.ts';
 import type { Deletion } from '../history/deletion.ts';
 import { toWire } from '../history/entry.ts';

@@ -5,15 +5,8 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
 import { peerIds } from '../../../testing/peer-ids.ts';
-import {
-  createTestPullDeps,
-  makeEntries,
-  type PullHandler,
-  startDevice,
-  startPullServer,
-  type TestDevice,
-  writeJson,
-} from '../../../testing/peer.ts';
+import { createTestPullDeps, makeEntries, startDevice, type TestDevice } from '../../../testing/peer.ts';
+import { type PullHandler, startPullServer, writeJson } from '../../../testing/pull-server.ts';
 import { startRrResponder } from '../../../testing/rr-responder.ts';
 import { startTestTracker, type TestTracker } from '../../../testing/test-tracker.ts';
 import { createPeerTurns } from '../discovery/peer-turns.ts';

@@ -1,12 +1,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { cleanUp } from '../../../testing/cleanup.ts';
-import {
-  createTestPullDeps,
-  makeEntries,
-  startDevice,
-  startPullServer,
-  writeJson,
-} from '../../../testing/peer.ts';
+import { createTestPullDeps, makeEntries, startDevice } from '../../../testing/peer.ts';
+import { startPullServer, writeJson } from '../../../testing/pull-server.ts';
 import { toWire } from '../history/entry.ts';
 import { pullAll } from './pull-queue.ts';
 import { createRoundBudget, SYNC_LIMITS } from './round-budget.ts';

@@ -1,7 +1,8 @@
 // Slow, because 32 MiB are sent.
 import { afterEach, expect, test } from '@jest/globals';
 import { cleanUp } from '../../../testing/cleanup.ts';
-import { createTestPullDeps, startDevice, startPullServer } from '../../../testing/peer.ts';
+import { createTestPullDeps, startDevice } from '../../../testing/peer.ts';
+import { startPullServer } from '../../../testing/pull-server.ts';
 import { pull } from './pull.ts';
 import { writeAndClose } from './stream-io.ts';
 import { MAX_RESPONSE_BYTES } from './sync-protocol.ts';

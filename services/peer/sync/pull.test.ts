@@ -1,14 +1,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { cleanUp } from '../../../testing/cleanup.ts';
-import {
-  createTestPullDeps,
-  makeEntries,
-  type PullHandler,
-  readEntries,
-  startDevice,
-  startPullServer,
-  writeJson,
-} from '../../../testing/peer.ts';
+import { createTestPullDeps, makeEntries, readEntries, startDevice } from '../../../testing/peer.ts';
+import { type PullHandler, startPullServer, writeJson } from '../../../testing/pull-server.ts';
 import { type Entry, toWire } from '../history/entry.ts';
 import { pull } from './pull.ts';
 import { writeAndClose } from './stream-io.ts';

@@ -7,14 +7,8 @@ import { peerIdOf } from '../network/addresses.ts';
 import type { Store } from '../history/store.ts';
 import { syncRound } from './sync-round.ts';
 import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
-import {
-  createTestPullDeps,
-  makeDirectory,
-  makeEntries,
-  startDevice,
-  startPullServer,
-  writeJson,
-} from '../../../testing/peer.ts';
+import { createTestPullDeps, makeDirectory, makeEntries, startDevice } from '../../../testing/peer.ts';
+import { startPullServer, writeJson } from '../../../testing/pull-server.ts';
 import { until } from '../../../testing/wait.ts';
 
 afterEach(cleanUp);
