@@ -133,18 +133,6 @@ export const RELAY_CONTRADICTIONS: readonly Contradiction[] = [
     'pdb.minAvailable (67%) is all of the 3 pods',
   ],
   [
-    'a disruption budget of RELAY with no unavailable pod',
-    RELAY,
-    { replicaCount: 2, pdb: { maxUnavailable: 0 } },
-    'pdb.maxUnavailable (0) allows no pod to be unavailable',
-  ],
-  [
-    'a disruption budget of RELAY with 0 % unavailable pods',
-    RELAY,
-    { replicaCount: 2, pdb: { maxUnavailable: '0%' } },
-    'pdb.maxUnavailable (0%) allows no pod to be unavailable',
-  ],
-  [
     'two families of addresses in a Service of RELAY with one',
     RELAY,
     { p2p: { ipFamilyPolicy: 'SingleStack', ipFamilies: ['IPv6', 'IPv4'] } },

@@ -182,18 +182,6 @@ export const TRACKER_CONTRADICTIONS: readonly Contradiction[] = [
     'pdb.minAvailable (67%) is all of the 3 pods',
   ],
   [
-    'a disruption budget of TRACKER with no unavailable pod',
-    TRACKER,
-    { ...REDIS, replicaCount: 2, pdb: { maxUnavailable: 0 } },
-    'pdb.maxUnavailable (0) allows no pod to be unavailable',
-  ],
-  [
-    'a disruption budget of TRACKER with 0 % unavailable pods',
-    TRACKER,
-    { ...REDIS, replicaCount: 2, pdb: { maxUnavailable: '0%' } },
-    'pdb.maxUnavailable (0%) allows no pod to be unavailable',
-  ],
-  [
     'two families of addresses in a Service of TRACKER with one',
     TRACKER,
     { service: { ipFamilyPolicy: 'SingleStack', ipFamilies: ['IPv6', 'IPv4'] } },

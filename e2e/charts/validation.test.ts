@@ -39,8 +39,9 @@ describe('validate.yaml rejects', () => {
       RELAY,
       { replicaCount: 2, pdb: { maxUnavailable: '1%' } },
     ],
-    ['a budget that is not created', RELAY, { replicaCount: 1, pdb: { maxUnavailable: 0 } }],
-    ['a budget that is turned off', RELAY, { replicaCount: 2, pdb: { enabled: false, maxUnavailable: 0 } }],
+    // An operator who writes 0 wants to decide about each drain.
+    ['a budget that permits no drain', RELAY, { replicaCount: 2, pdb: { maxUnavailable: 0 } }],
+    ['a budget that is turned off', RELAY, { replicaCount: 2, pdb: { enabled: false, minAvailable: 2 } }],
   ] as const)('not %s', async (_, chart, values) => {
     expect((await render(chart, values)).objects.length).toBeGreaterThan(0);
   });

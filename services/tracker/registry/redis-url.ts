@@ -30,7 +30,8 @@ export interface RedisAddress extends RedisLogin {
 
 const FORMS =
   'The URL is not redis://host:6379, redis+sentinel://host:26379,host:26379/master-name or ' +
-  'redis+cluster://host:6379,host:6379; use rediss… for TLS, and user:password@ before the hosts for a login.';
+  'redis+cluster://host:6379,host:6379; use rediss… for TLS, and user:password@ before the hosts for a login. ' +
+  'In a login, write special characters as percent-encoding (@ as %40), or use TRACKER_REDIS_PASSWORD_FILE.';
 
 /** Maximum nodes of a URL. A client needs only some of the nodes to find the others. */
 const MAX_NODES = 16;

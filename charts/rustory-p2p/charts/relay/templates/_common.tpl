@@ -396,9 +396,6 @@ Kubernetes rounds percentages up. Arguments as for `rustory.pdb`.
 {{- if and (ne $minimum "") $isAll -}}
 {{- printf "%spdb.minAvailable (%s) is all of the %d pods, which blocks each drain of a node. Set it to at most %d.\n" $prefix $minimum $pods (sub $pods 1) -}}
 {{- end -}}
-{{- if has (toString $pdb.maxUnavailable | trimSuffix "%") (list "0" "00" "000") -}}
-{{- printf "%spdb.maxUnavailable (%v) allows no pod to be unavailable, which blocks each drain of a node. Set it to at least 1.\n" $prefix $pdb.maxUnavailable -}}
-{{- end -}}
 {{- end -}}
 {{- end -}}
 
