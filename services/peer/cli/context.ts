@@ -13,6 +13,8 @@ import { VERSION } from '../../shared/program.ts';
 import { readOrCreateIdentity } from '../../private-network/identity.ts';
 import { readSwarmKey, type SwarmKey } from '../../private-network/key.ts';
 import { type PeerConfig, PROGRAM } from '../config/config.ts';
+import { readTokenFile } from '../config/hub-settings.ts';
+import { parseToken } from '../config/settings.ts';
 import { createIdentityWatch, type IdentityWatch } from '../discovery/identity-watch.ts';
 import { createPeerBook, type PeerBook } from '../discovery/peer-book.ts';
 import { createRegistrations, type Registrations } from '../discovery/registrations.ts';
@@ -59,14 +61,25 @@ export async function loadIdentity({ identityPath }: PeerConfig): Promise<Privat
   }
 }
 
-export function createTrackers({
-  trackers,
-  trackerToken,
-  trackerTokenOverHttp,
-}: PeerConfig): TrackerClient[] {
-  return trackers.map((url) =>
-    createTrackerClient({ url, token: trackerToken, tokenOverHttp: trackerTokenOverHttp }),
+export function createTrackers(config: PeerConfig): TrackerClient[] {
+  const token = tokenOf(config);
+  return config.trackers.map((url) =>
+    createTrackerClient({ url, token, tokenOverHttp: config.trackerTokenOverHttp }),
   );
+}
+
+/** The token, read again for each request if it is in a file. While the file has no valid token, the last one is used. */
+function tokenOf({ trackerToken, trackerTokenPath }: PeerConfig): string | (() => string) | undefined {
+  if (trackerTokenPath === undefined || trackerToken === undefined) return trackerToken;
+  let token = trackerToken;
+  return () => {
+    try {
+      token = readTokenFile(trackerTokenPath, parseToken);
+    } catch {
+      // The file is being replaced. A token that is no longer valid is refused by the tracker, which is logged.
+    }
+    return token;
+  };
 }
 
 export interface RegistrationOptions {

@@ -1,20 +1,15 @@
 // Reads the peer's configuration: flags over environment over config.toml over defaults. The only file of the peer
 // that reads the environment.
-import { existsSync } from 'node:fs';
-import { homedir, userInfo } from 'node:os';
-import { dirname, isAbsolute, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { parseBounded } from '../../shared/env.ts';
 import { ConfigError, describeError } from '../../shared/errors.ts';
-import type { Variable } from '../../shared/variables.ts';
+import type { ListenAddress, Variable } from '../../shared/variables.ts';
 import { type ConfigFile, readConfigFile, toSettingText } from './config-file.ts';
 import { readShellVariables, type ShellVariables } from './shell-variables.ts';
-import {
-  createSettings,
-  expandHome,
-  type SettingName,
-  type Settings,
-  type UserEnvironment,
-} from './settings.ts';
+import { readTokenFile } from './hub-settings.ts';
+import { createSettings, expandHome, parseToken, type SettingName, type Settings } from './settings.ts';
+import { readUserEnvironment } from './user-environment.ts';
+import { findWarnings } from './warnings.ts';
 
 export const PROGRAM = {
   name: 'rustory-peer',
@@ -26,13 +21,6 @@ const PREFIX = 'RUSTORY_';
 
 /** The variable that names the configuration file. */
 const FILE_VARIABLE = 'RUSTORY_CONFIG';
-
-/**
- * Keys of config.toml, and in upper case variables, that only `rr` has. They have no effect on this peer and cause no
- * warning, because both programs share the file and the hook of `rr` exports variables in every shell.
- */
-const KEYS_OF_RR =
-  /^(search_limit(_default)?|relay_identity_key_path|require_device_membership|allow_remote_retirement|hook_\w+|p2p_log|(async_upload|auto_prune|auto_tombstone_gc)(_\w+)?)$/;
 
 /** The source of a value. */
 export type Origin = 'flag' | 'environment' | 'file' | 'default';
@@ -66,6 +54,8 @@ export interface PeerConfig {
   /** URLs of trackers. */
   readonly trackers: readonly string[];
   readonly trackerToken: string | undefined;
+  /** The file that `trackerToken` was read from; `undefined` when it is a setting. */
+  readonly trackerTokenPath: string | undefined;
   /** Whether the token is also sent over http:// to another machine. */
   readonly trackerTokenOverHttp: boolean;
   /** Multiaddrs of relays, the preferred one first. */
@@ -92,6 +82,7 @@ export interface PeerConfig {
   readonly watchStartJitterSeconds: number;
   /** Commands that match are neither recorded nor imported. */
   readonly ignoredCommands: RegExp | undefined;
+  readonly hub: HubValues;
   readonly logLevel: string;
   /** The home directory, which `~` is replaced by. */
   readonly home: string;
@@ -112,17 +103,30 @@ export interface PeerConfigFile {
   readonly otherKeys: Readonly<Record<string, unknown>>;
 }
 
+/** The settings that only the hub uses. */
+export interface HubValues {
+  readonly secretPath: string | undefined;
+  /** Multiaddrs at which devices reach the hub directly. */
+  readonly announced: readonly string[];
+  readonly intervalSeconds: number;
+  readonly opsListen: ListenAddress;
+  readonly maxDatabaseBytes: number | undefined;
+  readonly minFreeBytes: number;
+}
+
 export interface ConfigSources {
   /** The texts of flags, by setting. */
   readonly flags?: Partial<Record<SettingName, string>>;
   /** The path given with `--config`. */
   readonly path?: string | undefined;
   readonly environment?: NodeJS.ProcessEnv;
+  /** Further checks of one command: returns whole sentences about what is wrong. */
+  readonly check?: ((settings: readonly SettingReading[]) => readonly string[]) | undefined;
 }
 
 /** All settings, in the order of the table. */
 export function listSettings(environment: NodeJS.ProcessEnv = process.env): Setting[] {
-  return toSettings(createSettings(userEnvironmentOf(environment)));
+  return toSettings(createSettings(readUserEnvironment(environment)));
 }
 
 /** Whether the environment allows colors: https://no-color.org */
@@ -135,8 +139,13 @@ export function wantsColor(environment: NodeJS.ProcessEnv = process.env): boolea
  *
  * @throws ConfigError with all problems at once. Each is a sentence that begins with its flag, variable or key.
  */
-export function readPeerConfig({ flags = {}, path, environment = process.env }: ConfigSources): PeerConfig {
-  const userEnvironment = userEnvironmentOf(environment);
+export function readPeerConfig({
+  flags = {},
+  path,
+  environment = process.env,
+  check = () => [],
+}: ConfigSources): PeerConfig {
+  const userEnvironment = readUserEnvironment(environment);
   const { home } = userEnvironment;
   const defaultPath = environment[FILE_VARIABLE]?.trim() || join(userEnvironment.config, 'config.toml');
   const filePath = expandHome(path ?? defaultPath, home);
@@ -147,21 +156,26 @@ export function readPeerConfig({ flags = {}, path, environment = process.env }: 
   const settings = toSettings(table).map((setting) =>
     readSetting(setting, table[setting.name], { flags, environment, file, problems }),
   );
-  if (problems.length > 0) throw new ConfigError(problems);
   const values = Object.fromEntries(settings.map(({ name, value }) => [name, value])) as Settings;
+  const trackerToken = readToken(values, problems);
+  problems.push(...check(settings));
+  if (problems.length > 0) throw new ConfigError(problems);
   const ownKeys = new Set(settings.map(({ key }) => key));
   const otherKeys = Object.fromEntries(Object.entries(file.table).filter(([key]) => !ownKeys.has(key)));
   return {
     ...toDomain(values),
+    trackerToken,
     home,
     shellVariables: readShellVariables(home, environment),
     file: { path: filePath, exists: file.exists, otherKeys },
     settings,
-    warnings: [
-      ...timeoutWarnings(values),
-      ...unknownKeyWarnings(otherKeys, filePath),
-      ...unknownVariableWarnings(environment, settings),
-    ],
+    warnings: findWarnings(values, {
+      program: PROGRAM.name,
+      otherKeys: Object.keys(otherKeys),
+      path: filePath,
+      variables: Object.keys(environment).filter((name) => name.startsWith(PREFIX)),
+      known: new Set([FILE_VARIABLE, ...settings.map(({ variable }) => variable)]),
+    }),
   };
 }
 
@@ -217,13 +231,31 @@ function isGiven(value: unknown): boolean {
   return value !== undefined && (typeof value !== 'string' || value.trim() !== '');
 }
 
+/** The token in the settings or in its file; a problem is added when it cannot be read, or both are given. */
+function readToken(
+  { trackerToken, trackerTokenPath }: Partial<Settings>,
+  problems: string[],
+): string | undefined {
+  if (trackerTokenPath === undefined) return trackerToken;
+  if (trackerToken !== undefined) {
+    problems.push('tracker_token, tracker_token_path: Set only one of them.');
+    return undefined;
+  }
+  try {
+    return readTokenFile(trackerTokenPath, parseToken);
+  } catch (error) {
+    problems.push(`tracker_token_path: ${describeError(error)}.`);
+    return undefined;
+  }
+}
+
 function toDomain(values: Settings) {
   return {
     databasePath: values.dbPath,
     userId: values.userId,
     deviceId: values.deviceId,
     trackers: values.trackers ?? [],
-    trackerToken: values.trackerToken,
+    trackerTokenPath: values.trackerTokenPath,
     trackerTokenOverHttp: values.trackerTokenOverHttp,
     relays: values.relayAddr ?? [],
     swarmKeyPath: values.swarmKeyPath,
@@ -240,56 +272,14 @@ function toDomain(values: Settings) {
     },
     watchStartJitterSeconds: values.p2pWatchStartJitterSec,
     ignoredCommands: values.recordIgnoreRegex,
+    hub: {
+      secretPath: values.hubSecretPath,
+      announced: values.announceAddrs ?? [],
+      intervalSeconds: values.hubIntervalSec,
+      opsListen: { host: values.opsHost, port: values.opsPort },
+      maxDatabaseBytes: values.maxDatabaseBytes,
+      minFreeBytes: values.minFreeBytes,
+    },
     logLevel: values.logLevel,
   };
-}
-
-/**
- * The user and the configuration directory. The XDG directory is used only if it exists, because `rr` uses ~/.config.
- */
-function userEnvironmentOf(environment: NodeJS.ProcessEnv): UserEnvironment {
-  const home = environment['HOME'] || homedir();
-  const xdg = environment['XDG_CONFIG_HOME'] ?? '';
-  const xdgConfig = join(xdg, 'rustory');
-  const config = isAbsolute(xdg) && existsSync(xdgConfig) ? xdgConfig : join(home, '.config', 'rustory');
-  return { home, user: environment['USER'] || loginName(), config };
-}
-
-/** The login name. The user of a container may have none. */
-function loginName(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    return 'unknown';
-  }
-}
-
-function timeoutWarnings({
-  p2pRequestTimeoutBaseSec: base,
-  p2pRequestTimeoutCapSec: cap,
-}: Settings): string[] {
-  if (base <= cap) return [];
-  return [
-    `p2p_request_timeout_base_sec: ${base} seconds is above p2p_request_timeout_cap_sec, so that every attempt waits ${cap} seconds.`,
-  ];
-}
-
-function unknownKeyWarnings(otherKeys: Record<string, unknown>, path: string): string[] {
-  return Object.keys(otherKeys)
-    .filter((key) => !KEYS_OF_RR.test(key))
-    .map(
-      (key) =>
-        `${path}: ${JSON.stringify(key)} is not a known key and has no effect; ${PROGRAM.name} settings --help lists the keys.`,
-    );
-}
-
-function unknownVariableWarnings(environment: NodeJS.ProcessEnv, settings: readonly Setting[]): string[] {
-  const known = new Set([FILE_VARIABLE, ...settings.map(({ variable }) => variable)]);
-  return Object.keys(environment)
-    .filter((name) => name.startsWith(PREFIX) && !known.has(name))
-    .filter((name) => !KEYS_OF_RR.test(name.slice(PREFIX.length).toLowerCase()))
-    .map(
-      (name) =>
-        `${name} is not a known variable and has no effect; ${PROGRAM.name} settings --help lists the variables.`,
-    );
 }

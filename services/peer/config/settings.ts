@@ -17,6 +17,8 @@ import {
   type Variable,
 } from '../../shared/variables.ts';
 import { DIAL_STRATEGIES, DIAL_STRATEGY_NAMES } from '../network/addresses.ts';
+import { createHubSettings } from './hub-settings.ts';
+import type { UserEnvironment } from './user-environment.ts';
 
 /** Which devices may pull from this one. */
 export const SERVE_TO = ['members', 'anyone'] as const;
@@ -37,15 +39,6 @@ const NO_ADDRESS = 'none';
 
 /** Punctuation that can be escaped in a Rust pattern but not in a JavaScript pattern. */
 const ESCAPED_IN_RUST = /[ !"#%&',:;=@_`~-]/;
-
-/** The user and the directories that defaults and `~` depend on. */
-export interface UserEnvironment {
-  readonly home: string;
-  /** The login name. */
-  readonly user: string;
-  /** The directory of config.toml and the keys. */
-  readonly config: string;
-}
 
 export function createSettings({ home, user, config }: UserEnvironment) {
   const path = (fallback: string, doc: string) => parsed((text) => expandHome(text, home), { fallback, doc });
@@ -120,6 +113,7 @@ export function createSettings({ home, user, config }: UserEnvironment) {
       fallback: undefined,
       doc: 'Commands that match are neither recorded nor imported.',
     }),
+    ...createHubSettings((doc) => parsed((text) => expandHome(text, home), { fallback: undefined, doc })),
     logLevel,
   } satisfies Record<string, Variable<unknown>>;
 }
@@ -158,7 +152,8 @@ function parseTracker(text: string): string {
   return href.replace(/\/+$/, '');
 }
 
-function parseToken(text: string): string {
+/** @throws Error without the token */
+export function parseToken(text: string): string {
   if (!/^[\x21-\x7e]+$/.test(text))
     throw new Error('The token contains a character that is not printable ASCII, or a space.');
   return text;

@@ -81,7 +81,8 @@ export class TrackerError extends Error {
 
 export interface TrackerClientOptions {
   readonly url: string;
-  readonly token: string | undefined;
+  /** The token, or a function that is called for each request; `undefined` without one. */
+  readonly token: string | (() => string) | undefined;
   /** Whether the token is also sent over http:// to another machine. Default false. */
   readonly tokenOverHttp?: boolean;
   /** Deadline of one request in milliseconds. Default 5,000. */
@@ -120,7 +121,7 @@ export function createTrackerClient({
         method,
         headers: {
           ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
-          ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
+          ...(token === undefined ? {} : { Authorization: `Bearer ${readToken(token)}` }),
         },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
         signal: anySignal(deadline, signal),
@@ -185,6 +186,10 @@ export function createTrackerClient({
       return { peers: usable, revoked, skipped, sentUnixSeconds, incomplete };
     },
   };
+}
+
+function readToken(token: string | (() => string)): string {
+  return typeof token === 'string' ? token : token();
 }
 
 interface Schema<T> {

@@ -126,5 +126,5 @@ function withToken(config: PeerConfig, path: string | undefined): PeerConfig {
   const trackerToken = lines.map((line) => line.trim()).find((line) => /^[^#\s]\S*$/.test(line));
   if (trackerToken === undefined)
     throw new ConfigError([`--token-file: ${path} has no token without user= and read-only.`]);
-  return { ...config, trackerToken };
+  return { ...config, trackerToken, trackerTokenPath: undefined };
 }
