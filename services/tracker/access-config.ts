@@ -3,11 +3,15 @@ import { ConfigError } from '../shared/errors.ts';
 import type { ListenAddress } from '../shared/variables.ts';
 import { readTokens, type TokenTable } from './tokens.ts';
 
-/** Reads the tokens. Problems are added to the list. */
-export function readTokenFile(path: string | undefined, problems: string[]): TokenTable | undefined {
+/** Reads the tokens. Problems are added to the list. @param isStar whether a token of a hub is expected */
+export function readTokenFile(
+  path: string | undefined,
+  isStar: boolean,
+  problems: string[],
+): TokenTable | undefined {
   if (path === undefined) return undefined;
   try {
-    return readTokens(path);
+    return readTokens(path, isStar);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     problems.push(...error.problems);
@@ -21,10 +25,20 @@ export interface Access {
   /** Whether the operator permits access without tokens. */
   readonly isOpenAllowed: boolean;
   readonly hasTokens: boolean;
+  /** Whether only the hub of a user is listed. */
+  readonly isStar: boolean;
 }
 
-/** An API that others can reach requires tokens, unless the operator permits access without them. */
-export function checkAccess({ listens, isOpenAllowed, hasTokens }: Access, problems: string[]): void {
+/**
+ * An API that others can reach requires tokens, unless the operator permits access without them. A star requires them
+ * always: without tokens, everyone could become the hub of any user and read its history.
+ */
+export function checkAccess({ listens, isOpenAllowed, hasTokens, isStar }: Access, problems: string[]): void {
+  if (isStar && !hasTokens)
+    problems.push(
+      'TRACKER_STAR: true without TRACKER_TOKENS_FILE, so every device could become the hub of any user; ' +
+        'set TRACKER_TOKENS_FILE to tokens of which that of the hub is marked, or remove TRACKER_STAR.',
+    );
   const open = listens.find((listen) => listen !== undefined && !isLoopback(listen.host));
   if (open === undefined || isOpenAllowed || hasTokens) return;
   problems.push(

@@ -15,13 +15,13 @@ function bearer(token: string): Record<string, string> {
 }
 
 describe('a token', () => {
-  const anything = { id: 'open', userId: undefined, readOnly: false };
+  const anything = { id: 'open', userId: undefined, readOnly: false, isHub: false };
   const app = createTestApp(
     {},
     {
       open: anything,
-      alices: { id: 'alices', userId: 'alice', readOnly: false },
-      reader: { id: 'reader', userId: undefined, readOnly: true },
+      alices: { id: 'alices', userId: 'alice', readOnly: false, isHub: false },
+      reader: { id: 'reader', userId: undefined, readOnly: true, isHub: false },
     },
   );
   const register = (user_id: string | null, headers: Record<string, string>, peer_id = PEER) =>
@@ -116,9 +116,9 @@ describe('a rate limit', () => {
 
   test('of one peer is not used up by tokens of other users, which are told that it is not theirs', async () => {
     const grants = {
-      open: { id: 'open', userId: undefined, readOnly: false },
-      alices: { id: 'alices', userId: 'alice', readOnly: false },
-      bobs: { id: 'bobs', userId: 'bob', readOnly: false },
+      open: { id: 'open', userId: undefined, readOnly: false, isHub: false },
+      alices: { id: 'alices', userId: 'alice', readOnly: false, isHub: false },
+      bobs: { id: 'bobs', userId: 'bob', readOnly: false, isHub: false },
     };
     const limits = { ...unlimited, peerRequestsPerMinute: 2 };
     for (const mine of ['bobs', 'open']) {
@@ -134,7 +134,7 @@ describe('a rate limit', () => {
   });
 
   test('of one token does not affect other tokens', async () => {
-    const grant = { userId: undefined, readOnly: false };
+    const grant = { userId: undefined, readOnly: false, isHub: false };
     const app = createTestApp(
       { rateLimits: createRateLimits({ ...unlimited, tokenRequestsPerMinute: 2 }) },
       { one: { ...grant, id: 'one' }, two: { ...grant, id: 'two' } },
@@ -156,7 +156,7 @@ describe('a rate limit', () => {
           isLocal: false,
         }),
       },
-      { right: { id: 'right', userId: undefined, readOnly: false } },
+      { right: { id: 'right', userId: undefined, readOnly: false, isHub: false } },
     );
     const statuses = [];
     for (const from of ['192.0.2.1', '192.0.2.1', '192.0.2.1', '192.0.2.2'])

@@ -4,7 +4,7 @@ import { createTestApp, OTHER_PEER, PEER, REGISTER, testRegistry } from '../../t
 import { createClientLog } from './client-log.ts';
 import { RegistryUnavailableError } from './registry/registry.ts';
 
-const grant = { userId: undefined, readOnly: false };
+const grant = { userId: undefined, readOnly: false, isHub: false };
 const TOKENS = { open: { ...grant, id: 'o' }, bobs: { ...grant, id: 'b', userId: 'bob' } };
 const bearer = (token: string): Record<string, string> => ({ Authorization: `Bearer ${token}` });
 

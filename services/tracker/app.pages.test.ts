@@ -114,7 +114,7 @@ describe('failed logins', () => {
     addressRequestsPerMinute: undefined,
     failedLoginsPerMinute: 2,
   });
-  const anything = { id: 'a', userId: undefined, readOnly: false };
+  const anything = { id: 'a', userId: undefined, readOnly: false, isHub: false };
   test('of one address get 429 with Retry-After above the limit; a valid token and other addresses always pass', async () => {
     const clientOf = createClientOf([parseNetwork('10.0.0.1')]);
     const app = createTestApp(

@@ -3,7 +3,7 @@
 import type { Grant, Tokens } from './tokens.ts';
 
 /** The grant of every request when no tokens are configured. */
-const UNRESTRICTED: Grant = { id: undefined, userId: undefined, readOnly: false };
+const UNRESTRICTED: Grant = { id: undefined, userId: undefined, readOnly: false, isHub: false };
 
 export interface Auth {
   /** The grant of a request, or `undefined` when it has no valid token. Reads only the headers that it requires. */

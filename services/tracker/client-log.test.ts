@@ -33,9 +33,9 @@ function createLines() {
 }
 
 const TOKENS = {
-  open: { id: 'o', userId: undefined, readOnly: false },
-  reader: { id: 'r', userId: undefined, readOnly: true },
-  bobs: { id: 'b', userId: 'bob', readOnly: false },
+  open: { id: 'o', userId: undefined, readOnly: false, isHub: false },
+  reader: { id: 'r', userId: undefined, readOnly: true, isHub: false },
+  bobs: { id: 'b', userId: 'bob', readOnly: false, isHub: false },
 };
 const remote = () => ({ address: '203.0.113.7', limitKey: undefined, isReal: false, isLocal: false });
 const bearer = (token: string): Record<string, string> => ({ Authorization: `Bearer ${token}` });

@@ -71,6 +71,18 @@ describe('readTrackerConfig', () => {
     expect(variablesOf(config.warnings)).toEqual(['TRACKER_TOKENS_FILE']);
   });
 
+  test('refuses a star without tokens, also where none are required, and warns of one without a hub', () => {
+    const open = { TRACKER_STAR: 'true', TRACKER_ALLOW_UNAUTHENTICATED: 'true' };
+    expect(variablesOf(problemsOf({ ...LOOPBACK, TRACKER_STAR: 'true' }))).toEqual(['TRACKER_STAR']);
+    expect(variablesOf(problemsOf(open))).toEqual(['TRACKER_STAR']);
+    const star = (text: string) =>
+      readTrackerConfig({ TRACKER_STAR: 'true', TRACKER_TOKENS_FILE: file('star', text) });
+    const withHub = star('a-token-of-the-devices\na-token-of-the-hub user=alice hub\n');
+    expect(withHub).toMatchObject({ star: true, warnings: [] });
+    expect(variablesOf(star('a-token-of-the-devices\n').warnings)).toEqual(['TRACKER_STAR']);
+    expect(readTrackerConfig(LOOPBACK).star).toBe(false);
+  });
+
   test('a limit of 0 requests per minute means no limit', () => {
     const { limits } = readTrackerConfig({ ...LOOPBACK, TRACKER_PEER_REQUESTS_PER_MINUTE: '0' });
     expect(limits).toMatchObject({ peerRequestsPerMinute: undefined, tokenRequestsPerMinute: 600_000 });

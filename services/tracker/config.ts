@@ -112,12 +112,17 @@ export const variables = {
   }),
   TRACKER_TOKENS_FILE: text({
     fallback: undefined,
-    doc: 'File of tokens, or a directory of such files. Each line has the form TOKEN [user=ID] [read-only]. Changes are read without a restart.',
+    doc: 'File of tokens, or a directory of such files. Each line has the form TOKEN [user=ID] [hub | read-only]. Changes are read without a restart.',
     audience: 'set',
   }),
   TRACKER_ALLOW_UNAUTHENTICATED: boolean({
     fallback: 'false',
     doc: 'Whether the tracker may start without tokens when the API does not listen on loopback.',
+    audience: 'set',
+  }),
+  TRACKER_STAR: boolean({
+    fallback: 'false',
+    doc: 'Whether devices of a user are listed only the hub of this user while it is registered with a token that is marked hub; then each device syncs with the hub alone. Requires TRACKER_TOKENS_FILE. Set the same value on all replicas.',
     audience: 'set',
   }),
   TRACKER_DROP_PRIVATE_ADDRS: boolean({
@@ -192,6 +197,8 @@ export interface TrackerConfig {
   readonly staleSeconds: number;
   /** `undefined`: every request is permitted. */
   readonly tokens: TokenTable | undefined;
+  /** Whether devices are listed only the hub of their user while it is registered. */
+  readonly star: boolean;
   readonly dropPrivateAddrs: boolean;
   readonly trustedProxies: readonly Network[];
   /** Whether the trusted proxies send headers of the PROXY protocol. */
@@ -209,7 +216,8 @@ export interface TrackerConfig {
 export function readTrackerConfig(environment: NodeJS.ProcessEnv): TrackerConfig {
   const { values, problems, complete } = readEnvironment(variables, environment);
   const redis = readRedis(values, (name) => isGiven(name, environment), problems);
-  const tokens = readTokenFile(values.TRACKER_TOKENS_FILE, problems);
+  const isStar = values.TRACKER_STAR === true;
+  const tokens = readTokenFile(values.TRACKER_TOKENS_FILE, isStar, problems);
   const tls = readTls(
     {
       certPath: values.TRACKER_TLS_CERT_FILE,
@@ -225,6 +233,7 @@ export function readTrackerConfig(environment: NodeJS.ProcessEnv): TrackerConfig
       // A value that could not be read is already reported.
       isOpenAllowed: values.TRACKER_ALLOW_UNAUTHENTICATED ?? true,
       hasTokens: isGiven('TRACKER_TOKENS_FILE', environment),
+      isStar,
     },
     problems,
   );
@@ -244,6 +253,7 @@ export function readTrackerConfig(environment: NodeJS.ProcessEnv): TrackerConfig
     rereadRedis: () => rereadRedis(environment, redis),
     staleSeconds: all.TRACKER_STALE_SECONDS,
     tokens,
+    star: all.TRACKER_STAR,
     dropPrivateAddrs: all.TRACKER_DROP_PRIVATE_ADDRS,
     trustedProxies: all.TRACKER_TRUSTED_PROXIES,
     proxyProtocol: all.TRACKER_PROXY_PROTOCOL,

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { createTestApp } from '../../testing/tracker-app.ts';
 import { accessWarning } from './device-access.ts';
 
-const TOKENS = { secret: { id: 'token', userId: undefined, readOnly: false } };
+const TOKENS = { secret: { id: 'token', userId: undefined, readOnly: false, isHub: false } };
 const WARNING = 'a device with a token sends no request to this address';
 
 describe('the note about the address of a status page', () => {

@@ -72,8 +72,11 @@ describe('the status page', () => {
   });
 
   test('requires the token, which a browser sends as a password', async () => {
-    const grant = { id: 't', userId: 'alice', readOnly: true };
-    const app = createTestApp({}, { secret: grant, open: { id: 'o', userId: undefined, readOnly: false } });
+    const grant = { id: 't', userId: 'alice', readOnly: true, isHub: false };
+    const app = createTestApp(
+      {},
+      { secret: grant, open: { id: 'o', userId: undefined, readOnly: false, isHub: false } },
+    );
     const open = { Authorization: 'Bearer open' };
     await app.post(REGISTER, { peer_id: PEER, addrs: [], meta: { user_id: 'alice' } }, open);
     await app.post(REGISTER, { peer_id: OTHER_PEER, addrs: [], meta: { user_id: 'bob' } }, open);

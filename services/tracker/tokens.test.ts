@@ -41,9 +41,20 @@ describe('a file of tokens', () => {
     const tokens = readTokens(
       file('# rotation 2026-11\nfirst-token\r\n\n  second-token  user=alice\nthird read-only user=a%20b\n'),
     );
-    expect(tokens.find('first-token')).toMatchObject({ userId: undefined, readOnly: false });
-    expect(tokens.find('second-token')).toMatchObject({ userId: 'alice', readOnly: false });
-    expect(tokens.find('third')).toMatchObject({ userId: 'a b', readOnly: true });
+    expect(tokens.find('first-token')).toMatchObject({ userId: undefined, readOnly: false, isHub: false });
+    expect(tokens.find('second-token')).toMatchObject({ userId: 'alice', readOnly: false, isHub: false });
+    expect(tokens.find('third')).toMatchObject({ userId: 'a b', readOnly: true, isHub: false });
+  });
+
+  test('marks the tokens of hubs, with and without a user, in any order of the words', () => {
+    const tokens = readTokens(
+      file('any-hub hub\nalices-hub user=alice hub\nbobs-hub hub user=bob\nhub user=hub\n'),
+    );
+    expect(tokens.hasHub).toBe(true);
+    expect(tokens.find('any-hub')).toMatchObject({ userId: undefined, readOnly: false, isHub: true });
+    expect(tokens.find('alices-hub')).toMatchObject({ userId: 'alice', readOnly: false, isHub: true });
+    expect(tokens.find('bobs-hub')).toMatchObject({ userId: 'bob', readOnly: false, isHub: true });
+    expect(tokens.find('hub')).toMatchObject({ userId: 'hub', readOnly: false, isHub: false });
   });
 
   test.each(['', 'first', 'first-token ', 'FIRST-TOKEN', '#', 'user=alice', '__proto__', 'x'.repeat(10_000)])(
@@ -56,6 +67,9 @@ describe('a file of tokens', () => {
     ['quotes', 'good\n"secret-token"\n', 'line 2'],
     ['letters that are not ASCII', 'secret-tökén\n', 'line 1'],
     ['an empty user', 'secret-token user=\n', 'line 1'],
+    ['a hub that only reads', 'good\nsecret-token hub read-only\n', 'line 2'],
+    ['a hub of a user that only reads', 'secret-token read-only user=alice hub\n', 'line 1'],
+    ['another spelling of the mark', 'secret-token Hub\n', 'line 1'],
     ['a user that is not percent-encoded', 'secret-token user=%zz\n', 'line 1'],
   ])('with %s is rejected with the line, without the token', (_, text, line) => {
     const found = problems(file(text)).join('\n');
@@ -103,6 +117,22 @@ describe('a file of tokens', () => {
   });
 });
 
+test('a star is warned of when no token is marked as that of a hub, at the start and after each change', async () => {
+  const path = file('a-token-of-alice user=alice\n');
+  expect(readTokens(path).warnings).toEqual([]);
+  const table = readTokens(path, true);
+  expect(table.warnings.join()).toContain('write hub after the token');
+  const lines: string[] = [];
+  const tokens = createTokens(table, pino({}, { write: (line) => lines.push(line) }), RELOAD_TIMES);
+  await tokens.start();
+  writeFileSync(path, 'a-token-of-alice user=alice hub\n');
+  await until(() => tokens.find('a-token-of-alice')?.isHub === true, 'the mark is read');
+  expect(lines.join()).not.toContain('TRACKER_STAR');
+  writeFileSync(path, 'a-token-of-alice user=alice\n');
+  await until(() => lines.join().includes('TRACKER_STAR'), 'the missing mark is logged');
+  await tokens.stop();
+});
+
 describe('a file of tokens that is written in steps', () => {
   const alicesToken = 'a-token-of-alice';
   const whole = `${alicesToken} user=alice read-only`;
@@ -124,7 +154,7 @@ describe('a file of tokens that is written in steps', () => {
           writeFileSync(path, text);
           const before = changes;
           await until(() => changes > before + 1, 'the new content is read twice');
-          expect(tokens.find(alicesToken)).toMatchObject({ userId: 'alice', readOnly: true });
+          expect(tokens.find(alicesToken)).toMatchObject({ userId: 'alice', readOnly: true, isHub: false });
           clockMs += 1_999;
         }
       }
@@ -177,8 +207,8 @@ describe('a directory of tokens', () => {
     symlinkSync('..data/laptops', join(mount, 'laptops'));
     symlinkSync('..data/dashboard', join(mount, 'dashboard'));
     const tokens = createTokens(readTokens(mount), log, RELOAD_TIMES);
-    expect(tokens.find('one-laptops')).toMatchObject({ userId: undefined, readOnly: false });
-    expect(tokens.find('one-dashboard')).toMatchObject({ userId: undefined, readOnly: true });
+    expect(tokens.find('one-laptops')).toMatchObject({ userId: undefined, readOnly: false, isHub: false });
+    expect(tokens.find('one-dashboard')).toMatchObject({ userId: undefined, readOnly: true, isHub: false });
     expect(tokens.find('two-laptops')).toBeUndefined();
     await tokens.start();
     symlinkSync('..v2', join(mount, '..next'));

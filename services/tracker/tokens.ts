@@ -20,12 +20,16 @@ export interface Grant {
   readonly userId: string | undefined;
   /** Whether it permits only listing, and neither registering nor unregistering. */
   readonly readOnly: boolean;
+  /** Whether what it registers is a hub of its user, and whether it lists all devices of a user with a hub. */
+  readonly isHub: boolean;
 }
 
 /** The tokens at the time of one read of the files, as digests. */
 export interface TokenTable {
   readonly path: string;
   readonly size: number;
+  /** Whether a token is marked as that of a hub. */
+  readonly hasHub: boolean;
   /** Hash of the content of the files, to detect changes. */
   readonly contentHash: string;
   /** Whole sentences about tokens that should be changed. */
@@ -65,17 +69,21 @@ const RELOAD_TIMES: ReloadTimes = { intervalMs: 1_000, settleMs: 2_000 };
 
 const VARIABLE = 'TRACKER_TOKENS_FILE';
 
+/** Why a star has no effect. It is not an error, because the token of a hub may be added while the tracker runs. */
+const NO_HUB_WARNING = `TRACKER_STAR: No token in ${VARIABLE} is marked as that of a hub, so no device can be the hub of a user; write hub after the token of each hub.`;
+
 /**
- * Reads the tokens at `path`, one per line: `TOKEN`, then optionally `user=ID` (percent-encoded) and `read-only`.
- * Empty lines and lines that start with `#` are skipped. In a directory every file is read, except those that start
+ * Reads the tokens at `path`, one per line: `TOKEN`, then optionally `user=ID` (percent-encoded), and `hub` or
+ * `read-only`. Empty lines and lines that start with `#` are skipped. In a directory every file is read, except those that start
  * with a dot.
  *
+ * @param needsHub whether to warn when no token is marked as that of a hub
  * @throws ConfigError with one problem for each line that cannot be used; none repeats a token.
  */
-export function readTokens(path: string): TokenTable {
+export function readTokens(path: string, needsHub = false): TokenTable {
   // The digests depend on a random key of this process, so that the duration of a lookup reveals nothing about a token.
   const key = randomBytes(32).toString('base64');
-  const table = readTable(path, (token) => hash('sha256', key + token, 'base64'));
+  const table = readTable(path, needsHub, (token) => hash('sha256', key + token, 'base64'));
   if (table.size === 0) throw new ConfigError([`${VARIABLE}: ${path}: The file contains no tokens.`]);
   return table;
 }
@@ -147,7 +155,7 @@ export function createTokens(
   };
 }
 
-function readTable(path: string, digest: (token: string) => string): TokenTable {
+function readTable(path: string, needsHub: boolean, digest: (token: string) => string): TokenTable {
   const files = readAll(path);
   const grants = new Map<string, Grant>();
   const problems: string[] = [];
@@ -167,14 +175,19 @@ function readTable(path: string, digest: (token: string) => string): TokenTable 
   if (grants.size > MAX_TOKENS)
     problems.push(`${VARIABLE}: The files contain ${grants.size} tokens; the maximum is ${MAX_TOKENS}.`);
   if (problems.length > 0) throw new ConfigError(problems);
-  const warning = `${VARIABLE}: ${shortTokens} tokens have fewer than ${SHORT_TOKEN_LENGTH} characters and can be guessed; use longer ones.`;
+  const hasHub = [...grants.values()].some(({ isHub }) => isHub);
+  const shortWarning = `${VARIABLE}: ${shortTokens} tokens have fewer than ${SHORT_TOKEN_LENGTH} characters and can be guessed; use longer ones.`;
   return {
     path,
     size: grants.size,
+    hasHub,
     contentHash: digest(files.map(({ text }) => text).join('\n')),
-    warnings: shortTokens === 0 ? [] : [warning],
+    warnings: [
+      ...(shortTokens === 0 ? [] : [shortWarning]),
+      ...(needsHub && !hasHub ? [NO_HUB_WARNING] : []),
+    ],
     find: (token) => (token.length > MAX_TOKEN_LENGTH ? undefined : grants.get(digest(token))),
-    reread: () => readTable(path, digest),
+    reread: () => readTable(path, needsHub, digest),
   };
 }
 
@@ -224,14 +237,19 @@ function checkToken(token: string): void {
 
 function parseAttributes(attributes: readonly string[]): Omit<Grant, 'id'> {
   let userId: string | undefined;
-  let readOnly = false;
+  const readOnly = attributes.includes('read-only');
+  const isHub = attributes.includes('hub');
   for (const attribute of attributes) {
-    if (attribute === 'read-only') readOnly = true;
-    else if (attribute.startsWith('user=') && attribute.length > 'user='.length)
+    if (attribute === 'read-only' || attribute === 'hub') continue;
+    if (attribute.startsWith('user=') && attribute.length > 'user='.length)
       userId = decodeUserId(attribute.slice('user='.length));
-    else throw new Error('The text after the token is not user=ID or read-only.');
+    else throw new Error('The text after the token is not user=ID, hub or read-only.');
   }
-  return { userId, readOnly };
+  if (isHub && readOnly)
+    throw new Error(
+      'The token is marked as hub and as read-only; a hub registers itself, so remove one of the two.',
+    );
+  return { userId, readOnly, isHub };
 }
 
 function decodeUserId(encoded: string): string {
