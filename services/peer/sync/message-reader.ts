@@ -18,7 +18,10 @@ const MAX_WINDOW_LOG = 23;
 /** Size of a piece in bytes. Between two pieces the event loop runs other work. */
 const PIECE_BYTES = 256 * 1024;
 
-/** Maximum size of what is not in a list, in bytes. More than the fields of every known version. */
+/**
+ * Default maximum size of what is not in a list, in bytes: more than the fields of every known version. The commas between the
+ * items count too.
+ */
 const MAX_OTHER_BYTES = 256 * 1024;
 
 /** A message violates the protocol. The same request would fail again. */
@@ -37,24 +40,45 @@ export interface MessageRules {
   readonly lists: Readonly<Record<string, ListRules>>;
   /** The plain fields to read. */
   readonly fields: readonly string[];
+  /** Maximum size of what is not in a list, in bytes. Default 262,144. */
+  readonly maxOtherBytes?: number;
 }
 
 /** @throws BadMessageError, MessageTooLargeError, StreamCutError, or an error of a list's `onItem` */
-export async function readMessage(
+export async function readMessage(message: Uint8Array, rules: MessageRules): Promise<SplitObject> {
+  const pieces = splitMessage(message, rules);
+  for (;;) {
+    const piece = await pieces.next();
+    if (piece.done === true) return piece.value;
+  }
+}
+
+/**
+ * The same piece by piece, for a caller that has work to do between them. Returns the fields.
+ *
+ * @throws the same errors
+ */
+export async function* splitMessage(
   message: Uint8Array,
-  { isCompressed, what, maxBytes, lists, fields }: MessageRules,
-): Promise<SplitObject> {
+  { isCompressed, what, maxBytes, lists, fields, maxOtherBytes = MAX_OTHER_BYTES }: MessageRules,
+): AsyncGenerator<void, SplitObject> {
   if (message.length > maxBytes) throw new MessageTooLargeError(what, message.length, maxBytes);
-  const splitter = createJsonSplitter({ lists, fields, maxOtherBytes: MAX_OTHER_BYTES });
+  const splitter = createJsonSplitter({ lists, fields, maxOtherBytes });
   const maxDecompressedBytes = maxBytes * DECOMPRESSED_FACTOR;
   const pieces = isCompressed ? expand(message, maxDecompressedBytes, what) : cut(message);
-  try {
-    for await (const piece of pieces) splitter.push(piece);
-    return splitter.end();
-  } catch (error) {
-    if (!(error instanceof JsonSplitError)) throw error;
-    throw new BadMessageError(`The ${what} ${error.message}.`, { cause: error });
+  const split = <T>(work: () => T): T => {
+    try {
+      return work();
+    } catch (error) {
+      if (!(error instanceof JsonSplitError)) throw error;
+      throw new BadMessageError(`The ${what} ${error.message}.`, { cause: error });
+    }
+  };
+  for await (const piece of pieces) {
+    split(() => splitter.push(piece));
+    yield;
   }
+  return split(() => splitter.end());
 }
 
 async function* cut({ buffer, byteOffset, length }: Uint8Array): AsyncGenerator<Buffer> {

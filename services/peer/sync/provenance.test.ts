@@ -1,8 +1,15 @@
 import { describe, expect, test } from '@jest/globals';
-import { checkProvenance } from './provenance.ts';
+import { checkProvenance as check, createOwners, type PushedItem } from './provenance.ts';
+import type { Member } from './membership.ts';
 
 const OTHER_DEVICE = { ok: false, reason: 'an item belongs to another device' };
 const OTHER_USER = { ok: false, reason: 'an item belongs to another user' };
+
+function checkProvenance(items: readonly PushedItem[], pusher: Member) {
+  const owners = createOwners();
+  for (const item of items) owners.add(item);
+  return check(owners, pusher);
+}
 
 describe('the check of a push', () => {
   test.each([
@@ -40,6 +47,13 @@ describe('the check of a push', () => {
     expect(checkProvenance([], pusher)).toEqual({ ok: true });
     expect(checkProvenance([own, { ...own, device_id: 'desktop' }], pusher)).toEqual(OTHER_DEVICE);
     expect(checkProvenance([own, { ...own, user_id: 'bob' }], pusher)).toEqual(OTHER_USER);
+    expect(checkProvenance([own, own, own, { user_id: 'bob' }], pusher)).toEqual(OTHER_USER);
+    expect(checkProvenance([{ device_id: 'desktop' }, own], pusher)).toEqual(OTHER_DEVICE);
+  });
+
+  test('ignores ids that are not texts, because such an item is not stored', () => {
+    const items = [{}, { user_id: 1, device_id: null }];
+    expect(checkProvenance(items, { userId: 'ada', deviceId: 'laptop' })).toEqual({ ok: true });
   });
 
   test.each([undefined, '', '-x86_64'])('refuses a pusher whose registered device id is %p', (deviceId) => {

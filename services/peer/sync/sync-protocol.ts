@@ -1,12 +1,10 @@
 // The pull protocol of `rr`: its two versions, their limits, and the encoding of requests and responses. Version 1.0.1
 // is 1.0.0 with each message compressed by zstd.
-import { promisify } from 'node:util';
-import zlib from 'node:zlib';
 import type { Deletion } from '../history/deletion.ts';
 import type { Entry } from '../history/entry.ts';
-import { BadMessageError, DECOMPRESSED_FACTOR, readMessage } from './message-reader.ts';
+import { BadMessageError, readMessage } from './message-reader.ts';
+import { writeMessage } from './message-writer.ts';
 import { createResponseCollector, type InvalidItem } from './response-collector.ts';
-import { MessageTooLargeError } from './stream-io.ts';
 
 const PLAIN_PROTOCOL = '/rustory/sync-pull/1.0.0';
 const ZSTD_PROTOCOL = '/rustory/sync-pull/1.0.1';
@@ -29,11 +27,6 @@ export const MAX_LIMIT = 1_000;
  * more entries would block the event loop.
  */
 export const MAX_LIMIT_WITHOUT_DELETIONS = 10_000;
-
-/** The fastest level, as in `rr`: it already reduces shell history to a sixth. */
-const ZSTD_LEVEL = 1;
-
-const compress = promisify(zlib.zstdCompress);
 
 export interface PullRequest {
   /** The response holds entries after this `ingest_seq` of the responder; 0 for all. */
@@ -144,16 +137,7 @@ function readNext(value: unknown, name: string, after: number): number {
 }
 
 async function encode(protocol: string, json: string, maxBytes: number, what: string): Promise<Uint8Array> {
-  const plain = Buffer.from(json);
-  if (protocol !== ZSTD_PROTOCOL) return bounded(plain, maxBytes, what);
-  bounded(plain, maxBytes * DECOMPRESSED_FACTOR, `decompressed ${what}`);
-  const params = { [zlib.constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL };
-  return bounded(await compress(plain, { params }), maxBytes, what);
-}
-
-function bounded<T extends Uint8Array>(bytes: T, maxBytes: number, what: string): T {
-  if (bytes.length > maxBytes) throw new MessageTooLargeError(what, bytes.length, maxBytes);
-  return bytes;
+  return writeMessage(json, { isCompressed: protocol === ZSTD_PROTOCOL, what, maxBytes });
 }
 
 function isCursor(value: unknown): value is number {
