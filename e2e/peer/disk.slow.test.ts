@@ -1,10 +1,10 @@
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
+import { cleanUp } from '../../testing/cleanup.ts';
 import { type Device, makeEntries, startNetwork, type TestNetwork } from '../../testing/network.ts';
+import { HAS_SMALL_DISKS, mountSmallDisk } from '../../testing/small-disk.ts';
 
 afterEach(cleanUp);
 
@@ -12,18 +12,8 @@ const TEST_TIMEOUT_MS = 300_000;
 
 const MAIN = join(import.meta.dirname, '../../services/peer/main.ts');
 
-/** Enters a new mount namespace, with a user namespace unless the user is root. It ends with its process. */
-const UNSHARE = ['--mount', ...(process.getuid?.() === 0 ? [] : ['--map-root-user'])];
-const ENTER = ['--mount', ...(process.getuid?.() === 0 ? [] : ['--user', '--preserve-credentials'])];
-
-/** Whether this machine allows a test to mount a small disk. `store.test.ts` tests a full database without one. */
-const canMount =
-  spawnSync('unshare', [...UNSHARE, 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt'], { stdio: 'ignore' }).status ===
-  0;
-
 interface Disk {
-  /** The path of the database on the disk. */
-  readonly path: string;
+  readonly folder: string;
   /** Runs a program in the mount namespace of the disk. */
   exec(program: string, ...args: string[]): string;
   /** Runs a command of the device with the database on the disk. */
@@ -31,25 +21,13 @@ interface Disk {
 }
 
 async function mountDisk({ directory }: TestNetwork, size: string): Promise<Disk> {
-  const folder = join(directory, 'disk');
-  mkdirSync(folder);
-  const script = 'mount -t tmpfs -o size="$1" tmpfs "$2" && echo mounted && exec sleep 3600';
-  const holder = spawn('unshare', [...UNSHARE, 'sh', '-c', script, 'sh', size, folder], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  onCleanup(async () => {
-    holder.kill('SIGKILL');
-    await once(holder, 'close');
-  });
-  await once(holder.stdout, 'data');
-  const enter = ['--target', String(holder.pid), ...ENTER];
-  const path = join(folder, 'history.db');
+  const disk = await mountSmallDisk(join(directory, 'disk'), size);
+  const path = join(disk.folder, 'history.db');
   return {
-    path,
-    exec: (program, ...args) => execFileSync('nsenter', [...enter, program, ...args], { encoding: 'utf8' }),
+    ...disk,
     run({ env }, ...args) {
-      const command = [...enter, process.execPath, MAIN, ...args, '--db-path', path];
-      const { status, stdout, stderr } = spawnSync('nsenter', command, {
+      const command = [...disk.under, process.execPath, MAIN, ...args, '--db-path', path];
+      const { status, stdout, stderr } = spawnSync(command[0] ?? '', command.slice(1), {
         env: { PATH: process.env['PATH'], ...env },
         encoding: 'utf8',
       });
@@ -61,7 +39,8 @@ async function mountDisk({ directory }: TestNetwork, size: string): Promise<Disk
 const countOf = (disk: Disk, device: Device): number =>
   (JSON.parse(disk.run(device, 'sync-status', '--json').stdout) as { entries: number }).entries;
 
-(canMount ? describe : describe.skip)('a database on a disk', () => {
+// Without a small disk, `store.test.ts` tests a full database.
+(HAS_SMALL_DISKS ? describe : describe.skip)('a database on a disk', () => {
   test(
     'that fills up during a sync keeps the stored entries, and the sync continues when there is space',
     async () => {
