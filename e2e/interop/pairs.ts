@@ -1,6 +1,6 @@
 // The table of pairs: two implementations exchange data through our relay.
 import assert from 'node:assert/strict';
-import { type Variant, type Cell, trickyEntries } from './cell.ts';
+import { type Cell, type Serving, trickyEntries, type Variant } from './cell.ts';
 import { type Program, PROGRAMS } from './programs.ts';
 import { find, reach, sendBulk } from './steps.ts';
 
@@ -20,7 +20,7 @@ export const PAIRS: readonly Pair[] = PROGRAMS.flatMap((dialer) =>
   })),
 );
 
-/** Dials the serving program, sends bulk data, and pulls all entries. */
+/** Dials the serving program, sends bulk data, pulls all entries, and pushes others. */
 async function exchange(cell: Cell, variant: Variant): Promise<void> {
   const { relay } = cell.network;
   const entries = trickyEntries(cell.program.name);
@@ -32,4 +32,16 @@ async function exchange(cell: Cell, variant: Variant): Promise<void> {
   const pulled = lines.filter(({ msg }) => msg === 'entry').map((line) => line['entry']);
   assert.deepEqual(pulled, entries);
   assert.equal(find(lines, 'pulled')?.['protocol'], '/rustory/sync-pull/1.0.1');
+  await push(cell, serving, variant);
+}
+
+async function push(cell: Cell, serving: Serving, variant: Variant): Promise<void> {
+  const entries = trickyEntries('pushed');
+  const args = ['push', '--peer', serving.peerId, '--limit', '20', ...cell.entriesFile(entries)];
+  const { lines, code, stderr } = await cell.run(cell.network.relay, args, variant);
+  assert.equal(code, 0, stderr);
+  assert.equal(find(lines, 'pushed')?.['inserted'], entries.length);
+  assert.equal(find(lines, 'pushed')?.['protocol'], '/rustory/entries-push/1.0.1');
+  const taken = serving.logged('entry').map((line) => line['entry']);
+  assert.deepEqual(taken, entries);
 }

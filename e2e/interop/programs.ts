@@ -3,10 +3,15 @@
 //
 //   PROGRAM reserve|serve --relay ADDRESS --key FILE --muxer yamux|mplex|both [--version 1.0.0|1.0.1] [--entries FILE]
 //   PROGRAM dial|pull|bulk --relay ADDRESS --key FILE --muxer … --peer id [--version …] [--limit N] [--bytes N] [--pause]
+//   PROGRAM push --relay … --peer id [--version …] [--entries FILE] [--deletions FILE] [--limit N] [--bad KIND]
 //   PROGRAM register|list --tracker URL --user NAME --relay ADDRESS
 //
+// `serve` answers pushes as `--answer KIND,…` says, one after another, and repeats the last one: counts (default), nulls,
+// bare (only `ok`), refuse (`ok` is false), garbage or close. `--bad` sends a push that is garbage, cut, large (more than 16 MiB), a bomb (more than 64 MiB decompressed) or has
+// bad items.
+//
 // Each program prints one JSON object per line. The field `msg` is started, reserved, lost, circuit, dialed, entry, pulled,
-// served, half, sent, received, confirmed, registered or listed. If it fails, it prints a line with the `msg` error to
+// served, pushed, took, deletion, half, sent, received, confirmed, registered or listed. If it fails, it prints a line with the `msg` error to
 // standard error and exits with 1.
 import { copyFileSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { homedir } from 'node:os';

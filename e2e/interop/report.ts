@@ -98,7 +98,7 @@ ${scenarios.map(({ name, proves }) => `| ${name} | ${proves} |`).join('\n')}
 ## Pairs of implementations through our relay
 
 The program of the row serves and offers both muxers. The program of the column dials with one muxer, runs identify and ping, sends 16 MiB,
-compares the hashes, and pulls all entries.
+compares the hashes, pulls all entries, and pushes others.
 
 ${formatTable(across, pairs)}
 

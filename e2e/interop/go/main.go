@@ -90,7 +90,7 @@ func run(ctx context.Context) error {
 	switch o.command {
 	case "reserve", "serve":
 		return respond(ctx, o)
-	case "dial", "pull", "bulk":
+	case "dial", "pull", "push", "bulk":
 		return request(ctx, o)
 	case "register":
 		return register(ctx, o)

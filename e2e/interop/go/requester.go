@@ -1,4 +1,4 @@
-// The commands dial, pull and bulk: a device that dials another device through the relay.
+// The commands dial, pull, push and bulk: a device that dials another device through the relay.
 package main
 
 import (
@@ -43,6 +43,8 @@ func request(ctx context.Context, o *options) error {
 	switch o.command {
 	case "pull":
 		return pull(ctx, node, target.ID, o)
+	case "push":
+		return push(ctx, node, target.ID, o)
 	case "bulk":
 		return bulk(ctx, node, target.ID, o)
 	default:
@@ -73,7 +75,7 @@ func pull(ctx context.Context, node host.Host, id peer.ID, o *options) error {
 	var cursor int64
 	count := 0
 	for {
-		stream, err := node.NewStream(ctx, id, pullProtocolsOf(o)...)
+		stream, err := node.NewStream(ctx, id, protocolsOf(o, pullProtocols)...)
 		if err != nil {
 			return err
 		}

@@ -40,8 +40,11 @@ func respond(ctx context.Context, o *options) error {
 		ConnectedF:    func(_ network.Network, conn network.Conn) { reportCircuit(conn) },
 		DisconnectedF: func(_ network.Network, conn network.Conn) { notifyLoss(conn, relay.ID, lost) },
 	})
-	for _, id := range pullProtocolsOf(o) {
+	for _, id := range protocolsOf(o, pullProtocols) {
 		handle(node, id, func(stream network.Stream) error { return respondToPull(stream, entries) })
+	}
+	for _, id := range protocolsOf(o, pushProtocols) {
+		handle(node, id, func(stream network.Stream) error { return respondToPush(stream, o) })
 	}
 	handle(node, bulkProtocol, receiveBulk)
 	for {

@@ -24,10 +24,11 @@ const (
 // The preferred version first.
 var pullProtocols = []protocol.ID{"/rustory/sync-pull/1.0.1", "/rustory/sync-pull/1.0.0"}
 
-func pullProtocolsOf(o *options) []protocol.ID {
+// Those of a protocol's versions that --version allows.
+func protocolsOf(o *options, versions []protocol.ID) []protocol.ID {
 	version, isSet := o.values["--version"]
 	var offered []protocol.ID
-	for _, id := range pullProtocols {
+	for _, id := range versions {
 		if !isSet || strings.HasSuffix(string(id), version) {
 			offered = append(offered, id)
 		}
@@ -153,6 +154,11 @@ func writeMessage(stream network.Stream, message any) error {
 	if err != nil {
 		return err
 	}
+	return writeText(stream, bytes)
+}
+
+// Writes a message that is JSON, or is meant to be none.
+func writeText(stream network.Stream, bytes []byte) error {
 	if isCompressed(stream) {
 		encoder, err := zstd.NewWriter(nil)
 		if err != nil {
@@ -160,6 +166,10 @@ func writeMessage(stream network.Stream, message any) error {
 		}
 		bytes = encoder.EncodeAll(bytes, nil)
 	}
+	return writeBytes(stream, bytes)
+}
+
+func writeBytes(stream network.Stream, bytes []byte) error {
 	if _, err := stream.Write(bytes); err != nil {
 		return err
 	}

@@ -6,7 +6,9 @@ import type { Stream } from '@libp2p/interface';
 import { print } from './options.ts';
 
 /** The preferred version first. */
-const PULL_PROTOCOLS = ['/rustory/sync-pull/1.0.1', '/rustory/sync-pull/1.0.0'];
+export const PULL_PROTOCOLS = ['/rustory/sync-pull/1.0.1', '/rustory/sync-pull/1.0.0'];
+
+export const PUSH_PROTOCOLS = ['/rustory/entries-push/1.0.1', '/rustory/entries-push/1.0.0'];
 
 export const BULK_PROTOCOL = '/rustory-interop/bulk/1.0.0';
 
@@ -21,10 +23,11 @@ export const MAX_REQUEST_BYTES = 64 * 1024;
 export const MAX_RESPONSE_BYTES = 32 * 1024 * 1024;
 
 /** Maximum size of a decompressed message, as a multiple of the limit for the compressed message. */
-const MAX_DECOMPRESSION_FACTOR = 4;
+export const MAX_DECOMPRESSION_FACTOR = 4;
 
-export function pullProtocols(version: string | undefined): string[] {
-  return PULL_PROTOCOLS.filter((protocol) => version === undefined || protocol.endsWith(version));
+/** Those versions of a protocol that `--version` allows. */
+export function allowed(protocols: readonly string[], version: string | undefined): string[] {
+  return protocols.filter((protocol) => version === undefined || protocol.endsWith(version));
 }
 
 const isCompressed = ({ protocol }: Stream): boolean => protocol.endsWith('/1.0.1');
@@ -46,8 +49,16 @@ export async function readMessage(stream: Stream, maxBytes: number): Promise<unk
 }
 
 export async function writeMessage(stream: Stream, message: unknown): Promise<void> {
-  const json = JSON.stringify(message);
-  await send(stream, isCompressed(stream) ? zstdCompressSync(json) : Buffer.from(json));
+  await writeText(stream, JSON.stringify(message));
+}
+
+/** Writes a message that is JSON, or is meant to be none. */
+export async function writeText(stream: Stream, text: string): Promise<void> {
+  await writeBytes(stream, isCompressed(stream) ? zstdCompressSync(text) : Buffer.from(text));
+}
+
+export async function writeBytes(stream: Stream, bytes: Uint8Array): Promise<void> {
+  await send(stream, bytes);
   await stream.close();
 }
 

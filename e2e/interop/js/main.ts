@@ -13,6 +13,7 @@ async function run(options: Options): Promise<void> {
       return respond(options);
     case 'dial':
     case 'pull':
+    case 'push':
     case 'bulk':
       return request(options);
     case 'register':

@@ -16,6 +16,7 @@ export function print(msg: string, fields: Record<string, unknown> = {}): void {
 
 export function readOptions(args: string[]): Options {
   const names = ['relay', 'key', 'muxer', 'peer', 'version', 'entries', 'limit', 'bytes', 'tracker', 'user'];
+  names.push('deletions', 'bad', 'answer');
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,

@@ -1,4 +1,4 @@
-// The commands `dial`, `pull` and `bulk`: a device that dials another device through the relay.
+// The commands `dial`, `pull`, `push` and `bulk`: a device that dials another device through the relay.
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import type { Connection } from '@libp2p/interface';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
@@ -6,17 +6,19 @@ import { multiaddr } from '@multiformats/multiaddr';
 import { describeError } from '../../../services/shared/errors.ts';
 import { type Fields, fromWire } from './entries.ts';
 import {
+  allowed,
   BULK_PROTOCOL,
   MAX_RESPONSE_BYTES,
   PING_PROTOCOL,
   pingOn,
-  pullProtocols,
+  PULL_PROTOCOLS,
   readMessage,
   sendBulk,
   writeMessage,
 } from './exchange.ts';
 import { type Options, print } from './options.ts';
 import { createNode, type Node, reportCircuit } from './node.ts';
+import { push } from './push.ts';
 
 /** Default of `--limit`: maximum entries per request. */
 const DEFAULT_LIMIT = 1000;
@@ -32,6 +34,7 @@ export async function request(options: Options): Promise<void> {
   const connection = await node.dial(address, { signal: AbortSignal.timeout(DIAL_TIMEOUT_MS) });
   reportCircuit(connection);
   if (options.command === 'pull') await pull(connection, options);
+  else if (options.command === 'push') await push(connection, options);
   else if (options.command === 'bulk') await bulk(connection, options);
   else await identifyAndPing(node, connection);
   await node.stop();
@@ -56,7 +59,7 @@ async function pull(connection: Connection, options: Options): Promise<void> {
   const limit = Number(options.optional('limit') ?? DEFAULT_LIMIT);
   let count = 0;
   for (let cursor = 0; ;) {
-    const stream = await connection.newStream(pullProtocols(options.optional('version')), {
+    const stream = await connection.newStream(allowed(PULL_PROTOCOLS, options.optional('version')), {
       runOnLimitedConnection: true,
     });
     await writeMessage(stream, { cursor, limit });

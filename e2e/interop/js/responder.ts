@@ -7,15 +7,18 @@ import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { describeError, toError } from '../../../services/shared/errors.ts';
 import { type Fields, readEntries, toWire } from './entries.ts';
 import {
+  allowed,
   BULK_PROTOCOL,
   MAX_REQUEST_BYTES,
-  pullProtocols,
+  PULL_PROTOCOLS,
+  PUSH_PROTOCOLS,
   readMessage,
   receiveBulk,
   writeMessage,
 } from './exchange.ts';
 import { type Options, print } from './options.ts';
 import { createNode, type Node, reportCircuit } from './node.ts';
+import { respondToPush } from './push.ts';
 
 /** Delay before a lost reservation is requested again, in milliseconds. */
 const RETRY_DELAY_MS = 500;
@@ -74,9 +77,15 @@ async function serve(node: Node, options: Options, entries: readonly Fields[]): 
   node.addEventListener('connection:open', ({ detail: connection }: CustomEvent<Connection>) => {
     if (connection.limits !== undefined) reportCircuit(connection);
   });
+  const version = options.optional('version');
   await node.handle(
-    pullProtocols(options.optional('version')),
+    allowed(PULL_PROTOCOLS, version),
     guarded((stream) => respondToPull(stream, entries)),
+    limited,
+  );
+  await node.handle(
+    allowed(PUSH_PROTOCOLS, version),
+    guarded((stream) => respondToPush(stream, options)),
     limited,
   );
   await node.handle(BULK_PROTOCOL, guarded(receiveBulk), limited);

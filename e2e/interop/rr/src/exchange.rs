@@ -26,7 +26,7 @@ const REQUEST_TRIES_SECONDS: [u64; 3] = [5, 10, 20];
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
 
 /// Maximum entries, and deletions, of one request.
-const LIMIT: i64 = 1000;
+pub const LIMIT: i64 = 1000;
 
 /// The first words of libp2p for a relay that has no reservation of the target.
 const NO_RESERVATION: &str = "no reservation for destination";
@@ -37,6 +37,7 @@ pub struct Summary {
     pub pulled: usize,
     pub deletions: usize,
     pub pushed: usize,
+    pub pushes: usize,
 }
 
 pub struct Exchange {
@@ -46,6 +47,8 @@ pub struct Exchange {
     pub relay: Multiaddr,
     /// The device whose entries are pushed; `None`: nothing is pushed.
     pub device: Option<String>,
+    /// Maximum entries, and deletions, of one push.
+    pub push_limit: i64,
     /// Requests of the other side, which are taken and never answered.
     pub ignored: Vec<ResponseChannel<Vec<u8>>>,
     pub summary: Summary,
@@ -171,10 +174,13 @@ impl Exchange {
         let peer = self.peer.to_string();
         loop {
             let after = self.store().position(Position::PUSHED, &peer)?;
-            let entries = self.store().entries_after(after, LIMIT, Some(device))?;
+            let entries = self
+                .store()
+                .entries_after(after, self.push_limit, Some(device))?;
             let deletions = if IS_GEN1 {
                 let after = self.store().position(Position::PUSHED_DELETIONS, &peer)?;
-                self.store().deletions_after(after, LIMIT, Some(device))?
+                self.store()
+                    .deletions_after(after, self.push_limit, Some(device))?
             } else {
                 Vec::new()
             };
@@ -200,6 +206,7 @@ impl Exchange {
             if !answer.ok {
                 return Err("the push was refused".into());
             }
+            self.summary.pushes += 1;
             self.summary.pushed += request.entries.len();
             if let Some(seq) = last_entry {
                 self.store().advance(Position::PUSHED, &peer, seq)?;

@@ -13,7 +13,13 @@ use libp2p::pnet::PreSharedKey;
 use crate::Outcome;
 use crate::store::Store;
 
-const FLAGS: [&str; 4] = ["--watch", "--push", "--aligned", "--service-manager"];
+const FLAGS: [&str; 5] = [
+    "--watch",
+    "--push",
+    "--aligned",
+    "--service-manager",
+    "--lan",
+];
 
 pub struct Options {
     pub command: String,
@@ -80,7 +86,7 @@ impl Options {
     }
 
     pub fn store(&self) -> Outcome<Store> {
-        Store::open(self.text("--db")?)
+        Store::open(self.text("--db")?, self.optional("--synchronous"))
     }
 }
 

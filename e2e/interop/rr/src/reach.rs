@@ -16,8 +16,8 @@ pub enum Route {
     DirectThenRelay(Vec<Multiaddr>),
 }
 
-/// `None`: the peer is skipped.
-pub fn route(peer: &PeerId, listed: Vec<Multiaddr>) -> Option<Route> {
+/// `None`: the peer is skipped. With `lan`, private and loopback addresses count as public.
+pub fn route(peer: &PeerId, listed: Vec<Multiaddr>, lan: bool) -> Option<Route> {
     if !IS_GEN1 {
         let direct = listed.into_iter().filter(|address| !is_circuit(address));
         return Some(Route::DirectThenRelay(direct.collect()));
@@ -26,7 +26,10 @@ pub fn route(peer: &PeerId, listed: Vec<Multiaddr>) -> Option<Route> {
     if listed.iter().any(|address| is_circuit_to(address, peer)) {
         return Some(Route::Relay);
     }
-    let public: Vec<Multiaddr> = listed.into_iter().filter(is_public).collect();
+    let public: Vec<Multiaddr> = listed
+        .into_iter()
+        .filter(|address| lan || is_public(address))
+        .collect();
     (!public.is_empty()).then_some(Route::Direct(public))
 }
 

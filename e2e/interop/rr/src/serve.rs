@@ -40,6 +40,8 @@ struct Responder {
     failures: usize,
     retry_at: Instant,
     relay: Multiaddr,
+    /// Private and loopback addresses are announced too.
+    lan: bool,
 }
 
 pub async fn run(options: &Options) -> Outcome<ExitCode> {
@@ -65,6 +67,7 @@ pub async fn run(options: &Options) -> Outcome<ExitCode> {
         failures: 0,
         retry_at: Instant::now(),
         relay: options.relay()?.with(Protocol::P2pCircuit),
+        lan: options.has("--lan"),
     };
     loop {
         tokio::select! {
@@ -235,7 +238,7 @@ impl Responder {
         };
         let texts: Vec<String> = direct
             .into_iter()
-            .filter(|address| !IS_GEN1 || is_public(address))
+            .filter(|address| !IS_GEN1 || self.lan || is_public(address))
             .take(max)
             .chain(circuits)
             .map(ToString::to_string)

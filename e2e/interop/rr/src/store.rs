@@ -1,5 +1,8 @@
 //! The database that both processes of a daemon share: entries, deletions, the known peers, and four positions per peer.
 
+use std::fs::{Permissions, set_permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
@@ -68,11 +71,17 @@ pub struct Counts {
 pub struct Store(Connection);
 
 impl Store {
-    pub fn open(path: &str) -> Outcome<Self> {
+    /// `synchronous` is that of SQLite by default, which is FULL.
+    pub fn open(path: &str, synchronous: Option<&str>) -> Outcome<Self> {
         let database = Connection::open(path)?;
         database.busy_timeout(BUSY_TIMEOUT)?;
         database.pragma_update(None, "journal_mode", "WAL")?;
-        database.pragma_update(None, "synchronous", "NORMAL")?;
+        if let Some(value) = synchronous {
+            database.pragma_update(None, "synchronous", value)?;
+        }
+        if IS_GEN1 {
+            protect(Path::new(path))?;
+        }
         database.execute_batch(SCHEMA)?;
         database.execute_batch(if IS_GEN1 { SCHEMA_OF_GEN1 } else { BOOK })?;
         Ok(Self(database))
@@ -200,6 +209,15 @@ impl Store {
         )?;
         Ok(())
     }
+}
+
+/// Only the user may read the history.
+fn protect(path: &Path) -> Outcome<()> {
+    set_permissions(path, Permissions::from_mode(0o600))?;
+    if let Some(folder) = path.parent() {
+        set_permissions(folder, Permissions::from_mode(0o700))?;
+    }
+    Ok(())
 }
 
 /// Returns whether the deletion is new or later than the known one.

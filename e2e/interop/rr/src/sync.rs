@@ -11,7 +11,7 @@ use libp2p::identity::Keypair;
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
-use crate::exchange::{Exchange, Summary};
+use crate::exchange::{Exchange, LIMIT, Summary};
 use crate::node::create;
 use crate::options::Options;
 use crate::reach::{Route, route};
@@ -23,10 +23,10 @@ use crate::{IS_GEN1, Outcome, explain, print_line};
 const PARALLEL: usize = 4;
 
 /// Time limit for everything with one peer in one round of 1.x.
-const PEER_TIMEOUT: Duration = Duration::from_secs(30);
+const PEER_TIMEOUT_SECONDS: u64 = 30;
 
 /// 0.1 has no limit for a whole peer; its dials and requests have their own.
-const PEER_TIMEOUT_OF_GEN01: Duration = Duration::from_secs(300);
+const PEER_TIMEOUT_SECONDS_OF_GEN01: u64 = 300;
 
 pub async fn run(options: &Options) -> Outcome<ExitCode> {
     let identity = options.identity()?;
@@ -81,7 +81,7 @@ async fn round(
     let listed = peers.len();
     let targets: Vec<_> = peers
         .into_iter()
-        .filter_map(|peer| target(&own, &tracker.device, &peer))
+        .filter_map(|peer| target(&own, &tracker.device, &peer, options.has("--lan")))
         .collect();
     let count = targets.len();
     let results: Vec<bool> = iter(targets)
@@ -102,7 +102,7 @@ async fn round(
 }
 
 /// The peer and its route; `None` if it is this device or has no address to dial.
-fn target(own: &PeerId, device: &str, peer: &Peer) -> Option<(PeerId, Route)> {
+fn target(own: &PeerId, device: &str, peer: &Peer, lan: bool) -> Option<(PeerId, Route)> {
     let id: PeerId = peer.peer_id.parse().ok()?;
     let listed_device = peer
         .meta
@@ -111,7 +111,7 @@ fn target(own: &PeerId, device: &str, peer: &Peer) -> Option<(PeerId, Route)> {
     if id == *own || listed_device == Some(device) {
         return None;
     }
-    Some((id, route(&id, parse_addresses(peer))?))
+    Some((id, route(&id, parse_addresses(peer), lan)?))
 }
 
 async fn sync(
@@ -131,6 +131,7 @@ async fn sync(
         "pulled": summary.pulled,
         "deletions": summary.deletions,
         "pushed": summary.pushed,
+        "pushes": summary.pushes,
         "duration_ms": start.elapsed().as_millis() as u64,
     });
     if let Err(error) = &result {
@@ -165,14 +166,15 @@ async fn exchange(
         peer,
         relay: options.relay()?,
         device,
+        push_limit: options.number_or("--push-limit", LIMIT)?,
         ignored: Vec::new(),
         summary: Summary::default(),
     };
-    let limit = if IS_GEN1 {
-        PEER_TIMEOUT
+    let limit = Duration::from_secs(if IS_GEN1 {
+        options.number_or("--peer-sec", PEER_TIMEOUT_SECONDS)?
     } else {
-        PEER_TIMEOUT_OF_GEN01
-    };
+        PEER_TIMEOUT_SECONDS_OF_GEN01
+    });
     let result = timeout(limit, exchange.run(route)).await;
     *summary = exchange.summary;
     result.map_err(|_| format!("not complete within {} s", limit.as_secs()))?

@@ -13,6 +13,7 @@ extern crate mplex_released as libp2p_mplex;
 mod bulk;
 mod node;
 mod options;
+mod push;
 mod requester;
 mod responder;
 mod sync;
@@ -64,7 +65,7 @@ async fn run() -> Outcome<()> {
     let options = Options::read(std::env::args().skip(1))?;
     match options.command.as_str() {
         "reserve" | "serve" => responder::run(&options).await,
-        "dial" | "pull" | "bulk" => requester::run(&options).await,
+        "dial" | "pull" | "push" | "bulk" => requester::run(&options).await,
         "register" => tracker::register(&options),
         "list" => tracker::list(&options),
         other => Err(format!("Unknown command \"{other}\".").into()),

@@ -15,7 +15,7 @@ use libp2p::{PeerId, StreamProtocol, identify, noise, ping, relay, tcp, yamux};
 
 use crate::bulk::{self, BulkCodec};
 use crate::options::Options;
-use crate::sync::{self, PullCodec};
+use crate::sync::{self, JsonCodec};
 use crate::{Outcome, print_line};
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -29,7 +29,8 @@ pub struct Behaviour {
     pub relay: relay::client::Behaviour,
     pub identify: identify::Behaviour,
     pub ping: ping::Behaviour,
-    pub pull: request_response::Behaviour<PullCodec>,
+    pub pull: request_response::Behaviour<JsonCodec>,
+    pub push: request_response::Behaviour<JsonCodec>,
     pub bulk: request_response::Behaviour<BulkCodec>,
 }
 
@@ -47,7 +48,16 @@ pub fn create(options: &Options) -> Outcome<Swarm<Behaviour>> {
             identity.public(),
         )),
         ping: ping::Behaviour::default(),
-        pull: request_response::Behaviour::new(pull_protocols(options), exchange()),
+        pull: request_response::Behaviour::with_codec(
+            JsonCodec::PULL,
+            allowed(options, sync::PULL_PROTOCOLS),
+            exchange(),
+        ),
+        push: request_response::Behaviour::with_codec(
+            JsonCodec::PUSH,
+            allowed(options, sync::PUSH_PROTOCOLS),
+            exchange(),
+        ),
         bulk: request_response::Behaviour::new(
             [(StreamProtocol::new(bulk::PROTOCOL), ProtocolSupport::Full)],
             exchange(),
@@ -58,8 +68,12 @@ pub fn create(options: &Options) -> Outcome<Swarm<Behaviour>> {
     Ok(Swarm::new(transport, behaviour, peer, config))
 }
 
-fn pull_protocols(options: &Options) -> Vec<(StreamProtocol, ProtocolSupport)> {
-    sync::PROTOCOLS
+/// Those versions of a protocol that `--version` allows.
+fn allowed(
+    options: &Options,
+    versions: [&'static str; 2],
+) -> Vec<(StreamProtocol, ProtocolSupport)> {
+    versions
         .into_iter()
         .filter(|name| {
             options

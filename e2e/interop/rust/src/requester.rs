@@ -1,4 +1,4 @@
-//! The commands `dial`, `pull` and `bulk`: a device that dials another device through the relay.
+//! The commands `dial`, `pull`, `push` and `bulk`: a device that dials another device through the relay.
 
 use std::sync::Arc;
 
@@ -13,11 +13,12 @@ use tokio::sync::Notify;
 use crate::bulk::Bulk;
 use crate::node::{Behaviour, BehaviourEvent, create};
 use crate::options::Options;
+use crate::push::Pushing;
 use crate::sync::{Message, PullRequest, PullResponse};
 use crate::{Outcome, explain, print_line};
 
 /// Default of `--limit`: maximum entries per request.
-const DEFAULT_LIMIT: usize = 1000;
+pub const DEFAULT_LIMIT: usize = 1000;
 
 struct Requester<'a> {
     options: &'a Options,
@@ -26,6 +27,7 @@ struct Requester<'a> {
     cursor: i64,
     limit: usize,
     entries: usize,
+    push: Option<Pushing>,
     /// `dial` waits for the agent of the other device and for its response to a ping.
     agent: Option<String>,
     pinged: bool,
@@ -50,6 +52,7 @@ pub async fn run(options: &Options) -> Outcome<()> {
         cursor: 0,
         limit,
         entries: 0,
+        push: None,
         agent: None,
         pinged: false,
     };
@@ -97,6 +100,7 @@ impl Requester<'_> {
                 return Ok(self.report_dialed());
             }
             SwarmEvent::Behaviour(BehaviourEvent::Pull(event)) => return self.on_pull(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Push(event)) => return self.on_push(event),
             SwarmEvent::Behaviour(BehaviourEvent::Bulk(event)) => return self.on_bulk(event),
             _ => {}
         }
@@ -106,6 +110,10 @@ impl Requester<'_> {
     fn begin(&mut self) -> Outcome<()> {
         match self.options.command.as_str() {
             "pull" => self.send_pull()?,
+            "push" => {
+                self.push = Some(Pushing::new(self.options, self.limit)?);
+                self.send_push()?;
+            }
             "bulk" => {
                 let pause = self.options.pause.then(notify_on_input);
                 let bulk = Bulk {
@@ -141,10 +149,7 @@ impl Requester<'_> {
             cursor: self.cursor,
             limit: self.limit,
         };
-        let message = Message {
-            protocol: String::new(),
-            json: serde_json::to_vec(&request)?,
-        };
+        let message = Message::new(String::new(), serde_json::to_vec(&request)?);
         self.swarm
             .behaviour_mut()
             .pull
@@ -180,6 +185,37 @@ impl Requester<'_> {
         self.cursor = cursor;
         self.send_pull()?;
         Ok(false)
+    }
+
+    /// Sends the next push. Returns whether there is none.
+    fn send_push(&mut self) -> Outcome<bool> {
+        let Some(message) = self.push.as_mut().map_or(Ok(None), Pushing::next)? else {
+            return Ok(true);
+        };
+        self.swarm
+            .behaviour_mut()
+            .push
+            .send_request(&self.peer, message);
+        Ok(false)
+    }
+
+    fn on_push(&mut self, event: Event<Message, Message>) -> Outcome<bool> {
+        let response = match event {
+            Event::Message {
+                message: Exchange::Response { response, .. },
+                ..
+            } => response,
+            Event::OutboundFailure { error, .. } => return Err(error.into()),
+            _ => return Ok(false),
+        };
+        if let Some(push) = self.push.as_mut() {
+            push.on_answer(&response)?;
+        }
+        let is_complete = self.send_push()?;
+        if let Some(push) = self.push.as_ref().filter(|_| is_complete) {
+            print_line(push.report(&response.protocol));
+        }
+        Ok(is_complete)
     }
 
     fn on_bulk(&mut self, event: Event<Bulk, String>) -> Outcome<bool> {

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::node::{Behaviour, BehaviourEvent, create};
 use crate::options::Options;
+use crate::push;
 use crate::sync::{Entry, Message, PullRequest, PullResponse};
 use crate::{Outcome, explain, print_line};
 
@@ -29,6 +30,8 @@ struct Responder {
     swarm: Swarm<Behaviour>,
     relay: Multiaddr,
     entries: Vec<Entry<OffsetDateTime>>,
+    /// How the next pushes are answered; the last one repeats.
+    answers: VecDeque<String>,
     /// Granted reservations that are not printed yet, because their addresses are not known yet.
     granted: VecDeque<Value>,
     listener: Option<ListenerId>,
@@ -41,6 +44,12 @@ pub async fn run(options: &Options) -> Outcome<()> {
         swarm: create(options)?,
         relay: options.relay()?.with(Protocol::P2pCircuit),
         entries: read_entries(options)?,
+        answers: options
+            .optional("--answer")
+            .unwrap_or("counts")
+            .split(',')
+            .map(String::from)
+            .collect(),
         granted: VecDeque::new(),
         listener: None,
         once: options.command == "reserve",
@@ -73,6 +82,22 @@ impl Responder {
         match event {
             SwarmEvent::Behaviour(BehaviourEvent::Relay(event)) => self.on_relay(event),
             SwarmEvent::Behaviour(BehaviourEvent::Pull(event)) => self.on_pull(event)?,
+            SwarmEvent::Behaviour(BehaviourEvent::Push(Event::Message {
+                message:
+                    Exchange::Request {
+                        request, channel, ..
+                    },
+                ..
+            })) => {
+                // Dropping the channel closes the stream without an answer.
+                if let Some(message) = push::answer(&request, &self.next_answer())? {
+                    let _ = self
+                        .swarm
+                        .behaviour_mut()
+                        .push
+                        .send_response(channel, message);
+                }
+            }
             SwarmEvent::Behaviour(BehaviourEvent::Bulk(Event::Message {
                 message:
                     Exchange::Request {
@@ -129,6 +154,13 @@ impl Responder {
             _ => {}
         }
         Ok(Next::Wait)
+    }
+
+    fn next_answer(&mut self) -> String {
+        if self.answers.len() > 1 {
+            return self.answers.pop_front().unwrap_or_default();
+        }
+        self.answers.front().cloned().unwrap_or_default()
     }
 
     /// Whether the connection to the relay is open. A refused reservation must not close it.
@@ -190,10 +222,7 @@ impl Responder {
             entries,
             next_cursor,
         })?;
-        let message = Message {
-            protocol: request.protocol,
-            json,
-        };
+        let message = Message::new(request.protocol, json);
         let _ = self
             .swarm
             .behaviour_mut()
@@ -203,7 +232,7 @@ impl Responder {
     }
 }
 
-fn read_entries(options: &Options) -> Outcome<Vec<Entry<OffsetDateTime>>> {
+pub fn read_entries(options: &Options) -> Outcome<Vec<Entry<OffsetDateTime>>> {
     let Some(path) = options.optional("--entries") else {
         return Ok(Vec::new());
     };

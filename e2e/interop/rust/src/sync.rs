@@ -1,4 +1,4 @@
-//! sync-pull: the wire format of entries, and the two versions of the protocol.
+//! The wire format of entries, sync-pull, and the codec of both versions of sync-pull and entries-push.
 
 use std::io::{self, Read};
 
@@ -9,13 +9,17 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 /// The preferred version first.
-pub const PROTOCOLS: [&str; 2] = ["/rustory/sync-pull/1.0.1", "/rustory/sync-pull/1.0.0"];
+pub const PULL_PROTOCOLS: [&str; 2] = ["/rustory/sync-pull/1.0.1", "/rustory/sync-pull/1.0.0"];
+pub const PUSH_PROTOCOLS: [&str; 2] =
+    ["/rustory/entries-push/1.0.1", "/rustory/entries-push/1.0.0"];
 
-const MAX_REQUEST_BYTES: u64 = 64 * 1024;
-const MAX_RESPONSE_BYTES: u64 = 32 * 1024 * 1024;
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+
+pub const MAX_PUSH_BYTES: u64 = 16 * MIB;
 
 /// Maximum size of a decompressed message, as a multiple of the limit for the compressed message.
-const MAX_DECOMPRESSION_FACTOR: u64 = 4;
+pub const MAX_DECOMPRESSION_FACTOR: u64 = 4;
 
 /// One command of the history. On the wire `ts` has the serde format of the `time` crate; in files and in the output it
 /// is Unix seconds.
@@ -69,13 +73,39 @@ pub struct PullResponse {
 pub struct Message {
     pub protocol: String,
     pub json: Vec<u8>,
+    /// Whether the bytes are never compressed.
+    pub is_raw: bool,
 }
 
-#[derive(Clone, Default)]
-pub struct PullCodec;
+impl Message {
+    pub fn new(protocol: String, json: Vec<u8>) -> Self {
+        Self {
+            protocol,
+            json,
+            is_raw: false,
+        }
+    }
+}
+
+#[derive(Clone)]
+pub struct JsonCodec {
+    max_request_bytes: u64,
+    max_response_bytes: u64,
+}
+
+impl JsonCodec {
+    pub const PULL: Self = Self {
+        max_request_bytes: 64 * KIB,
+        max_response_bytes: 32 * MIB,
+    };
+    pub const PUSH: Self = Self {
+        max_request_bytes: MAX_PUSH_BYTES,
+        max_response_bytes: 64 * KIB,
+    };
+}
 
 #[cfg_attr(feature = "released", async_trait::async_trait)]
-impl Codec for PullCodec {
+impl Codec for JsonCodec {
     type Protocol = StreamProtocol;
     type Request = Message;
     type Response = Message;
@@ -88,7 +118,7 @@ impl Codec for PullCodec {
     where
         T: AsyncRead + Unpin + Send,
     {
-        read(protocol, io, MAX_REQUEST_BYTES).await
+        read(protocol, io, self.max_request_bytes).await
     }
 
     async fn read_response<T>(
@@ -99,7 +129,7 @@ impl Codec for PullCodec {
     where
         T: AsyncRead + Unpin + Send,
     {
-        read(protocol, io, MAX_RESPONSE_BYTES).await
+        read(protocol, io, self.max_response_bytes).await
     }
 
     async fn write_request<T>(
@@ -146,10 +176,7 @@ where
         check_size(&plain, max * MAX_DECOMPRESSION_FACTOR)?;
         json = plain;
     }
-    Ok(Message {
-        protocol: protocol.to_string(),
-        json,
-    })
+    Ok(Message::new(protocol.to_string(), json))
 }
 
 fn check_size(bytes: &[u8], max: u64) -> io::Result<()> {
@@ -165,7 +192,7 @@ async fn write<T>(protocol: &StreamProtocol, io: &mut T, message: Message) -> io
 where
     T: AsyncWrite + Unpin + Send,
 {
-    let bytes = if is_compressed(protocol) {
+    let bytes = if is_compressed(protocol) && !message.is_raw {
         zstd::stream::encode_all(message.json.as_slice(), 0)?
     } else {
         message.json
