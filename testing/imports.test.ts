@@ -33,7 +33,8 @@ const PEER_RULES: Readonly<Record<string, readonly string[]>> = {
   config: ['network'],
   discovery: ['history', 'network'],
   sync: ['discovery', 'history', 'network'],
-  cli: ['config', 'discovery', 'history', 'network', 'sync'],
+  hub: ['config', 'discovery', 'history', 'network', 'sync'],
+  cli: ['config', 'discovery', 'history', 'hub', 'network', 'sync'],
   'main.ts': ['cli', 'config'],
 };
 

@@ -64,16 +64,31 @@ export async function readOrCreateIdentity(path: string): Promise<PrivateKey> {
  * (RFC 5869). The identities of all replicas can be computed in advance, and no identity reveals another one.
  */
 export async function identityFromSeed(seed: Uint8Array, ordinal: number): Promise<PrivateKey> {
-  const derived = hkdfSync('sha256', seed, '', `relay/${ordinal}`, ED25519_SEED_BYTES);
+  return deriveIdentity(seed, `relay/${ordinal}`);
+}
+
+/** The Ed25519 key whose seed is HKDF-SHA256 of the secret with this info (RFC 5869). */
+export async function deriveIdentity(secret: Uint8Array, info: string): Promise<PrivateKey> {
+  const derived = hkdfSync('sha256', secret, '', info, ED25519_SEED_BYTES);
   return generateKeyPairFromSeed('Ed25519', new Uint8Array(derived));
 }
 
 /** Reads a seed file and trims the seed. @throws Error that names the path and the minimum length */
 export function readSeed(path: string): Uint8Array {
-  const seed = Buffer.from(readSmallFile(path, MAX_SEED_BYTES).toString('latin1').trim(), 'latin1');
-  if (seed.length < MIN_SEED_BYTES)
+  return readSecret(path, 'seed', MIN_SEED_BYTES);
+}
+
+/**
+ * Reads the file of a secret and trims it.
+ *
+ * @param noun names the secret in errors
+ * @throws Error that names the path and the minimum length, never the content
+ */
+export function readSecret(path: string, noun: string, minBytes: number): Uint8Array {
+  const secret = Buffer.from(readSmallFile(path, MAX_SEED_BYTES).toString('latin1').trim(), 'latin1');
+  if (secret.length < minBytes)
     throw new Error(
-      `${path}: the seed has ${seed.length} bytes; the minimum is ${MIN_SEED_BYTES}. Create one with: openssl rand -hex 32.`,
+      `${path}: the ${noun} has ${secret.length} bytes; the minimum is ${minBytes}. Create one with: openssl rand -hex 32.`,
     );
-  return seed;
+  return secret;
 }

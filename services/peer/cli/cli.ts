@@ -12,6 +12,7 @@ import { deleteEntries } from './commands/delete.ts';
 import { doctor } from './commands/doctor.ts';
 import { entries, record } from './commands/history.ts';
 import { importHistory } from './commands/import.ts';
+import { hub } from './commands/hub.ts';
 import { init } from './commands/init.ts';
 import { networkTest } from './commands/network-test.ts';
 import { peers } from './commands/peers.ts';
@@ -32,6 +33,7 @@ export const COMMANDS: readonly Command[] = [
   serve,
   sync,
   daemon,
+  hub,
   peers,
   syncStatus,
   swarmKey,
@@ -113,9 +115,9 @@ async function runCommand(
   environment: NodeJS.ProcessEnv,
 ): Promise<number> {
   const { options, flags, path, positionals } = readArguments(command, args, listSettings(environment));
-  const config = readPeerConfig({ flags, path, environment });
+  const config = readPeerConfig({ flags, path, environment, check: command.checkSettings });
   const log = createLogger('peer', config.logLevel, 2);
-  const isService = command.isService?.(options) === true;
+  const isService = command.isService?.(options, positionals) === true;
   for (const warning of config.warnings) {
     if (isService) log.warn({ warning }, 'configuration');
     else screen.note(`warning: ${warning}`);

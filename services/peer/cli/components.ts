@@ -1,13 +1,19 @@
 // The components of the commands that run until a signal.
 import { monotonicMs, unixSeconds } from '../../shared/clock.ts';
-import { createHealth, createLifecycle, type Component, runService } from '../../shared/lifecycle.ts';
+import {
+  createHealth,
+  createLifecycle,
+  type Component,
+  type Health,
+  runService,
+} from '../../shared/lifecycle.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { PeerConfig } from '../config/config.ts';
 import type { Registrations } from '../discovery/registrations.ts';
 import { isLoopback } from '../network/addresses.ts';
 import { createChangeWatch } from '../network/change-watch.ts';
 import type { PeerNode } from '../network/node.ts';
-import { createReservations } from '../network/reservation.ts';
+import { createReservations, type Reservations } from '../network/reservation.ts';
 import { createDatabaseComponent } from './database-component.ts';
 import { servePulls } from '../sync/serve.ts';
 import { answersAnyone, createMembers, createOwnRegistrations, type History } from './context.ts';
@@ -27,8 +33,12 @@ const ONLY_ALLOWED_PEERS =
   'only the peers in allowed_peers may pull from this one; clients with rr 0.1 are refused, because they have a new peer id at each sync';
 
 /** Runs the components until SIGTERM or SIGINT, then ends the process. */
-export async function runComponents(components: readonly Component[], log: Logger): Promise<void> {
-  const options = { log, health: createHealth(), drainMs: DRAIN_MS, deadlineMs: DEADLINE_MS };
+export async function runComponents(
+  components: readonly Component[],
+  log: Logger,
+  { health = createHealth(), drainMs = DRAIN_MS }: { health?: Health; drainMs?: number } = {},
+): Promise<void> {
+  const options = { log, health, drainMs, deadlineMs: DEADLINE_MS };
   await runService(createLifecycle(components, options), options);
 }
 
@@ -57,17 +67,35 @@ export function createBaseComponents({ database }: History, node: PeerNode, log:
 export interface Serving {
   readonly components: readonly Component[];
   readonly registrations: Registrations;
+  readonly reservations: Reservations;
+}
+
+export interface ServingOptions {
+  /** The direct addresses that are registered. Default: those on which the node listens. */
+  readonly announced?: readonly string[];
+  /** The relays on which reservations are held. Default: those of the configuration. */
+  readonly relays?: readonly string[];
+  /** Reservations held at the same time. Default 2. */
+  readonly reservations?: number;
+  /** What the device is registered as, besides a device. */
+  readonly role?: string;
 }
 
 /** The components that let other devices sync with this one: the pull server, reservations, and registrations. */
-export function createServing(config: PeerConfig, history: History, node: PeerNode, log: Logger): Serving {
+export function createServing(
+  config: PeerConfig,
+  history: History,
+  node: PeerNode,
+  log: Logger,
+  { announced, relays = config.relays, reservations: wanted, role }: ServingOptions = {},
+): Serving {
   const { libp2p } = node;
   const { store } = history;
-  const { relays } = config;
   const isAnyoneAnswered = answersAnyone(config);
   const reservations = createReservations({
     node,
     relays,
+    wanted,
     log,
     onChange: () => registrations.changed(),
     nowMs: monotonicMs,
@@ -77,14 +105,15 @@ export function createServing(config: PeerConfig, history: History, node: PeerNo
   const registrations = createOwnRegistrations(config, node, {
     addresses() {
       const circuits = reservations.addresses();
-      return [...circuits, ...directAddresses(node, circuits.length === 0)];
+      return [...circuits, ...(announced ?? directAddresses(node, circuits.length === 0))];
     },
     yields: false,
+    role,
     history,
     log,
   });
   const changes = createChangeWatch({
-    addresses: () => directAddresses(node, true),
+    addresses: () => announced ?? directAddresses(node, true),
     onChange: () => registrations.changed(),
     nowMs: monotonicMs,
     nowUnixMs: Date.now,
@@ -124,7 +153,7 @@ export function createServing(config: PeerConfig, history: History, node: PeerNo
       },
     },
   ];
-  return { components, registrations };
+  return { components, registrations, reservations };
 }
 
 /** The listen addresses of the node. Loopback addresses are included only when the device has no other address. */

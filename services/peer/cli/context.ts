@@ -87,6 +87,8 @@ export interface RegistrationOptions {
   readonly addresses: () => readonly string[];
   /** Whether the registration of another process with this identity is left as it is. */
   readonly yields: boolean;
+  /** What this device is registered as, besides a device: `hub`. */
+  readonly role?: string | undefined;
   /** The history of this device, which remembers whether another device uses its identity. */
   readonly history: History | undefined;
   readonly log: Logger;
@@ -96,7 +98,7 @@ export interface RegistrationOptions {
 export function createOwnRegistrations(
   config: PeerConfig,
   { libp2p }: PeerNode,
-  { history, ...options }: RegistrationOptions,
+  { history, role, ...options }: RegistrationOptions,
 ): Registrations {
   const { userId, deviceId } = config;
   const peerId = libp2p.peerId.toString();
@@ -104,7 +106,13 @@ export function createOwnRegistrations(
     ...options,
     trackers: createTrackers(config),
     peerId,
-    meta: { user_id: userId, device_id: deviceId, hostname: hostname(), version: VERSION },
+    meta: {
+      user_id: userId,
+      device_id: deviceId,
+      hostname: hostname(),
+      version: VERSION,
+      ...(role !== undefined && { role }),
+    },
     identity: history && createOwnIdentityWatch(config, peerId, history, options.log),
     nowMs: monotonicMs,
     random: Math.random,
@@ -151,10 +159,21 @@ export function answersAnyone({ serveTo, trackers }: PeerConfig): boolean {
 
 /**
  * Creates the node of this device without starting it. Without `listen` it accepts neither connections nor circuits.
+ *
+ * @param identity default: that of the configuration
  */
-export async function createNode(config: PeerConfig, listen?: readonly string[]): Promise<PeerNode> {
+export async function createNode(
+  config: PeerConfig,
+  listen?: readonly string[],
+  identity?: PrivateKey,
+): Promise<PeerNode> {
   const swarmKey = loadSwarmKey(config);
-  return createPeerNode({ identity: await loadIdentity(config), swarmKey, listen, version: VERSION });
+  return createPeerNode({
+    identity: identity ?? (await loadIdentity(config)),
+    swarmKey,
+    listen,
+    version: VERSION,
+  });
 }
 
 /** The dependencies of a pull over the node. */

@@ -1,6 +1,7 @@
 // The settings of the hub, which the other commands ignore, except for `tracker_token_path`.
 import { isIP } from 'node:net';
 import { multiaddr } from '@multiformats/multiaddr';
+import { isUnreachable } from '../../shared/address-class.ts';
 import { describeError } from '../../shared/errors.ts';
 import { readSmallFile } from '../../shared/files.ts';
 import { integer, list, parsed, quote, type Variable } from '../../shared/variables.ts';
@@ -59,10 +60,9 @@ function parseAnnounced(text: string): string {
   const isAddress = host !== undefined && HOSTS.has(host.name) && port?.name === 'tcp';
   if (!isAddress || rest.length > 0 || (peer !== undefined && peer.name !== 'p2p'))
     throw new Error(`${quote(text)} is not a host and a TCP port, such as /ip4/203.0.113.7/tcp/4002.`);
-  if (port.value === '0') throw new Error(`${quote(text)} has port 0, which cannot be dialed.`);
-  if (host.value === '0.0.0.0' || host.value === '::')
+  if (isUnreachable(components ?? []))
     throw new Error(
-      `${quote(text)} has an unspecified address, which cannot be dialed; replace it with one address of this machine.`,
+      `${quote(text)} cannot be dialed: it has port 0, or an unspecified, broadcast or multicast address.`,
     );
   return text;
 }

@@ -163,7 +163,8 @@ function isOther(record: { deviceId: string; hostname: string }, own: OwnIdentit
   return !isSameDevice(record.deviceId, own.deviceId) || !isSameHost(record.hostname, own.hostname);
 }
 
-function isSameDevice(a: string, b: string): boolean {
+/** Compares device ids as `rr` does. */
+export function isSameDevice(a: string, b: string): boolean {
   return a.replace(ARCHITECTURE, '') === b.replace(ARCHITECTURE, '');
 }
 

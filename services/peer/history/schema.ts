@@ -159,6 +159,18 @@ CREATE TABLE IF NOT EXISTS rustory_p2p_peer_turns (
   listed_at INTEGER NOT NULL
 );`,
   },
+  // The id of this database, see database-id.ts.
+  rustory_p2p_database: {
+    uses: ['singleton', 'id'],
+    sql: `
+CREATE TABLE IF NOT EXISTS rustory_p2p_database (singleton INTEGER PRIMARY KEY CHECK (singleton = 1), id TEXT NOT NULL);`,
+  },
+  // When a hub last heard of each device, see hub/devices.ts.
+  rustory_p2p_heard_devices: {
+    uses: ['device_id', 'heard_at'],
+    sql: `
+CREATE TABLE IF NOT EXISTS rustory_p2p_heard_devices (device_id TEXT PRIMARY KEY, heard_at INTEGER NOT NULL);`,
+  },
   // Other devices under which a tracker lists the identity of this one, see discovery/identity-watch.ts.
   rustory_p2p_identity_sightings: {
     uses: ['peer_id', 'device_id', 'hostname', 'sighting_json'],

@@ -1,4 +1,4 @@
-// Keeps this device reachable: holds reservations on up to two relays, renews them before they expire, and requests
+// Keeps this device reachable: holds reservations on up to two relays, a hub on all, renews them before they expire, and requests
 // them again after a loss, which the library does not.
 import { peerIdFromString } from '@libp2p/peer-id';
 import { multiaddr } from '@multiformats/multiaddr';
@@ -24,6 +24,8 @@ const REQUEST_TIMEOUT_MS = 10_000;
 export interface Reservations {
   /** The circuit addresses of this device, only of relays on which a reservation is held. */
   addresses(): string[];
+  /** The number of relays on which a reservation is held. */
+  held(): number;
   start(): void;
   stop(): Promise<void>;
 }
@@ -32,6 +34,8 @@ export interface ReservationDeps {
   readonly node: PeerNode;
   /** Relay multiaddrs in order of preference. */
   readonly relays: readonly string[];
+  /** Reservations held at the same time. Default 2. */
+  readonly wanted?: number | undefined;
   readonly log: Logger;
   /** Called after each change of `addresses()`. */
   readonly onChange: () => void;
@@ -46,7 +50,7 @@ export interface ReservationDeps {
 }
 
 export function createReservations(deps: ReservationDeps): Reservations {
-  const { node, log, onChange, nowMs, nowUnixSeconds, random, network } = deps;
+  const { node, log, onChange, nowMs, nowUnixSeconds, random, network, wanted = WANTED_RESERVATIONS } = deps;
   const { libp2p, reservations: store } = node;
   const states = groupRelays(deps.relays).map((relay) =>
     createRelayState(relay, nowMs, random, deps.relayTimings),
@@ -55,7 +59,7 @@ export function createReservations(deps: ReservationDeps): Reservations {
   const heldRelays = (): string[] => held().map(({ relay }) => relay);
   const probe = createRelayProbe({ libp2p, relays: heldRelays, log, network, timings: deps.probeTimings });
   const stopping = new AbortController();
-  let wakeUp = Promise.withResolvers<void>();
+  const wakeUps = new Set<() => void>();
   let running: Promise<unknown> = Promise.resolve();
 
   async function request(state: RelayState): Promise<void> {
@@ -74,14 +78,21 @@ export function createReservations(deps: ReservationDeps): Reservations {
     log[level]({ relay, stage, reason, retryInMs: state.failed(reason) }, 'reservation failed');
   }
 
-  async function run(): Promise<void> {
+  /** Requests the reservations of these relays, one at a time. */
+  async function run(own: readonly RelayState[]): Promise<void> {
     while (!stopping.signal.aborted) {
-      wakeUp = Promise.withResolvers();
-      const state = firstDue(states);
+      const wakeUp = Promise.withResolvers<void>();
+      wakeUps.add(wakeUp.resolve);
+      const state = firstDue(own, wanted);
       const pauseMs = state === undefined ? undefined : state.dueMs - nowMs();
       if (state !== undefined && pauseMs !== undefined && pauseMs <= 0) await request(state);
       else await waitFor(wakeUp.promise, pauseMs);
+      wakeUps.delete(wakeUp.resolve);
     }
+  }
+
+  function wakeAll(): void {
+    for (const wake of wakeUps) wake();
   }
 
   function onRemoved(event: Event): void {
@@ -90,7 +101,7 @@ export function createReservations(deps: ReservationDeps): Reservations {
     if (lost.length === 0) return;
     for (const state of lost) log.warn({ relay: state.relay, retryInMs: state.lost() }, 'reservation lost');
     onChange();
-    wakeUp.resolve();
+    wakeAll();
   }
 
   return {
@@ -100,15 +111,18 @@ export function createReservations(deps: ReservationDeps): Reservations {
         if (reservation === undefined) return [];
         return circuitAddresses(addresses, reservation, libp2p.peerId.toString());
       }),
+    held: () => held().length,
     start() {
       store.addEventListener('relay:removed', onRemoved);
-      running = run();
+      // When all relays are wanted, one that does not respond must not delay the requests to the others.
+      const groups = wanted < states.length ? [states] : states.map((state) => [state]);
+      running = Promise.all(groups.map(run));
       probe.start();
     },
     async stop() {
       stopping.abort();
       probe.stop();
-      wakeUp.resolve();
+      wakeAll();
       store.removeEventListener('relay:removed', onRemoved);
       await running;
     },
@@ -116,8 +130,8 @@ export function createReservations(deps: ReservationDeps): Reservations {
 }
 
 /** The relay whose request is due first: of relays with a reservation, and of all others while too few are held. */
-function firstDue(states: readonly RelayState[]): RelayState | undefined {
-  const hasEnough = states.filter(({ isHeld }) => isHeld).length >= WANTED_RESERVATIONS;
+function firstDue(states: readonly RelayState[], wanted: number): RelayState | undefined {
+  const hasEnough = states.filter(({ isHeld }) => isHeld).length >= wanted;
   return states.filter(({ isHeld }) => isHeld || !hasEnough).toSorted((a, b) => a.dueMs - b.dueMs)[0];
 }
 

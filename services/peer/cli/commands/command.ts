@@ -1,7 +1,7 @@
 // The interface of the commands of `rustory-peer`, and the parsers of their options.
 import type { Logger } from '../../../shared/log.ts';
 import { quote } from '../../../shared/variables.ts';
-import type { PeerConfig } from '../../config/config.ts';
+import type { PeerConfig, SettingReading } from '../../config/config.ts';
 import { CommandError, type ExitName } from '../exit-codes.ts';
 import type { Screen } from '../screen.ts';
 
@@ -37,7 +37,9 @@ export interface Command {
   /** Maximum arguments that are not options. */
   readonly maxPositionals: number;
   /** Whether the command runs until a signal ends it, and handles signals itself. */
-  readonly isService?: (options: OptionValues) => boolean;
+  readonly isService?: (options: OptionValues, positionals: readonly string[]) => boolean;
+  /** Checks of the settings that only this command needs: whole sentences about what is wrong. */
+  readonly checkSettings?: (settings: readonly SettingReading[]) => readonly string[];
   run(context: CommandContext): Promise<ExitName>;
 }
 

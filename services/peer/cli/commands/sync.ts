@@ -182,7 +182,11 @@ export function createSyncWatch(context: CommandContext, resources: SyncResource
   };
 }
 
-function createRoundDeps(config: PeerConfig, { history, node, registrations }: SyncResources): RoundDeps {
+/** The dependencies of the rounds of a process. */
+export function createRoundDeps(
+  config: PeerConfig,
+  { history, node, registrations }: SyncResources,
+): RoundDeps {
   const { store, peerBook, database } = history;
   const ownPeerId = node.libp2p.peerId.toString();
   const { userId } = config;

@@ -1,0 +1,155 @@
+// The components of the hub, from its configuration to the end of its process.
+import type { PrivateKey } from '@libp2p/interface';
+import { peerIdFromPrivateKey } from '@libp2p/peer-id';
+import { monotonicMs, unixSeconds } from '../../shared/clock.ts';
+import { ConfigError } from '../../shared/errors.ts';
+import { createHealth, type Component } from '../../shared/lifecycle.ts';
+import type { Logger } from '../../shared/log.ts';
+import { createOpsServer } from '../../shared/ops.ts';
+import type { PeerConfig } from '../config/config.ts';
+import { PEER_BOOK_MAX_AGE_SECONDS } from '../discovery/peer-book.ts';
+import { readDatabaseId } from '../history/database-id.ts';
+import type { Store } from '../history/store.ts';
+import { type Announced, readAnnounced } from '../hub/announce.ts';
+import { hubWarnings } from '../hub/configuration.ts';
+import { createStoredCounts } from '../hub/counts.ts';
+import { createHeardDevices, type HeardDevices } from '../hub/devices.ts';
+import { shownId } from '../hub/identity.ts';
+import { createIdentityChange } from '../hub/identity-change.ts';
+import { createHubMetrics, type HubMetrics } from '../hub/metrics.ts';
+import { createNameWatch } from '../hub/names.ts';
+import { createOwnPulls } from '../hub/own-pulls.ts';
+import { groupRelays } from '../network/relays.ts';
+import { DEFAULT_LIMIT } from '../sync/pull.ts';
+import { syncRound } from '../sync/sync-round.ts';
+import { createRoundDeps } from './commands/sync.ts';
+import { createBaseComponents, createServing, runComponents, type Serving } from './components.ts';
+import { createNode, type History, pause } from './context.ts';
+import { EXIT_CODES } from './exit-codes.ts';
+
+/** Drain deadline in milliseconds: a push is answered within 4 s, and a pull that is interrupted continues later. */
+const DRAIN_MS = 5_000;
+
+/** Maximum devices whose names are compared with that of the hub. */
+const MAX_NAMES = 1_000;
+
+/** What the hub is with its present database. */
+export interface HubIdentity {
+  readonly databaseId: string;
+  readonly identity: PrivateKey;
+}
+
+/** Runs the hub until SIGTERM or SIGINT, or until its database has another id. @throws ConfigError */
+export async function runHub(
+  config: PeerConfig,
+  history: History,
+  { databaseId, identity }: HubIdentity,
+  log: Logger,
+): Promise<void> {
+  for (const warning of hubWarnings(config)) log.warn({ warning }, 'configuration');
+  const peerId = peerIdFromPrivateKey(identity).toString();
+  const announced = announcedOf(config, peerId);
+  for (const warning of announced.warnings) log.warn({ warning }, 'configuration');
+  const { userId, deviceId } = config;
+  log.info({ peerId, databaseId: shownId(databaseId), userId, deviceId }, 'hub');
+
+  const node = await createNode(config, config.listen, identity);
+  const relays = announced.isPublic ? [] : config.relays;
+  const wantedReservations = groupRelays(relays).length;
+  const metrics = createHubMetrics({ cipher: node.cipher.name, wantedReservations });
+  const devices = createHeardDevices({ database: history.database, log, nowUnixSeconds: unixSeconds });
+  const health = createHealth();
+  const serving = createServing(config, withHighRequests(history, metrics), node, log, {
+    announced: announced.addresses,
+    relays,
+    reservations: wantedReservations,
+    role: 'hub',
+  });
+  observe(metrics, history, serving, devices);
+  const resources = { history, node, registrations: serving.registrations };
+  await runComponents(
+    [
+      createOpsServer(config.hub.opsListen, health, metrics.registry, log),
+      ...createBaseComponents(history, node, log),
+      ...serving.components,
+      createPulls(config, resources, { metrics, devices, peerId, log }),
+      createIdentityChange({
+        databaseId,
+        readId: () => readDatabaseId(history.database),
+        exitCode: EXIT_CODES.database.code,
+      }),
+    ],
+    log,
+    { health, drainMs: DRAIN_MS },
+  );
+}
+
+/** The addresses to register. @throws ConfigError when one of them names another peer */
+function announcedOf({ hub }: PeerConfig, peerId: string): Announced {
+  const announced = readAnnounced(hub.announced, peerId);
+  if (announced.problems.length > 0)
+    throw new ConfigError(announced.problems.map((problem) => `announce_addrs: ${problem}`));
+  return announced;
+}
+
+/** The history, with requests counted that show that an older copy of the database was restored. */
+function withHighRequests(history: History, metrics: HubMetrics): History {
+  const store: Store = {
+    ...history.store,
+    noteHighRequest(request) {
+      metrics.highRequest();
+      history.store.noteHighRequest(request);
+    },
+  };
+  return { ...history, store };
+}
+
+function observe(
+  metrics: HubMetrics,
+  { database }: History,
+  { reservations }: Serving,
+  { silentSeconds }: HeardDevices,
+): void {
+  const counts = createStoredCounts(database, monotonicMs);
+  metrics.observe({
+    entries: () => counts().entries,
+    deletions: () => counts().deletions,
+    reservations: reservations.held,
+    silentSeconds,
+  });
+}
+
+interface PullParts {
+  readonly metrics: HubMetrics;
+  readonly devices: HeardDevices;
+  /** Of the hub. */
+  readonly peerId: string;
+  readonly log: Logger;
+}
+
+/** The component that pulls from the devices of the user. */
+function createPulls(
+  config: PeerConfig,
+  resources: Parameters<typeof createRoundDeps>[1],
+  { metrics, devices, peerId, log }: PullParts,
+): Component {
+  const { peerBook } = resources.history;
+  const { userId, deviceId } = config;
+  const roundDeps = createRoundDeps(config, resources);
+  const known = () => peerBook.recall(userId, unixSeconds() - PEER_BOOK_MAX_AGE_SECONDS, MAX_NAMES);
+  return createOwnPulls({
+    round: async (signal) => syncRound(roundDeps, { limit: DEFAULT_LIMIT, targets: undefined, signal }),
+    storageProblem: () => undefined,
+    onHeard(peer) {
+      const heard = peerBook.find(peer)?.deviceId;
+      if (heard !== undefined && heard !== deviceId) devices.heard(heard);
+    },
+    onRound: createNameWatch({ deviceId, peerId, known, log }),
+    metrics,
+    intervalMs: config.hub.intervalSeconds * 1000,
+    log,
+    nowMs: monotonicMs,
+    random: Math.random,
+    sleep: pause,
+  });
+}
