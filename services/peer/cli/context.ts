@@ -19,7 +19,7 @@ import { createIdentityWatch, type IdentityWatch } from '../discovery/identity-w
 import { createPeerBook, type PeerBook } from '../discovery/peer-book.ts';
 import { createRegistrations, type Registrations } from '../discovery/registrations.ts';
 import { createTrackerClient, type TrackerClient } from '../discovery/tracker-client.ts';
-import { type Database, openDatabase } from '../history/database.ts';
+import { type Database, type DatabaseOptions, openDatabase } from '../history/database.ts';
 import { createStore, type Store } from '../history/store.ts';
 import { createDialer } from '../network/dial.ts';
 import { createPeerNode, type PeerNode } from '../network/node.ts';
@@ -33,8 +33,8 @@ export interface History {
 }
 
 /** Opens the database. @throws DatabaseError */
-export function openHistory({ databasePath }: PeerConfig): History {
-  const database = openDatabase(databasePath);
+export function openHistory({ databasePath }: PeerConfig, options: DatabaseOptions = {}): History {
+  const database = openDatabase(databasePath, Date.now, options);
   return { database, store: createStore(database), peerBook: createPeerBook(database) };
 }
 

@@ -6,6 +6,7 @@ import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { describeError, errorCode } from '../../shared/errors.ts';
 import { makePrivateDirectory } from '../../shared/files.ts';
+import { refused, type Result } from '../../shared/result.ts';
 import { createFileWatch, FileReplacedError } from './file-identity.ts';
 import { prepareSchema, SchemaError } from './schema.ts';
 
@@ -21,7 +22,9 @@ const IMPORT_CACHE_KIB = 64 * 1024;
 /** Error codes of the SQLite module of Node.js: a failed statement, and an integer that is not exact in JavaScript. */
 const SQLITE_ERROR_CODES: ReadonlySet<string> = new Set(['ERR_SQLITE_ERROR', 'ERR_OUT_OF_RANGE']);
 
+const SQLITE_BUSY = 5;
 const SQLITE_READONLY = 8;
+const SQLITE_FULL = 13;
 const SQLITE_CANTOPEN = 14;
 
 interface Failure {
@@ -31,7 +34,10 @@ interface Failure {
 
 /** Primary result codes of SQLite (https://sqlite.org/rescode.html) that a user can fix. */
 const FAILURES: Readonly<Record<number, Failure>> = {
-  5: { reason: 'another process has locked it', advice: 'Try again when that process has finished.' },
+  [SQLITE_BUSY]: {
+    reason: 'another process has locked it',
+    advice: 'Try again when that process has finished.',
+  },
   6: { reason: 'another connection has locked it', advice: 'Try again when that command has finished.' },
   [SQLITE_READONLY]: {
     reason: 'it is read-only',
@@ -42,7 +48,7 @@ const FAILURES: Readonly<Record<number, Failure>> = {
     reason: 'it is damaged',
     advice: 'Restore a copy, or set db_path to a new file and sync again from another device.',
   },
-  13: { reason: 'the disk is full', advice: 'Free some space and run the command again.' },
+  [SQLITE_FULL]: { reason: 'the disk is full', advice: 'Free some space and run the command again.' },
   [SQLITE_CANTOPEN]: {
     reason: 'it cannot be opened',
     advice: 'Check that the directory exists and that this user may write there.',
@@ -56,6 +62,8 @@ export class DatabaseError extends Error {
   readonly code = 'DATABASE_UNUSABLE';
   /** What the user can do, as a whole sentence; absent when SQLite reported an error without a known remedy. */
   readonly advice: string | undefined;
+  readonly isDiskFull: boolean;
+  readonly isReadOnly: boolean;
 
   constructor(path: string, cause: unknown) {
     const failure = findFailure(path, cause);
@@ -66,6 +74,8 @@ export class DatabaseError extends Error {
       },
     );
     this.advice = failure?.advice;
+    this.isDiskFull = failureCode(path, cause) === SQLITE_FULL;
+    this.isReadOnly = failureCode(path, cause) === SQLITE_READONLY;
   }
 }
 
@@ -77,6 +87,8 @@ export interface Database {
   readonly nowUnixMs: () => number;
   /** Runs `work` in one transaction, which is rolled back when `work` throws. */
   write<T>(work: () => T): T;
+  /** The same without a wait for another process that is writing, because a wait would stop everything in this one. */
+  writeNow<T>(work: () => T): Result<{ readonly value: T }, 'locked'>;
   read<T>(work: () => T): T;
   /** Throws DatabaseError when the file was deleted or replaced since it was opened. */
   check(): void;
@@ -87,12 +99,24 @@ export interface Database {
   close(): void;
 }
 
+export interface DatabaseOptions {
+  /**
+   * Whether what is committed survives a power failure. For a process that acknowledges what other devices send. Default
+   * false: a power failure may undo the last transactions completely.
+   */
+  readonly isDurable?: boolean;
+}
+
 /**
  * Opens the database, or creates it with mode 0600.
  *
  * @throws DatabaseError
  */
-export function openDatabase(path: string, nowUnixMs: () => number = Date.now): Database {
+export function openDatabase(
+  path: string,
+  nowUnixMs: () => number = Date.now,
+  { isDurable = false }: DatabaseOptions = {},
+): Database {
   const guard = <T>(work: () => T): T => {
     try {
       return work();
@@ -107,10 +131,28 @@ export function openDatabase(path: string, nowUnixMs: () => number = Date.now): 
       timeout: BUSY_TIMEOUT_MS,
     });
     restrictMode(path);
-    prepare(opened, nowUnixMs);
+    prepare(opened, nowUnixMs, isDurable);
     // After the first read, which creates the log.
     return { sqlite: opened, files: createFileWatch(path) };
   });
+
+  const write = <T>(work: () => T): T =>
+    guard(() => {
+      files.check();
+      // IMMEDIATE: a transaction that starts to write later can fail immediately instead of waiting for the lock.
+      sqlite.exec('BEGIN IMMEDIATE');
+      try {
+        const result = work();
+        // What is committed to a file that nobody else sees would be lost.
+        files.check();
+        sqlite.exec('COMMIT');
+        return result;
+      } catch (error) {
+        // SQLite itself rolls back when the disk is full.
+        if (sqlite.isTransaction) sqlite.exec('ROLLBACK');
+        throw error;
+      }
+    });
 
   return {
     path,
@@ -123,20 +165,14 @@ export function openDatabase(path: string, nowUnixMs: () => number = Date.now): 
         return work();
       }),
     check: () => guard(() => files.check()),
-    write: (work) =>
-      guard(() => {
-        files.check();
-        // IMMEDIATE: a transaction that starts to write later can fail immediately instead of waiting for the lock.
-        sqlite.exec('BEGIN IMMEDIATE');
+    write,
+    writeNow: (work) =>
+      withoutWait(sqlite, () => {
         try {
-          const result = work();
-          // What is committed to a file that nobody else sees would be lost.
-          files.check();
-          sqlite.exec('COMMIT');
-          return result;
+          return { ok: true, value: write(work) };
         } catch (error) {
-          // SQLite itself rolls back when the disk is full.
-          if (sqlite.isTransaction) sqlite.exec('ROLLBACK');
+          if (error instanceof DatabaseError && primaryCode(error.cause) === SQLITE_BUSY)
+            return refused('locked');
           throw error;
         }
       }),
@@ -146,10 +182,12 @@ export function openDatabase(path: string, nowUnixMs: () => number = Date.now): 
   };
 }
 
-function prepare(sqlite: DatabaseSync, nowUnixMs: () => number): void {
-  // NORMAL: in WAL mode a killed process loses nothing; a power failure may undo the last transactions completely.
+function prepare(sqlite: DatabaseSync, nowUnixMs: () => number, isDurable: boolean): void {
+  // NORMAL: in WAL mode a killed process loses nothing; a power failure may undo the last transactions completely. FULL
+  // writes each transaction to the disk before its commit returns.
   // secure_delete: a deleted command is overwritten, because commands that users delete often contain secrets.
-  sqlite.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON');
+  const synchronous = isDurable ? 'FULL' : 'NORMAL';
+  sqlite.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}; PRAGMA secure_delete = ON`);
   prepareSchema(sqlite, nowUnixMs);
 }
 
@@ -159,12 +197,21 @@ function prepare(sqlite: DatabaseSync, nowUnixMs: () => number): void {
  * emptied later, at the latest when the last process closes the database.
  */
 function emptyLog(sqlite: DatabaseSync): boolean {
+  return withoutWait(sqlite, () => {
+    try {
+      return sqlite.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get()?.['busy'] === 0;
+    } catch (error) {
+      if (isDatabaseFailure(error)) return false;
+      throw error;
+    }
+  });
+}
+
+/** Runs `work` without a wait for the locks of other processes. */
+function withoutWait<T>(sqlite: DatabaseSync, work: () => T): T {
   sqlite.exec('PRAGMA busy_timeout = 0');
   try {
-    return sqlite.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get()?.['busy'] === 0;
-  } catch (error) {
-    if (isDatabaseFailure(error)) return false;
-    throw error;
+    return work();
   } finally {
     sqlite.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
   }

@@ -22,6 +22,8 @@ export interface Deletions {
   apply(deletions: readonly Deletion[]): DeletionCounts;
   /** Applies the deletions that `rr` made in this database to the other ids of their records, which it does not know. */
   complete(): void;
+  /** The same in a transaction. Returns a function to be called after its commit. */
+  completeInTransaction(): () => void;
   /** The deletion of an entry. */
   find(entryId: string): Deletion | undefined;
   readAfter(seq: number, limit: number, visit: (stored: StoredDeletion) => boolean): void;
@@ -101,15 +103,18 @@ export function createDeletions({ sqlite, read, write }: Database): Deletions {
     return { newDeletions, ignoredDeletions: deletions.length - newDeletions, deleted };
   }
 
+  function complete(applyAll: (incomplete: readonly Deletion[]) => void): () => void {
+    const highest = read(() => Number(statements.highest.get()?.['seq']));
+    if (highest <= completeSeq) return () => {};
+    const incomplete = read(() => statements.incomplete.all(completeSeq)) as unknown as Deletion[];
+    if (incomplete.length > 0) applyAll(incomplete);
+    return () => void (completeSeq = highest);
+  }
+
   return {
     apply,
-    complete() {
-      const highest = read(() => Number(statements.highest.get()?.['seq']));
-      if (highest <= completeSeq) return;
-      const incomplete = read(() => statements.incomplete.all(completeSeq)) as unknown as Deletion[];
-      if (incomplete.length > 0) write(() => apply(incomplete));
-      completeSeq = highest;
-    },
+    complete: () => complete((incomplete) => write(() => apply(incomplete)))(),
+    completeInTransaction: () => complete(apply),
     find: (entryId) => read(() => find(entryId)),
     readAfter: (seq, limit, visit) =>
       read(() => {

@@ -1,9 +1,11 @@
 // The entries of the history, the deletions, and the cursors of each peer. Cursors are stored in the same transaction as
 // their page, so that a crash neither loses nor repeats anything.
+import type { Result } from '../../shared/result.ts';
 import type { Database } from './database.ts';
 import type { Deletion } from './deletion.ts';
 import { createDeletions, type DeletionCounts, type StoredDeletion } from './deletions.ts';
 import type { Entry } from './entry.ts';
+import { createEntryInserts, type InsertCounts } from './entry-inserts.ts';
 import { ENTRY_COLUMNS_SQL, readRow, SUSPICIOUS_SQL } from './entry-rows.ts';
 import { createHighRequests, type HighRequest } from './high-requests.ts';
 import { createImportIds, type ImportRecord } from './import-ids.ts';
@@ -14,21 +16,8 @@ import {
   type PullState,
   type SomeCursors,
 } from './peer-cursors.ts';
+import { createPushInserts, type PushInserts } from './push-inserts.ts';
 import { createSequences } from './sequences.ts';
-
-const COLUMNS = [
-  'entry_id',
-  'device_id',
-  'user_id',
-  'ts',
-  'cmd',
-  'cwd',
-  'exit_code',
-  'duration_ms',
-  'shell',
-  'hostname',
-  'version',
-] as const satisfies ReadonlyArray<keyof Entry>;
 
 /** An entry with its `ingest_seq`: its number in this database, in the order of arrival. */
 export interface StoredEntry {
@@ -43,12 +32,6 @@ export interface UnsendableEntry {
   readonly entryId: string | undefined;
   /** Why, as a whole sentence. */
   readonly text: string;
-}
-
-export interface InsertCounts {
-  readonly inserted: number;
-  /** Entries whose id is already stored, or deleted. */
-  readonly duplicates: number;
 }
 
 /** What one response of a peer contains. */
@@ -83,6 +66,12 @@ export interface Store {
   importRecords(records: readonly ImportRecord[]): InsertCounts;
   /** Stores a page of a peer and its cursors in one transaction: deletions first, then the entries that are not deleted. */
   insertPage(page: Page, position: PagePosition): StoredPage;
+  /**
+   * Stores what devices push, in one transaction. `work` calls the inserts, deletions first. Does not wait for another process
+   * that is writing. Everything that the inserts found in the database, or added, survives a power failure if the database is
+   * durable.
+   */
+  storePushed(work: (inserts: PushInserts) => void): Result<object, 'locked'>;
   /** Deletes entries by their ids. */
   deleteEntries(entryIds: readonly string[], by: DeletedBy): DeletionCounts;
   /** The entries whose command is exactly this text, oldest first. */
@@ -157,9 +146,9 @@ export function createStore(database: Database): Store {
   const importIds = createImportIds(database, deletions);
   const sequences = createSequences(database);
   const highRequests = createHighRequests(database);
+  const { insertAll } = createEntryInserts(database);
   const peers = createPeerCursors(database, sequences.highestStored);
   const statements = database.read(() => ({
-    insert: sqlite.prepare(INSERT_SQL),
     page: sqlite.prepare(
       `SELECT ingest_seq, ${ENTRY_COLUMNS_SQL} FROM entries WHERE ingest_seq > ? AND ${NOT_DELETED}
        ORDER BY ingest_seq LIMIT ?`,
@@ -187,15 +176,6 @@ export function createStore(database: Database): Store {
     return result;
   }
 
-  function insertAll(entries: readonly Entry[]): InsertCounts {
-    let inserted = 0;
-    for (const entry of entries) {
-      const values = COLUMNS.map((column) => entry[column]);
-      inserted += Number(statements.insert.run(...values).changes);
-    }
-    return { inserted, duplicates: entries.length - inserted };
-  }
-
   /** Whether the log of SQLite contains what was deleted. */
   let isLogStale = false;
 
@@ -206,8 +186,12 @@ export function createStore(database: Database): Store {
       sequences.note();
       return noted(work);
     });
-    if (counts.deleted > 0 || isLogStale) isLogStale = !database.emptyLog();
+    emptyLogAfter(counts.deleted);
     return counts;
+  }
+
+  function emptyLogAfter(deleted: number): void {
+    if (deleted > 0 || isLogStale) isLogStale = !database.emptyLog();
   }
 
   return {
@@ -226,6 +210,7 @@ export function createStore(database: Database): Store {
         return { ...counts, ...inserted, isMoved: peers.move(peerId, to, read) };
       });
     },
+    storePushed: createPushInserts(database, { deletions, sequences, emptyLogAfter }),
     deleteEntries: (entryIds, by) =>
       writeDeletions(() => deletions.apply(entryIds.map((entryId) => ({ ...by, entry_id: entryId })))),
     findByCommand: (command) =>
@@ -284,8 +269,3 @@ function describeUnsendable(row: Readonly<Record<string, unknown>>, text: string
   const id = row['entry_id'];
   return { seq: Number(row['ingest_seq']), entryId: typeof id === 'string' ? id : undefined, text };
 }
-
-// Only a duplicate id is ignored. `INSERT OR IGNORE` would ignore every other violated constraint too.
-const INSERT_SQL = `INSERT INTO entries (${COLUMNS.join(', ')})
-  SELECT ${COLUMNS.map((_, position) => `?${position + 1}`).join(', ')}
-  WHERE NOT EXISTS (SELECT 1 FROM entry_deletions WHERE entry_id = ?1) ON CONFLICT(entry_id) DO NOTHING`;

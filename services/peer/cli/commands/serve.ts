@@ -21,7 +21,8 @@ registrations again. Logs are JSON lines on standard error.
   isService: () => true,
   async run({ config, log }) {
     checkReachable(config);
-    const history = openHistory(config);
+    // Pushes of other devices are acknowledged.
+    const history = openHistory(config, { isDurable: true });
     const node = await createNode(config, config.listen);
     const { components } = createServing(config, history, node, log);
     await runComponents([...createBaseComponents(history, node, log), ...components], log);
@@ -44,7 +45,8 @@ and pulls from them at an interval, with one identity.
     const { config, log } = context;
     checkReachable(config);
     readSyncOptions(context);
-    const history = openHistory(config);
+    // Pushes of other devices are acknowledged.
+    const history = openHistory(config, { isDurable: true });
     const node = await createNode(config, config.listen);
     const { components, registrations } = createServing(config, history, node, log);
     const watch = createSyncWatch(context, { history, node, registrations });
