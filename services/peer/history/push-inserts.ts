@@ -22,15 +22,17 @@ export interface PushInsertDeps {
   readonly emptyLogAfter: (deleted: number) => void;
 }
 
+const COUNT_SQL = `INSERT INTO rustory_p2p_stored_seqs(name, seq) VALUES ('pushes', 1)
+  ON CONFLICT(name) DO UPDATE SET seq = seq + 1`;
+
 export function createPushInserts(
   database: Database,
   { deletions, sequences, emptyLogAfter }: PushInsertDeps,
 ): (work: (inserts: PushInserts) => void) => Result<object, 'locked'> {
   const entries = createEntryInserts(database);
-  // Writes a page without a change, so that the commit waits for the disk, up to the last transaction of any process.
-  const rewrite = database.read(() =>
-    database.sqlite.prepare('UPDATE rustory_p2p_stored_seqs SET seq = seq'),
-  );
+  // Counts, so that the commit writes something and waits for the disk, up to the last transaction of any process. SQLite
+  // does not write a row whose content is the same.
+  const count = database.read(() => database.sqlite.prepare(COUNT_SQL));
 
   return (work) => {
     let [isChanged, isNoted, deleted] = [false, false, 0];
@@ -54,7 +56,7 @@ export function createPushInserts(
         },
       });
       sequences.note();
-      if (!isChanged) rewrite.run();
+      if (!isChanged) count.run();
     });
     if (!result.ok) return result;
     onCommitted?.();
