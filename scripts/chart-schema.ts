@@ -9,10 +9,18 @@ type Schema = Readonly<Record<string, unknown>>;
 const MAX_TEXT_LENGTH = 8192;
 
 /**
- * Variables that contradict what the charts set: one key file for all replicas, and addresses that only this pod can
- * reach.
+ * Variables that contradict what the charts set: one key file for all replicas, addresses that only this pod can reach,
+ * and for hubs, which are devices, a token in clear text, and settings that a hub does not use.
  */
-const EXCLUDED = new Set(['RELAY_LOCAL', 'RELAY_IDENTITY_KEY_FILE', 'RELAY_IDENTITY_ORDINAL']);
+const EXCLUDED = new Set([
+  'RELAY_LOCAL',
+  'RELAY_IDENTITY_KEY_FILE',
+  'RELAY_IDENTITY_ORDINAL',
+  'RUSTORY_TRACKER_TOKEN',
+  'RUSTORY_P2P_IDENTITY_KEY_PATH',
+  'RUSTORY_P2P_WATCH_START_JITTER_SEC',
+  'RUSTORY_RECORD_IGNORE_REGEX',
+]);
 
 /** Ports that probes and Services of the charts depend on; the rest of the address is free. */
 const PATTERNS: Readonly<Record<string, string>> = {
@@ -20,6 +28,7 @@ const PATTERNS: Readonly<Record<string, string>> = {
   TRACKER_OPS_LISTEN: ':9090$',
   RELAY_LISTEN: '/tcp/4001(,|$)',
   RELAY_OPS_LISTEN: ':9091$',
+  RUSTORY_LISTEN: '/tcp/4002(,|$)',
 };
 
 /**
@@ -41,7 +50,7 @@ export function withConfigSchema(
   for (const name of accepted)
     properties[name] = valueSchema(variables[name] as Variable<unknown>, PATTERNS[name]);
   schema.properties['config'] = {
-    $comment: 'Generated from services/*/config.ts by npm run docs; do not edit.',
+    $comment: 'Generated from the variables of the service by npm run docs; do not edit.',
     type: 'object',
     additionalProperties: false,
     properties,

@@ -2,6 +2,7 @@
 // and exits with code 1 if there are any.
 import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import { format, type FormatConfig } from 'oxfmt';
+import { listVariables } from '../services/peer/config/config.ts';
 import { variables as relayVariables } from '../services/relay/config.ts';
 import type { Variable } from '../services/shared/variables.ts';
 import { createOpenApiDocument } from '../services/tracker/app.ts';
@@ -14,6 +15,7 @@ import { OUTCOMES, withOutcomes } from './docs-metrics.ts';
 const UMBRELLA = 'charts/rustory-p2p';
 const TRACKER = `${UMBRELLA}/charts/tracker`;
 const RELAY = `${UMBRELLA}/charts/relay`;
+const HUB = `${UMBRELLA}/charts/hub`;
 
 const read = (path: string): string => readFileSync(path, 'utf8');
 
@@ -33,7 +35,7 @@ function chartSchema(chart: string, variables: Record<string, Variable<unknown>>
   return withConfigSchema(read(`${chart}/values.schema.json`), templates, variables);
 }
 
-/** Named templates of both subcharts, because each can be installed alone. The original is in the tracker chart. */
+/** Named templates of all subcharts, because each can be installed alone. The original is in the tracker chart. */
 function commonTemplates(): string {
   const note = `{{/* Copied from charts/tracker/templates/_common.tpl by \`npm run docs\`; do not edit. */}}`;
   return `${note}\n\n${read(`${TRACKER}/templates/_common.tpl`)}`;
@@ -47,13 +49,14 @@ async function generate(): Promise<Record<string, string>> {
     'docs/metrics.md': withOutcomes(read('docs/metrics.md'), OUTCOMES),
     [`${TRACKER}/values.schema.json`]: chartSchema(TRACKER, trackerVariables),
     [`${RELAY}/values.schema.json`]: chartSchema(RELAY, relayVariables),
+    [`${HUB}/values.schema.json`]: chartSchema(HUB, listVariables()),
   };
-  for (const chart of [UMBRELLA, TRACKER, RELAY]) formatted[`${chart}/README.md`] = chartReadme(chart);
+  for (const chart of [UMBRELLA, TRACKER, RELAY, HUB]) formatted[`${chart}/README.md`] = chartReadme(chart);
   const options = JSON.parse(read('.oxfmtrc.json')) as FormatConfig;
   const files: Record<string, string> = {};
   for (const [path, text] of Object.entries(formatted))
     files[path] = (await format(path, text, options)).code;
-  files[`${RELAY}/templates/_common.tpl`] = commonTemplates();
+  for (const chart of [RELAY, HUB]) files[`${chart}/templates/_common.tpl`] = commonTemplates();
   return files;
 }
 

@@ -12,7 +12,8 @@ const ROOT = join(import.meta.dirname, '..');
 export const UMBRELLA = 'charts/rustory-p2p';
 export const TRACKER = `${UMBRELLA}/charts/tracker`;
 export const RELAY = `${UMBRELLA}/charts/relay`;
-export const CHARTS = [UMBRELLA, TRACKER, RELAY];
+export const HUB = `${UMBRELLA}/charts/hub`;
+export const CHARTS = [UMBRELLA, TRACKER, RELAY, HUB];
 
 /** Deadline of the first use of Helm in milliseconds, which downloads it. */
 const FETCH_TIMEOUT_MS = 240_000;
@@ -194,8 +195,12 @@ export function sourceOfFile(object: KubernetesObject, path: string): string {
   return `${String(name)}/${item.key}`;
 }
 
-/** Without a cluster the charts generate no Secrets, so tests set all that the values do not take from a Secret. */
+/**
+ * Without a cluster the charts generate no Secrets, so tests set all that the values do not take from a Secret. The chart
+ * of the hub alone also requires a user and a network.
+ */
 function givenSecrets(chart: string, values: Values): Values {
+  if (chart === HUB) return { ...HUB_ALONE, ...(!values['existingSecret'] && { secret: SEED }) };
   const of = (name: string): Values =>
     chart === UMBRELLA ? ((valueAt(values, name) ?? {}) as Values) : values;
   const needsToken = valueAt(of('tracker'), 'auth', 'enabled') !== false;
@@ -209,8 +214,27 @@ function givenSecrets(chart: string, values: Values): Values {
   if (chart === TRACKER) return tracker;
   if (chart === RELAY) return relay;
   const needsPassword = !valueAt(of('tracker'), 'bundledRedis', 'existingSecret');
-  return { tracker: { ...tracker, ...(needsPassword && { bundledRedis: { password: PASSWORD } }) }, relay };
+  const hub = {
+    ...(!valueAt(of('hub'), 'existingSecret') && { secret: SEED }),
+    ...(needsToken && { tokens: { existingSecret: HUB_TOKENS } }),
+  };
+  return {
+    tracker: { ...tracker, ...(needsPassword && { bundledRedis: { password: PASSWORD } }) },
+    relay,
+    ...(valueAt(of('hub'), 'enabled') === true && { hub }),
+  };
 }
+
+/** The Secret with the tokens of hubs, which no value can contain. */
+export const HUB_TOKENS = 'tokens-of-the-hubs';
+export const HUB_ALONE = {
+  users: [{ name: 'ada', userId: 'ada' }],
+  network: {
+    trackers: ['https://tracker.example.org'],
+    relays: ['/dns4/relay.example.org/tcp/4001/p2p/12D3KooWSipeVpkq7qQriPZhzhxkp6gPPnZQ5DNNEdDTXNUaojRn'],
+    swarmKeySecret: 'swarm-key',
+  },
+};
 
 export const TOKEN = 'a-token-for-the-tests';
 export const SWARM_KEY_DIGITS = '5a'.repeat(32);

@@ -1,6 +1,16 @@
 // Requirements for every values file in the `ci` directories of the charts.
 import { describe, expect, test } from '@jest/globals';
-import { valueAt, CASES, CHARTS, helm, podSpec, render, renderCase, UMBRELLA } from '../../testing/charts.ts';
+import {
+  valueAt,
+  CASES,
+  CHARTS,
+  helm,
+  HUB_TOKENS,
+  podSpec,
+  render,
+  renderCase,
+  UMBRELLA,
+} from '../../testing/charts.ts';
 import { problemsOf } from '../../testing/kubernetes-schema.ts';
 
 const cases = CASES.map((one) => [`${one.chart.split('/').at(-1)} ${one.name}`, one] as const);
@@ -97,8 +107,11 @@ describe.each(cases)('%s', (_, one) => {
     });
     expect(selectors.length).toBeGreaterThan(0);
     for (const { 'statefulset.kubernetes.io/pod-name': _pod, ...selector } of selectors) {
-      expect(selector).toEqual({
-        'app.kubernetes.io/name': expect.stringMatching(/^(tracker|relay|redis)$/),
+      // Each hub is one component.
+      const { 'app.kubernetes.io/component': component, ...common } = selector;
+      expect(component).toBe(common['app.kubernetes.io/name'] === 'hub' ? component : undefined);
+      expect(common).toEqual({
+        'app.kubernetes.io/name': expect.stringMatching(/^(tracker|relay|redis|hub)$/),
         'app.kubernetes.io/instance': 'rustory',
       });
       expect(pods).toContainEqual(expect.objectContaining(selector));
@@ -112,11 +125,17 @@ describe.each(cases)('%s', (_, one) => {
     const created = new Set<unknown>([...all('Secret').map(({ metadata }) => metadata.name), ...issued]);
     const mounted = objects.flatMap((object) => {
       const volumes = (valueAt(podSpec(object), 'volumes') ?? []) as unknown[];
-      return volumes.flatMap(
-        (volume) => (valueAt(volume, 'secret', 'secretName') as string | undefined) ?? [],
-      );
+      const names = volumes.flatMap((volume) => [
+        valueAt(volume, 'secret', 'secretName'),
+        ...((valueAt(volume, 'projected', 'sources') ?? []) as unknown[]).map((source) =>
+          valueAt(source, 'secret', 'name'),
+        ),
+      ]);
+      return names.filter((name) => name !== undefined);
     });
+    // Tests set this Secret in place of the generated one.
+    created.add(HUB_TOKENS);
     for (const name of mounted)
-      expect(created.has(name) || JSON.stringify(one.values).includes(`"${name}"`)).toBe(true);
+      expect(created.has(name) || JSON.stringify(one.values).includes(`"${String(name)}"`)).toBe(true);
   });
 });

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { renderError, RELAY, TRACKER, UMBRELLA } from '../../testing/charts.ts';
+import { CHARTS, HUB, renderError, RELAY, TRACKER, UMBRELLA } from '../../testing/charts.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 
@@ -74,16 +74,22 @@ describe('values.schema.json rejects', () => {
       { networkPolicy: { opsFrom: [{ namespace: 'monitoring' }] } },
       "'namespace' not allowed",
     ],
+    ['a user without an id', HUB, { users: [{ name: 'ada' }] }, "missing property 'userId'"],
+    ['a user id that YAML reads as a number', HUB, { users: [{ name: 'ada', userId: 7 }] }, 'got number'],
+    ['a user id with a NUL', HUB, { users: [{ name: 'ada', userId: 'a\0b' }] }, "'/users/0/userId'"],
+    ['a name that Kubernetes rejects', HUB, { users: [{ name: 'Ada L', userId: 'a' }] }, "'/users/0/name'"],
+    ['a token of the tracker as a variable', HUB, { config: { RUSTORY_TRACKER_TOKEN: 'x' } }, 'not allowed'],
+    ['a relay without its peer id', HUB, { network: { relays: ['/dns4/r/tcp/1'] } }, "'/network/relays/0'"],
     ['an invalid quantity', UMBRELLA, { redis: { resources: { limits: { memory: '1 GB' } } } }, 'memory'],
   ])('%s', async (_, chart, values, message) => {
     expect(await renderError(chart, values as never)).toContain(message);
   });
 
   test('unknown keys in every object that the chart reads', () => {
-    for (const chart of [UMBRELLA, TRACKER, RELAY]) {
+    for (const chart of CHARTS) {
       const schema: unknown = JSON.parse(readFileSync(join(ROOT, chart, 'values.schema.json'), 'utf8'));
       expect(openObjects(schema, '')).toEqual(
-        chart === UMBRELLA ? ['global', 'relay', 'tracker'] : ['global'],
+        chart === UMBRELLA ? ['global', 'hub', 'relay', 'tracker'] : ['global'],
       );
     }
   });
@@ -95,7 +101,7 @@ function openObjects(schema: unknown, path: string): string[] {
   const { properties, additionalProperties, $defs } = schema as Record<string, Record<string, unknown>>;
   const isOpen = properties !== undefined && (additionalProperties as unknown) !== false;
   const inner = { ...properties, ...$defs };
-  const isSubchart = path === 'tracker' || path === 'relay';
+  const isSubchart = ['tracker', 'relay', 'hub'].includes(path);
   return [
     ...(isOpen || (isSubchart && properties === undefined) ? [path] : []),
     ...Object.entries(inner).flatMap(([key, value]) =>

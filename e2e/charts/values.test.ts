@@ -19,7 +19,7 @@ function schemaPaths(schema: unknown, root: unknown, prefix = ''): string[] {
 }
 
 /** Values of subcharts, which have their own schemas. */
-const OF_SUBCHARTS = /^(tracker|relay)\./;
+const OF_SUBCHARTS = /^(tracker|relay|hub)\./;
 
 describe.each(CHARTS)('%s', (chart) => {
   const { documented, undocumented } = readValues(read(`${chart}/values.yaml`));

@@ -32,31 +32,15 @@ save ""
 tcp-keepalive 60
 {{- end -}}
 
-{{/*
-Bytes of a quantity: of Kubernetes, such as `224Mi`, `0.5G` or a number, or of redis.conf, such as `144mb`, where the units
-are powers of 1024.
-*/}}
-{{- define "rustory-p2p.bytes" -}}
-{{- $text := toString . -}}
-{{- if kindIs "float64" . -}}{{- $text = printf "%.0f" . -}}{{- end -}}
-{{- $number := regexFind "^[0-9]*[.]?[0-9]*([eE][0-9]+)?" $text -}}
-{{- $units := dict "" 1 "m" 0.001 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "kb" 1024 "mb" 1048576 "gb" 1073741824 -}}
-{{- $unit := trimPrefix $number $text -}}
-{{- /* A unit that the table does not have is not judged. */ -}}
-{{- if hasKey $units $unit -}}
-{{- printf "%.0f" (mulf (float64 $number) (get $units $unit)) -}}
-{{- end -}}
-{{- end -}}
-
 {{/* Smallest `redis.maxMemory` in bytes: what Redis and the connections of the trackers use without a registration. */}}
 {{- define "rustory-p2p.redisMemoryFloor" -}}8388608{{- end -}}
 
 {{/* Problems of `redis.maxMemory`, one per line. */}}
 {{- define "rustory-p2p.redisMemoryProblems" -}}
 {{- $limit := dig "limits" "memory" "" (.Values.redis.resources | default dict) -}}
-{{- $limitBytes := include "rustory-p2p.bytes" $limit -}}
+{{- $limitBytes := include "rustory.bytes" $limit -}}
 {{- $maximum := .Values.redis.maxMemory -}}
-{{- $maximumBytes := include "rustory-p2p.bytes" $maximum -}}
+{{- $maximumBytes := include "rustory.bytes" $maximum -}}
 {{- $isUnlimited := eq (int64 $maximumBytes) 0 -}}
 {{- /* 0 means no limit to Redis. It needs memory for connections and for fragmentation in addition to its data. */ -}}
 {{- if and (ne $limitBytes "") (gt (int64 $limitBytes) 0) (or $isUnlimited (gt (mul 10 (int64 $maximumBytes)) (mul 9 (int64 $limitBytes)))) -}}

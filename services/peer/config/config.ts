@@ -129,6 +129,12 @@ export function listSettings(environment: NodeJS.ProcessEnv = process.env): Sett
   return toSettings(createSettings(readUserEnvironment(environment)));
 }
 
+/** The table of all settings, by environment variable. */
+export function listVariables(): Record<string, Variable<unknown>> {
+  const table = createSettings(readUserEnvironment({}));
+  return Object.fromEntries(toSettings(table).map(({ name, variable }) => [variable, table[name]]));
+}
+
 /** Whether the environment allows colors: https://no-color.org */
 export function wantsColor(environment: NodeJS.ProcessEnv = process.env): boolean {
   return (environment['NO_COLOR'] ?? '') === '' && environment['TERM'] !== 'dumb';

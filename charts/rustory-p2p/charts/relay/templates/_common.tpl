@@ -3,7 +3,7 @@
 {{/*
 Named templates of all charts. Named templates are global in a release, so the umbrella chart uses the templates of
 its subcharts. Each subchart can be installed alone and needs its own file: this one is the original, and
-`npm run docs` copies it to charts/relay.
+`npm run docs` copies it to charts/relay and charts/hub.
 */}}
 
 {{/*
@@ -196,7 +196,7 @@ data:
 {{- join "\n" $problems -}}
 {{- end -}}
 
-{{/* Prefix of this chart's values in messages: empty, or `tracker.` or `relay.` in the umbrella chart. */}}
+{{/* Prefix of this chart's values in messages: empty, or such as `tracker.` in the umbrella chart. */}}
 {{- define "rustory.valuePrefix" -}}
 {{- if not .Chart.IsRoot -}}{{ .Chart.Name }}.{{- end -}}
 {{- end -}}
@@ -278,6 +278,14 @@ affinity:
 - podSelector:
     matchLabels:
       app.kubernetes.io/name: network-test
+      app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{/* Peer of a NetworkPolicy for the hubs of the release, which use its trackers and relays. */}}
+{{- define "rustory.hubPeer" -}}
+- podSelector:
+    matchLabels:
+      app.kubernetes.io/name: hub
       app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
@@ -407,4 +415,20 @@ ipFamilyPolicy: {{ . }}
 {{- with .ipFamilies }}
 ipFamilies: {{ toJson . }}
 {{- end }}
+{{- end -}}
+
+{{/*
+Bytes of a quantity: of Kubernetes, such as `224Mi`, `0.5G` or a number, or of redis.conf, such as `144mb`, where the units
+are powers of 1024.
+*/}}
+{{- define "rustory.bytes" -}}
+{{- $text := toString . -}}
+{{- if kindIs "float64" . -}}{{- $text = printf "%.0f" . -}}{{- end -}}
+{{- $number := regexFind "^[0-9]*[.]?[0-9]*([eE][0-9]+)?" $text -}}
+{{- $units := dict "" 1 "m" 0.001 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "kb" 1024 "mb" 1048576 "gb" 1073741824 -}}
+{{- $unit := trimPrefix $number $text -}}
+{{- /* A unit that the table does not have is not judged. */ -}}
+{{- if hasKey $units $unit -}}
+{{- printf "%.0f" (mulf (float64 $number) (get $units $unit)) -}}
+{{- end -}}
 {{- end -}}

@@ -39,6 +39,16 @@
 {{- include "relay.announce" .context | replace "{ordinal}" (toString .ordinal) | replace "{podName}" $pod -}}
 {{- end -}}
 
+{{/* Addresses of all relays inside the cluster, as JSON. The pods of the release cannot use announced ones: many load balancers do not answer pods. */}}
+{{- define "relay.clusterAddresses" -}}
+{{- $name := include "rustory.fullname" . -}}
+{{- $addresses := list -}}
+{{- range $ordinal := until (int .Values.replicaCount) -}}
+{{- $addresses = append $addresses (printf "/dns/%s-%d.%s.%s.svc/tcp/4001" $name $ordinal $name $.Release.Namespace) -}}
+{{- end -}}
+{{- toJson $addresses -}}
+{{- end -}}
+
 {{/* Host name of one relay for external-dns: the first DNS name among its addresses. */}}
 {{- define "relay.hostname" -}}
 {{- $names := list -}}

@@ -99,12 +99,16 @@ new Deployment. Empty without a connection to a cluster, because a fixed number 
 
 {{/*
 Variables that `config` may override: all addresses of IPv4 and IPv6, because a cluster may have only one of them, and
-the path of the Ingress, which most controllers do not remove from requests.
+the path of the Ingress, which most controllers do not remove from requests. Arguments: context; star, as of
+`tracker.deployment`.
 */}}
 {{- define "tracker.configDefaults" -}}
 {{- $defaults := dict "TRACKER_LISTEN" "[::]:8850" "TRACKER_OPS_LISTEN" "[::]:9090" -}}
-{{- with include "tracker.ingressPrefix" . -}}
+{{- with include "tracker.ingressPrefix" .context -}}
 {{- $_ := set $defaults "TRACKER_PATH_PREFIX" . -}}
+{{- end -}}
+{{- if .star -}}
+{{- $_ := set $defaults "TRACKER_STAR" "true" -}}
 {{- end -}}
 {{- toJson $defaults -}}
 {{- end -}}

@@ -1,0 +1,84 @@
+{{/*
+The hubs depend on the trackers and relays of the release, and its trackers on the hubs. A subchart cannot read the values
+of another one, so this chart renders what depends on both, with the named templates of the subcharts.
+*/}}
+
+{{/* Values of the hubs: empty when they are disabled. An upgrade with --reuse-values from an older chart may have none. */}}
+{{- define "rustory-p2p.hasHub" -}}
+{{- if (.Values.hub | default dict).enabled -}}true{{- end -}}
+{{- end -}}
+
+{{/* What the trackers must know about the hubs, as JSON: `star` and `tokensSecret`. */}}
+{{- define "rustory-p2p.trackerHub" -}}
+{{- $star := false -}}
+{{- $secret := "" -}}
+{{- if and (include "rustory-p2p.hasHub" .) .Values.tracker.auth.enabled -}}
+{{- $star = .Values.hub.star -}}
+{{- $secret = include "hub.tokensSecret" .Subcharts.hub -}}
+{{- end -}}
+{{- dict "star" $star "tokensSecret" $secret | toJson -}}
+{{- end -}}
+
+{{/* `hub.network`, with the trackers and relays of the release for what the values do not name. */}}
+{{- define "rustory-p2p.hubNetwork" -}}
+{{- $network := include "hub.network" .Subcharts.hub | fromJson -}}
+{{- if and .Values.tracker.enabled (not $network.trackers) -}}
+{{- $tracker := .Subcharts.tracker -}}
+{{- $_ := set $network "trackers" (list (include "tracker.clusterUrl" $tracker)) -}}
+{{- $_ := set $network "overHttp" true -}}
+{{- $_ := set $network "usesTracker" true -}}
+{{- $_ := set $network "trackerPort" (ternary 8851 8850 (ne (include "tracker.servesTls" $tracker) "")) -}}
+{{- $_ := set $network "hasTokens" .Values.tracker.auth.enabled -}}
+{{- $_ := set $network "isGenerated" (and .Values.tracker.auth.enabled (not .Values.hub.tokens.existingSecret)) -}}
+{{- end -}}
+{{- if .Values.relay.enabled -}}
+{{- $relay := .Subcharts.relay -}}
+{{- if not $network.relays -}}
+{{- $_ := set $network "internalRelays" (include "relay.clusterAddresses" $relay | fromJsonArray) -}}
+{{- $_ := set $network "usesRelays" true -}}
+{{- end -}}
+{{- if not $network.swarmKeySecret -}}
+{{- $_ := set $network "swarmKeySecret" (include "relay.swarmKeySecret" $relay) -}}
+{{- $_ := set $network "swarmKeyKey" (include "relay.swarmKeyKey" $relay) -}}
+{{- $_ := set $network "keys" (include "relay.keyContents" $relay) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $network -}}
+{{- end -}}
+
+{{/* Problems of the hubs with the other charts of the release, one per line. */}}
+{{- define "rustory-p2p.hubProblems" -}}
+{{- $hub := .Values.hub | default dict -}}
+{{- if and $hub.star (not $hub.enabled) -}}
+{{- printf "hub.star has no effect when hub.enabled is false. Set hub.enabled to true, or hub.star to false.\n" -}}
+{{- else if $hub.enabled -}}
+{{- $network := include "rustory-p2p.hubNetwork" . | fromJson -}}
+{{- if not $network.trackers -}}
+{{- printf "hub.network.trackers is empty, and tracker.enabled is false. Set it to the URLs of the trackers of your network.\n" -}}
+{{- end -}}
+{{- if not (or $network.relays $network.internalRelays) -}}
+{{- printf "hub.network.relays is empty, and relay.enabled is false. Set it to the addresses of the relays of your network.\n" -}}
+{{- end -}}
+{{- if not $network.swarmKeySecret -}}
+{{- printf "hub.network.swarmKeySecret is empty, and relay.enabled is false. Set it to the name of the Secret with the swarm key.\n" -}}
+{{- end -}}
+{{- if $hub.star -}}
+{{- if not .Values.tracker.enabled -}}
+{{- printf "hub.star sets a variable of the trackers of this release, but tracker.enabled is false. Set TRACKER_STAR at your trackers, and hub.star to false.\n" -}}
+{{- else if not .Values.tracker.auth.enabled -}}
+{{- printf "hub.star requires tokens, because without them every device could register as the hub of a user, but tracker.auth.enabled is false. Set tracker.auth.enabled to true, or hub.star to false.\n" -}}
+{{- else if eq (toString .Values.tracker.config.TRACKER_STAR) "false" -}}
+{{- printf "hub.star is true, but tracker.config.TRACKER_STAR is false. Remove one of them.\n" -}}
+{{- end -}}
+{{- end -}}
+{{- if and $hub.tokens.existingSecret .Values.tracker.enabled (not .Values.tracker.auth.enabled) (not $hub.network.trackers) -}}
+{{- printf "hub.tokens.existingSecret has no effect when tracker.auth.enabled is false. Leave it empty, or set tracker.auth.enabled to true.\n" -}}
+{{- end -}}
+{{- if $network.isGenerated -}}
+{{- include "hub.loadTokens" .Subcharts.hub -}}
+{{- if eq .Subcharts.hub.Values.loadedTokens.source "missing" -}}
+{{- printf "The Secret %s cannot be generated: helm is not connected to a cluster (helm template, Argo CD), and each render would generate different values. Set hub.tokens.existingSecret to the name of a Secret that you manage.\n" (include "hub.tokensSecret" .Subcharts.hub) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
