@@ -1,35 +1,62 @@
-// The id of this database: 32 random hex digits, which a copy of the file has too. The peer id of a hub follows from it.
+// The id of a database: random, kept in the database itself, and created for hubs. The identity of a hub follows from it,
+// because `rr` remembers per peer id how far it has pushed and pulled, and never goes back: a database that is new or was
+// restored has another id, so that every device syncs with it from the start.
 import { randomBytes } from 'node:crypto';
 import type { Database } from './database.ts';
 
+/** Random bytes of an id. */
 const ID_BYTES = 16;
 
-/** The id of the database; `undefined` when it has none yet. */
+const ID_PATTERN = /^[0-9a-f]{32}$/;
+
+const READ_SQL = "SELECT value FROM rustory_p2p_database WHERE name = 'id'";
+
+/** The id of the database: 32 hexadecimal digits. `undefined` when it has none. @throws DatabaseError */
 export function readDatabaseId({ sqlite, read }: Database): string | undefined {
   return read(() => {
-    const id = sqlite.prepare('SELECT id FROM rustory_p2p_database').get()?.['id'];
-    return typeof id === 'string' ? id : undefined;
+    const value = sqlite.prepare(READ_SQL).get()?.['value'];
+    return typeof value === 'string' && ID_PATTERN.test(value) ? value : undefined;
   });
 }
 
-/** The id of the database, which is created at the first call. */
+/** The id of the database, which is created if there is none. @throws DatabaseError */
 export function ensureDatabaseId(database: Database): string {
-  return readDatabaseId(database) ?? writeId(database, 'DO NOTHING');
+  return (
+    readDatabaseId(database) ?? writeDurably(database, () => readDatabaseId(database) ?? setId(database))
+  );
 }
 
-/** Gives the database a new id. */
+/**
+ * Gives the database a new id, and forgets the requests that the old one could not explain. A hub that is running ends
+ * itself, and has a new peer id when it is started again.
+ *
+ * @throws DatabaseError
+ */
 export function renewDatabaseId(database: Database): string {
-  return writeId(database, 'DO UPDATE SET id = excluded.id');
+  return writeDurably(database, () => {
+    database.sqlite.exec('DELETE FROM rustory_p2p_high_requests');
+    return setId(database);
+  });
 }
 
-function writeId(database: Database, onConflict: string): string {
+function setId({ sqlite }: Database): string {
   const id = randomBytes(ID_BYTES).toString('hex');
-  return database.write(() => {
-    database.sqlite
-      .prepare(
-        `INSERT INTO rustory_p2p_database(singleton, id) VALUES (1, ?) ON CONFLICT(singleton) ${onConflict}`,
-      )
-      .run(id);
-    return readDatabaseId(database) ?? id;
-  });
+  sqlite
+    .prepare(
+      `INSERT INTO rustory_p2p_database(name, value) VALUES ('id', ?)
+       ON CONFLICT(name) DO UPDATE SET value = excluded.value`,
+    )
+    .run(id);
+  return id;
+}
+
+/** Writes in a transaction that a power failure does not undo: devices may already have seen the new peer id. */
+function writeDurably<T>({ sqlite, read, write }: Database, work: () => T): T {
+  const before = Number(read(() => sqlite.prepare('PRAGMA synchronous').get())?.['synchronous']);
+  sqlite.exec('PRAGMA synchronous = FULL');
+  try {
+    return write(work);
+  } finally {
+    sqlite.exec(`PRAGMA synchronous = ${before}`);
+  }
 }

@@ -133,6 +133,12 @@ CREATE TABLE IF NOT EXISTS rustory_p2p_high_requests (
   seen_at INTEGER NOT NULL
 );`,
   },
+  // The id of the database and other facts about it, see database-id.ts and storage.ts.
+  rustory_p2p_database: {
+    uses: ['name', 'value'],
+    sql: `
+CREATE TABLE IF NOT EXISTS rustory_p2p_database (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;`,
+  },
   // The last turn of each peer in the rounds, see discovery/peer-turns.ts.
   rustory_p2p_peer_turns: {
     uses: [
@@ -158,12 +164,6 @@ CREATE TABLE IF NOT EXISTS rustory_p2p_peer_turns (
   seen_at INTEGER NOT NULL,
   listed_at INTEGER NOT NULL
 );`,
-  },
-  // The id of this database, see database-id.ts.
-  rustory_p2p_database: {
-    uses: ['singleton', 'id'],
-    sql: `
-CREATE TABLE IF NOT EXISTS rustory_p2p_database (singleton INTEGER PRIMARY KEY CHECK (singleton = 1), id TEXT NOT NULL);`,
   },
   // When a hub last heard of each device, see hub/devices.ts.
   rustory_p2p_heard_devices: {
