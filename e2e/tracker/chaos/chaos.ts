@@ -3,6 +3,7 @@ import { readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { createRandom } from '../../../testing/random.ts';
 import { peerIds } from '../../../testing/peer-ids.ts';
 import { startTracker, type TrackerProcess } from '../../../testing/tracker-process.ts';
 import { until } from '../../../testing/wait.ts';
@@ -40,17 +41,6 @@ const RECOVERY_MS = 180_000;
 
 /** Maximum faults of one round, which overlap. */
 const MAX_FAULTS = 3;
-
-/** Mulberry32: numbers from 0 to 1 that a seed repeats. */
-export function createRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** @throws Error when the tracker is not ready in time, or keeps sockets */
 export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
 import { makeDirectory, readEntries } from '../../../testing/peer.ts';
+import { createRandom } from '../../../testing/random.ts';
 import { openDatabase } from '../history/database.ts';
 import { type Entry, fromWire } from '../history/entry.ts';
 import { checkEntry } from '../history/entry-rules.ts';
@@ -15,20 +16,14 @@ afterEach(cleanUp);
 const ENTRIES = 600;
 const SEED = Number(process.env['TEST_SEED'] ?? Date.now() % 1_000_000);
 
-/** A small generator of random numbers (mulberry32), so that a seed repeats a run. */
-function createRandom(seed: number) {
-  let state = seed;
-  const next = (): number => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
+/** Random choices, which a seed repeats. */
+function createChoices(seed: number) {
+  const next = createRandom(seed);
   const below = (limit: number): number => Math.floor(next() * limit);
   return { next, below, pick: <T>(list: readonly T[]): T => list[below(list.length)] as T };
 }
 
-type Random = ReturnType<typeof createRandom>;
+type Random = ReturnType<typeof createChoices>;
 
 const ODD_TEXTS = [
   '',
@@ -157,7 +152,7 @@ async function transfer(from: Store, to: Store, protocol: string, random: Random
 
 describe(`whatever is stored can be sent and read back (TEST_SEED=${SEED})`, () => {
   test.each(PULL_PROTOCOLS)('with %s, from two entrances', async (protocol) => {
-    const random = createRandom(SEED);
+    const random = createChoices(SEED);
     const [first, second] = [openStore(), openStore()];
     let stored = 0;
     for (let index = 0; index < ENTRIES; index += 1) {
