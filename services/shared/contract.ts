@@ -144,6 +144,7 @@ export const acceptedPeerSchema = z.object({
       user_id: z.string().nullish(),
       device_id: z.string().nullish(),
       hostname: z.string().nullish(),
+      role: z.unknown().optional(),
     })
     .nullish(),
   last_seen_unix: z.int(),

@@ -20,6 +20,7 @@ import { createPeerBook, type PeerBook } from '../discovery/peer-book.ts';
 import { createRegistrations, type Registrations } from '../discovery/registrations.ts';
 import { createTrackerClient, type TrackerClient } from '../discovery/tracker-client.ts';
 import { type Database, type DatabaseOptions, openDatabase } from '../history/database.ts';
+import { createPushStore, type PushStore } from '../history/push-store.ts';
 import { createStore, type Store } from '../history/store.ts';
 import { createDialer } from '../network/dial.ts';
 import { createPeerNode, type PeerNode } from '../network/node.ts';
@@ -29,15 +30,20 @@ import type { PullDeps } from '../sync/pull.ts';
 export interface History {
   readonly database: Database;
   readonly store: Store;
+  readonly pushes: PushStore;
   readonly peerBook: PeerBook;
 }
 
 /** Opens the database. @throws DatabaseError */
 export function openHistory({ databasePath }: PeerConfig, options: DatabaseOptions = {}): History {
   const database = openDatabase(databasePath, Date.now, options);
-  return { database, store: createStore(database), peerBook: createPeerBook(database) };
+  return {
+    database,
+    store: createStore(database),
+    pushes: createPushStore(database),
+    peerBook: createPeerBook(database),
+  };
 }
-
 /** Reads the swarm key. @throws ConfigError */
 export function loadSwarmKey({ swarmKeyPath }: PeerConfig): SwarmKey {
   if (!existsSync(swarmKeyPath))

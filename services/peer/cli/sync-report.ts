@@ -3,6 +3,7 @@ import { PROGRAM } from '../config/config.ts';
 import { formatAttempts } from '../network/dial-report.ts';
 import type { InvalidCounts } from '../sync/invalid-items.ts';
 import type { PullProgress, PullReport } from '../sync/pull.ts';
+import { formatPushes, isPushFailed, pushToJson, totalPushes } from './push-report.ts';
 import { sum } from '../sync/turn.ts';
 import type { Round } from '../sync/sync-round.ts';
 import {
@@ -16,16 +17,21 @@ import {
   wrap,
 } from './screen.ts';
 
-/** The progress of a pull, such as `12,000 entries, 3.1 MB`. */
-export function formatProgress({ entries, bytes }: PullProgress): string {
-  return `${formatAmount(entries, 'entry', 'entries')}, ${formatBytes(bytes)}`;
+/** The progress of a sync, such as `12,000 entries, 3.1 MB`. */
+export function formatProgress({
+  entries,
+  bytes,
+  pushed = 0,
+}: PullProgress & { readonly pushed?: number }): string {
+  const pushes = pushed === 0 ? '' : `, ${formatCount(pushed)} pushed`;
+  return `${formatAmount(entries, 'entry', 'entries')}, ${formatBytes(bytes)}${pushes}`;
 }
 
 /** A report as JSON. Its error includes the result of each address. */
 function toJson(report: PullReport) {
   const { peerId, address, entries, duplicates, deleted, bytes, durationMs, nextCursor, error, attempts } =
     report;
-  const { isUnfinished, hasNewDatabase, invalid } = report;
+  const { isUnfinished, hasNewDatabase, invalid, push } = report;
   return {
     peer_id: peerId,
     address: address ?? null,
@@ -44,6 +50,7 @@ function toJson(report: PullReport) {
         }),
     ...(isUnfinished ? { unfinished: true } : {}),
     ...(hasNewDatabase ? { new_database: true } : {}),
+    ...(push === undefined ? {} : { push: pushToJson(push) }),
     ...(error === undefined ? {} : { error: [error, ...formatAttempts(attempts)].join('; ') }),
   };
 }
@@ -81,18 +88,36 @@ export async function showRound(
   if (reports.length + skipped.length + postponed.length === 0) return;
   const deleted = reports.reduce((total, report) => total + report.deleted, 0);
   if (deleted > 0) screen.note(`${formatAmount(deleted, 'entry', 'entries')} deleted, as on another device`);
-  const rows = reports.map(({ peerId, entries, duplicates, bytes, durationMs, error, isUnfinished }) => [
-    shortenPeerIds(peerId),
-    formatCount(entries),
-    formatCount(duplicates),
-    formatBytes(bytes),
-    formatDuration(durationMs),
-    error === undefined ? (isUnfinished ? 'unfinished' : 'ok') : 'failed',
-  ]);
-  for (const peerId of skipped) rows.push([shortenPeerIds(peerId), '0', '0', '-', '-', 'skipped']);
-  for (const peerId of postponed) rows.push([shortenPeerIds(peerId), '0', '0', '-', '-', 'postponed']);
-  for (const line of formatTable(['PEER', 'ENTRIES', 'DUPLICATES', 'BYTES', 'TIME', 'RESULT'], rows))
-    await screen.out(line);
+  const totals = totalPushes(reports);
+  /** The cells of a column that is only shown when something is pushed. */
+  const pushed = (cell: string): string[] => (totals === undefined ? [] : [cell]);
+  const rows = reports.map((report) => {
+    const { peerId, entries, duplicates, bytes, durationMs, push } = report;
+    return [
+      shortenPeerIds(peerId),
+      formatCount(entries),
+      formatCount(duplicates),
+      ...pushed(push === undefined ? '-' : formatCount(push.entries + push.deletions)),
+      formatBytes(bytes + (push?.bytes ?? 0)),
+      formatDuration(durationMs + (push?.durationMs ?? 0)),
+      resultOf(report),
+    ];
+  });
+  const others = [
+    ...skipped.map((peerId) => [peerId, 'skipped'] as const),
+    ...postponed.map((peerId) => [peerId, 'postponed'] as const),
+  ];
+  for (const [peerId, result] of others)
+    rows.push([shortenPeerIds(peerId), '0', '0', ...pushed('-'), '-', '-', result]);
+  const head = ['PEER', 'ENTRIES', 'DUPLICATES', ...pushed('PUSHED'), 'BYTES', 'TIME', 'RESULT'];
+  for (const line of formatTable(head, rows)) await screen.out(line);
+  if (totals !== undefined) await screen.out(formatPushes(totals));
+}
+
+function resultOf({ error, isUnfinished, push }: PullReport): string {
+  if (error !== undefined) return 'failed';
+  if (isPushFailed(push)) return `push ${push?.state}`;
+  return isUnfinished || push?.state === 'unfinished' ? 'unfinished' : 'ok';
 }
 
 /** What was skipped, and why, such as `2 entries are not valid and were skipped: The field …`. */
@@ -112,7 +137,10 @@ function showLeft(reports: readonly PullReport[], postponed: readonly string[], 
     screen.note(
       `${shortenPeerIds(peerId)}: its history has more than the ${formatAmount(entries, 'entry', 'entries')} of this sync`,
     );
-  const left = unfinished.length + postponed.length;
+  const pushes = reports.filter(({ isUnfinished, push }) => !isUnfinished && push?.state === 'unfinished');
+  for (const { peerId } of pushes)
+    screen.note(`${shortenPeerIds(peerId)}: there is more to push than this sync had time for`);
+  const left = unfinished.length + pushes.length + postponed.length;
   if (left === 0) return;
   screen.note(
     `${formatAmount(left, 'device is', 'devices are')} not synced completely. Run "${PROGRAM.name} sync" again; it continues with ${left === 1 ? 'this device' : 'these devices'}.`,
@@ -122,7 +150,7 @@ function showLeft(reports: readonly PullReport[], postponed: readonly string[], 
 /** Prints one line for each failed attempt: the address, the stage and the reason. */
 function showFailures(reports: readonly PullReport[], screen: Screen): void {
   let shown = 0;
-  for (const { peerId, attempts, error, hasNewDatabase, invalid } of reports) {
+  for (const { peerId, attempts, error, hasNewDatabase, invalid, push } of reports) {
     if (invalid.text !== undefined) screen.note(shortenPeerIds(`${peerId}: ${describeInvalid(invalid)}`));
     if (hasNewDatabase)
       screen.note(
@@ -130,6 +158,7 @@ function showFailures(reports: readonly PullReport[], screen: Screen): void {
           `${peerId}: The device has another database than at the last sync (a new one or an older copy); all its entries are requested.`,
         ),
       );
+    if (push?.problem !== undefined) screen.note(shortenPeerIds(`${peerId}: ${push.problem}`));
     // Failed attempts before a successful sync are not shown.
     if (error === undefined) continue;
     shown += 1;
@@ -153,12 +182,20 @@ export async function showWatchRound(
   const failed = reports.filter(({ error }) => error !== undefined);
   const unfinished = reports.filter(({ isUnfinished }) => isUnfinished).length;
   const total = sum(reports);
+  const pushes = totalPushes(reports);
   if (isJson) {
     const counts = { peers: reports.length, failed: failed.length, ...total, duration_ms: durationMs };
     const at = new Date().toISOString();
     await screen.json({
       at,
       ...counts,
+      ...(pushes === undefined
+        ? {}
+        : {
+            pushed_entries: pushes.entries,
+            pushed_deletions: pushes.deletions,
+            pushes_failed: pushes.failed,
+          }),
       skipped,
       postponed,
       waiting,
@@ -170,6 +207,7 @@ export async function showWatchRound(
   }
   const time = new Date().toISOString().slice(11, 19);
   const others = [
+    ...(pushes === undefined ? [] : [formatPushes(pushes)]),
     ...(unfinished === 0 ? [] : [`${unfinished} continue in the next round`]),
     ...(skipped.length === 0 ? [] : [`${skipped.length} skipped`]),
     ...(postponed.length === 0 ? [] : [`${postponed.length} postponed to the next round`]),

@@ -9,6 +9,9 @@ import {
 } from '../../shared/contract.ts';
 import type { KnownPeer } from './peer-book.ts';
 
+/** The `role` in the description of a hub. */
+export const HUB_ROLE = 'hub';
+
 /** The peer of a record; `undefined` when the record is not valid. Addresses that are too long are left out. */
 export function readListedPeer(record: unknown): KnownPeer | undefined {
   const { data } = acceptedPeerSchema.safeParse(record);
@@ -22,6 +25,7 @@ export function readListedPeer(record: unknown): KnownPeer | undefined {
     deviceId: readLabel(data.meta?.device_id),
     hostname: readLabel(data.meta?.hostname),
     lastSeenUnixSeconds: Math.max(0, data.last_seen_unix),
+    ...(data.meta?.role === HUB_ROLE && { isHub: true }),
   };
 }
 

@@ -21,6 +21,8 @@ export interface KnownPeer {
   readonly deviceId: string | undefined;
   readonly hostname: string | undefined;
   readonly lastSeenUnixSeconds: number;
+  /** Whether it is registered as a hub. Absent when it is not, and in the peer book. */
+  readonly isHub?: boolean;
 }
 
 export interface PeerBook {

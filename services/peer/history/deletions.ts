@@ -35,7 +35,8 @@ export interface Deletions {
 const DELETED_AT = `max(-${Number.MAX_SAFE_INTEGER}, min(${Number.MAX_SAFE_INTEGER}, deleted_at)) AS deleted_at`;
 
 const LABELS = ['entry_id', 'user_id', 'device_id'] as const;
-const SENT_COLUMNS = ['delete_seq', ...LABELS.map(labelSql), DELETED_AT].join(', ');
+/** The columns of a deletion that is sent, for `readDeletionRow`. */
+export const DELETION_COLUMNS_SQL = ['delete_seq', ...LABELS.map(labelSql), DELETED_AT].join(', ');
 
 /** Deletions of one id of a record whose other id is not deleted. */
 function incompleteSql(one: string, other: string): string {
@@ -65,10 +66,10 @@ export function createDeletions({ sqlite, read, write }: Database): Deletions {
       ),
     ),
     page: sqlite.prepare(
-      `SELECT ${SENT_COLUMNS} FROM entry_deletions WHERE delete_seq > ? ORDER BY delete_seq LIMIT ?`,
+      `SELECT ${DELETION_COLUMNS_SQL} FROM entry_deletions WHERE delete_seq > ? ORDER BY delete_seq LIMIT ?`,
     ),
     suspicious: sqlite.prepare(
-      `SELECT ${SENT_COLUMNS} FROM entry_deletions WHERE ${SUSPICIOUS_DELETION_SQL} ORDER BY delete_seq`,
+      `SELECT ${DELETION_COLUMNS_SQL} FROM entry_deletions WHERE ${SUSPICIOUS_DELETION_SQL} ORDER BY delete_seq`,
     ),
   }));
 
@@ -118,13 +119,13 @@ export function createDeletions({ sqlite, read, write }: Database): Deletions {
     find: (entryId) => read(() => find(entryId)),
     readAfter: (seq, limit, visit) =>
       read(() => {
-        for (const row of statements.page.iterate(seq, limit)) if (!visit(readRow(row))) break;
+        for (const row of statements.page.iterate(seq, limit)) if (!visit(readDeletionRow(row))) break;
       }),
     unsendable: () =>
       read(() =>
         statements.suspicious
           .all()
-          .map(readRow)
+          .map(readDeletionRow)
           .filter(({ deletion }) => readDeletion(deletion) === undefined)
           .map(({ seq }) => seq),
       ),
@@ -132,7 +133,10 @@ export function createDeletions({ sqlite, read, write }: Database): Deletions {
 }
 
 /** A row as a deletion, which may be one that is not valid. */
-function readRow({ delete_seq: seq, ...row }: Readonly<Record<string, unknown>>): StoredDeletion {
+export function readDeletionRow({
+  delete_seq: seq,
+  ...row
+}: Readonly<Record<string, unknown>>): StoredDeletion {
   const labels = Object.fromEntries(LABELS.map((label) => [label, readText(row[label])]));
   return { seq: Number(seq), deletion: { ...row, ...labels } as unknown as Deletion };
 }

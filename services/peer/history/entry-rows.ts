@@ -37,6 +37,10 @@ export const ENTRY_COLUMNS_SQL = [
   ...NUMBER_FIELDS.map(numberSql),
 ].join(', ');
 
+/** A condition of entries. `rr` 0.1, which does not know deletions, may have stored one again in a shared database. */
+export const NOT_DELETED_SQL =
+  'NOT EXISTS (SELECT 1 FROM entry_deletions WHERE entry_deletions.entry_id = entries.entry_id)';
+
 /** A column with a label, for `readText`. */
 export function labelSql(field: string): string {
   return textSql(field, MAX_LABEL_BYTES);

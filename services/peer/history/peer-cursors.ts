@@ -60,17 +60,21 @@ const PULL_TABLES = [
   ['peer_state', 'last_cursor'],
   ['peer_delete_state', 'last_delete_cursor'],
 ] as const;
-const PUSH_TABLES = [
+export const PUSH_TABLES = [
   ['peer_push_state', 'last_pushed_seq'],
   ['peer_delete_push_state', 'last_pushed_delete_seq'],
 ] as const;
 
-/** A pull cursor. `rr` stores any 64-bit one that a peer sends. A number that no peer can have is position 0. */
-const cursorSql = (column: string): string =>
+/** Counts that the cursors of a peer were set back, so that an answer to an earlier push does not move them. */
+export const COUNT_RESET_SQL = `INSERT INTO rustory_p2p_syncs(peer_id, resets) VALUES (?, 1)
+  ON CONFLICT(peer_id) DO UPDATE SET resets = resets + 1`;
+
+/** A cursor. `rr` stores any 64-bit one that a peer sends. A number that no peer can have is position 0. */
+export const cursorSql = (column: string): string =>
   `CASE WHEN typeof(${column}) = 'integer' AND ${column} BETWEEN 0 AND ${Number.MAX_SAFE_INTEGER} THEN ${column} ELSE 0 END`;
 
 /** Two processes may answer the same peer, so what it acknowledged only moves forward. */
-const acknowledgeSql = ([table, column]: readonly [string, string]): string =>
+export const forwardSql = ([table, column]: readonly [string, string]): string =>
   `INSERT INTO ${table}(peer_id, ${column}) VALUES (?, ?)
    ON CONFLICT(peer_id) DO UPDATE SET ${column} = max(${column}, excluded.${column})`;
 
@@ -88,8 +92,8 @@ export function createPeerCursors(
          coalesce((SELECT ${cursorSql('last_delete_cursor')} FROM peer_delete_state WHERE peer_id = ?1), 0) AS deleteCursor`,
     ),
     pushed: sqlite.prepare(
-      `SELECT coalesce((SELECT last_pushed_seq FROM peer_push_state WHERE peer_id = ?1), 0) AS cursor,
-         coalesce((SELECT last_pushed_delete_seq FROM peer_delete_push_state WHERE peer_id = ?1), 0) AS deleteCursor`,
+      `SELECT coalesce((SELECT ${cursorSql('last_pushed_seq')} FROM peer_push_state WHERE peer_id = ?1), 0) AS cursor,
+         coalesce((SELECT ${cursorSql('last_pushed_delete_seq')} FROM peer_delete_push_state WHERE peer_id = ?1), 0) AS deleteCursor`,
     ),
     all: sqlite.prepare(
       `SELECT peer_id AS peerId, ${cursorSql('last_cursor')} AS cursor, ${cursorSql('last_delete_cursor')} AS deleteCursor
@@ -107,10 +111,11 @@ export function createPeerCursors(
     ),
     removeAnchor: sqlite.prepare('DELETE FROM rustory_p2p_pull_anchors WHERE peer_id = ?'),
     pull: PULL_TABLES.map((table) => sqlite.prepare(setSql(table))),
-    push: PUSH_TABLES.map((table) => sqlite.prepare(acknowledgeSql(table))),
+    push: PUSH_TABLES.map((table) => sqlite.prepare(forwardSql(table))),
     reset: [...PULL_TABLES, ...PUSH_TABLES].map(([table, column]) =>
       sqlite.prepare(`UPDATE ${table} SET ${column} = 0 WHERE peer_id = ?`),
     ),
+    countReset: sqlite.prepare(COUNT_RESET_SQL),
     state: sqlite.prepare('SELECT state_json FROM rustory_p2p_pull_state WHERE peer_id = ?'),
     setState: sqlite.prepare(
       `INSERT INTO rustory_p2p_pull_state(peer_id, state_json) VALUES (?, ?)
@@ -171,6 +176,7 @@ export function createPeerCursors(
         if (expected !== undefined && !isAt(peerId, expected)) return false;
         for (const statement of statements.reset) statement.run(peerId);
         statements.removeAnchor.run(peerId);
+        statements.countReset.run(peerId);
         return true;
       }),
     state: (peerId) => read(() => readState(statements.state.get(peerId)?.['state_json'])),

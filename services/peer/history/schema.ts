@@ -139,6 +139,19 @@ CREATE TABLE IF NOT EXISTS rustory_p2p_high_requests (
     sql: `
 CREATE TABLE IF NOT EXISTS rustory_p2p_database (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;`,
   },
+  // When and how the last sync with each peer ended, see push-store.ts.
+  rustory_p2p_syncs: {
+    uses: ['peer_id', 'resets', 'pulled_at', 'push_at', 'push_state', 'push_problem'],
+    sql: `
+CREATE TABLE IF NOT EXISTS rustory_p2p_syncs (
+  peer_id TEXT PRIMARY KEY,
+  resets INTEGER NOT NULL DEFAULT 0,
+  pulled_at INTEGER,
+  push_at INTEGER,
+  push_state TEXT,
+  push_problem TEXT
+);`,
+  },
   // The last turn of each peer in the rounds, see discovery/peer-turns.ts.
   rustory_p2p_peer_turns: {
     uses: [

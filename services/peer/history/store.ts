@@ -6,7 +6,7 @@ import type { Deletion } from './deletion.ts';
 import { createDeletions, type DeletionCounts, type StoredDeletion } from './deletions.ts';
 import type { Entry } from './entry.ts';
 import { createEntryInserts, type InsertCounts } from './entry-inserts.ts';
-import { ENTRY_COLUMNS_SQL, readRow, SUSPICIOUS_SQL } from './entry-rows.ts';
+import { ENTRY_COLUMNS_SQL, NOT_DELETED_SQL, readRow, SUSPICIOUS_SQL } from './entry-rows.ts';
 import { createHighRequests, type HighRequest } from './high-requests.ts';
 import { createImportIds, type ImportRecord } from './import-ids.ts';
 import {
@@ -136,10 +136,6 @@ export interface Store {
   isRevoked(peerId: string): boolean;
 }
 
-// `rr` 0.1, which does not know deletions, may have stored an entry again in a shared database.
-const NOT_DELETED =
-  'NOT EXISTS (SELECT 1 FROM entry_deletions WHERE entry_deletions.entry_id = entries.entry_id)';
-
 export function createStore(database: Database): Store {
   const { sqlite } = database;
   const deletions = createDeletions(database);
@@ -150,18 +146,20 @@ export function createStore(database: Database): Store {
   const peers = createPeerCursors(database, sequences.highestStored);
   const statements = database.read(() => ({
     page: sqlite.prepare(
-      `SELECT ingest_seq, ${ENTRY_COLUMNS_SQL} FROM entries WHERE ingest_seq > ? AND ${NOT_DELETED}
+      `SELECT ingest_seq, ${ENTRY_COLUMNS_SQL} FROM entries WHERE ingest_seq > ? AND ${NOT_DELETED_SQL}
        ORDER BY ingest_seq LIMIT ?`,
     ),
     suspicious: sqlite.prepare(
-      `SELECT ingest_seq, ${ENTRY_COLUMNS_SQL} FROM entries WHERE (${SUSPICIOUS_SQL}) AND ${NOT_DELETED}
+      `SELECT ingest_seq, ${ENTRY_COLUMNS_SQL} FROM entries WHERE (${SUSPICIOUS_SQL}) AND ${NOT_DELETED_SQL}
        ORDER BY ingest_seq`,
     ),
-    hasEntry: sqlite.prepare(`SELECT 1 FROM entries WHERE entry_id = ? AND ${NOT_DELETED}`),
+    hasEntry: sqlite.prepare(`SELECT 1 FROM entries WHERE entry_id = ? AND ${NOT_DELETED_SQL}`),
     byCommand: sqlite.prepare(
-      `SELECT ${ENTRY_COLUMNS_SQL} FROM entries WHERE cmd = ? AND ${NOT_DELETED} ORDER BY ts, ingest_seq`,
+      `SELECT ${ENTRY_COLUMNS_SQL} FROM entries WHERE cmd = ? AND ${NOT_DELETED_SQL} ORDER BY ts, ingest_seq`,
     ),
-    byId: sqlite.prepare(`SELECT ${ENTRY_COLUMNS_SQL} FROM entries WHERE entry_id = ? AND ${NOT_DELETED}`),
+    byId: sqlite.prepare(
+      `SELECT ${ENTRY_COLUMNS_SQL} FROM entries WHERE entry_id = ? AND ${NOT_DELETED_SQL}`,
+    ),
     startOfLast: sqlite.prepare('SELECT ingest_seq FROM entries ORDER BY ingest_seq DESC LIMIT 1 OFFSET ?'),
     summary: sqlite.prepare(
       'SELECT count(*) AS entries, count(DISTINCT device_id) AS devices, coalesce(max(ingest_seq), 0) AS lastSeq FROM entries',

@@ -1,6 +1,6 @@
-// Pulls from the peers of a round, a few at a time. Each turn has its limits; a peer that needs more waits for the others.
+// Syncs with the peers of a round, a few at a time. Each turn has its limits; a peer that needs more waits for the others.
 import { anySignal } from '../../shared/signals.ts';
-import type { PullDeps, PullProgress, PullReport } from './pull.ts';
+import type { PullReport } from './pull.ts';
 import type { RoundBudget } from './round-budget.ts';
 import {
   CONCURRENT_PULLS,
@@ -11,7 +11,7 @@ import {
   timesOf,
 } from './round-plan.ts';
 import { createSemaphore } from './semaphore.ts';
-import { mergeReports, runTurn, sum } from './turn.ts';
+import { mergeReports, runTurn, sumProgress, type TurnDeps, type TurnProgress } from './turn.ts';
 
 /**
  * Turns with known entries only after which a peer does not continue in this round. A million entries that another device
@@ -30,7 +30,7 @@ export interface PullAllOptions {
   readonly untilComplete?: boolean;
   readonly signal: AbortSignal;
   /** Called with the sums over all peers. */
-  readonly onProgress?: (progress: PullProgress) => void;
+  readonly onProgress?: (progress: TurnProgress) => void;
   readonly onReport?: (report: PullReport) => void;
 }
 
@@ -46,7 +46,7 @@ export interface PullAllResult {
 /** Pulls from the peers of a plan, in their order. @throws DatabaseError */
 export async function pullAll(
   plan: Pick<RoundPlan, 'first' | 'others'>,
-  deps: PullDeps,
+  deps: TurnDeps,
   options: PullAllOptions,
 ): Promise<PullAllResult> {
   const {
@@ -76,7 +76,7 @@ export async function pullAll(
   const unfinished = new Map<string, PullReport>();
   /** Consecutive turns of a peer that brought known entries only. */
   const knownTurns = new Map<string, number>();
-  const progressByPeer = new Map<string, PullProgress>();
+  const progressByPeer = new Map<string, TurnProgress>();
   const firstStarted = Promise.withResolvers<void>();
 
   function take(): RoundTarget | undefined {
@@ -98,8 +98,9 @@ export async function pullAll(
       permits,
       signal: stop,
       onProgress: (progress) => {
-        progressByPeer.set(peerId, sum(earlier === undefined ? [progress] : [earlier, progress]));
-        onProgress(sum([...progressByPeer.values()]));
+        const before = earlier === undefined ? [] : [{ ...earlier, pushed: pushedIn(earlier) }];
+        progressByPeer.set(peerId, sumProgress([...before, progress]));
+        onProgress(sumProgress([...progressByPeer.values()]));
       },
     });
     return report && mergeReports(earlier, report);
@@ -117,7 +118,7 @@ export async function pullAll(
       others.unshift(target);
       return;
     }
-    if (report.isUnfinished && untilComplete && !stop.aborted && mayContinue(report)) {
+    if (hasMore(report) && untilComplete && !stop.aborted && mayContinue(report)) {
       unfinished.set(peerId, report);
       others.push(target);
       return;
@@ -131,7 +132,9 @@ export async function pullAll(
   function mayContinue(report: PullReport): boolean {
     const { peerId, entries, duplicates } = report;
     const before = unfinished.get(peerId);
-    const isNew = entries - duplicates > (before === undefined ? 0 : before.entries - before.duplicates);
+    const isNew =
+      entries - duplicates > (before === undefined ? 0 : before.entries - before.duplicates) ||
+      pushedIn(report) > (before === undefined ? 0 : pushedIn(before));
     const turns = isNew ? 0 : (knownTurns.get(peerId) ?? 0) + 1;
     knownTurns.set(peerId, turns);
     return turns < MAX_KNOWN_TURNS && !budget.isPeerSpent(peerId);
@@ -166,4 +169,13 @@ export async function pullAll(
     skipped,
     postponed: stop.aborted ? [] : left.filter((peerId) => !unfinished.has(peerId)),
   };
+}
+
+/** Whether the pull or the push of a turn ended before it was complete. */
+export function hasMore({ isUnfinished, push }: PullReport): boolean {
+  return isUnfinished || push?.state === 'unfinished';
+}
+
+function pushedIn({ push }: PullReport): number {
+  return push === undefined ? 0 : push.entries + push.deletions;
 }

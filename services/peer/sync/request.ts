@@ -1,4 +1,4 @@
-// Sends one pull request over an open connection, and tells a request that got no byte of an answer from one whose
+// Sends one request over an open connection, and tells a request that got no byte of an answer from one whose
 // answer was cut.
 import type { Connection } from '@libp2p/interface';
 import { toError } from '../../shared/errors.ts';
@@ -61,7 +61,7 @@ export async function requestPage(
   request: PullRequest,
   options: RequestOptions,
 ): Promise<{ readonly response: PullResponse; readonly bytes: number }> {
-  const { protocol, message } = await send(connection, request, options);
+  const { protocol, message } = await exchange(connection, pullMessage(request), options);
   return { response: await decodeResponse(protocol, message, request), bytes: message.length };
 }
 
@@ -77,21 +77,42 @@ export async function probe(
   options: RequestOptions,
 ): Promise<void> {
   try {
-    await send(connection, { cursor: 0, deleteCursor: 0, limit: 1 }, options);
+    await exchange(connection, pullMessage({ cursor: 0, deleteCursor: 0, limit: 1 }), options);
   } catch (error) {
     throw error instanceof NoAnswerError && error.isClosed ? new NotMemberError(own) : error;
   }
 }
 
-async function send(connection: Connection, request: PullRequest, options: RequestOptions) {
+function pullMessage(request: PullRequest): RequestMessage {
+  return { protocols: PULL_PROTOCOLS, encode: async (protocol) => encodeRequest(protocol, request) };
+}
+
+/** A request in each version of its protocol. */
+export interface RequestMessage {
+  /** In order of preference. */
+  readonly protocols: readonly string[];
+  encode(protocol: string): Promise<Uint8Array>;
+}
+
+/**
+ * Sends a request on a stream of its own, and resolves to the bytes of the answer.
+ *
+ * @throws NoAnswerError, or an error of the stream or of the message
+ */
+export async function exchange(
+  connection: Connection,
+  { protocols, encode }: RequestMessage,
+  options: RequestOptions,
+): Promise<{ readonly protocol: string; readonly message: Uint8Array }> {
   const { idleTimeoutMs, signal, maxResponseBytes, beforeSend, onAnswer } = options;
-  const stream = await connection.newStream([...PULL_PROTOCOLS], {
+  const stream = await connection.newStream([...protocols], {
     signal: anySignal(signal, AbortSignal.timeout(idleTimeoutMs)),
     runOnLimitedConnection: true,
   });
   const { protocol } = stream;
-  const bytes = await encodeRequest(protocol, request);
+  let bytes: Uint8Array;
   try {
+    bytes = await encode(protocol);
     beforeSend?.();
   } catch (error) {
     stream.abort(toError(error));

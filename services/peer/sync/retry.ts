@@ -37,9 +37,14 @@ export function isFinal(error: unknown): boolean {
     error instanceof BadMessageError ||
     error instanceof MessageTooLargeError ||
     isRefusal(error) ||
-    // The name of libp2p's error for a peer that does not support the protocol.
-    errorCode(error) === 'UnsupportedProtocolError'
+    isUnsupported(error)
   );
+}
+
+/** Whether the peer does not support the protocol. */
+export function isUnsupported(error: unknown): boolean {
+  // The name of the error of libp2p.
+  return errorCode(error) === 'UnsupportedProtocolError';
 }
 
 /** Whether the peer refuses this device or its cursors, which another request in this round does not change. */

@@ -241,10 +241,11 @@ function withoutPause(turn: Turn): Turn {
   return { ...turn, retryAtUnixSeconds: 0 };
 }
 
-function stateOf({ error, isUnfinished, durationMs }: PullReport): TurnState {
+/** How the pull of a turn ended. A push that did not complete has pauses of its own, see push-pauses.ts. */
+function stateOf({ error, isUnfinished, durationMs, push }: PullReport): TurnState {
   if (error !== undefined) return 'failed';
   if (isUnfinished) return 'unfinished';
-  return durationMs > SLOW_MS ? 'slow' : 'ok';
+  return durationMs + (push?.durationMs ?? 0) > SLOW_MS ? 'slow' : 'ok';
 }
 
 /** Turns of either kind count, so that no peer gets free turns by failing now and then. */

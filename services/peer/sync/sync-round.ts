@@ -1,18 +1,23 @@
-// One round of syncing: discovers the other devices, plans their turns, pulls from a few of them at a time, and
-// remembers how the turns ended.
+// One round of syncing: discovers the other devices, plans their turns, pulls from a few of them at a time and pushes to
+// them, and remembers how the turns ended.
 import { discover, type Discovery, type DiscoveryDeps } from '../discovery/discovery.ts';
 import type { KnownPeer } from '../discovery/peer-book.ts';
 import type { PeerTurns, Turn } from '../discovery/peer-turns.ts';
+import { DatabaseError } from '../history/database.ts';
+import type { PushStore, SyncChange } from '../history/push-store.ts';
 import type { Target } from '../network/dial.ts';
-import type { PullDeps } from './pull.ts';
+import type { PullReport } from './pull.ts';
 import { pullAll, type PullAllOptions, type PullAllResult } from './pull-queue.ts';
 import { createRoundBudget, SYNC_LIMITS, WATCH_LIMITS } from './round-budget.ts';
 import { type PlanContext, planRound, recordTurns, recordWaiting, type RoundTarget } from './round-plan.ts';
+import type { TurnDeps } from './turn.ts';
 
 export interface RoundDeps {
   readonly discovery: DiscoveryDeps;
-  readonly pulls: PullDeps;
+  readonly pulls: TurnDeps;
   readonly turns: PeerTurns;
+  /** Remembers when and how the syncs ended. */
+  readonly syncs?: Pick<PushStore, 'record'> | undefined;
   /** Random number from 0 to 1. */
   readonly random: () => number;
   /** Whether the network of this device has changed since the last call, so that all failures may have ended. */
@@ -42,7 +47,10 @@ export interface Round extends PullAllResult, Pick<Discovery, 'problems' | 'warn
 export async function syncRound(deps: RoundDeps, options: RoundOptions): Promise<Round> {
   const { pulls, turns, random, takeNetworkChange = () => false } = deps;
   const { untilComplete = false, signal } = options;
-  if (takeNetworkChange()) forgetFailures(turns);
+  if (takeNetworkChange()) {
+    forgetFailures(turns);
+    pulls.push?.pauses?.clear();
+  }
   const { targets, problems, warnings, isComplete } = await findTargets(deps.discovery, options);
   const context: PlanContext = {
     turns: turns.all(),
@@ -62,8 +70,10 @@ export async function syncRound(deps: RoundDeps, options: RoundOptions): Promise
     ...recordWaiting(plan.waiting, isComplete ? targets : undefined, context),
   ];
   turns.save(records);
+  recordSyncs(result.reports, deps);
   const continues =
     result.postponed.length > 0 ||
+    result.reports.some(({ push }) => push?.state === 'unfinished') ||
     records.some(({ state, retryAtUnixSeconds: at }) => state === 'unfinished' && at <= nowUnixSeconds);
   const retries = [...records, ...plan.waiting.flatMap(({ peerId }) => context.turns.get(peerId) ?? [])]
     .map(({ retryAtUnixSeconds }) => retryAtUnixSeconds - nowUnixSeconds)
@@ -76,6 +86,27 @@ export async function syncRound(deps: RoundDeps, options: RoundOptions): Promise
     problems,
     warnings,
   };
+}
+
+/** Remembers when the pulls completed, and how the pushes ended. */
+function recordSyncs(reports: readonly PullReport[], { syncs, pulls }: RoundDeps): void {
+  const unixSeconds = pulls.nowUnixSeconds();
+  const changes = reports.flatMap((report): SyncChange[] => {
+    const { peerId, error, isUnfinished, push } = report;
+    const isComplete = error === undefined && !isUnfinished;
+    if (!isComplete && push === undefined) return [];
+    const pushed =
+      push === undefined || push.state === 'paused'
+        ? {}
+        : { push: { pushState: push.state, pushProblem: push.problem, unixSeconds } };
+    return [{ peerId, ...(isComplete && { pulledUnixSeconds: unixSeconds }), ...pushed }];
+  });
+  try {
+    syncs?.record(changes);
+  } catch (error) {
+    // A round does not fail because its end is not remembered.
+    if (!(error instanceof DatabaseError)) throw error;
+  }
 }
 
 /** Ends the pauses of all peers. In another network each of them may be reachable. */

@@ -1,5 +1,5 @@
 // One turn of a peer in a round: connects, checks that the peer answers if many unknown peers wait, and pulls when it is
-// its time.
+// its time. Then it pushes over the same connection.
 import { describeError } from '../../shared/errors.ts';
 import { anySignal } from '../../shared/signals.ts';
 import { DatabaseError } from '../history/database.ts';
@@ -7,21 +7,41 @@ import { type Dialed, DialFailedError, type Target } from '../network/dial.ts';
 import { releaseConnection } from './connection.ts';
 import { NONE_INVALID, sumInvalid } from './invalid-items.ts';
 import { pull, type PullDeps, type PullOptions, type PullProgress, type PullReport } from './pull.ts';
+import { type PushDeps, type PushReport, pushTo } from './push.ts';
 import { type OwnMembership, probe } from './request.ts';
 import { isRefusal } from './retry.ts';
-import type { RoundBudget, TurnTimes } from './round-budget.ts';
+import type { RoundBudget, TurnBudget, TurnTimes } from './round-budget.ts';
 import type { Semaphore } from './semaphore.ts';
+import { type Session, startSession } from './session.ts';
 import { MessageTooLargeError } from './stream-io.ts';
 
 /** Maximum bytes of the answer to a probe that are read. */
 const PROBE_BYTES = 64 * 1024;
 
-export interface TurnOptions extends Pick<PullOptions, 'limit' | 'onProgress'> {
+/**
+ * The part of the time of a turn in which a pull requests pages when a push follows. Otherwise a device that pulls a large
+ * history for the first time would push nothing until it is complete.
+ */
+const PULL_SHARE = 2 / 3;
+
+export interface TurnDeps extends PullDeps {
+  /** What is pushed; absent when nothing is. */
+  readonly push?: PushDeps | undefined;
+}
+
+/** What was transferred with a peer, or with all of them. */
+export interface TurnProgress extends PullProgress {
+  /** Entries and deletions that were pushed. */
+  readonly pushed: number;
+}
+
+export interface TurnOptions extends Pick<PullOptions, 'limit'> {
   readonly times: TurnTimes;
   readonly budget: RoundBudget;
   /** The permits of concurrent pulls. */
   readonly permits: Semaphore;
   readonly signal: AbortSignal;
+  readonly onProgress?: (progress: TurnProgress) => void;
 }
 
 /**
@@ -30,11 +50,11 @@ export interface TurnOptions extends Pick<PullOptions, 'limit' | 'onProgress'> {
  */
 export async function runTurn(
   target: Target,
-  deps: PullDeps,
-  { times, budget, permits, ...options }: TurnOptions,
+  deps: TurnDeps,
+  options: TurnOptions,
 ): Promise<PullReport | undefined> {
   const { peerId } = target;
-  const { signal } = options;
+  const { times, permits, signal } = options;
   const startedMs = deps.nowMs();
   let dialed: Dialed | undefined;
   try {
@@ -44,7 +64,7 @@ export async function runTurn(
     signal.throwIfAborted();
     if (permit.ok) {
       try {
-        return await pull(target, deps, { ...options, dialed, budget: budget.startTurn(peerId, times) });
+        return await syncConnected(target, dialed, deps, options);
       } finally {
         permit.release();
       }
@@ -52,7 +72,7 @@ export async function runTurn(
     await releaseConnection({ dialed });
     return undefined;
   } catch (error) {
-    // Only a pull throws this error, and it has closed the connection.
+    // Its connection is closed already.
     if (error instanceof DatabaseError) throw error;
     await releaseConnection({ dialed });
     const { cursor } = deps.store.cursorsOf(peerId);
@@ -62,6 +82,69 @@ export async function runTurn(
       nextCursor: cursor,
     };
   }
+}
+
+/** Pulls from a connected peer, then pushes to it, in the time of one turn. @throws DatabaseError */
+async function syncConnected(
+  target: Target,
+  dialed: Dialed,
+  deps: TurnDeps,
+  { limit, times, budget, signal, onProgress = () => {} }: TurnOptions,
+): Promise<PullReport> {
+  const { peerId } = target;
+  const { push } = deps;
+  const session = startSession(target, deps, { signal, dialed, timeMs: times.abortMs });
+  const turnBudget = budget.startTurn(peerId, times);
+  const pullTimes = { ...times, turnMs: times.turnMs * PULL_SHARE };
+  let [entries, bytes, pushed] = [0, 0, 0];
+  const report = (): void => onProgress({ entries, bytes, pushed });
+  try {
+    const pulled = await pull(target, deps, {
+      limit,
+      session,
+      budget: push === undefined ? turnBudget : budget.startTurn(peerId, pullTimes),
+      onProgress: (progress) => {
+        ({ entries, bytes } = progress);
+        report();
+      },
+    });
+    // Without a complete answer it is not known whether the peer still has the database of the cursors.
+    if (push === undefined || pulled.error !== undefined || session.signal.aborted) return pulled;
+    const pushReport = await pushTo(session, push, deps, {
+      limit,
+      budget: turnBudget,
+      onProgress: (progress) => {
+        pushed = progress.entries + progress.deletions;
+        report();
+      },
+    });
+    const anchored = await anchorFirstPush(target, deps, session, pushReport, { limit, turnBudget });
+    const both = anchored && mergeReports(pulled, { ...anchored, isUnfinished: pulled.isUnfinished });
+    return { ...(both ?? pulled), push: pushReport };
+  } finally {
+    await session.release();
+  }
+}
+
+/**
+ * After the first push to a peer that had nothing, requests a single entry. It is remembered as the position in the database
+ * of the peer, which shows later whether the peer still has what it acknowledged. A failure has no consequence.
+ *
+ * @throws DatabaseError
+ */
+async function anchorFirstPush(
+  target: Target,
+  deps: TurnDeps,
+  session: Session,
+  { entries, deletions }: PushReport,
+  { limit, turnBudget }: { readonly limit: number; readonly turnBudget: TurnBudget },
+): Promise<PullReport | undefined> {
+  const hasAnchor = (): boolean => deps.store.cursorsOf(target.peerId).cursor > 0;
+  if (hasAnchor() || entries === 0 || session.signal.aborted) return undefined;
+  const budget = { ...turnBudget, isSpent: () => hasAnchor() || turnBudget.isSpent() };
+  // Deletions come before the entry.
+  const report = await pull(target, deps, { limit: deletions === 0 ? 1 : limit, session, budget });
+  return report.error === undefined ? report : undefined;
 }
 
 /**
@@ -122,6 +205,22 @@ export function mergeReports(earlier: PullReport | undefined, latest: PullReport
     invalid: sumInvalid(earlier.invalid, latest.invalid),
     durationMs: earlier.durationMs + latest.durationMs,
     hasNewDatabase: earlier.hasNewDatabase || latest.hasNewDatabase,
+    push: mergePushes(earlier.push, latest.push),
+  };
+}
+
+function mergePushes(
+  earlier: PushReport | undefined,
+  latest: PushReport | undefined,
+): PushReport | undefined {
+  if (earlier === undefined || latest === undefined) return latest ?? earlier;
+  return {
+    ...latest,
+    entries: earlier.entries + latest.entries,
+    deletions: earlier.deletions + latest.deletions,
+    inserted: earlier.inserted + latest.inserted,
+    bytes: earlier.bytes + latest.bytes,
+    durationMs: earlier.durationMs + latest.durationMs,
   };
 }
 
@@ -131,4 +230,9 @@ export function sum(items: readonly PullProgress[]): PullProgress {
     entries: items.reduce((total, { entries }) => total + entries, 0),
     bytes: items.reduce((total, { bytes }) => total + bytes, 0),
   };
+}
+
+/** The same with what was pushed. */
+export function sumProgress(items: readonly TurnProgress[]): TurnProgress {
+  return { ...sum(items), pushed: items.reduce((total, { pushed }) => total + pushed, 0) };
 }

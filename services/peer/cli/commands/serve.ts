@@ -32,7 +32,7 @@ registrations again. Logs are JSON lines on standard error.
 
 export const daemon: Command = {
   name: 'daemon',
-  usage: 'daemon [--interval-sec N] [--limit N]',
+  usage: 'daemon [--interval-sec N] [--limit N] [--push]',
   summary: 'run serve and sync --watch in one process',
   help: `The command for a device that is always on: answers the pulls of other devices
 and pulls from them at an interval, with one identity.

@@ -1,4 +1,4 @@
-// `sync`: pulls from the other devices, once or until it is stopped. Other devices answer only devices that a tracker
+// `sync`: pulls from the other devices and pushes to them, once or until it is stopped. Other devices answer only devices that a tracker
 // lists, so it registers where no process of this device is listed. It requests no reservations.
 import { peerIdFromString } from '@libp2p/peer-id';
 import { monotonicMs, unixSeconds } from '../../../shared/clock.ts';
@@ -12,9 +12,12 @@ import { createChangeWatch } from '../../network/change-watch.ts';
 import type { Target } from '../../network/dial.ts';
 import type { PeerNode } from '../../network/node.ts';
 import { listAddresses } from '../../network/relay-probe.ts';
-import { DEFAULT_LIMIT, type PullProgress } from '../../sync/pull.ts';
+import { DEFAULT_LIMIT } from '../../sync/pull.ts';
+import { createPushPauses, type PushPauses } from '../../sync/push-pauses.ts';
+import { hasMore } from '../../sync/pull-queue.ts';
 import { MAX_LIMIT, MAX_LIMIT_WITHOUT_DELETIONS } from '../../sync/sync-protocol.ts';
 import { type Round, type RoundDeps, syncRound } from '../../sync/sync-round.ts';
+import type { TurnProgress } from '../../sync/turn.ts';
 import { createWatch } from '../../sync/watch.ts';
 import { createBaseComponents, runComponents } from '../components.ts';
 import {
@@ -27,6 +30,7 @@ import {
   pause,
 } from '../context.ts';
 import { CommandError, type ExitName } from '../exit-codes.ts';
+import { isPushFailed } from '../push-report.ts';
 import { formatProgress, showRound, showWatchRound } from '../sync-report.ts';
 import {
   type Command,
@@ -51,6 +55,7 @@ export const WATCH_OPTIONS = {
     value: 'N',
     doc: `entries per request (default and maximum ${MAX_LIMIT}; a larger number counts as ${MAX_LIMIT})`,
   },
+  push: { doc: 'also send the entries and deletions of this device to each device' },
   'interval-sec': { value: 'N', doc: `seconds between rounds (default ${DEFAULT_INTERVAL_SECONDS})` },
   'start-jitter-sec': { value: 'N', doc: 'longest random delay of the first round, in seconds' },
   json: JSON_OPTION,
@@ -58,20 +63,26 @@ export const WATCH_OPTIONS = {
 
 export const sync: Command = {
   name: 'sync',
-  usage: 'sync [--peers A,B] [--limit N] [--watch] [--json]',
+  usage: 'sync [--peers A,B] [--limit N] [--push] [--watch] [--json]',
   summary: 'pull the history of your other devices',
   help: `Asks the trackers for the other devices of the user, connects to each as
 dial_strategy says, and pulls the entries that are new. Entries that arrived
 are kept when the sync is interrupted; the next sync continues after them.
 
+With --push each device also gets what was recorded, imported or deleted on
+this one and it does not have yet. Use it on a device that is seldom on at the
+same time as the others: a hub, or any device that runs serve, then has its
+entries. What other devices made is never pushed. A device that refuses a push
+is reported, and the exit code is 4; one that accepts none is not a failure.
+
 Other devices answer only devices that a tracker lists. Where this one is not
 listed, it is registered until the sync ends.
 
 With --json each peer is one object: peer_id, address, entries, duplicates,
-bytes, duration_ms, next_cursor and, when it failed, error. A device that lists
-no address to connect to is skipped; its object has the field skipped.
+bytes, duration_ms, next_cursor, push (with --push) and, when it failed, error.
+A device that lists no address to connect to has the field skipped.
 
-  ${PROGRAM.name} sync
+  ${PROGRAM.name} sync --push
   ${PROGRAM.name} sync --watch --interval-sec 60
   ${PROGRAM.name} sync --peers /ip4/192.168.1.7/tcp/8845/p2p/12D3KooW…`,
   options: { watch: { doc: 'sync until SIGTERM, with one line per round' }, ...WATCH_OPTIONS },
@@ -101,8 +112,8 @@ no address to connect to is skipped; its object has the field skipped.
     try {
       await node.start();
       screen.progress('looking for your devices');
-      const onProgress = (progress: PullProgress): void => screen.progress(formatProgress(progress));
-      const deps = createRoundDeps(config, { history, node, registrations });
+      const onProgress = (progress: TurnProgress): void => screen.progress(formatProgress(progress));
+      const deps = createSyncDeps(context, { history, node, registrations });
       const roundOptions = { ...readSyncOptions(context), untilComplete: true, signal, onProgress };
       const round = await syncRound(deps, roundOptions);
       await showRound(round, screen, options['json'] === true);
@@ -158,7 +169,8 @@ export function createSyncWatch(context: CommandContext, resources: SyncResource
     nowUnixMs: Date.now,
   });
   // Shared by all rounds, because it remembers which relays failed.
-  const deps = { ...createRoundDeps(config, resources), takeNetworkChange };
+  const pauses = createPushPauses(monotonicMs);
+  const deps = { ...createSyncDeps(context, resources, pauses), takeNetworkChange };
   const watch = createWatch({
     round: async (signal) => syncRound(deps, { ...readSyncOptions(context), signal }),
     onRound: async (round, durationMs) => showWatchRound(round, durationMs, screen, options['json'] === true),
@@ -182,21 +194,35 @@ export function createSyncWatch(context: CommandContext, resources: SyncResource
   };
 }
 
-/** The dependencies of the rounds of a process. */
+/** The dependencies of the rounds of a process that does not push. */
 export function createRoundDeps(
   config: PeerConfig,
   { history, node, registrations }: SyncResources,
 ): RoundDeps {
-  const { store, peerBook, database } = history;
+  const { store, pushes, peerBook, database } = history;
   const ownPeerId = node.libp2p.peerId.toString();
   const { userId } = config;
   const trackers = createTrackers(config);
   return {
     discovery: { trackers, peerBook, userId, ownPeerId, nowUnixSeconds: unixSeconds, registrations },
     pulls: createPullDeps(config, node, store),
+    syncs: pushes,
     turns: createPeerTurns(database),
     random: Math.random,
   };
+}
+
+/** The same with what this device pushes, if it does. */
+function createSyncDeps(
+  { config, options }: Pick<CommandContext, 'config' | 'options'>,
+  resources: SyncResources,
+  pauses?: PushPauses,
+): RoundDeps {
+  const deps = createRoundDeps(config, resources);
+  if (options['push'] !== true) return deps;
+  const { userId, deviceId, allowedPeers } = config;
+  const push = { pushes: resources.history.pushes, owner: { userId, deviceId }, allowedPeers, pauses };
+  return { ...deps, pulls: { ...deps.pulls, push } };
 }
 
 /** The options of one round. */
@@ -243,7 +269,8 @@ export function exitOfRound(
     });
   }
   const failed = reports.filter(({ error }) => error !== undefined).length;
-  const left = postponed.length + reports.filter(({ isUnfinished }) => isUnfinished).length;
-  if (failed + left === 0) return 'ok';
+  const left = postponed.length + reports.filter(hasMore).length;
+  const notPushed = reports.filter(({ push }) => isPushFailed(push)).length;
+  if (failed + left + notPushed === 0) return 'ok';
   return failed === reports.length ? 'unreachable' : 'partial';
 }

@@ -1,0 +1,50 @@
+// The pauses of a watch after pushes that a peer refused or that failed, so that they do not cost each round. The peer is
+// pulled all the same. A one-shot sync and the first round of a watch push to every peer.
+import type { PushState } from '../history/push-store.ts';
+
+/** First pause in milliseconds after each kind of end. It doubles with each further one in a row. */
+const FIRST_PAUSE_MS: Readonly<Partial<Record<PushState, number>>> = {
+  // A relay restarts within this time.
+  failed: 10_000,
+  // Each refusal costs `rr` a look-up at its tracker. The cause, such as a registration, is seldom gone after seconds.
+  refused: 60_000,
+  unsupported: 60_000,
+};
+
+/** Maximum pause in milliseconds. */
+const MAX_PAUSE_MS = 600_000;
+
+/** Maximum peers that are remembered. Above this limit the oldest one is forgotten, which costs one push. */
+const MAX_REMEMBERED = 1_024;
+
+export interface PushPauses {
+  isPaused(peerId: string): boolean;
+  /** Remembers how a push ended. */
+  note(peerId: string, state: PushState): void;
+  /** Ends all pauses, because the network of this device has changed. */
+  clear(): void;
+}
+
+interface Pause {
+  readonly pauseMs: number;
+  readonly untilMs: number;
+}
+
+/** @param nowMs monotonic clock in milliseconds */
+export function createPushPauses(nowMs: () => number): PushPauses {
+  const pauses = new Map<string, Pause>();
+  return {
+    isPaused: (peerId) => nowMs() < (pauses.get(peerId)?.untilMs ?? -Infinity),
+    note(peerId, state) {
+      const before = pauses.get(peerId);
+      pauses.delete(peerId);
+      const firstMs = FIRST_PAUSE_MS[state];
+      if (firstMs === undefined) return;
+      const pauseMs = Math.min(MAX_PAUSE_MS, Math.max(firstMs, (before?.pauseMs ?? 0) * 2));
+      pauses.set(peerId, { pauseMs, untilMs: nowMs() + pauseMs });
+      const [oldest] = pauses.keys();
+      if (pauses.size > MAX_REMEMBERED && oldest !== undefined) pauses.delete(oldest);
+    },
+    clear: () => pauses.clear(),
+  };
+}
