@@ -21,6 +21,8 @@ export interface AppDeps {
   readonly ttlSeconds: number;
   /** Path below which requests are served as well; empty: none. */
   readonly pathPrefix?: string;
+  /** Whether devices are listed only the hub of their user while it is registered. */
+  readonly star: boolean;
   /** Whether to drop private and loopback addresses from registrations. */
   readonly dropPrivateAddrs: boolean;
   readonly rateLimits: RateLimits;

@@ -151,7 +151,7 @@ function mountApi(app: App, deps: AppDeps, refusals: Refusals): void {
 }
 
 /** Mounts the OpenAPI document and the status page. */
-function mountPages(app: App, { registry, nowUnixMs, random, answers }: AppDeps): void {
+function mountPages(app: App, { registry, nowUnixMs, random, answers, star }: AppDeps): void {
   const document = Buffer.from(JSON.stringify(createOpenApiDocument()));
   app.get('/openapi.json', () => new Response(document, { headers: JSON_HEADERS }));
 
@@ -167,7 +167,9 @@ function mountPages(app: App, { registry, nowUnixMs, random, answers }: AppDeps)
         forwardedProto: c.req.header('x-forwarded-proto'),
         requiresToken: c.get('grant').id !== undefined,
       });
-      const html = Buffer.from(statusPage(page, conflicts, nowUnixMs(), warning));
+      const html = Buffer.from(
+        statusPage(page, { conflicts, nowUnixMs: nowUnixMs(), warning, isStar: star }),
+      );
       return new Response(answers.send(html, c.env), { headers: PAGE_HEADERS });
     } catch (error) {
       const problem = registryProblem(error);

@@ -75,11 +75,13 @@ describe('readTrackerConfig', () => {
     const open = { TRACKER_STAR: 'true', TRACKER_ALLOW_UNAUTHENTICATED: 'true' };
     expect(variablesOf(problemsOf({ ...LOOPBACK, TRACKER_STAR: 'true' }))).toEqual(['TRACKER_STAR']);
     expect(variablesOf(problemsOf(open))).toEqual(['TRACKER_STAR']);
-    const star = (text: string) =>
-      readTrackerConfig({ TRACKER_STAR: 'true', TRACKER_TOKENS_FILE: file('star', text) });
-    const withHub = star('a-token-of-the-devices\na-token-of-the-hub user=alice hub\n');
-    expect(withHub).toMatchObject({ star: true, warnings: [] });
-    expect(variablesOf(star('a-token-of-the-devices\n').warnings)).toEqual(['TRACKER_STAR']);
+    const star = { TRACKER_STAR: 'true', TRACKER_TOKENS_FILE: file('devices', 'a-token-of-the-devices\n') };
+    expect(variablesOf(readTrackerConfig(star).warnings)).toEqual(['TRACKER_STAR']);
+    const withHub = file('hub', 'a-token-of-the-devices\na-token-of-the-hub user=alice hub\n');
+    expect(readTrackerConfig({ ...star, TRACKER_TOKENS_FILE: withHub })).toMatchObject({
+      star: true,
+      warnings: [],
+    });
     expect(readTrackerConfig(LOOPBACK).star).toBe(false);
   });
 

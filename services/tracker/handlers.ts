@@ -58,7 +58,10 @@ function createRegisterHandler(
     const rateKey = peerRateKey(grant, peerId);
     const excess = await refuseExcess(c, 'peer', rateKey);
     if (excess !== undefined) return excess;
-    const result = await registry.register(registration, grant.userId);
+    const result = await registry.register(
+      grant.isHub ? { ...registration, isHub: true } : registration,
+      grant.userId,
+    );
     metrics.registration(result.ok ? 'registered' : result.reason);
     metrics.dropped(droppedAddrs, droppedMeta);
     clientLog.dropped(loggedClient(c), droppedAddrs, droppedMeta);
@@ -83,8 +86,12 @@ function forbiddenCause(grant: Grant, userId: string | null): string | undefined
   return permitsUser(grant, userId) ? undefined : 'token_of_another_user';
 }
 
-/** Why a peer id belongs to another user, for the log. */
-const FOREIGN_CAUSES = { foreign: 'registered_by_another_user', held: 'held_for_another_user' } as const;
+/** Why a peer id belongs to another user or to a hub, for the log. */
+const FOREIGN_CAUSES = {
+  foreign: 'registered_by_another_user',
+  held: 'held_for_another_user',
+  hub: 'registered_by_a_hub',
+} as const;
 
 /** Requests with a token that is bound to one user never count against the devices of another one. */
 function peerRateKey({ userId }: Grant, peerId: string): string {
@@ -108,22 +115,28 @@ function createUnregisterHandler(
     if (grant.readOnly) return refuse(c, 'forbidden', { cause: 'read_only_token' });
     const excess = await refuseExcess(c, 'peer', peerRateKey(grant, peerId));
     if (excess !== undefined) return excess;
-    const removed = await registry.unregister(peerId, grant.userId);
+    const removed = await registry.unregister(peerId, grant.userId, grant.isHub);
     return new Response(JSON.stringify({ ok: true, removed }), { headers: JSON_HEADERS });
   };
 }
 
+/** Whether a star hides nothing: a hub syncs with all devices, and who only reads is no device. */
+function seesAll({ isHub, readOnly }: Grant): boolean {
+  return isHub || readOnly;
+}
+
 function createListHandler(
-  { registry, metrics, clientLog, answers }: AppDeps,
+  { registry, metrics, clientLog, answers, star }: AppDeps,
   { refuse }: Refusals,
 ): AppHandler {
   const listings = createListingCache();
   return async (c) => {
     const parsed = parseListQuery(c.req.query());
     if (!parsed.ok) return refuse(c, parsed.reason, { detail: parsed.detail });
-    const { query } = parsed;
-    if (!permitsUser(c.get('grant'), query.userId))
-      return refuse(c, 'forbidden', { cause: 'token_of_another_user' });
+    const { ownPeerId } = parsed;
+    const grant = c.get('grant');
+    const query = { ...parsed.query, star: star && !seesAll(grant) ? { ownPeerId } : undefined };
+    if (!permitsUser(grant, query.userId)) return refuse(c, 'forbidden', { cause: 'token_of_another_user' });
     const page = await registry.list(query);
     const { body, tag, omitted } = listings.listing(page, query, c.get('client').isLocal);
     if (omitted > 0) {

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { boundedString } from '../shared/contract.ts';
 import { type Parsed, parseValue } from './body.ts';
+import { canonicalPeerId } from './peerid.ts';
 import type { ListQuery } from './registry/registry.ts';
 
 /** Maximum peers on one page. A higher `limit` is refused. */
@@ -39,19 +40,35 @@ const cursor = z
   })
   .meta({ type: 'string', description: '`next_cursor` of the previous page.' });
 
+const ownPeerId = boundedString
+  .transform((text, context) => {
+    const peerId = canonicalPeerId(text.trim());
+    if (peerId !== undefined) return peerId;
+    context.addIssue({ code: 'custom', message: 'is not a peer id' });
+    return z.NEVER;
+  })
+  .meta({
+    type: 'string',
+    description:
+      'Peer id of the device that asks. Where only the hub of a user is listed (`TRACKER_STAR`), its own record is listed too.',
+  });
+
 export const listQuerySchema = z.object({
+  peer_id: ownPeerId.optional(),
   user_id: boundedString.optional().meta({ description: 'Returns only the devices of this user.' }),
   limit: limit.optional(),
   cursor: cursor.optional(),
 });
 
 /** Reads the query of a listing. */
-export function parseListQuery(given: Record<string, string>): Parsed<{ readonly query: ListQuery }> {
+export function parseListQuery(
+  given: Record<string, string>,
+): Parsed<{ readonly query: Omit<ListQuery, 'star'>; readonly ownPeerId: string | undefined }> {
   const parsed = parseValue(given, listQuerySchema, 'the query');
   if (!parsed.ok) return parsed;
-  const { user_id: userId, limit: pagePeers, cursor: after } = parsed.value;
-  if (after === undefined) return { ok: true, query: { userId, limit: pagePeers } };
-  return { ok: true, query: { userId, limit: pagePeers ?? DEFAULT_PAGE_PEERS, after } };
+  const { user_id: userId, limit: pagePeers, cursor: after, peer_id } = parsed.value;
+  if (after === undefined) return { ok: true, query: { userId, limit: pagePeers }, ownPeerId: peer_id };
+  return { ok: true, query: { userId, limit: pagePeers ?? DEFAULT_PAGE_PEERS, after }, ownPeerId: peer_id };
 }
 
 /** The cursor of the page after a peer id. Clients must not depend on its content. */

@@ -49,8 +49,8 @@ export function createListingCache(maxBytes: number = MAX_CACHED_LISTING_BYTES):
       const isPaged = query.limit !== undefined;
       const create = () => createListing(isLocal ? page : withoutLoopback(page), isPaged);
       if (recordsLength < MIN_CACHED_LENGTH) return create();
-      const { userId = null, limit = null, after = null } = query;
-      const key = JSON.stringify([isLocal, userId, limit, after]);
+      const { userId = null, limit = null, after = null, star } = query;
+      const key = JSON.stringify([isLocal, userId, limit, after, star !== undefined, page.own ?? null]);
       const last = entries.get(key);
       if (last !== undefined && isSame(last.page, page)) {
         entries.delete(key);
@@ -77,7 +77,7 @@ export function createListingCache(maxBytes: number = MAX_CACHED_LISTING_BYTES):
 
 function createListing(page: Page, isPaged: boolean): Listing & { readonly body: string } {
   const cut = cutPage(page, isPaged);
-  return { body: listingBody(cut, isPaged), tag: listingTag(cut.peers), omitted: cut.omitted };
+  return { body: listingBody(cut, isPaged), tag: listingTag(cut.peers), omitted: cut.omitted.length };
 }
 
 /** Whether two pages have the same records in the same order. Most records of a registry are the same objects. */

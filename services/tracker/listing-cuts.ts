@@ -2,6 +2,7 @@
 import type { Peer } from '../shared/contract.ts';
 import { cutPage } from './listing.ts';
 import type { ListedPeer } from './registry/registry.ts';
+import { starOf } from './registry/star.ts';
 
 /** Maximum devices that are named in all cuts together. Further ones are only counted. */
 const MAX_NAMED_DEVICES = 10_000;
@@ -16,26 +17,32 @@ export interface ListingCut {
   readonly unnamed: number;
 }
 
-/** The listings that are too long: those of single users first, and the one of all devices last. */
-export function listingCuts(newestFirst: readonly ListedPeer[]): ListingCut[] {
-  const users = Map.groupBy(newestFirst, ({ json }) => (JSON.parse(json) as Peer).meta?.user_id);
+/**
+ * The listings that are too long: those of single users first, and the one of all devices last.
+ *
+ * @param isStar whether users with a hub are listed only their hubs
+ */
+export function listingCuts(newestFirst: readonly ListedPeer[], isStar: boolean): ListingCut[] {
+  const all = newestFirst.map((peer) => ({
+    ...peer,
+    userId: (JSON.parse(peer.json) as Peer).meta?.user_id ?? null,
+  }));
+  const { peers: listed } = isStar ? starOf(all, {}) : { peers: all };
   const scopes: [userId: string | undefined, peers: readonly ListedPeer[]][] = [];
   // A device without a user is only in the listing of all.
-  for (const [userId, peers] of users) if (typeof userId === 'string') scopes.push([userId, peers]);
-  scopes.push([undefined, newestFirst]);
+  for (const [userId, peers] of Map.groupBy(listed, (peer) => peer.userId))
+    if (userId !== null) scopes.push([userId, peers]);
+  scopes.push([undefined, listed]);
   const named = new Set<ListedPeer>();
   const cuts: ListingCut[] = [];
   for (const [userId, peers] of scopes) {
-    const { omitted: count } = cutPage({ peers }, false);
-    if (count === 0) continue;
-    const omitted = peers
-      .slice(-count)
-      .filter((peer) => !named.has(peer))
-      .slice(0, MAX_NAMED_DEVICES - named.size);
+    const { omitted: cut } = cutPage({ peers }, false);
+    if (cut.length === 0) continue;
+    const omitted = cut.filter((peer) => !named.has(peer)).slice(0, MAX_NAMED_DEVICES - named.size);
     // The listing of all devices is reported only for devices that no listing of a user leaves out.
     if (userId === undefined && omitted.length === 0) continue;
     for (const peer of omitted) named.add(peer);
-    cuts.push({ userId, omitted, unnamed: count - omitted.length });
+    cuts.push({ userId, omitted, unnamed: cut.length - omitted.length });
   }
   return cuts;
 }

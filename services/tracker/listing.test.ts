@@ -62,9 +62,18 @@ describe('the maximum size of a listing', () => {
     const fill = 'x'.repeat(MAX_LISTING_BYTES - fixed);
     const full = [peer(0, ''), peer(1, 'é'), peer(2, fill)];
     expect(bytesOf(full)).toBe(MAX_LISTING_BYTES);
-    expect(cutPage({ peers: full }, false)).toMatchObject({ omitted: 0, peers: { length: 3 } });
+    expect(cutPage({ peers: full }, false)).toMatchObject({ omitted: [], peers: { length: 3 } });
     const over = [peer(0, ''), peer(1, 'é'), peer(2, `${fill}x`)];
-    expect(cutPage({ peers: over }, false)).toMatchObject({ omitted: 1, peers: { length: 2 } });
+    expect(cutPage({ peers: over }, false)).toMatchObject({ omitted: { length: 1 }, peers: { length: 2 } });
+  });
+
+  test('never leaves out a hub, however long it is unseen, and keeps the order of the others', () => {
+    const fill = 'x'.repeat(200_000);
+    const hub = { ...peer(3, fill), isHub: true };
+    const page = { peers: [peer(0, fill), peer(1, fill), peer(2, ''), hub] };
+    const { peers, omitted } = cutPage(page, false);
+    expect(peers).toEqual([page.peers[0], hub]);
+    expect(omitted).toEqual([page.peers[1], page.peers[2]]);
   });
 
   test.each(['', '?user_id=alice'])('holds for %j, in bytes, also with long meta', async (query) => {

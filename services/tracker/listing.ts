@@ -20,27 +20,32 @@ const END = ']}';
 /** `,"next_cursor":"…"` at its maximum length. */
 const MAX_CURSOR_BYTES = ',"next_cursor":""'.length + MAX_CURSOR_LENGTH;
 
-/** A page and the number of peers at its end that were left out. */
+/** A page and the peers that were left out. */
 export interface CutPage extends Page {
-  readonly omitted: number;
+  readonly omitted: readonly ListedPeer[];
 }
 
 /**
- * Leaves out the peers at the end, which are the longest unseen, above `MAX_LISTING_BYTES`. A page that was requested
- * as a page continues there, so it loses nothing.
+ * Leaves out the peers at the end, which are the longest unseen, above `MAX_LISTING_BYTES`, and hubs last. A page that was
+ * requested as a page continues there, so it loses nothing.
  */
 export function cutPage<T extends Page>(page: T, isPaged: boolean): T & CutPage {
+  // The sort is stable.
+  const inOrder = isPaged
+    ? page.peers
+    : page.peers.toSorted((a, b) => Number(b.isHub === true) - Number(a.isHub === true));
   // Each peer counts with a comma, and the last one has none.
   let bytes = START.length - 1 + END.length + (isPaged ? MAX_CURSOR_BYTES : 0);
-  const fitting = page.peers.findIndex((peer) => {
+  const fitting = inOrder.findIndex((peer) => {
     // The JSON of a peer without its last brace, the time, and a comma.
     bytes += Buffer.byteLength(peer.json) - 1 + seenJson(peer).length + 1;
     return bytes > MAX_LISTING_BYTES;
   });
-  if (fitting === -1) return { ...page, omitted: 0 };
-  const peers = page.peers.slice(0, fitting);
-  if (!isPaged) return { ...page, peers, omitted: page.peers.length - fitting };
-  return { ...page, peers, omitted: 0, next: peers.at(-1)?.peerId };
+  if (fitting === -1) return { ...page, omitted: [] };
+  const peers = inOrder.slice(0, fitting);
+  if (isPaged) return { ...page, peers, omitted: [], next: peers.at(-1)?.peerId };
+  const kept = new Set(peers);
+  return { ...page, peers: page.peers.filter((peer) => kept.has(peer)), omitted: inOrder.slice(fitting) };
 }
 
 /** The page without direct loopback addresses, which are of no use to a device on another machine. */

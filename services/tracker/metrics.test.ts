@@ -6,8 +6,8 @@ import { REGISTRATION_OUTCOMES } from './registry/registry.ts';
 import { parseRedisUrl } from './registry/redis-url.ts';
 
 const { limits } = testConfig();
-const memory = { redis: undefined, limits: { ...limits, peers: 10 } };
-const redis = { ...memory, redis: parseRedisUrl('redis://localhost') };
+const memory = { star: false, redis: undefined, limits: { ...limits, peers: 10 } };
+const redis = { ...memory, star: true, redis: parseRedisUrl('redis://localhost') };
 
 describe('the metrics of the tracker', () => {
   test('include Redis only when it is configured', async () => {
@@ -30,7 +30,7 @@ describe('the metrics of the tracker', () => {
   });
 
   test('include what the registry counts, and NaN while it does not answer', async () => {
-    const counts = { circuitPeers: 5, circuits: 6, singleDeviceUsers: 2 };
+    const counts = { circuitPeers: 5, circuits: 6, singleDeviceUsers: 2, hubUsers: 3 };
     const text = await createTrackerMetrics(
       memory,
       () => 7,
@@ -39,6 +39,7 @@ describe('the metrics of the tracker', () => {
     expect(text).toContain('rustory_tracker_circuit_peers 5');
     expect(text).toContain('rustory_tracker_circuits_listed 6');
     expect(text).toContain('rustory_tracker_single_device_users 2');
+    expect(text).toContain('rustory_tracker_hub_users 3');
     const unknown = await createTrackerMetrics(memory, () => undefined).registry.metrics();
     expect(unknown).toContain('rustory_tracker_circuit_peers Nan');
   });

@@ -43,7 +43,7 @@ export interface TrackerMetrics {
  * @param counts the same
  */
 export function createTrackerMetrics(
-  { redis, limits }: Pick<TrackerConfig, 'redis' | 'limits'>,
+  { redis, limits, star }: Pick<TrackerConfig, 'redis' | 'limits' | 'star'>,
   livePeers: () => number | undefined,
   counts: () => RegistryCounts | undefined = () => undefined,
 ): TrackerMetrics {
@@ -52,6 +52,7 @@ export function createTrackerMetrics(
   collectMemoryLimit(registry, memoryLimitBytes());
   registerPeerGauges(registry, livePeers, limits.peers);
   registerCounts(registry, counts);
+  registerStar(registry, star);
   return {
     registry,
     request: createRequestMetric(registry),
@@ -98,7 +99,11 @@ const COUNTS: Record<keyof RegistryCounts, { readonly name: string; readonly hel
   },
   singleDeviceUsers: {
     name: 'rustory_tracker_single_device_users',
-    help: 'Users with exactly one live peer; NaN while the registry does not answer.',
+    help: 'Users with exactly one live peer, which is not a hub; NaN while the registry does not answer.',
+  },
+  hubUsers: {
+    name: 'rustory_tracker_hub_users',
+    help: 'Users with a live hub, which a token marked as hub registered; NaN while the registry does not answer.',
   },
 };
 
@@ -113,6 +118,14 @@ function registerCounts(registry: Registry, counts: () => RegistryCounts | undef
         },
       }),
     );
+}
+
+function registerStar(registry: Registry, star: boolean): void {
+  new Gauge({
+    name: 'rustory_tracker_star',
+    help: 'Whether devices of a user with a live hub are listed only the hub (TRACKER_STAR).',
+    registers: [registry],
+  }).set(Number(star));
 }
 
 function createRequestMetric(registry: Registry): TrackerMetrics['request'] {

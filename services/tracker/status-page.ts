@@ -6,7 +6,7 @@ import { type ListingCut, listingCuts } from './listing-cuts.ts';
 import { ACCESS_RULES } from './device-access.ts';
 import { type ProblemCode, PROBLEMS } from './problems.ts';
 import type { Conflict } from './registry/claims.ts';
-import type { Page } from './registry/registry.ts';
+import type { ListedPeer, Page } from './registry/registry.ts';
 
 const STYLE = `
 :root { color-scheme: light dark; --line: light-dark(#d8dee4, #3d444d); --soft: light-dark(#59636e, #9198a1); --back: light-dark(#f6f8fa, #151b23) }
@@ -25,6 +25,7 @@ td:first-child, th:first-child { width: 11rem; overflow-wrap: anywhere }
   .devices td { display: block; width: auto !important; padding: 0; border: 0 }
 }
 ul { margin: 0; padding: 0; list-style: none }
+.hub { border: 1px solid var(--line); border-radius: 6px; padding: 0 .4rem; color: var(--soft) }
 .note { background: var(--back); border-left: 3px solid #bf8700; padding: .5rem .8rem }
 `;
 
@@ -43,27 +44,29 @@ const REFRESH_SECONDS = HEARTBEAT_SECONDS;
 /** Maximum devices on the page. Further ones are omitted, with a note. */
 const MAX_SHOWN_DEVICES = 1_000;
 
-/**
- * The registered devices, by user.
- *
- * @param warning a sentence about the address at which the page was opened
- */
-export function statusPage(
-  { peers, staleForSeconds }: Page,
-  conflicts: readonly Conflict[],
-  nowUnixMs: number,
-  warning?: string,
-): string {
+/** What the page shows besides the devices. */
+export interface StatusOptions {
+  readonly conflicts: readonly Conflict[];
+  readonly nowUnixMs: number;
+  /** A sentence about the address at which the page was opened. */
+  readonly warning?: string | undefined;
+  /** Whether devices of a user with a hub are listed only the hub. */
+  readonly isStar: boolean;
+}
+
+/** The registered devices, by user. */
+export function statusPage({ peers, staleForSeconds }: Page, options: StatusOptions): string {
+  const { warning, isStar } = options;
   const shown = peers.slice(0, MAX_SHOWN_DEVICES);
   const users = Map.groupBy(shown, ({ json }) => (JSON.parse(json) as Peer).meta?.user_id ?? undefined);
   const sections = [...users]
     .toSorted(([a = ''], [b = '']) => (a < b ? -1 : 1))
     .map(([user, devices]) => {
       const name = user === undefined ? '<span class="soft">no user</span>' : bdi(user);
-      const rows = devices.map(({ json, seenUnixMicros }) =>
-        deviceRow(JSON.parse(json) as Peer, seenUnixMicros / 1_000, nowUnixMs, conflicts),
-      );
-      return `<h2>${name} <small>${count(devices.length, 'device')}</small></h2>
+      const rows = devices.map((device) => deviceRow(device, options));
+      const star =
+        isStar && user !== undefined && devices.some(({ isHub }) => isHub === true) ? STAR_NOTE : '';
+      return `<h2>${name} <small>${count(devices.length, 'device')}</small></h2>${star}
 <table class="devices"><thead><tr><th>Device<th>Peer id and addresses<th>Last seen</thead><tbody>${rows.join('')}</tbody></table>`;
     });
   const notes = [
@@ -75,12 +78,13 @@ export function statusPage(
       ? ''
       : note(`Only the ${MAX_SHOWN_DEVICES} devices that registered last are shown.`),
   ];
-  const cuts = listingCuts(peers).map(cutSection).join('');
+  const cuts = listingCuts(peers, isStar).map(cutSection).join('');
   const body = sections.length === 0 ? '<p>No device is registered.</p>' : sections.join('');
   return page(
     'rustory tracker',
     `<h1>rustory tracker <small class="soft">${count(peers.length, 'device')}</small></h1>${notes.join('')}${cuts}${body}
 <p class="soft">This page reloads every ${REFRESH_SECONDS} seconds. API: <a href="openapi.json">openapi.json</a></p>
+<p class="soft">Star: ${isStar ? 'on. Devices of a user with a registered hub are listed only the hub.' : 'off.'}</p>
 <p class="soft">${escape(ACCESS_RULES)}</p>`,
     REFRESH_SECONDS,
   );
@@ -119,12 +123,22 @@ export function unavailablePage(code: ProblemCode): string {
   );
 }
 
+/** Shown for a user whose devices are listed only the hub. */
+const STAR_NOTE = '<p class="soft">Star: these devices are listed only the hub, and sync with it alone.</p>';
+
+/** The mark of a hub, and what keeps a device that calls itself one from being the hub of its user in a star. */
+function hubMark(isHub: boolean, meta: Peer['meta'], isStar: boolean): string {
+  if (!isHub && meta?.['role'] !== 'hub') return '';
+  if (isHub || !isStar) return ' <span class="hub">hub</span>';
+  return ` <span class="hub">hub</span><p class="note">This hub registered without a token that is marked hub, so the devices of its user are listed all devices.</p>`;
+}
+
 function deviceRow(
-  { peer_id, addrs, meta }: Peer,
-  seenUnixMs: number,
-  nowUnixMs: number,
-  conflicts: readonly Conflict[],
+  { json, seenUnixMicros, isHub = false }: ListedPeer,
+  { conflicts, nowUnixMs, isStar }: StatusOptions,
 ): string {
+  const { peer_id, addrs, meta } = JSON.parse(json) as Peer;
+  const seenUnixMs = seenUnixMicros / 1_000;
   const name = meta?.hostname ?? meta?.device_id ?? undefined;
   const details = [meta?.device_id, meta?.version].filter(
     (text) => typeof text === 'string' && text !== name,
@@ -136,7 +150,7 @@ function deviceRow(
     )
     .map((conflict) => conflictMark(conflict, peer_id));
   const seconds = Math.max(0, (nowUnixMs - seenUnixMs) / 1_000);
-  return `<tr><td>${name === undefined ? '<span class="soft">unnamed</span>' : bdi(name)}<br><span class="soft">${details.map((text) => bdi(String(text))).join(' · ')}</span>
+  return `<tr><td>${name === undefined ? '<span class="soft">unnamed</span>' : bdi(name)}${hubMark(isHub, meta, isStar)}<br><span class="soft">${details.map((text) => bdi(String(text))).join(' · ')}</span>
 <td><code>${escape(peer_id)}</code><ul>${items.length === 0 ? '<li class="soft">no address' : items.join('')}</ul>${marks.join('')}
 <td><time datetime="${new Date(seenUnixMs).toISOString()}">${age(seconds)} ago</time><br><span class="soft">${new Date(seenUnixMs).toISOString().replace('T', ' ').slice(0, 19)} UTC</span>`;
 }

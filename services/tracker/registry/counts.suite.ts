@@ -3,7 +3,7 @@ import { expect, test } from '@jest/globals';
 import { until } from '../../../testing/wait.ts';
 import type { RegistryCounts } from './counts.ts';
 import type { Replicas, SuiteOptions } from './registry.suite.ts';
-import type { Registration } from './registry.ts';
+import type { Registration, Registry } from './registry.ts';
 
 function device(peerId: string, userId: string | null, relays = 0): Registration {
   return {
@@ -17,15 +17,35 @@ function device(peerId: string, userId: string | null, relays = 0): Registration
 }
 
 function textOf(counts: RegistryCounts | undefined): string {
-  return [counts?.circuitPeers, counts?.circuits, counts?.singleDeviceUsers].join();
+  return [counts?.circuitPeers, counts?.circuits, counts?.singleDeviceUsers, counts?.hubUsers].join();
 }
 
-/** Waits until every replica has these counts: circuitPeers, circuits, singleDeviceUsers. */
-async function counted({ registry, replica }: Replicas, ...expected: number[]): Promise<void> {
+/** Waits until every replica has these counts: circuitPeers, circuits, singleDeviceUsers, hubUsers. */
+async function counted(
+  { registry, replica }: Replicas,
+  circuitPeers: number,
+  circuits: number,
+  singleDeviceUsers: number,
+  hubUsers = 0,
+): Promise<void> {
+  const expected = [circuitPeers, circuits, singleDeviceUsers, hubUsers].join();
   await until(
-    () => textOf(registry.counts()) === expected.join() && textOf(replica.counts()) === expected.join(),
-    `the counts are ${expected.join()}`,
+    () => textOf(registry.counts()) === expected && textOf(replica.counts()) === expected,
+    `the counts are ${expected}`,
   );
+}
+
+function hub(peerId: string, userId: string): Registration {
+  return { ...device(peerId, userId), isHub: true };
+}
+
+/** Registers devices and hubs of five users, of which three have a hub, and one has a single device. */
+async function registerHubs(registry: Registry): Promise<void> {
+  for (const user of ['hub and device', 'lost hub']) await registry.register(device(user, user));
+  for (const user of ['hub', 'hub and device', 'hubs', 'lost hub'])
+    await registry.register(hub(`${user} 1`, user));
+  await registry.register(hub('hubs 2', 'hubs'));
+  for (const id of ['hubs 1', 'lost hub 1']) await registry.unregister(id, undefined, true);
 }
 
 export function testCounts(
@@ -53,7 +73,10 @@ export function testCounts(
     await registry.register(device('p3', 'bob'));
     await replica.register(device('p3', 'bob'));
     await registry.register(device('p4', null));
-    await counted(subject(), 0, 0, 1);
+    await registerHubs(registry);
+    await counted(subject(), 0, 0, 2, 3);
+    for (const id of ['hub 1', 'hub and device 1', 'hubs 2', 'hub and device', 'lost hub'])
+      await registry.unregister(id, undefined, true);
     // From alice to carol, who has one device then, as alice has.
     await registry.register(device('p2', 'carol'));
     await counted(subject(), 0, 0, 3);

@@ -9,8 +9,10 @@ export interface RegistryCounts {
   readonly circuitPeers: number;
   /** Pairs of a live peer and a relay at which it lists a circuit. Each is a reservation. */
   readonly circuits: number;
-  /** Users with exactly one live peer. */
+  /** Users with exactly one live peer, which is not a hub. */
   readonly singleDeviceUsers: number;
+  /** Users with a live hub. */
+  readonly hubUsers: number;
 }
 
 /** The peer id of the relay of a circuit. */

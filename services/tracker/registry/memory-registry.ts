@@ -4,6 +4,7 @@ import { createMemoryHolds } from './memory-holds.ts';
 import { createMemoryClaims } from './memory-claims.ts';
 import { pageById } from './page-by-id.ts';
 import type { ListedPeer, ListQuery, Page, Registration, Registry } from './registry.ts';
+import { isHubOf, starOf } from './star.ts';
 
 export interface MemoryRegistryOptions {
   readonly ttlSeconds: number;
@@ -37,7 +38,9 @@ export function createMemoryRegistry({
   const users = new Map<string, Map<string, MemoryRecord>>();
   const claims = createMemoryClaims(maxPeers);
   const holds = createMemoryHolds(MAX_HOLDS_PER_PEER * maxPeers);
-  const counts = { circuitPeers: 0, circuits: 0, singleDeviceUsers: 0 };
+  const counts = { circuitPeers: 0, circuits: 0, singleDeviceUsers: 0, hubUsers: 0 };
+  /** The number of hubs of each user that has one. */
+  const hubs = new Map<string, number>();
   let latestUnixMicros = 0;
   // No record expires before this time, so most calls need not read the oldest record: reading a Map from its start
   // also visits the slots of deleted entries.
@@ -48,16 +51,38 @@ export function createMemoryRegistry({
     if (relays > 0) counts.circuitPeers += sign;
   }
 
+  /** Whether a user has one device. A hub does not count: it stays when the devices are off. */
+  function isSingle(userId: string): boolean {
+    return users.get(userId)?.size === 1 && !hubs.has(userId);
+  }
+
+  /** Changes the records of a user, and counts the user again. */
+  function changeUser(userId: string, change: (records: Map<string, MemoryRecord>) => void): void {
+    const wasSingle = isSingle(userId);
+    const records = users.get(userId) ?? new Map<string, MemoryRecord>();
+    change(records);
+    if (records.size === 0) users.delete(userId);
+    else users.set(userId, records);
+    counts.singleDeviceUsers += Number(isSingle(userId)) - Number(wasSingle);
+  }
+
+  function countHub(record: MemoryRecord, userId: string, sign: 1 | -1): void {
+    if (!isHubOf(record)) return;
+    const count = (hubs.get(userId) ?? 0) + sign;
+    if (count === 0) hubs.delete(userId);
+    else hubs.set(userId, count);
+    counts.hubUsers = hubs.size;
+  }
+
   function remove(record: MemoryRecord): void {
-    all.delete(record.peerId);
+    const { peerId, userId } = record;
+    all.delete(peerId);
     countCircuits(record, -1);
-    if (record.userId === null) return;
-    const user = users.get(record.userId);
-    user?.delete(record.peerId);
-    if (user?.size === 1) counts.singleDeviceUsers += 1;
-    if (user?.size !== 0) return;
-    counts.singleDeviceUsers -= 1;
-    users.delete(record.userId);
+    if (userId === null) return;
+    changeUser(userId, (records) => {
+      records.delete(peerId);
+      countHub(record, userId, -1);
+    });
   }
 
   function removeExpired(): void {
@@ -71,14 +96,14 @@ export function createMemoryRegistry({
   }
 
   function add(record: MemoryRecord): void {
-    all.set(record.peerId, record);
+    const { peerId, userId } = record;
+    all.set(peerId, record);
     countCircuits(record, 1);
-    if (record.userId === null) return;
-    const user = users.get(record.userId);
-    if (user === undefined) users.set(record.userId, new Map([[record.peerId, record]]));
-    else user.set(record.peerId, record);
-    if (user === undefined) counts.singleDeviceUsers += 1;
-    else if (user.size === 2) counts.singleDeviceUsers -= 1;
+    if (userId === null) return;
+    changeUser(userId, (records) => {
+      records.set(peerId, record);
+      countHub(record, userId, 1);
+    });
   }
 
   return {
@@ -93,6 +118,7 @@ export function createMemoryRegistry({
         return refused('held');
       if (old === undefined && all.size >= maxPeers) return refused('full');
       if (old !== undefined && owner !== undefined && old.userId !== owner) return refused('foreign');
+      if (old !== undefined && isHubOf(old) && registration.isHub !== true) return refused('hub');
       if (old !== undefined) remove(old);
       const seenUnixMicros = Math.floor(nowUnixMs() * 1_000);
       add({ ...registration, seenUnixMicros, expiresMs: nowMs() + ttlMs });
@@ -103,10 +129,11 @@ export function createMemoryRegistry({
       const conflicts = claims.claim(registration, latestUnixMicros);
       return conflicts.length === 0 ? { ok: true } : { ok: true, conflicts };
     },
-    async unregister(peerId, owner) {
+    async unregister(peerId, owner, isHub = false) {
       removeExpired();
-      holds.free(peerId, owner);
       const old = all.get(peerId);
+      if (old !== undefined && isHubOf(old) && !isHub) return false;
+      holds.free(peerId, owner);
       if (old === undefined || (owner !== undefined && old.userId !== owner)) return false;
       remove(old);
       return true;
@@ -129,8 +156,9 @@ export function createMemoryRegistry({
   };
 }
 
-function page(newestFirst: readonly ListedPeer[], { limit, after }: ListQuery): Page {
-  if (limit === undefined) return { peers: newestFirst };
-  const { shown, next } = pageById(newestFirst, limit, after);
-  return next === undefined ? { peers: shown } : { peers: shown, next };
+function page(newestFirst: readonly MemoryRecord[], { star, limit, after }: ListQuery): Page {
+  const listing = star === undefined ? { peers: newestFirst } : starOf(newestFirst, star);
+  if (limit === undefined) return listing;
+  const { shown, next } = pageById(listing.peers, limit, after);
+  return { ...listing, peers: shown, ...(next !== undefined && { next }) };
 }

@@ -68,14 +68,16 @@ export async function checkCommands(client: RedisClient): Promise<void> {
   await Promise.all([
     checkServerVersion(client),
     client.set(peerKey(PEER), record, 'PX', PROBE_TTL_MS),
-    client.replace(peerKey(PEER), record, PROBE_TTL_MS, owner),
+    client.replace(peerKey(PEER), record, PROBE_TTL_MS, owner, 0),
+    client.zcard(userKey(USER)),
+    client.liveMembers(userKey(USER), PROBE_TTL_MICROS),
     client.enroll(userKey(USER), PEER, PROBE_TTL_MICROS, 1),
     client.zrange(userKey(USER), '+inf', '-inf', 'BYSCORE', 'REV', 'WITHSCORES'),
     client.zrange(ALL_KEY, '+inf', '+inf', 'BYSCORE', 'REV', 'WITHSCORES'),
     client.isCluster ? client.get(peerKey(PEER)) : client.mget([peerKey(PEER)]),
     client.repair(userKey(USER), PEER, '0'),
     client.withdraw(peerKey(PEER), record),
-    client.take(peerKey(PEER), owner),
+    client.take(peerKey(PEER), owner, 0),
     client.zrem(userKey(USER), PEER),
     // The scripts send this one only when an index has old entries.
     client.zremrangebyrank(userKey(USER), 0, -1),

@@ -19,9 +19,15 @@ const MAX_REDIRECTIONS = 4;
 
 interface ScriptCommands {
   enroll(key: string, peerId: string, ttlMicros: number, maxPeers: number): Promise<number>;
-  replace(key: string, record: string, ttlMs: number, owner: string): Promise<number | [string, string]>;
+  replace(
+    key: string,
+    record: string,
+    ttlMs: number,
+    owner: string,
+    isHub: number,
+  ): Promise<number | [string, string]>;
   leave(key: string, peerId: string, micros: string): Promise<number>;
-  take(key: string, owner: string): Promise<string | null>;
+  take(key: string, owner: string, isHub: number): Promise<string | null>;
   withdraw(key: string, record: string): Promise<number>;
   repair(key: string, ...entries: string[]): Promise<number>;
   claim(key: string, forgetMicros: number, maxClaims: number, ...claims: string[]): Promise<string[]>;
@@ -43,6 +49,7 @@ interface ScriptCommands {
     keptMicros: number,
   ): Promise<string>;
   freeHold(key: string, owner: string): Promise<string>;
+  liveMembers(key: string, ttlMicros: number): Promise<string[]>;
   countLive(key: string, ttlMicros: number): Promise<number>;
 }
 

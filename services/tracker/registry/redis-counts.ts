@@ -2,12 +2,13 @@
 //   rustory:user:\0circuits   a member for each pair of a peer and a relay that it lists: `<n> <peer id>`, n from 2, for all but
 //                      the first one, which is in `rustory:user:\0relayed`
 //   rustory:user:\0relayed    peer ids that list a circuit
-//   rustory:user:\0single     hashes of the ids of users with one live peer
+//   rustory:user:\0single     hashes of the ids of users with one live peer, which is not a hub
 // They are written after a registration and not awaited, and a failure changes only metrics.
 import { hash } from 'node:crypto';
 import { MAX_COUNTED_RELAYS, type RegistryCounts } from './counts.ts';
 import type { RedisClient } from './redis-client.ts';
-import { CIRCUITS_KEY, RELAYED_KEY, SINGLE_KEY, userKey } from './redis-keys.ts';
+import { countHubs } from './redis-hubs.ts';
+import { CIRCUITS_KEY, HUB_USERS_KEY, RELAYED_KEY, SINGLE_KEY, userKey } from './redis-keys.ts';
 import { inBackground, type Store } from './redis-store.ts';
 import type { Registration } from './registry.ts';
 
@@ -45,18 +46,22 @@ export function forgetRegistration(store: Store, peerId: string, userId: string 
 export async function countUser({ client, ttlSeconds }: Store, userId: string): Promise<void> {
   const ttlMicros = ttlSeconds * 1_000_000;
   const member = hash('sha256', userId, 'base64url').slice(0, HASH_LENGTH);
-  const live = await client.countLive(userKey(userId), ttlMicros);
-  if (live === 1) await client.enroll(SINGLE_KEY, member, ttlMicros, UNLIMITED);
+  const [live, hubs] = await Promise.all([
+    client.countLive(userKey(userId), ttlMicros),
+    countHubs(client, userId),
+  ]);
+  if (live === 1 && hubs === 0) await client.enroll(SINGLE_KEY, member, ttlMicros, UNLIMITED);
   else await client.zrem(SINGLE_KEY, member);
 }
 
 export async function readCounts(client: RedisClient, ttlMicros: number): Promise<RegistryCounts> {
-  const [circuitPeers, others, singleDeviceUsers] = await Promise.all([
+  const [circuitPeers, others, singleDeviceUsers, hubUsers] = await Promise.all([
     client.countLive(RELAYED_KEY, ttlMicros),
     client.countLive(CIRCUITS_KEY, ttlMicros),
     client.countLive(SINGLE_KEY, ttlMicros),
+    client.countLive(HUB_USERS_KEY, ttlMicros),
   ]);
-  return { circuitPeers, circuits: circuitPeers + others, singleDeviceUsers };
+  return { circuitPeers, circuits: circuitPeers + others, singleDeviceUsers, hubUsers };
 }
 
 /** The members for all relays of a peer except the first one. */

@@ -5,6 +5,8 @@ export const ALL_KEY = 'rustory:all';
 export const RELAYED_KEY = 'rustory:user:\0relayed';
 export const CIRCUITS_KEY = 'rustory:user:\0circuits';
 export const SINGLE_KEY = 'rustory:user:\0single';
+export const HUB_USERS_KEY = 'rustory:user:\0hubs';
+export const hubsKey = (userId: string): string => `rustory:user:\0hubs:${userId}`;
 export const CONFLICTS_KEY = 'rustory:conflicts';
 export const userKey = (userId: string): string => `rustory:user:${userId}`;
 export const peerKey = (peerId: string): string => `rustory:peer:${peerId}`;

@@ -1,35 +1,115 @@
 // Listings of the registry in Redis.
 import { pageById } from './page-by-id.ts';
-import { ALL_KEY, peerKey, userKey } from './redis-keys.ts';
+import { readHubs, readHubUsers } from './redis-hubs.ts';
+import { ALL_KEY, hubsKey, peerKey, userKey } from './redis-keys.ts';
 import { decodeEntries, decodeRecord } from './redis-records.ts';
 import { inBackground, type Store } from './redis-store.ts';
-import type { ListedPeer, ListQuery, Page } from './registry.ts';
+import type { ListedPeer, ListQuery, Page, StarView } from './registry.ts';
+import { starOf, type UserPeer } from './star.ts';
 
 /** Maximum records of one MGET and index entries of one repair script, so that other clients are not delayed. */
 const CHUNK = 1_000;
 
-export async function list(store: Store, { userId, limit, after }: ListQuery): Promise<Page> {
+type Entry = Omit<ListedPeer, 'json' | 'isHub'>;
+
+export async function list(store: Store, query: ListQuery): Promise<Page> {
+  const { userId, star } = query;
+  if (userId === undefined) return listAll(store, query);
+  if (star === undefined) return listUser(store, query, userId, await readIndex(store, userKey(userId)));
   const { client, roundTrip } = store;
-  const key = userId === undefined ? ALL_KEY : userKey(userId);
-  const [flat] = await roundTrip([client.zrange(key, '+inf', '-inf', 'BYSCORE', 'REV', 'WITHSCORES')]);
+  const [flat, hubs] = await roundTrip([readIds(store, userKey(userId)), readHubs(client, userId)]);
   const entries = decodeEntries(flat);
-  const { shown, next } =
-    limit === undefined ? { shown: entries, next: undefined } : pageById(entries, limit, after);
+  const page = await listHubs(store, { ...query, star }, userId, decodeEntries(hubs), entries);
+  return page ?? listUser(store, query, userId, entries);
+}
+
+/** @param entries all peers of the user, newest first */
+async function listUser(
+  store: Store,
+  { limit, after }: ListQuery,
+  userId: string,
+  entries: readonly Entry[],
+): Promise<Page> {
+  const { shown, next } = pageOf(entries, { limit, after });
+  const isOfUser = (peer: UserPeer): boolean => peer.userId === userId;
+  const peers = await readPeers(store, userKey(userId), shown, isOfUser);
+  return { peers, ...(next !== undefined && { next }) };
+}
+
+/** The hubs of a user, and the own record; `undefined` when the user has no live hub. Their number is small. */
+async function listHubs(
+  store: Store,
+  { star, limit, after }: ListQuery & { readonly star: StarView },
+  userId: string,
+  hubEntries: readonly Entry[],
+  entries: readonly Entry[],
+): Promise<Page | undefined> {
+  if (hubEntries.length === 0) return undefined;
+  const hubIds = new Set(hubEntries.map(({ peerId }) => peerId));
+  const own = entries.find(({ peerId }) => peerId === star.ownPeerId && !hubIds.has(peerId));
+  // The record decides. An earlier version of the tracker writes records without the mark, and leaves the index.
+  const [hubs, owns] = await Promise.all([
+    readPeers(store, hubsKey(userId), hubEntries, (peer) => peer.userId === userId && peer.isHub === true),
+    own === undefined ? [] : readPeers(store, userKey(userId), [own], (peer) => peer.userId === userId),
+  ]);
+  if (hubs.length === 0) return undefined;
+  const newestFirst = [...hubs, ...owns].toSorted((a, b) => b.seenUnixMicros - a.seenUnixMicros);
+  const listing = starOf(newestFirst, star);
+  const { shown, next } = pageOf(listing.peers, { limit, after });
+  return { ...listing, peers: shown, ...(next !== undefined && { next }) };
+}
+
+async function listAll(store: Store, { star, limit, after }: ListQuery): Promise<Page> {
+  // The whole listing contains all hubs, so only a page requires the users that have one.
+  const readsUsers = star !== undefined && limit !== undefined;
+  const [flat, hubUsers] = await store.roundTrip([
+    readIds(store, ALL_KEY),
+    readsUsers ? readHubUsers(store) : undefined,
+  ]);
+  const { shown, next } = pageOf(decodeEntries(flat), { limit, after });
+  const peers = await readPeers(store, ALL_KEY, shown, () => true);
+  const listing = star === undefined ? { peers } : starOf(peers, star, hubUsers && new Set(hubUsers));
+  return { ...listing, ...(next !== undefined && { next }) };
+}
+
+function pageOf<Peer extends { readonly peerId: string }>(
+  peers: readonly Peer[],
+  { limit, after }: ListQuery,
+): { readonly shown: readonly Peer[]; readonly next: string | undefined } {
+  return limit === undefined ? { shown: peers, next: undefined } : pageById(peers, limit, after);
+}
+
+/** The ids and times of an index, newest first. */
+function readIds({ client }: Store, key: string): Promise<string[]> {
+  return client.zrange(key, '+inf', '-inf', 'BYSCORE', 'REV', 'WITHSCORES');
+}
+
+async function readIndex(store: Store, key: string): Promise<Entry[]> {
+  const [flat] = await store.roundTrip([readIds(store, key)]);
+  return decodeEntries(flat);
+}
+
+/** Reads the records of entries of an index, and repairs the index where the records do not belong to it. */
+async function readPeers(
+  store: Store,
+  key: string,
+  entries: readonly Entry[],
+  belongs: (peer: UserPeer) => boolean,
+): Promise<UserPeer[]> {
   const records = await readRecords(
     store,
-    shown.map(({ peerId }) => peerKey(peerId)),
+    entries.map(({ peerId }) => peerKey(peerId)),
   );
-  const peers: ListedPeer[] = [];
+  const peers: UserPeer[] = [];
   const vanished: string[] = [];
-  for (const [index, entry] of shown.entries()) {
+  for (const [index, entry] of entries.entries()) {
     const record = records[index];
-    const found = typeof record === 'string' ? decodeRecord(record) : undefined;
-    if (found !== undefined && (userId === undefined || found.userId === userId))
-      peers.push({ ...entry, json: found.json });
+    const found = typeof record === 'string' ? { ...entry, ...decodeRecord(record) } : undefined;
+    if (found !== undefined && belongs(found)) peers.push(found);
     else vanished.push(entry.peerId, String(entry.seenUnixMicros));
   }
   repair(store, key, vanished);
-  return next === undefined ? { peers } : { peers, next };
+  return peers;
 }
 
 async function readRecords({ client, roundTrip }: Store, keys: string[]): Promise<(string | null)[]> {

@@ -106,6 +106,35 @@ describe('in one Redis', () => {
     expect(many).toHaveLength(2);
   });
 
+  test('in a star, a listing of a user with a hub reads two records in two round trips, of 200 devices', async () => {
+    const { registry } = await openEmpty();
+    for (let n = 0; n < 200; n += 1) await registry.register(device(`p${n}`));
+    await registry.register({ ...device('hub'), isHub: true });
+    const reads = await readsOf(() => registry.list({ userId: 'alice', star: { ownPeerId: 'p7' } }));
+    expect(reads.filter((words) => /^zrange/i.test(words))).toHaveLength(2);
+    expect(reads.filter((words) => /^mget/i.test(words)).toSorted()).toEqual([
+      'mget rustory:peer:hub',
+      'mget rustory:peer:p7',
+    ]);
+  });
+
+  test('a record that a tracker without hubs wrote ends the star, and that of a hub is valid JSON for it', async () => {
+    const { registry } = await openEmpty();
+    await registry.register(device('a'));
+    await registry.register({ ...device('hub'), isHub: true });
+    const seen = async (): Promise<string> =>
+      (await registry.list({ userId: 'alice', star: {} })).peers.map(({ peerId }) => peerId).join();
+    expect(await seen()).toBe('hub');
+    const record = String(await redis.command('GET', 'rustory:peer:hub'));
+    const [owner, json = ''] = record.split('\0');
+    expect(owner).toBe('=alice');
+    expect(JSON.parse(`${json.slice(0, -1)},"last_seen_unix":1}`)).toMatchObject({ peer_id: 'hub' });
+    // An earlier version replaces the record without a look at its mark, and leaves the index of hubs.
+    await redis.command('SET', 'rustory:peer:hub', record.replace('\0 ', '\0'), 'PX', 60_000);
+    expect(await seen()).toBe('hub,a');
+    expect(await registry.register(device('hub'))).toEqual({ ok: true });
+  });
+
   test('index entries without a record are not listed, and are removed when they are read', async () => {
     const { registry } = await openEmpty();
     await registry.register(device('kept'));

@@ -4,7 +4,7 @@
 //   rustory:user:<uid>   sorted set of peer ids by registration time: an index, repaired when it is read
 //   rustory:all          the same over all peers; the maximum number of peers is enforced on it
 // and the keys of redis-claims.ts, which find identities that two devices use, and of redis-holds.ts, which keep the peer
-// ids of users whose devices are away, and of redis-counts.ts, which count for the metrics.
+// ids of users whose devices are away, of redis-hubs.ts, and of redis-counts.ts, which count for the metrics.
 // No command and no script touches keys of different slots, so a Cluster serves it too.
 import { monotonicMs } from '../../shared/clock.ts';
 import { createLimitedLog } from '../../shared/limited-log.ts';
@@ -23,11 +23,13 @@ import {
 import { countHold, DUE, freeHold, HELD, readHold, writeHold } from './redis-holds.ts';
 import { ALL_KEY, peerKey, userKey } from './redis-keys.ts';
 import { countRegistration, countUser, forgetRegistration } from './redis-counts.ts';
+import { enrollHub, forgetHub } from './redis-hubs.ts';
 import { createRedisLink } from './redis-link.ts';
 import { list } from './redis-listing.ts';
 import type { RedisProblem } from './redis-problems.ts';
 import { createProbe } from './redis-probe.ts';
 import { decodeRecord, encodeOwner, encodeRecord } from './redis-records.ts';
+import { KEPT_HUB, REPLACE_REFUSALS } from './redis-scripts.ts';
 import {
   createReportError,
   createRoundTrip,
@@ -43,6 +45,7 @@ import {
   RegistryOverloadedError,
   RegistryUnavailableError,
 } from './registry.ts';
+import { isHubOf } from './star.ts';
 
 export interface RedisRegistryOptions {
   readonly ttlSeconds: number;
@@ -134,7 +137,8 @@ export function createRedisRegistry(
     },
     register: (registration, owner) =>
       call('write', registration.json.length, (store) => register(store, registration, owner)),
-    unregister: (peerId, owner) => call('write', peerId.length, (store) => unregister(store, peerId, owner)),
+    unregister: (peerId, owner, isHub) =>
+      call('write', peerId.length, (store) => unregister(store, peerId, owner, isHub)),
     list: (query) => call('read', 0, (store) => list(store, query)),
     conflicts: () =>
       call('read', 0, async (store) =>
@@ -156,7 +160,8 @@ async function register(
   const { peerId, userId, json } = registration;
   const [hold] = owner === undefined ? [] : await roundTrip([readHold(client, peerId, owner)]);
   if (hold === HELD) return refused('held');
-  const record = encodeRecord(userId, json);
+  const hubUserId = isHubOf(registration) ? userId : null;
+  const record = encodeRecord(userId, json, hubUserId !== null);
   const ttlMs = ttlSeconds * 1_000;
   const sets = claimsOf(registration, maxPeers);
   const ignored = (error: unknown): string[] => {
@@ -165,15 +170,23 @@ async function register(
   };
   // It is sent together with the other commands, because writing to the socket costs more than the command.
   if (owner === undefined) inBackground(store, 'hold not freed', [freeHold(client, peerId)]);
-  const [written, enrolled, , ...claimed] = await roundTrip([
-    client.replace(peerKey(peerId), record, ttlMs, owner === undefined ? '' : encodeOwner(owner)),
+  const [reply, enrolled, , , ...claimed] = await roundTrip([
+    client.replace(
+      peerKey(peerId),
+      record,
+      ttlMs,
+      owner === undefined ? '' : encodeOwner(owner),
+      Number(registration.isHub === true),
+    ),
     client.enroll(ALL_KEY, peerId, ttlMicros, maxPeers),
     userId === null ? 1 : client.enroll(userKey(userId), peerId, ttlMicros, UNLIMITED),
+    hubUserId === null ? 1 : enrollHub(store, hubUserId, peerId),
     ...sets.map((set) => sendClaims(client, set).catch(ignored)),
   ]);
-  if (typeof written === 'object') await leaveUser(store, registration, written);
-  const isHeld = written !== 0 && enrolled === 1 && hold === DUE && !(await renewHold(store, peerId, owner));
-  if (written !== 0 && enrolled === 1 && !isHeld) {
+  if (typeof reply === 'object') await leaveUser(store, registration, reply);
+  const isWritten = reply !== REPLACE_REFUSALS.foreign && reply !== REPLACE_REFUSALS.hub;
+  const isHeld = isWritten && enrolled === 1 && hold === DUE && !(await renewHold(store, peerId, owner));
+  if (isWritten && enrolled === 1 && !isHeld) {
     countRegistration(store, registration);
     const conflicts = sets.flatMap((set, index) =>
       conflictsOf(set, decodeClaims(claimed[index] ?? []), userId),
@@ -190,7 +203,8 @@ async function register(
     'claims not withdrawn',
     sets.map((set) => withdrawClaims(client, set)),
   );
-  if (written === 0) return refused('foreign');
+  if (hubUserId !== null) await roundTrip([forgetHub(store, hubUserId, peerId)]);
+  if (!isWritten) return refused(reply === REPLACE_REFUSALS.hub ? 'hub' : 'foreign');
   // The order does not matter, so one round trip is used. The record of a refused peer is withdrawn afterwards.
   await roundTrip([
     client.withdraw(peerKey(peerId), record),
@@ -210,7 +224,7 @@ async function leaveUser(
   [old, micros]: [string, string],
 ): Promise<void> {
   const { client, maxPeers, report } = store;
-  const { userId, json } = decodeRecord(old);
+  const { userId, json, isHub } = decodeRecord(old);
   if (userId === null) return;
   const { meta } = JSON.parse(json) as { meta: { device_id?: unknown } | null };
   const deviceId = typeof meta?.device_id === 'string' ? meta.device_id : null;
@@ -220,6 +234,7 @@ async function leaveUser(
   );
   await Promise.all([
     client.leave(userKey(userId), registration.peerId, micros),
+    isHub ? forgetHub(store, userId, registration.peerId, micros) : undefined,
     ...sets.map((set) => withdrawClaims(client, set)),
   ]).catch((error: unknown) => report(error, 'previous user not left'));
   inBackground(store, 'count not updated', [countUser(store, userId)]);
@@ -234,15 +249,29 @@ async function renewHold(store: Store, peerId: string, owner = ''): Promise<bool
   return true;
 }
 
-async function unregister(store: Store, peerId: string, owner: string | undefined): Promise<boolean> {
+async function unregister(
+  store: Store,
+  peerId: string,
+  owner: string | undefined,
+  isHub = false,
+): Promise<boolean> {
   const { client, roundTrip } = store;
-  const [taken] = await roundTrip([
-    client.take(peerKey(peerId), owner === undefined ? '' : encodeOwner(owner)),
-    freeHold(client, peerId, owner),
+  const ownerText = owner === undefined ? '' : encodeOwner(owner);
+  const [taken] = await roundTrip([client.take(peerKey(peerId), ownerText, Number(isHub))]);
+  if (taken === KEPT_HUB) return false;
+  const freed = freeHold(client, peerId, owner);
+  if (taken === null) {
+    await roundTrip([freed]);
+    return false;
+  }
+  const old = decodeRecord(taken);
+  const { userId } = old;
+  await roundTrip([
+    freed,
+    client.zrem(ALL_KEY, peerId),
+    userId === null ? 0 : client.zrem(userKey(userId), peerId),
+    userId !== null && old.isHub ? forgetHub(store, userId, peerId) : 0,
   ]);
-  if (taken === null) return false;
-  const { userId } = decodeRecord(taken);
-  await roundTrip([client.zrem(ALL_KEY, peerId), userId === null ? 0 : client.zrem(userKey(userId), peerId)]);
   forgetRegistration(store, peerId, userId);
   return true;
 }

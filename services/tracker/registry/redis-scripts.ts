@@ -47,17 +47,31 @@ for i = 1, #ARGV, 2 do
 end
 return removed`;
 
+/** KEYS: index; ARGV: time to live in µs. Returns the live members. */
+const LIVE_MEMBERS = `${CLOCK}
+return redis.call('ZRANGE', KEYS[1], '(' .. text(nowUnixMicros - ARGV[1]), '+inf', 'BYSCORE')`;
+
+/** The reply about the record of a hub that is kept. No record is like it, because each has a NUL. */
+export const KEPT_HUB = 'hub';
+
+// The record of a hub has a space between the NUL and the JSON.
 const OWNED = `
 local old = redis.call('GET', KEYS[1])
 local function owned(owner) return string.sub(old, 1, #owner + 1) == owner .. '\\0' end
+local function isHub() return string.find(old, '^[^%z]*%z ') ~= nil end
 `;
 
+/** What the script that replaces a record returns when the registration is refused. */
+export const REPLACE_REFUSALS = { foreign: 0, hub: -1 } as const;
+
 /**
- * KEYS: record; ARGV: new record, time to live in ms, owner or empty. Returns 0 when the record belongs to another owner;
- * otherwise 1, or the old record and the time in µs when the old record belonged to another user.
+ * KEYS: record; ARGV: new record, time to live in ms, owner or empty, whether a token of a hub made it (1 or 0). Returns
+ * the refusal when the record belongs to another owner, or to a hub and the new one was not made by a hub; otherwise 1, or
+ * the old record and the time in µs when the old record belonged to another user.
  */
 const REPLACE = `${CLOCK}${OWNED}
-if old and ARGV[3] ~= '' and not owned(ARGV[3]) then return 0 end
+if old and ARGV[3] ~= '' and not owned(ARGV[3]) then return ${REPLACE_REFUSALS.foreign} end
+if old and isHub() and ARGV[4] ~= '1' then return ${REPLACE_REFUSALS.hub} end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 local before = old and string.match(old, '^(=[^%z]*)%z')
 if before and before ~= string.match(ARGV[1], '^(=[^%z]*)%z') then return { old, text(nowUnixMicros) } end
@@ -69,9 +83,13 @@ local seen = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if seen and tonumber(seen) <= tonumber(ARGV[2]) then return redis.call('ZREM', KEYS[1], ARGV[1]) end
 return 0`;
 
-/** KEYS: record; ARGV: owner or empty. Deletes and returns the record, unless it belongs to another owner. */
+/**
+ * KEYS: record; ARGV: owner or empty, whether the token is that of a hub (1 or 0). Deletes and returns the record, unless it
+ * belongs to another owner. Returns "hub" for the record of a hub, which is kept for other tokens.
+ */
 const TAKE = `${OWNED}
 if not old or (ARGV[1] ~= '' and not owned(ARGV[1])) then return false end
+if isHub() and ARGV[2] ~= '1' then return '${KEPT_HUB}' end
 redis.call('DEL', KEYS[1])
 return old`;
 
@@ -195,5 +213,6 @@ export const SCRIPTS = {
   writeHold: { lua: WRITE_HOLD, numberOfKeys: 1 },
   countHold: { lua: COUNT_HOLD, numberOfKeys: 1 },
   freeHold: { lua: FREE_HOLD, numberOfKeys: 1 },
+  liveMembers: { lua: LIVE_MEMBERS, numberOfKeys: 1 },
   countLive: { lua: COUNT_LIVE, numberOfKeys: 1 },
 };

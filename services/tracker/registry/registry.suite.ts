@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { until } from '../../../testing/wait.ts';
 import { testCounts } from './counts.suite.ts';
 import { testPages } from './pages.suite.ts';
+import { testStar } from './star.suite.ts';
 import type { ListQuery, RegisterResult, Registration, Registry } from './registry.ts';
 
 const FULL = { ok: false, reason: 'full' };
@@ -188,6 +189,7 @@ export function suiteOfRegistry(name: string, open: (options: SuiteOptions) => P
 
     testCounts(() => subject, use);
     testPages(() => subject);
+    testStar(() => subject, use);
 
     test('lists thousands of peers completely', async () => {
       const { registry, replica } = await use({ maxPeers: 5_000 });

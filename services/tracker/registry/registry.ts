@@ -15,6 +15,8 @@ export interface Registration {
   readonly hostname: string | null;
   /** Number of different relays at which it lists a circuit, from `countRelays`. Default 0. */
   readonly relays?: number;
+  /** Whether a token of a hub made it. With a user it is the registration of a hub of this user. Default false. */
+  readonly isHub?: boolean;
   /** The JSON object `{"peer_id":…,"addrs":…,"meta":…}`; at most 64 KiB, the maximum size of a request body. */
   readonly json: string;
 }
@@ -25,6 +27,8 @@ export interface ListedPeer {
   readonly json: string;
   /** Time of its last registration, by the clock of the registry. */
   readonly seenUnixMicros: number;
+  /** Whether it is a hub of its user. Absent: it is not. */
+  readonly isHub?: boolean;
 }
 
 export interface ListQuery {
@@ -37,6 +41,14 @@ export interface ListQuery {
   readonly limit?: number | undefined;
   /** The page starts after this peer id. Requires `limit`. */
   readonly after?: string | undefined;
+  /** Lists only the hubs of users with a live hub. Default: all peers. */
+  readonly star?: StarView | undefined;
+}
+
+/** What a device lists while the star is on. */
+export interface StarView {
+  /** The peer id of the device, which is listed besides the hubs of its user. */
+  readonly ownPeerId?: string | undefined;
 }
 
 export interface Page {
@@ -44,6 +56,8 @@ export interface Page {
   readonly peers: readonly ListedPeer[];
   /** The last peer id of this page, after which the next one starts; absent at the end. */
   readonly next?: string | undefined;
+  /** The peer id of a record that is listed only because it is the own one of the device; absent without one. */
+  readonly own?: string | undefined;
   /** Age in seconds of an earlier page, which is returned when the store does not respond. */
   readonly staleForSeconds?: number;
 }
@@ -63,6 +77,11 @@ export const REGISTRATION_OUTCOMES = {
     doc:
       'A token that is bound to one user registered a peer id that is held for another user, whose device is away. ' +
       'Unregister the peer id, or register it once with a token that is not bound to a user.',
+  },
+  hub: {
+    doc:
+      'A token that is not marked `hub` registered the peer id of a live hub. ' +
+      'If the mark was removed from the token of the hub, the old registration expires after `TRACKER_TTL_SECONDS`.',
   },
 } as const satisfies Record<string, { readonly doc: string }>;
 
@@ -87,6 +106,8 @@ export type RegisterResult = Result<
  *   of all peers in its listing.
  * - Registrations of two devices with one identity are reported as conflicts when they alternate, on any replicas.
  *   Finding them never delays or fails a registration.
+ * - The record of a live hub is replaced and removed only with tokens of hubs. In a star, a user has a hub as long as
+ *   such a record is live, on every replica.
  * - A peer id that tokens of one owner registered for a day is held for this owner for 30 days of absence (`holds.ts`).
  * - Every call ends. It rejects with `RegistryUnavailableError` when the store does not respond; then it is unknown
  *   whether a registration was written. It rejects with `RegistryOverloadedError` when the call waited too long in
@@ -96,6 +117,7 @@ export interface Registry extends Component {
   /**
    * @param owner the user that the token is bound to. A live record of another user is kept, and the result is
    *   `foreign`; the result is `held` when the peer id is held for another user. When absent, the hold is freed.
+   *   The result is `hub` when the live record is that of a hub, and the registration is not.
    * @returns `full` when the peer is new and the maximum number of peers is registered.
    */
   register(registration: Registration, owner?: string): Promise<RegisterResult>;
@@ -103,9 +125,10 @@ export interface Registry extends Component {
    * Frees also the hold of the peer id.
    *
    * @param owner when given, a record of another user counts as absent, and its hold is kept.
+   * @param isHub whether the token is that of a hub. Otherwise the record of a hub counts as absent.
    * @returns whether there was a record.
    */
-  unregister(peerId: string, owner?: string): Promise<boolean>;
+  unregister(peerId: string, owner?: string, isHub?: boolean): Promise<boolean>;
   list(query: ListQuery): Promise<Page>;
   /** The conflicts that registrations were part of lately, newest first. */
   conflicts(): Promise<readonly Conflict[]>;

@@ -52,6 +52,23 @@ describe('while the registry is unavailable', () => {
     await expect(subject.list({ limit: 1 })).rejects.toThrow(RegistryUnavailableError);
   });
 
+  test('a device gets the hub and its own record, and not that of another device', async () => {
+    setAvailable(true);
+    const now = ms;
+    for (const id of ['d1', 'd2']) await subject.register(device(id, 'dora'));
+    await subject.register({ ...device('hub', 'dora'), isHub: true });
+    const seen = async (ownPeerId: string): Promise<string> => {
+      const { peers } = await subject.list({ userId: 'dora', star: { ownPeerId } });
+      return peers.map(({ peerId }) => peerId).join();
+    };
+    expect([await seen('d1'), await seen('d2')]).toEqual(['hub,d1', 'hub,d2']);
+    expect((await subject.list({ userId: 'dora' })).peers).toHaveLength(3);
+    setAvailable(false);
+    expect([await seen('d1'), await seen('d2'), await seen('d3')]).toEqual(['hub,d1', 'hub,d2', 'hub']);
+    expect((await subject.list({ userId: 'dora' })).peers).toHaveLength(3);
+    ms = now;
+  });
+
   test('a registration is refused', async () => {
     await expect(subject.register(device('a', 'alice'))).rejects.toThrow(RegistryUnavailableError);
   });

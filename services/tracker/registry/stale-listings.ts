@@ -1,6 +1,12 @@
 // Caches the last listings and returns them for a limited time when the registry does not respond, so that a failover
 // of its store does not affect devices. Registrations are not cached.
-import { type ListQuery, type Page, type Registry, RegistryUnavailableError } from './registry.ts';
+import {
+  type ListedPeer,
+  type ListQuery,
+  type Page,
+  type Registry,
+  RegistryUnavailableError,
+} from './registry.ts';
 
 export interface StaleOptions {
   /** Maximum age of a stale listing in seconds. 0: no stale listings are returned. */
@@ -23,23 +29,43 @@ interface KeptListing {
 
 /** Adds stale listings to a registry. Only whole listings are cached, not pages. */
 export function withStaleListings(registry: Registry, { staleSeconds, nowMs }: StaleOptions): Registry {
-  const kept = new Map<string | undefined, KeptListing>();
+  const kept = new Map<string, KeptListing>();
   let keptBytes = 0;
 
-  function drop(userId: string | undefined): void {
-    keptBytes -= kept.get(userId)?.bytes ?? 0;
-    kept.delete(userId);
+  function drop(key: string): void {
+    keptBytes -= kept.get(key)?.bytes ?? 0;
+    kept.delete(key);
   }
 
-  function keep(userId: string | undefined, page: Page): void {
-    drop(userId);
-    const bytes = sizeOf(page) + (userId?.length ?? 0);
-    kept.set(userId, { page, bytes, cachedAtMs: nowMs() });
+  function keep(key: string, page: Page): void {
+    drop(key);
+    const bytes = sizeOf(page) + key.length;
+    kept.set(key, { page, bytes, cachedAtMs: nowMs() });
     keptBytes += bytes;
     for (const oldest of kept.keys()) {
       if (keptBytes <= MAX_KEPT_BYTES) return;
       drop(oldest);
     }
+  }
+
+  /** Keeps the own record of a device apart, because all devices of a user share the rest. */
+  function keepListing(query: ListQuery, { peers, own }: Page): void {
+    keep(keyOf(query), { peers: peers.filter(({ peerId }) => peerId !== own) });
+    const record = peers.find(({ peerId }) => peerId === own);
+    if (record !== undefined) keep(ownKeyOf(query), { peers: [record] });
+  }
+
+  function recall(key: string): Required<Pick<Page, 'peers' | 'staleForSeconds'>> | undefined {
+    const last = kept.get(key);
+    if (last === undefined) return undefined;
+    const staleForSeconds = (nowMs() - last.cachedAtMs) / 1_000;
+    return staleForSeconds > staleSeconds ? undefined : { peers: last.page.peers, staleForSeconds };
+  }
+
+  function recallOwn(query: ListQuery, listed: readonly ListedPeer[]): ListedPeer | undefined {
+    const ownPeerId = query.star?.ownPeerId;
+    if (ownPeerId === undefined || listed.some(({ peerId }) => peerId === ownPeerId)) return undefined;
+    return recall(ownKeyOf(query))?.peers[0];
   }
 
   return {
@@ -48,18 +74,25 @@ export function withStaleListings(registry: Registry, { staleSeconds, nowMs }: S
       const isWhole = query.limit === undefined;
       try {
         const page = await registry.list(query);
-        if (isWhole) keep(query.userId, page);
+        if (isWhole) keepListing(query, page);
         return page;
       } catch (error) {
         if (!isWhole || !(error instanceof RegistryUnavailableError)) throw error;
-        const last = kept.get(query.userId);
+        const last = recall(keyOf(query));
         if (last === undefined) throw error;
-        const ageSeconds = (nowMs() - last.cachedAtMs) / 1_000;
-        if (ageSeconds > staleSeconds) throw error;
-        return { ...last.page, staleForSeconds: ageSeconds };
+        const own = recallOwn(query, last.peers);
+        return own === undefined ? last : { ...last, peers: [...last.peers, own], own: own.peerId };
       }
     },
   };
+}
+
+function keyOf({ userId, star }: ListQuery): string {
+  return JSON.stringify([userId ?? null, star !== undefined]);
+}
+
+function ownKeyOf({ userId, star }: ListQuery): string {
+  return JSON.stringify([userId ?? null, star?.ownPeerId]);
 }
 
 /** The bytes that a cached listing may use. An empty one uses memory too. */
