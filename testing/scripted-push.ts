@@ -26,6 +26,8 @@ export async function startPushPair(): Promise<{ client: Pusher; peer: PushTarge
 
 export interface PushRoundOptions extends Partial<Pick<RoundOptions, 'limit' | 'untilComplete'>> {
   readonly push?: Partial<PushDeps>;
+  /** Monotonic clock of the device. */
+  readonly nowMs?: () => number;
   /** Idle timeout of requests in milliseconds. Default: that of the other tests. */
   readonly idleTimeoutMs?: number;
 }
@@ -37,7 +39,7 @@ export async function pushRound(client: Pusher, peer: PushTarget, options: PushR
   const { push, limit = 1_000, untilComplete = true, idleTimeoutMs } = options;
   const { pushes, peerBook, database, peerId: ownPeerId } = client;
   const sent = peer.pushes.length;
-  const pulls = createTestPullDeps(client);
+  const pulls = { ...createTestPullDeps(client), ...(options.nowMs && { nowMs: options.nowMs }) };
   const retry =
     idleTimeoutMs === undefined
       ? pulls.retry

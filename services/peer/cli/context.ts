@@ -22,7 +22,7 @@ import { createTrackerClient, type TrackerClient } from '../discovery/tracker-cl
 import { type Database, type DatabaseOptions, openDatabase } from '../history/database.ts';
 import { createPushStore, type PushStore } from '../history/push-store.ts';
 import { createStore, type Store } from '../history/store.ts';
-import { createDialer } from '../network/dial.ts';
+import { createDialer, type Dialer } from '../network/dial.ts';
 import { createPeerNode, type PeerNode } from '../network/node.ts';
 import { createMembership, type Membership } from '../sync/membership.ts';
 import type { PullDeps } from '../sync/pull.ts';
@@ -182,21 +182,23 @@ export async function createNode(
   });
 }
 
+/** Connects to other devices as the configuration says. */
+export function createConfiguredDialer({ relays, dialStrategy }: PeerConfig, node: PeerNode): Dialer {
+  return createDialer({
+    node,
+    relays,
+    strategy: dialStrategy,
+    nowMs: monotonicMs,
+    random: Math.random,
+    sleep: pause,
+  });
+}
+
 /** The dependencies of a pull over the node. */
-export function createPullDeps(
-  { relays, dialStrategy, retry, userId, trackers }: PeerConfig,
-  node: PeerNode,
-  store: Store,
-): PullDeps {
+export function createPullDeps(config: PeerConfig, node: PeerNode, store: Store): PullDeps {
+  const { retry, userId, trackers } = config;
   return {
-    dialer: createDialer({
-      node,
-      relays,
-      strategy: dialStrategy,
-      nowMs: monotonicMs,
-      random: Math.random,
-      sleep: pause,
-    }),
+    dialer: createConfiguredDialer(config, node),
     store,
     retry,
     own: { userId, trackers },

@@ -43,11 +43,13 @@ export interface SyncRecord {
   readonly pushState: PushState | undefined;
   /** Why the push did not complete, as a whole sentence. */
   readonly pushProblem: string | undefined;
+  /** When a tracker last listed the peer as a hub. */
+  readonly hubUnixSeconds: number | undefined;
 }
 
 /** Parts of a record; those that are absent do not change. */
 export type SyncChange = Pick<SyncRecord, 'peerId'> &
-  Partial<Pick<SyncRecord, 'pulledUnixSeconds'>> & {
+  Partial<Pick<SyncRecord, 'pulledUnixSeconds' | 'hubUnixSeconds'>> & {
     readonly push?: Pick<SyncRecord, 'pushState' | 'pushProblem'> & { readonly unixSeconds: number };
   };
 
@@ -128,11 +130,15 @@ export function createPushStore(database: Database): PushStore {
       `SELECT count(*) AS count FROM entry_deletions WHERE ${own} AND delete_seq > ?3`,
     ),
     records: sqlite.prepare(
-      'SELECT peer_id, pulled_at, push_at, push_state, push_problem FROM rustory_p2p_syncs',
+      'SELECT peer_id, pulled_at, push_at, push_state, push_problem, hub_at FROM rustory_p2p_syncs',
     ),
     recordPull: sqlite.prepare(
       `INSERT INTO rustory_p2p_syncs(peer_id, pulled_at) VALUES (?1, ?2)
        ON CONFLICT(peer_id) DO UPDATE SET pulled_at = excluded.pulled_at`,
+    ),
+    recordHub: sqlite.prepare(
+      `INSERT INTO rustory_p2p_syncs(peer_id, hub_at) VALUES (?1, ?2)
+       ON CONFLICT(peer_id) DO UPDATE SET hub_at = excluded.hub_at`,
     ),
     recordPush: sqlite.prepare(
       `INSERT INTO rustory_p2p_syncs(peer_id, push_at, push_state, push_problem) VALUES (?1, ?2, ?3, ?4)
@@ -141,7 +147,7 @@ export function createPushStore(database: Database): PushStore {
     ),
     trim: sqlite.prepare(
       `DELETE FROM rustory_p2p_syncs WHERE peer_id IN (SELECT peer_id FROM rustory_p2p_syncs
-         ORDER BY max(coalesce(pulled_at, 0), coalesce(push_at, 0)) DESC LIMIT -1 OFFSET ${MAX_REMEMBERED})`,
+         ORDER BY max(coalesce(pulled_at, 0), coalesce(push_at, 0), coalesce(hub_at, 0)) DESC LIMIT -1 OFFSET ${MAX_REMEMBERED})`,
     ),
   }));
 
@@ -205,8 +211,9 @@ export function createPushStore(database: Database): PushStore {
     record(changes) {
       if (changes.length === 0) return;
       write(() => {
-        for (const { peerId, pulledUnixSeconds, push } of changes) {
+        for (const { peerId, pulledUnixSeconds, hubUnixSeconds, push } of changes) {
           if (pulledUnixSeconds !== undefined) statements.recordPull.run(peerId, pulledUnixSeconds);
+          if (hubUnixSeconds !== undefined) statements.recordHub.run(peerId, hubUnixSeconds);
           if (push !== undefined)
             statements.recordPush.run(
               peerId,
@@ -227,6 +234,7 @@ function readRecord(row: Readonly<Record<string, unknown>>): SyncRecord {
     pulledUnixSeconds: numberOf(row['pulled_at']),
     pushUnixSeconds: numberOf(row['push_at']),
     pushState: PUSH_STATES.find((state) => state === row['push_state']),
+    hubUnixSeconds: numberOf(row['hub_at']),
     pushProblem: typeof row['push_problem'] === 'string' ? row['push_problem'] : undefined,
   };
 }

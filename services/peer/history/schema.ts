@@ -141,7 +141,7 @@ CREATE TABLE IF NOT EXISTS rustory_p2p_database (name TEXT PRIMARY KEY, value TE
   },
   // When and how the last sync with each peer ended, see push-store.ts.
   rustory_p2p_syncs: {
-    uses: ['peer_id', 'resets', 'pulled_at', 'push_at', 'push_state', 'push_problem'],
+    uses: ['peer_id', 'resets', 'pulled_at', 'push_at', 'push_state', 'push_problem', 'hub_at'],
     sql: `
 CREATE TABLE IF NOT EXISTS rustory_p2p_syncs (
   peer_id TEXT PRIMARY KEY,
@@ -149,7 +149,8 @@ CREATE TABLE IF NOT EXISTS rustory_p2p_syncs (
   pulled_at INTEGER,
   push_at INTEGER,
   push_state TEXT,
-  push_problem TEXT
+  push_problem TEXT,
+  hub_at INTEGER
 );`,
   },
   // The last turn of each peer in the rounds, see discovery/peer-turns.ts.

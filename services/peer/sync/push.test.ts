@@ -6,6 +6,7 @@ import { startPushTarget } from '../../../testing/push-target.ts';
 import { OWNER, pushRound, startPusher, startPushPair } from '../../../testing/scripted-push.ts';
 import type { Entry } from '../history/entry.ts';
 import { createStore } from '../history/store.ts';
+import { createPushPauses } from './push-pauses.ts';
 
 afterEach(cleanUp);
 
@@ -226,6 +227,48 @@ describe('a push that fails', () => {
     });
     expect(client.pushes.position(peer.peerId)).toMatchObject({ cursor: 20 });
   });
+});
+
+test('in a watch a refused push is repeated after pauses that grow, and the pulls go on', async () => {
+  const { client, peer } = await startPushPair();
+  client.store.insert(makeEntries(3));
+  peer.member = undefined;
+  let ms = 0;
+  const pauses = createPushPauses(() => ms);
+  const states: Array<string | undefined> = [];
+  for (let round = 0; round < 12; round += 1) {
+    const { push, report } = await pushRound(client, peer, { untilComplete: false, push: { pauses } });
+    expect(report?.error).toBeUndefined();
+    states.push(push?.state);
+    ms += 30_000;
+  }
+  expect(states.filter((state) => state === 'refused')).toHaveLength(3);
+  expect(states.filter((state) => state === 'paused')).toHaveLength(9);
+  expect(peer.pulls.length).toBeGreaterThanOrEqual(12);
+  peer.member = { userId: 'ada', deviceId: 'laptop' };
+  ms += 600_000;
+  expect((await pushRound(client, peer, { push: { pauses } })).push).toMatchObject({
+    state: 'ok',
+    entries: 3,
+  });
+});
+
+test('a push that had no time left continues in the next round, which starts at once', async () => {
+  const { client, peer } = await startPushPair();
+  client.store.insert(makeEntries(50));
+  let ms = 0;
+  peer.intercept = () => {
+    ms += 20_000;
+    return undefined;
+  };
+  const options = { limit: 10, nowMs: () => ms };
+  const first = await pushRound(client, peer, { ...options, untilComplete: false });
+  expect(first.push).toMatchObject({ state: 'unfinished', entries: 20 });
+  expect(first.round.continues).toBe(true);
+  const second = await pushRound(client, peer, options);
+  expect(second.push).toMatchObject({ state: 'ok', entries: 30 });
+  expect(second.round.continues).toBe(false);
+  expect(idsOf(peer.entries)).toEqual(idsOf(makeEntries(50)));
 });
 
 test('nothing is pushed to a device that allowed_peers does not contain', async () => {

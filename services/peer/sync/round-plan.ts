@@ -73,6 +73,7 @@ export const CONNECTED_WAIT_MS = 8_000;
 export interface RoundTarget extends Target {
   readonly deviceId?: string | undefined;
   readonly lastSeenUnixSeconds?: number;
+  readonly isHub?: boolean;
 }
 
 export interface RoundPlan {

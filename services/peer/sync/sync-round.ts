@@ -70,7 +70,7 @@ export async function syncRound(deps: RoundDeps, options: RoundOptions): Promise
     ...recordWaiting(plan.waiting, isComplete ? targets : undefined, context),
   ];
   turns.save(records);
-  recordSyncs(result.reports, deps);
+  recordSyncs(result.reports, targets, deps);
   const continues =
     result.postponed.length > 0 ||
     result.reports.some(({ push }) => push?.state === 'unfinished') ||
@@ -88,8 +88,12 @@ export async function syncRound(deps: RoundDeps, options: RoundOptions): Promise
   };
 }
 
-/** Remembers when the pulls completed, and how the pushes ended. */
-function recordSyncs(reports: readonly PullReport[], { syncs, pulls }: RoundDeps): void {
+/** Remembers when the pulls completed, how the pushes ended, and which peers are hubs. */
+function recordSyncs(
+  reports: readonly PullReport[],
+  targets: readonly RoundTarget[],
+  { syncs, pulls }: RoundDeps,
+): void {
   const unixSeconds = pulls.nowUnixSeconds();
   const changes = reports.flatMap((report): SyncChange[] => {
     const { peerId, error, isUnfinished, push } = report;
@@ -101,8 +105,11 @@ function recordSyncs(reports: readonly PullReport[], { syncs, pulls }: RoundDeps
         : { push: { pushState: push.state, pushProblem: push.problem, unixSeconds } };
     return [{ peerId, ...(isComplete && { pulledUnixSeconds: unixSeconds }), ...pushed }];
   });
+  const hubs = targets
+    .filter(({ isHub }) => isHub === true)
+    .map(({ peerId }): SyncChange => ({ peerId, hubUnixSeconds: unixSeconds }));
   try {
-    syncs?.record(changes);
+    syncs?.record([...changes, ...hubs]);
   } catch (error) {
     // A round does not fail because its end is not remembered.
     if (!(error instanceof DatabaseError)) throw error;

@@ -1,6 +1,6 @@
 // `doctor`: checks everything that a sync depends on. Prints each result before the next check starts.
 import { PROGRAM, type PeerConfig, type SettingReading } from '../../config/config.ts';
-import { createNode, loadSwarmKey, pause } from '../context.ts';
+import { createConfiguredDialer, createNode, loadSwarmKey, pause } from '../context.ts';
 import {
   checkConfig,
   checkDatabase,
@@ -11,6 +11,7 @@ import {
   checkSwarmKey,
 } from '../doctor-checks.ts';
 import { checkDatabaseModes, checkFileModes, readModes } from '../doctor-modes.ts';
+import { checkHub } from '../doctor-hub.ts';
 import { checkIdentityUse } from '../doctor-identity.ts';
 import { checkTrackers } from '../doctor-tracker.ts';
 import type { Finding } from '../finding.ts';
@@ -33,6 +34,7 @@ export const doctor: Command = {
   help: `Checks the configuration, the keys and the database, asks every tracker, and
 connects to every relay as a sync does. Exits with 0 when no check failed. Also
 prints every setting and the source of its value; tokens are never shown. If a
+hub is registered, connects to it and tells what it does not have yet. If a
 tracker lists this identity with another device, looks again after 31 seconds.
 
   ${PROGRAM.name} doctor
@@ -88,15 +90,32 @@ async function runChecks(
   await report(await checkTrackers(config, signal));
   if (database.state !== 'failed')
     await report(await checkIdentityUse(config, { signal, onWait, sleep: pause }));
-  // Without both keys there is no connection to a relay.
-  if (keys.every(({ state }) => state !== 'failed')) await report(await checkRelaysFromNode(config));
+  const hasDatabase = database.state !== 'failed';
+  // Without both keys there are no connections.
+  if (keys.every(({ state }) => state !== 'failed'))
+    await checkFromNode(config, { signal, report, hasDatabase });
+  else if (hasDatabase)
+    await report(await checkHub(config, { signal, ownPeerId: undefined, dialer: undefined }));
 }
 
-async function checkRelaysFromNode(config: PeerConfig): Promise<Finding[]> {
+interface NodeCheckOptions {
+  readonly signal: AbortSignal;
+  readonly report: (found: readonly Finding[]) => Promise<void>;
+  readonly hasDatabase: boolean;
+}
+
+/** The checks that connect to others. */
+async function checkFromNode(
+  config: PeerConfig,
+  { signal, report, hasDatabase }: NodeCheckOptions,
+): Promise<void> {
   const node = await createNode(config);
   await node.start();
   try {
-    return await checkRelays(config, node, loadSwarmKey(config).fingerprint);
+    await report(await checkRelays(config, node, loadSwarmKey(config).fingerprint));
+    if (!hasDatabase) return;
+    const ownPeerId = node.libp2p.peerId.toString();
+    await report(await checkHub(config, { signal, ownPeerId, dialer: createConfiguredDialer(config, node) }));
   } finally {
     await node.libp2p.stop();
   }

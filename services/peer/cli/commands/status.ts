@@ -1,7 +1,8 @@
 // `sync-status` and `swarm-key`: print local state without a connection.
 import { unixSeconds } from '../../../shared/clock.ts';
-import { PROGRAM } from '../../config/config.ts';
+import { type PeerConfig, PROGRAM } from '../../config/config.ts';
 import { MAX_PEERS } from '../../discovery/discovery.ts';
+import type { SyncRecord } from '../../history/push-store.ts';
 import { type History, loadSwarmKey, openHistory } from '../context.ts';
 import { formatAge, formatAmount, formatCount, formatTable, shortenPeerIds } from '../screen.ts';
 import { type Command, JSON_OPTION } from './command.ts';
@@ -12,7 +13,10 @@ export const syncStatus: Command = {
   summary: 'show how far each device is synced',
   help: `Prints the number of entries in the database and, for each device, the cursor:
 the position in the history of that device up to which its entries are stored
-here. Opens no connections.
+here. TO PUSH is the number of entries and deletions of this device that the
+other one has not acknowledged yet, by a push or by its own pulls; it is "-" if
+none was ever acknowledged. SYNCED is the time since the last complete pull.
+Opens no connections.
 
   ${PROGRAM.name} sync-status --json | jq .peers`,
   options: { json: JSON_OPTION },
@@ -22,7 +26,7 @@ here. Opens no connections.
     const { database, store } = history;
     try {
       const { entries, devices, lastSeq } = store.summary();
-      const peers = listPeers(history, config.userId);
+      const peers = listPeers(history, config);
       if (options['json'] === true) {
         await screen.json({ database: database.path, entries, devices, last_seq: lastSeq, peers });
         return 'ok';
@@ -30,14 +34,15 @@ here. Opens no connections.
       await screen.out(
         `${database.path}: ${formatAmount(entries, 'entry', 'entries')} of ${formatAmount(devices, 'device', 'devices')}`,
       );
-      const rows = peers.map(({ peer_id: id, device_id: device, cursor, last_seen_unix: lastSeen }) => [
-        shortenPeerIds(id),
-        device ?? '-',
-        formatCount(cursor),
-        lastSeen === null ? '-' : `${formatAge(unixSeconds() - lastSeen)} ago`,
-      ]);
-      if (rows.length === 0) await screen.out('not synced with any device yet');
-      else for (const line of formatTable(['PEER', 'DEVICE', 'CURSOR', 'SEEN'], rows)) await screen.out(line);
+      if (peers.length === 0) await screen.out('not synced with any device yet');
+      else for (const line of formatTable(HEAD, peers.map(toRow))) await screen.out(line);
+      for (const { peer_id: id, last_push: push } of peers)
+        if (push?.problem !== undefined && push.problem !== null)
+          screen.note(
+            shortenPeerIds(
+              `${id}: last push ${formatAge(unixSeconds() - push.at_unix)} ago: ${push.problem}`,
+            ),
+          );
       return 'ok';
     } finally {
       database.close();
@@ -45,17 +50,58 @@ here. Opens no connections.
   },
 };
 
+const HEAD = ['PEER', 'DEVICE', 'CURSOR', 'TO PUSH', 'SYNCED', 'SEEN'];
+
+type PeerStatus = ReturnType<typeof listPeers>[number];
+
+function toRow({ peer_id: id, is_hub: isHub, cursor, push_backlog: backlog, ...peer }: PeerStatus): string[] {
+  return [
+    shortenPeerIds(id),
+    `${peer.device_id ?? '-'}${isHub ? ' (hub)' : ''}`,
+    formatCount(cursor),
+    backlog === null ? '-' : formatCount(backlog.entries + backlog.deletions),
+    ageOf(peer.synced_unix),
+    ageOf(peer.last_seen_unix),
+  ];
+}
+
+function ageOf(time: number | null): string {
+  return time === null ? '-' : `${formatAge(unixSeconds() - time)} ago`;
+}
+
 /** Every device that has a cursor or is in the peer book. */
-function listPeers({ store, peerBook }: History, userId: string) {
+function listPeers({ store, pushes, peerBook }: History, { userId, deviceId }: PeerConfig) {
   const cursors = new Map(store.cursors().map((of) => [of.peerId, of]));
+  const pushed = new Map(pushes.positions().map((of) => [of.peerId, of]));
   const known = new Map(peerBook.recall(userId, 0, MAX_PEERS).map((peer) => [peer.peerId, peer]));
-  return [...new Set([...cursors.keys(), ...known.keys()])].map((peerId) => ({
-    peer_id: peerId,
-    device_id: known.get(peerId)?.deviceId ?? null,
-    cursor: cursors.get(peerId)?.cursor ?? 0,
-    delete_cursor: cursors.get(peerId)?.deleteCursor ?? 0,
-    last_seen_unix: known.get(peerId)?.lastSeenUnixSeconds ?? null,
-  }));
+  const records = pushes.records();
+  return [...new Set([...cursors.keys(), ...known.keys(), ...pushed.keys()])].map((peerId) => {
+    const position = pushed.get(peerId);
+    const record = records.get(peerId);
+    return {
+      peer_id: peerId,
+      device_id: known.get(peerId)?.deviceId ?? null,
+      is_hub: record?.hubUnixSeconds !== undefined,
+      cursor: cursors.get(peerId)?.cursor ?? 0,
+      delete_cursor: cursors.get(peerId)?.deleteCursor ?? 0,
+      push_cursor: position?.cursor ?? 0,
+      push_delete_cursor: position?.deleteCursor ?? 0,
+      push_backlog: position === undefined ? null : pushes.backlog({ userId, deviceId }, position),
+      synced_unix: record?.pulledUnixSeconds ?? null,
+      last_push: lastPushOf(record),
+      last_seen_unix: known.get(peerId)?.lastSeenUnixSeconds ?? null,
+    };
+  });
+}
+
+function lastPushOf(record: SyncRecord | undefined) {
+  if (record?.pushUnixSeconds === undefined) return null;
+  const { pushUnixSeconds, pushState, pushProblem } = record;
+  return {
+    at_unix: pushUnixSeconds,
+    state: pushState?.replace(' ', '_') ?? null,
+    problem: pushProblem ?? null,
+  };
 }
 
 export const swarmKey: Command = {
