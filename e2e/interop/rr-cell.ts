@@ -50,6 +50,8 @@ export interface RrCell {
   /** Entries of a device of this cell. */
   entries(device: string, count: number): Entry[];
   silentNetwork(): SilentNetwork;
+  /** Kills the process at the end of the cell. */
+  track<T extends Running>(process: T): T;
   /** A figure for the terminal. */
   note(text: string): void;
   notes(): string[];
@@ -121,6 +123,7 @@ export function createRrCell(network: Network, program: RrProgram): RrCell {
       silent.push(created);
       return created;
     },
+    track,
     note: (text) => void notes.push(text),
     notes: () => notes,
     async stop() {

@@ -16,8 +16,9 @@ export interface RrRow {
 /** The word that selects the scenarios that run for minutes. */
 const LONG = 'long';
 
-/** The mesh loads both cores, so it runs for one muxer only, unless a word selects it. */
-const MESH_ROW = 'rr 1.x yamux, mplex';
+/** The mesh loads both cores, and `hub mixed` has devices with every muxer. They run in these rows, unless a word selects them. */
+const ONE_MUXER = new Set(['mesh', 'hub mixed']);
+const ONE_MUXER_ROWS = new Set(['rr 1.x yamux, mplex', 'rr 0.1 yamux']);
 
 /** The rows of the table. With words, only the cells whose name contains one of them. */
 export function selectRrRows(words: readonly string[]): RrRow[] {
@@ -26,7 +27,7 @@ export function selectRrRows(words: readonly string[]): RrRow[] {
       const { name, onlyGen1 = false, isLong = false } = scenario;
       if (onlyGen1 && program.generation !== '1.x') return false;
       if (isLong && !words.some((word) => word.includes(LONG))) return false;
-      if (words.length === 0) return name !== 'mesh' || program.name === MESH_ROW;
+      if (words.length === 0) return !ONE_MUXER.has(name) || ONE_MUXER_ROWS.has(program.name);
       return words.some((word) => `${program.name}: ${name}`.includes(word));
     });
     return columns.length === 0 ? [] : [{ program, columns }];

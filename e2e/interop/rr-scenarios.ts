@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type RrCell, syncOnce } from './rr-cell.ts';
+import * as hubScenarios from './rr-hub-scenarios.ts';
 import * as peerScenarios from './rr-peer-scenarios.ts';
 import * as relayScenarios from './rr-relay-scenarios.ts';
 
@@ -140,6 +141,39 @@ export const RR_SCENARIOS: readonly RrScenario[] = [
     proves: 'lost its database: our peer pulls the new one, and does not end `p2p-serve` more than twice',
     onlyGen1: true,
     run: peerScenarios.newDatabase,
+  },
+  {
+    name: 'peer pushes',
+    proves: 'takes entries and deletions that our peer pushes, and only those of its own device',
+    run: hubScenarios.peerPushes,
+  },
+  {
+    name: 'hub',
+    proves:
+      'pushes to the hub and pulls from it: three devices that are never on at the same time have everything, and a deletion reaches those that were off; each round ends with exit code 0',
+    run: hubScenarios.hub,
+  },
+  {
+    name: 'hub mixed',
+    proves: 'does the same with devices of the other generation, 1.x with mplex and with yamux',
+    run: hubScenarios.mixed,
+  },
+  {
+    name: 'hub direct',
+    proves: 'does the same without a relay, at the public address that the hub announces',
+    needsNamespaces: true,
+    run: hubScenarios.direct,
+  },
+  {
+    name: 'hub refuses',
+    proves: 'is refused, keeps its cursor, and pushes everything when the reason has ended',
+    run: hubScenarios.refuses,
+  },
+  {
+    name: 'hub lost',
+    proves:
+      'pushes everything again to a hub whose volume was lost, then to one that was restored from an older backup; nothing is missing or doubled on any device',
+    run: hubScenarios.lost,
   },
   {
     name: 'mesh',

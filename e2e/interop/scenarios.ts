@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { until } from '../../testing/wait.ts';
 import { createSwarmKeyFile } from '../../services/private-network/key.ts';
 import { type Cell, STEP_TIMEOUT_MS, relayMetric, trickyEntries } from './cell.ts';
+import * as pushScenarios from './push-scenarios.ts';
 import * as relayScenarios from './relay-scenarios.ts';
 import { find, reach, sendBulk } from './steps.ts';
 
@@ -53,6 +54,17 @@ export const SCENARIOS: readonly Scenario[] = [
     name: 'peer → 1.0.1',
     proves: 'pulls from our peer with sync-pull 1.0.1',
     run: async (cell) => pullOurs(cell, '1.0.1'),
+  },
+  {
+    name: 'pushes',
+    proves: 'pushes to our peer in both versions, twice the same, then invalid messages and items',
+    run: pushScenarios.pushes,
+  },
+  {
+    name: 'takes pushes',
+    proves:
+      'refuses pushes of our peer, answers with garbage or not at all, then takes them, in both versions',
+    run: pushScenarios.takesPushes,
   },
   {
     name: 'wrong key',
