@@ -4,7 +4,9 @@
 //   rr peer-id|record --entries FILE|delete --entry-id ID|entries SETTINGS
 //
 // SETTINGS: --db, --identity, --key, --relay, --tracker, --user, --device, --muxer, and if needed --token, --rr-version,
-// --clock SECONDS (the error of its wall clock) and --extra-addresses COUNT. It prints one JSON object per line; `msg` is
+// --clock SECONDS (the error of its wall clock), --extra-addresses COUNT, --protocol 1.0.0 (only JSON), and for the bench of
+// pushes --lan (private addresses count as public), --push-limit N (entries of one push), --peer-sec N (time limit of
+// everything with one peer) and --synchronous (of its database). It prints one JSON object per line; `msg` is
 // started, reserved, reachable, lost, registered, circuit, served, refused, ended, daemon ended, synced, sync failed,
 // dial failed, no answer, round, entry or deletion.
 import assert from 'node:assert/strict';

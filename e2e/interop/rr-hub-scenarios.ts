@@ -47,14 +47,17 @@ export async function direct(cell: RrCell): Promise<void> {
   await meetAtHub(cell, started, { relay, tracker, under });
 }
 
-/** Three devices that are never on at the same time; the hub is killed once in between. */
+/** Three devices that are never on at the same time, one of them with JSON only; the hub is killed once in between. */
 async function meetAtHub(cell: RrCell, started: RrHub, place: Parameters<typeof createLaptop>[2] = {}) {
-  const laptops = await Promise.all(
-    ['laptop', 'desktop', 'phone'].map(async (name) => createLaptop(cell, name, place)),
-  );
+  const json = { ...place, options: ['--protocol', '1.0.0'] };
+  const laptops = [
+    await createLaptop(cell, 'laptop', place),
+    await createLaptop(cell, 'desktop', json),
+    await createLaptop(cell, 'phone', place),
+  ] as const;
   const all: Entry[] = [];
   for (const laptop of laptops) all.push(...(await record(cell, laptop, ENTRIES)));
-  const [first, second, third] = laptops as [Laptop, Laptop, Laptop];
+  const [first, second, third] = laptops;
   const lines = await first.turn();
   assert.ok(
     lines.some(({ msg, peer, pushed }) => msg === 'synced' && peer === started.peerId && pushed === ENTRIES),

@@ -38,8 +38,12 @@ pub fn create(options: &Options, identity: &Keypair) -> Outcome<Swarm<Behaviour>
     let peer = identity.public().to_peer_id();
     let (circuits, client) = relay::client::new(peer);
     let transport = transport(options, identity, circuits)?;
+    let version = options.optional("--protocol").unwrap_or_default();
     let exchanges = |codec, protocols: [&'static str; 2]| {
-        let supported = protocols.map(|name| (StreamProtocol::new(name), ProtocolSupport::Full));
+        let supported = protocols
+            .into_iter()
+            .filter(|name| name.ends_with(version))
+            .map(|name| (StreamProtocol::new(name), ProtocolSupport::Full));
         let config = Config::default().with_request_timeout(EXCHANGE_TIMEOUT);
         Exchanges::with_codec(codec, supported, config)
     };
