@@ -129,7 +129,8 @@ impl Answers {
         };
         let answer = if self.accepts(peer, &request)? {
             let entries: Vec<_> = request.entries.into_iter().map(from_wire).collect();
-            let deletions = request.deletions.unwrap_or_default();
+            // 0.1 ignores the field.
+            let deletions = request.deletions.filter(|_| IS_GEN1).unwrap_or_default();
             let counts = self.store.apply(&entries, &deletions)?;
             PushAnswer {
                 ok: true,

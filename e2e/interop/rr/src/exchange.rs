@@ -148,7 +148,8 @@ impl Exchange {
             };
             let json = serde_json::to_vec(&request)?;
             let answer: PullAnswer = serde_json::from_slice(&self.ask(Kind::Pull, &json).await?)?;
-            let deletions = answer.deletions.unwrap_or_default();
+            // 0.1 ignores the field.
+            let deletions = answer.deletions.filter(|_| IS_GEN1).unwrap_or_default();
             if answer.entries.is_empty() && deletions.is_empty() {
                 return Ok(());
             }
