@@ -3,6 +3,7 @@ import { createPeerTurns } from '../services/peer/discovery/peer-turns.ts';
 import { createPushStore, type Owner, type PushStore } from '../services/peer/history/push-store.ts';
 import type { PushDeps } from '../services/peer/sync/push.ts';
 import { type RoundOptions, syncRound } from '../services/peer/sync/sync-round.ts';
+import type { RoundTarget } from '../services/peer/sync/round-plan.ts';
 import { createTestPullDeps, startDevice, type TestDevice } from './peer.ts';
 import { type PushTarget, startPushTarget } from './push-target.ts';
 
@@ -26,6 +27,8 @@ export async function startPushPair(): Promise<{ client: Pusher; peer: PushTarge
 
 export interface PushRoundOptions extends Partial<Pick<RoundOptions, 'limit' | 'untilComplete'>> {
   readonly push?: Partial<PushDeps>;
+  /** What a tracker says about the peer. */
+  readonly target?: Partial<RoundTarget>;
   /** Monotonic clock of the device. */
   readonly nowMs?: () => number;
   /** Idle timeout of requests in milliseconds. Default: that of the other tests. */
@@ -55,7 +58,7 @@ export async function pushRound(client: Pusher, peer: PushTarget, options: PushR
     {
       limit,
       untilComplete,
-      targets: [{ peerId: peer.peerId, addresses: peer.addresses }],
+      targets: [{ peerId: peer.peerId, addresses: peer.addresses, ...options.target }],
       signal: new AbortController().signal,
     },
   );

@@ -21,11 +21,14 @@ export interface PushPauses {
   isPaused(peerId: string): boolean;
   /** Remembers how a push ended. */
   note(peerId: string, state: PushState): void;
+  /** Time until the first pause after a push that failed ends, in milliseconds; `undefined` without one. */
+  retryInMs(): number | undefined;
   /** Ends all pauses, because the network of this device has changed. */
   clear(): void;
 }
 
 interface Pause {
+  readonly state: PushState;
   readonly pauseMs: number;
   readonly untilMs: number;
 }
@@ -41,9 +44,17 @@ export function createPushPauses(nowMs: () => number): PushPauses {
       const firstMs = FIRST_PAUSE_MS[state];
       if (firstMs === undefined) return;
       const pauseMs = Math.min(MAX_PAUSE_MS, Math.max(firstMs, (before?.pauseMs ?? 0) * 2));
-      pauses.set(peerId, { pauseMs, untilMs: nowMs() + pauseMs });
+      pauses.set(peerId, { state, pauseMs, untilMs: nowMs() + pauseMs });
       const [oldest] = pauses.keys();
       if (pauses.size > MAX_REMEMBERED && oldest !== undefined) pauses.delete(oldest);
+    },
+    retryInMs() {
+      // A refusal is not worth a round of its own.
+      const leftMs = [...pauses.values()]
+        .filter(({ state }) => state === 'failed')
+        .map(({ untilMs }) => untilMs - nowMs())
+        .filter((milliseconds) => milliseconds > 0);
+      return leftMs.length === 0 ? undefined : leftMs.reduce((a, b) => Math.min(a, b));
     },
     clear: () => pauses.clear(),
   };

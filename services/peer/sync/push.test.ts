@@ -229,6 +229,16 @@ describe('a push that fails', () => {
   });
 });
 
+test('nothing is pushed to a device that a tracker lists for another user', async () => {
+  const { client, peer } = await startPushPair();
+  client.store.insert(makeEntries(3));
+  for (const [userId, state] of [
+    ['bob', 'not allowed'],
+    ['ada', 'ok'],
+  ] as const)
+    expect((await pushRound(client, peer, { target: { userId } })).push).toMatchObject({ state });
+});
+
 test('in a watch a refused push is repeated after pauses that grow, and the pulls go on', async () => {
   const { client, peer } = await startPushPair();
   client.store.insert(makeEntries(3));

@@ -52,6 +52,8 @@ export interface PushReport {
 }
 
 export interface PushOptions {
+  /** The user under whom the peer is registered; `undefined` when it is not known. */
+  readonly userId?: string | undefined;
   /** Maximum entries and deletions of one push. */
   readonly limit: number;
   /** Ends after a batch when it is spent. */
@@ -127,6 +129,13 @@ type Outcome = Pick<PushReport, 'state' | 'problem'>;
 
 async function run(state: State, deps: PushContext, options: PushOptions): Promise<Outcome> {
   const { session, push } = state;
+  // The pull before it may have used the time.
+  const isShort = session.isHalfOver();
+  if (options.userId !== undefined && options.userId !== push.owner.userId)
+    return {
+      state: 'not allowed',
+      problem: 'Nothing is pushed to this device, because it is registered for another user.',
+    };
   if (push.allowedPeers?.has(session.peerId) === false)
     return {
       state: 'not allowed',
@@ -141,14 +150,14 @@ async function run(state: State, deps: PushContext, options: PushOptions): Promi
     }
   } catch (error) {
     if (error instanceof DatabaseError) throw error;
-    return describeFailure(error, state);
+    return describeFailure(error, state, isShort);
   }
 }
 
-function describeFailure(error: unknown, { session, entries, deletions }: State): Outcome {
+function describeFailure(error: unknown, { session, entries, deletions }: State, isShort: boolean): Outcome {
   const isStopped = session.signal.aborted && !session.isLate();
   // What was acknowledged is not sent again, so the next turn goes on.
-  if (isStopped || (session.isLate() && entries + deletions > 0))
+  if (isStopped || (session.isLate() && (isShort || entries + deletions > 0)))
     return { state: 'unfinished', problem: undefined };
   if (session.isLate())
     return { state: 'failed', problem: `The peer did not accept a push within ${session.seconds} s.` };

@@ -69,8 +69,9 @@ const MANY_TURN_MS = 2_500;
  */
 export const CONNECTED_WAIT_MS = 8_000;
 
-/** A peer of a round. `lastSeenUnixSeconds` and `deviceId` are absent for one that the user names. */
+/** A peer of a round. What a tracker lists is absent for one that the user names. */
 export interface RoundTarget extends Target {
+  readonly userId?: string | undefined;
   readonly deviceId?: string | undefined;
   readonly lastSeenUnixSeconds?: number;
   readonly isHub?: boolean;

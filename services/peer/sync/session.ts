@@ -37,6 +37,8 @@ export interface Session {
   readonly attempts: readonly DialAttempt[];
   /** The time for this peer in whole seconds, for reports. */
   readonly seconds: number;
+  /** Whether more than half of the time for this peer has passed. */
+  isHalfOver(): boolean;
   /** Whether the time for this peer has ended, and the caller has not stopped the session. */
   isLate(): boolean;
   /** Resolves to the open connection, or to a new one. @throws DialFailedError, or the reason of the signal */
@@ -57,6 +59,7 @@ export function startSession(
   const slot = startSlot?.() ?? AbortSignal.timeout(timeMs);
   const signal = anySignal(options.signal, slot);
   const state: { dialed: Dialed | undefined } = { dialed: options.dialed };
+  const startMs = nowMs();
   const attempts: DialAttempt[] = [...(options.dialed?.failed ?? [])];
   let address = options.dialed?.address;
   /** Time that is left for connecting to the peer, in milliseconds, until the next answer arrives. */
@@ -75,6 +78,7 @@ export function startSession(
     },
     attempts,
     seconds: Math.round(timeMs / 1_000),
+    isHalfOver: () => nowMs() - startMs > timeMs / 2,
     isLate: () => slot.aborted && options.signal?.aborted !== true,
     async connect() {
       if (state.dialed?.connection.status === 'open') return state.dialed.connection;

@@ -34,7 +34,7 @@ export interface Round extends PullAllResult, Pick<Discovery, 'problems' | 'warn
   readonly waiting: readonly string[];
   /** Whether a peer has more entries, or had no turn, so that the next round has work at once. */
   readonly continues: boolean;
-  /** Time until the first of the peers that failed may be tried again, in milliseconds; `undefined` without one. */
+  /** Time until the first of the peers that failed may be pulled or pushed to again, in milliseconds; `undefined` without one. */
   readonly retryInMs: number | undefined;
 }
 
@@ -75,14 +75,15 @@ export async function syncRound(deps: RoundDeps, options: RoundOptions): Promise
     result.postponed.length > 0 ||
     result.reports.some(({ push }) => push?.state === 'unfinished') ||
     records.some(({ state, retryAtUnixSeconds: at }) => state === 'unfinished' && at <= nowUnixSeconds);
-  const retries = [...records, ...plan.waiting.flatMap(({ peerId }) => context.turns.get(peerId) ?? [])]
-    .map(({ retryAtUnixSeconds }) => retryAtUnixSeconds - nowUnixSeconds)
-    .filter((seconds) => seconds > 0);
+  const retriesMs = [...records, ...plan.waiting.flatMap(({ peerId }) => context.turns.get(peerId) ?? [])]
+    .map(({ retryAtUnixSeconds }) => (retryAtUnixSeconds - nowUnixSeconds) * 1_000)
+    .concat(pulls.push?.pauses?.retryInMs() ?? [])
+    .filter((milliseconds) => milliseconds > 0);
   return {
     ...result,
     waiting: plan.waiting.map(({ peerId }) => peerId),
     continues,
-    retryInMs: retries.length === 0 ? undefined : retries.reduce((a, b) => Math.min(a, b)) * 1_000,
+    retryInMs: retriesMs.length === 0 ? undefined : retriesMs.reduce((a, b) => Math.min(a, b)),
     problems,
     warnings,
   };

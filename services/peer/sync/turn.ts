@@ -12,6 +12,7 @@ import { type OwnMembership, probe } from './request.ts';
 import { isRefusal } from './retry.ts';
 import type { RoundBudget, TurnBudget, TurnTimes } from './round-budget.ts';
 import type { Semaphore } from './semaphore.ts';
+import type { RoundTarget } from './round-plan.ts';
 import { type Session, startSession } from './session.ts';
 import { MessageTooLargeError } from './stream-io.ts';
 
@@ -49,7 +50,7 @@ export interface TurnOptions extends Pick<PullOptions, 'limit'> {
  * connected again later. @throws DatabaseError
  */
 export async function runTurn(
-  target: Target,
+  target: RoundTarget,
   deps: TurnDeps,
   options: TurnOptions,
 ): Promise<PullReport | undefined> {
@@ -86,7 +87,7 @@ export async function runTurn(
 
 /** Pulls from a connected peer, then pushes to it, in the time of one turn. @throws DatabaseError */
 async function syncConnected(
-  target: Target,
+  target: RoundTarget,
   dialed: Dialed,
   deps: TurnDeps,
   { limit, times, budget, signal, onProgress = () => {} }: TurnOptions,
@@ -112,6 +113,7 @@ async function syncConnected(
     if (push === undefined || pulled.error !== undefined || session.signal.aborted) return pulled;
     const pushReport = await pushTo(session, push, deps, {
       limit,
+      userId: target.userId,
       budget: turnBudget,
       onProgress: (progress) => {
         pushed = progress.entries + progress.deletions;
