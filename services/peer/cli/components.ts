@@ -75,6 +75,8 @@ export interface ServingOptions {
   readonly announced?: readonly string[];
   /** The relays on which reservations are held. Default: those of the configuration. */
   readonly relays?: readonly string[];
+  /** Addresses in `relays` that only this device can use. */
+  readonly unlistedRelays?: ReadonlySet<string>;
   /** Reservations held at the same time. Default 2. */
   readonly reservations?: number;
   /** What the device is registered as, besides a device. */
@@ -87,7 +89,7 @@ export function createServing(
   history: History,
   node: PeerNode,
   log: Logger,
-  { announced, relays = config.relays, reservations: wanted, role }: ServingOptions = {},
+  { announced, relays = config.relays, unlistedRelays, reservations: wanted, role }: ServingOptions = {},
 ): Serving {
   const { libp2p } = node;
   const { store } = history;
@@ -95,6 +97,7 @@ export function createServing(
   const reservations = createReservations({
     node,
     relays,
+    unlisted: unlistedRelays,
     wanted,
     log,
     onChange: () => registrations.changed(),

@@ -17,6 +17,7 @@ import { createHeardDevices, type HeardDevices } from '../hub/devices.ts';
 import { shownId } from '../hub/identity.ts';
 import { createIdentityChange } from '../hub/identity-change.ts';
 import { createHubMetrics, type HubMetrics } from '../hub/metrics.ts';
+import { addressesOf, createRelayWatch, type InternalRelays, learnRelays } from '../hub/internal-relays.ts';
 import { createNameWatch } from '../hub/names.ts';
 import { createOwnPulls } from '../hub/own-pulls.ts';
 import { groupRelays } from '../network/relays.ts';
@@ -41,12 +42,15 @@ export interface HubIdentity {
 
 /** Runs the hub until SIGTERM or SIGINT, or until its database has another id. @throws ConfigError */
 export async function runHub(
-  config: PeerConfig,
+  given: PeerConfig,
   history: History,
   { databaseId, identity }: HubIdentity,
   log: Logger,
 ): Promise<void> {
-  for (const warning of hubWarnings(config)) log.warn({ warning }, 'configuration');
+  for (const warning of hubWarnings(given)) log.warn({ warning }, 'configuration');
+  const internal = await findInternalRelays(given, identity, log);
+  const unlistedRelays = new Set(addressesOf(internal));
+  const config = { ...given, relays: [...given.relays, ...unlistedRelays] };
   const peerId = peerIdFromPrivateKey(identity).toString();
   const announced = announcedOf(config, peerId);
   for (const warning of announced.warnings) log.warn({ warning }, 'configuration');
@@ -55,13 +59,15 @@ export async function runHub(
 
   const node = await createNode(config, config.listen, identity);
   const relays = announced.isPublic ? [] : config.relays;
-  const wantedReservations = groupRelays(relays).length;
+  const missing = given.hub.internalRelays.length - internal.size;
+  const wantedReservations = announced.isPublic ? 0 : groupRelays(relays).length + missing;
   const metrics = createHubMetrics({ cipher: node.cipher.name, wantedReservations });
   const devices = createHeardDevices({ database: history.database, log, nowUnixSeconds: unixSeconds });
   const health = createHealth();
   const serving = createServing(config, withHighRequests(history, metrics), node, log, {
     announced: announced.addresses,
     relays,
+    unlistedRelays,
     reservations: wantedReservations,
     role: 'hub',
   });
@@ -73,6 +79,14 @@ export async function runHub(
       ...createBaseComponents(history, node, log),
       ...serving.components,
       createPulls(config, resources, { metrics, devices, peerId, log }),
+      createRelayWatch({
+        libp2p: node.libp2p,
+        addresses: config.hub.internalRelays,
+        relays: internal,
+        isConnected: (relay) => node.libp2p.getPeers().some((peer) => peer.toString() === relay),
+        log,
+        exitCode: EXIT_CODES.failure.code,
+      }),
       createIdentityChange({
         databaseId,
         readId: () => readDatabaseId(history.database),
@@ -82,6 +96,23 @@ export async function runHub(
     log,
     { health, drainMs: DRAIN_MS },
   );
+}
+
+/** Asks the relays in the cluster for their peer ids, with a node of its own, because that of the hub is not started yet. */
+async function findInternalRelays(
+  config: PeerConfig,
+  identity: PrivateKey,
+  log: Logger,
+): Promise<InternalRelays> {
+  const addresses = config.hub.internalRelays;
+  if (addresses.length === 0) return new Map();
+  const { libp2p, start } = await createNode(config, [], identity);
+  await start();
+  try {
+    return await learnRelays({ libp2p, addresses, log, sleep: pause });
+  } finally {
+    await libp2p.stop();
+  }
 }
 
 /** The addresses to register. @throws ConfigError when one of them names another peer */

@@ -108,6 +108,8 @@ export interface HubValues {
   readonly secretPath: string | undefined;
   /** Multiaddrs at which devices reach the hub directly. */
   readonly announced: readonly string[];
+  /** Multiaddrs of relays without their peer ids. */
+  readonly internalRelays: readonly string[];
   readonly intervalSeconds: number;
   readonly opsListen: ListenAddress;
   readonly maxDatabaseBytes: number | undefined;
@@ -281,6 +283,7 @@ function toDomain(values: Settings) {
     hub: {
       secretPath: values.hubSecretPath,
       announced: values.announceAddrs ?? [],
+      internalRelays: values.internalRelayAddrs ?? [],
       intervalSeconds: values.hubIntervalSec,
       opsListen: { host: values.opsHost, port: values.opsPort },
       maxDatabaseBytes: values.maxDatabaseBytes,

@@ -9,6 +9,9 @@ import { integer, list, parsed, quote, type Variable } from '../../shared/variab
 /** Maximum announced addresses: IPv4 and IPv6 on a few networks. */
 const MAX_ANNOUNCED = 8;
 
+/** Maximum relays in the cluster of the hub, as many as the network test accepts. */
+const MAX_INTERNAL_RELAYS = 64;
+
 /** Maximum size of the file of a token, in bytes. */
 const MAX_TOKEN_FILE_BYTES = 8 * 1024;
 
@@ -29,6 +32,10 @@ export function createHubSettings(path: (doc: string) => Variable<string | undef
     announceAddrs: list(parseAnnounced, MAX_ANNOUNCED, {
       fallback: undefined,
       doc: 'Multiaddrs at which devices reach the hub directly, comma-separated. The hub registers these and its circuits, never its listen addresses. With a public IP address among them it requests no reservations.',
+    }),
+    internalRelayAddrs: list(parseInternalRelay, MAX_INTERNAL_RELAYS, {
+      fallback: undefined,
+      doc: 'Multiaddrs of relays without their peer ids, comma-separated, for a hub in the same cluster: the peer that answers there and has the swarm key is the relay. The hub registers its circuits with the addresses that these relays announce, and not with these.',
     }),
     hubIntervalSec: integer(10, 86_400, {
       fallback: '300',
@@ -63,6 +70,16 @@ function parseAnnounced(text: string): string {
   if (isUnreachable(components ?? []))
     throw new Error(
       `${quote(text)} cannot be dialed: it has port 0, or an unspecified, broadcast or multicast address.`,
+    );
+  return text;
+}
+
+/** Parses the address of a relay: a host and a TCP port. */
+function parseInternalRelay(text: string): string {
+  const [host, port, ...rest] = componentsOf(text) ?? [];
+  if (host === undefined || !HOSTS.has(host.name) || port?.name !== 'tcp' || rest.length > 0)
+    throw new Error(
+      `${quote(text)} is not a host and a TCP port, such as /dns/relay-0.relay.p2p.svc/tcp/4001.`,
     );
   return text;
 }

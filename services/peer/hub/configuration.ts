@@ -62,7 +62,7 @@ export function hubWarnings({ hub, trackers, relays }: PeerConfig): string[] {
           'trackers: Without a tracker no device finds the hub, and the hub finds no device; set trackers to the URLs that the devices use.',
         ]
       : []),
-    ...(relays.length === 0 && hub.announced.length === 0
+    ...(relays.length + hub.internalRelays.length === 0 && hub.announced.length === 0
       ? [
           'relay_addr, announce_addrs: Without one of them the hub registers no address, so that no device connects to it.',
         ]

@@ -36,6 +36,8 @@ export interface ReservationDeps {
   readonly relays: readonly string[];
   /** Reservations held at the same time. Default 2. */
   readonly wanted?: number | undefined;
+  /** Addresses in `relays` that only this device can use. They are in no circuit, if the relay announces another one. */
+  readonly unlisted?: ReadonlySet<string> | undefined;
   readonly log: Logger;
   /** Called after each change of `addresses()`. */
   readonly onChange: () => void;
@@ -109,7 +111,9 @@ export function createReservations(deps: ReservationDeps): Reservations {
       held().flatMap(({ addresses, peerId }) => {
         const reservation = store.getReservation(peerIdFromString(peerId));
         if (reservation === undefined) return [];
-        return circuitAddresses(addresses, reservation, libp2p.peerId.toString());
+        const listed = addresses.filter((address) => deps.unlisted?.has(address) !== true);
+        const isAnnounced = listed.length > 0 || reservation.addrs.length > 0;
+        return circuitAddresses(isAnnounced ? listed : addresses, reservation, libp2p.peerId.toString());
       }),
     held: () => held().length,
     start() {
