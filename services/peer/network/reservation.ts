@@ -36,7 +36,7 @@ export interface ReservationDeps {
   readonly relays: readonly string[];
   /** Reservations held at the same time. Default 2. */
   readonly wanted?: number | undefined;
-  /** Addresses in `relays` that only this device can use. They are in no circuit, if the relay announces another one. */
+  /** Addresses in `relays` that only this device can use. They are not in `addresses()`, unless the relay announces no other one. */
   readonly unlisted?: ReadonlySet<string> | undefined;
   readonly log: Logger;
   /** Called after each change of `addresses()`. */
@@ -111,9 +111,9 @@ export function createReservations(deps: ReservationDeps): Reservations {
       held().flatMap(({ addresses, peerId }) => {
         const reservation = store.getReservation(peerIdFromString(peerId));
         if (reservation === undefined) return [];
-        const listed = addresses.filter((address) => deps.unlisted?.has(address) !== true);
-        const isAnnounced = listed.length > 0 || reservation.addrs.length > 0;
-        return circuitAddresses(isAnnounced ? listed : addresses, reservation, libp2p.peerId.toString());
+        const circuits = circuitAddresses(addresses, reservation, libp2p.peerId.toString());
+        const listed = circuits.filter((circuit) => deps.unlisted?.has(relayOf(circuit)) !== true);
+        return listed.length > 0 ? listed : circuits;
       }),
     held: () => held().length,
     start() {
@@ -147,6 +147,11 @@ export function circuitAddresses(relay: RelayAddresses, { addrs }: Reservation, 
   return uniqueAddresses([...relay, ...addrs.map((bytes) => multiaddr(bytes).toString())]).map(
     (address) => `${address}/p2p-circuit/p2p/${peerId}`,
   );
+}
+
+/** The address of the relay of a circuit, with its peer id. */
+function relayOf(circuit: string): string {
+  return circuit.split('/p2p-circuit')[0] ?? '';
 }
 
 /** Requests or renews one reservation. A failure names the stage that failed. */
