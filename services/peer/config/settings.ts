@@ -86,7 +86,7 @@ export function createSettings({ home, user, config }: UserEnvironment) {
     }),
     allowedPeers: parsed(parseAllowedPeers, {
       fallback: undefined,
-      doc: 'Peer ids of the only devices that may pull from this one, comma-separated, in addition to the condition of serve_to. rr 0.1 is refused then, because it has a new peer id at each sync.',
+      doc: 'Peer ids of the only devices that may pull from this one or push to it, and to which it pushes, comma-separated, in addition to the condition of serve_to. rr 0.1 is refused then, because it has a new peer id at each sync.',
     }),
     dialStrategy: oneOf(DIAL_STRATEGY_NAMES, {
       fallback: 'relay-first',
