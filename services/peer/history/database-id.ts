@@ -2,6 +2,7 @@
 // because `rr` remembers per peer id how far it has pushed and pulled, and never goes back: a database that is new or was
 // restored has another id, so that every device syncs with it from the start.
 import { randomBytes } from 'node:crypto';
+import type { DatabaseSync } from 'node:sqlite';
 import type { Database } from './database.ts';
 
 /** Random bytes of an id. */
@@ -22,7 +23,8 @@ export function readDatabaseId({ sqlite, read }: Database): string | undefined {
 /** The id of the database, which is created if there is none. @throws DatabaseError */
 export function ensureDatabaseId(database: Database): string {
   return (
-    readDatabaseId(database) ?? writeDurably(database, () => readDatabaseId(database) ?? setId(database))
+    readDatabaseId(database) ??
+    writeDurably(database, () => readDatabaseId(database) ?? writeNewId(database.sqlite))
   );
 }
 
@@ -35,11 +37,12 @@ export function ensureDatabaseId(database: Database): string {
 export function renewDatabaseId(database: Database): string {
   return writeDurably(database, () => {
     database.sqlite.exec('DELETE FROM rustory_p2p_high_requests');
-    return setId(database);
+    return writeNewId(database.sqlite);
   });
 }
 
-function setId({ sqlite }: Database): string {
+/** Gives the database of an open transaction a new id. */
+export function writeNewId(sqlite: DatabaseSync): string {
   const id = randomBytes(ID_BYTES).toString('hex');
   sqlite
     .prepare(

@@ -7,7 +7,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import { describeError, errorCode } from '../../shared/errors.ts';
 import { makePrivateDirectory } from '../../shared/files.ts';
 import { refused, type Result } from '../../shared/result.ts';
-import { createFileWatch, FileReplacedError } from './file-identity.ts';
+import { createFileWatch, FileReplacedError, readIdentity } from './file-identity.ts';
 import { prepareSchema, SchemaError } from './schema.ts';
 
 /** Maximum wait for another process that is writing, in milliseconds; the same as in `rr`. */
@@ -18,6 +18,12 @@ const BUSY_TIMEOUT_MS = 5_000;
  * uses by default, so that a large import would read and write each page many times.
  */
 const IMPORT_CACHE_KIB = 64 * 1024;
+
+/**
+ * Size in bytes to which SQLite shortens its log when it starts to use it anew. The log grows while another process reads for
+ * long, as a backup does, and would otherwise keep that size.
+ */
+const MAX_LOG_BYTES = 16 * 1024 * 1024;
 
 /** Error codes of the SQLite module of Node.js: a failed statement, and an integer that is not exact in JavaScript. */
 const SQLITE_ERROR_CODES: ReadonlySet<string> = new Set(['ERR_SQLITE_ERROR', 'ERR_OUT_OF_RANGE']);
@@ -126,14 +132,20 @@ export function openDatabase(
   };
   const { sqlite, files } = guard(() => {
     makePrivateDirectory(dirname(path));
+    const before = readIdentity(path);
     // Not imported statically, because loading it prints a warning in Node.js 22, which `main` suppresses.
     const opened = new (process.getBuiltinModule('node:sqlite').DatabaseSync)(path, {
       timeout: BUSY_TIMEOUT_MS,
     });
-    restrictMode(path);
-    prepare(opened, nowUnixMs, isDurable);
-    // After the first read, which creates the log.
-    return { sqlite: opened, files: createFileWatch(path) };
+    try {
+      restrictMode(path);
+      prepare(opened, nowUnixMs, isDurable);
+      // After the first read, which creates the log.
+      return { sqlite: opened, files: createFileWatch(path, before) };
+    } catch (error) {
+      opened.close();
+      throw error;
+    }
   });
 
   const write = <T>(work: () => T): T =>
@@ -187,7 +199,8 @@ function prepare(sqlite: DatabaseSync, nowUnixMs: () => number, isDurable: boole
   // writes each transaction to the disk before its commit returns.
   // secure_delete: a deleted command is overwritten, because commands that users delete often contain secrets.
   const synchronous = isDurable ? 'FULL' : 'NORMAL';
-  sqlite.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}; PRAGMA secure_delete = ON`);
+  sqlite.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${synchronous}; PRAGMA secure_delete = ON;
+    PRAGMA journal_size_limit = ${MAX_LOG_BYTES}`);
   prepareSchema(sqlite, nowUnixMs);
 }
 

@@ -16,8 +16,13 @@ export interface FileWatch {
 /**
  * Remembers the files of a database that was just opened: the database and its log, which SQLite deletes only when the last
  * process closes the database.
+ *
+ * @param before the file at the path before it was opened; `undefined` when there was none
+ * @throws FileReplacedError when it is another one now, so that it is not known which one is open
  */
-export function createFileWatch(path: string): FileWatch {
+export function createFileWatch(path: string, before: string | undefined): FileWatch {
+  if (before !== undefined && readIdentity(path) !== before)
+    throw new FileReplacedError('it was replaced while it was opened');
   const files = [path, `${path}-wal`].map((file) => ({ file, identity: readIdentity(file) }));
   return {
     check() {
@@ -36,7 +41,7 @@ export function createFileWatch(path: string): FileWatch {
 }
 
 /** The device and the number of a file; `undefined` when there is none. */
-function readIdentity(file: string): string | undefined {
+export function readIdentity(file: string): string | undefined {
   const stats = statSync(file, { bigint: true, throwIfNoEntry: false });
   return stats === undefined ? undefined : `${stats.dev} ${stats.ino}`;
 }

@@ -1,0 +1,121 @@
+// Files of databases that are written under a temporary name first: their names, the checks of their content, and the steps
+// that make them survive a power failure.
+import { randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import type { DatabaseSync } from 'node:sqlite';
+import { errorCode } from '../../shared/errors.ts';
+
+/** Errors of file systems without hard links, and of links between two of them. */
+const NO_LINKS: ReadonlySet<string> = new Set([
+  'EPERM',
+  'ENOTSUP',
+  'EOPNOTSUPP',
+  'ENOSYS',
+  'EXDEV',
+  'EMLINK',
+]);
+
+/** A file cannot be used as a history, or not be replaced. The message is a whole sentence. */
+export class DatabaseFileError extends Error {
+  override readonly name = 'DatabaseFileError';
+  readonly code = 'DATABASE_FILE_UNUSABLE';
+  /** What the user can do, as a whole sentence. */
+  readonly advice: string | undefined;
+
+  constructor(message: string, advice?: string, cause?: unknown) {
+    super(message, cause === undefined ? {} : { cause });
+    this.advice = advice;
+  }
+}
+
+/** A name beside a file that nobody else uses. */
+export function temporaryName(path: string, purpose: 'backup' | 'restore'): string {
+  return `${path}.${purpose}-${randomBytes(4).toString('hex')}.tmp`;
+}
+
+/** Temporary files beside a path that a process left when it was killed. They are not deleted: it may still run. */
+export function findTemporaryFiles(path: string): string[] {
+  const pattern = /^\.(?:backup|restore)-[0-9a-f]{8}\.tmp$/;
+  const name = basename(path);
+  try {
+    return readdirSync(dirname(path))
+      .filter((file) => file.startsWith(name) && pattern.test(file.slice(name.length)))
+      .map((file) => join(dirname(path), file));
+  } catch {
+    return [];
+  }
+}
+
+/** Removes a database and everything that SQLite writes beside it. */
+export function removeDatabase(path: string): void {
+  for (const suffix of ['', '-journal', '-wal', '-shm']) rmSync(`${path}${suffix}`, { force: true });
+}
+
+/** @throws DatabaseFileError when the disk of a directory has less than `bytes` free */
+export function checkSpace(path: string, bytes: number): void {
+  const { bavail, bsize } = statfsSync(dirname(path));
+  const freeBytes = bavail * bsize;
+  if (freeBytes < bytes) throw noSpace(path, bytes, freeBytes);
+}
+
+export function noSpace(
+  path: string,
+  bytes: number | undefined,
+  freeBytes?: number,
+  cause?: unknown,
+): DatabaseFileError {
+  const numbers = bytes === undefined ? '' : `: ${bytes} bytes are required, and ${freeBytes} are free`;
+  const left = findTemporaryFiles(path);
+  const unfinished =
+    left.length === 0
+      ? ''
+      : ` An interrupted command left ${left.join(', ')}; delete it unless the command still runs.`;
+  return new DatabaseFileError(
+    `${dirname(path)}: the disk has no space for a copy of the database${numbers}. Nothing was changed.`,
+    `Free space, or enlarge the volume.${unfinished}`,
+    cause,
+  );
+}
+
+/** The first problem that the complete integrity check of SQLite finds; `undefined` when there is none. */
+export function findDamage(sqlite: DatabaseSync): string | undefined {
+  const result = sqlite.prepare('PRAGMA integrity_check(1)').get()?.['integrity_check'];
+  return result === 'ok' ? undefined : String(result);
+}
+
+/** Writes a file, or the entries of a directory, to the disk. */
+export function syncToDisk(path: string): void {
+  const file = openSync(path, 'r');
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Gives a file a second name. Returns false on a file system that cannot. @throws Error of the file system, such as EEXIST */
+export function tryLink(from: string, to: string): boolean {
+  try {
+    linkSync(from, to);
+    return true;
+  } catch (error) {
+    if (NO_LINKS.has(errorCode(error))) return false;
+    throw error;
+  }
+}
+
+/** Renames a file, and fails when the new name exists. @throws Error of the file system, such as EEXIST */
+export function renameToNew(from: string, to: string): void {
+  if (tryLink(from, to)) rmSync(from);
+  else renameSync(from, to);
+}
