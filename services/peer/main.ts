@@ -15,8 +15,9 @@ process.removeAllListeners('warning').on('warning', (warning) => {
   if (warning.name !== 'ExperimentalWarning') for (const print of printWarning) print(warning);
 });
 
-// A reader such as `head` closes the pipe early; the next write fails, which is not an error of the command.
-stdout.on('error', () => process.exit(0));
+// A reader such as `head` closes the pipe early; the next write fails, which is not an error of the command, unless it set
+// an exit code for an output that is not complete.
+stdout.on('error', () => process.exit());
 
 async function main(): Promise<void> {
   process.exitCode = await runCli(process.argv.slice(2), { environment, stdout, stderr });

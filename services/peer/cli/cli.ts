@@ -7,6 +7,7 @@ import { VERSION } from '../../shared/program.ts';
 import { quote } from '../../shared/variables.ts';
 import { listSettings, PROGRAM, readPeerConfig, wantsColor } from '../config/config.ts';
 import { readArguments } from './arguments.ts';
+import { backup } from './commands/backup.ts';
 import type { Command } from './commands/command.ts';
 import { deleteEntries } from './commands/delete.ts';
 import { doctor } from './commands/doctor.ts';
@@ -16,6 +17,7 @@ import { hub } from './commands/hub.ts';
 import { init } from './commands/init.ts';
 import { networkTest } from './commands/network-test.ts';
 import { peers } from './commands/peers.ts';
+import { restore } from './commands/restore.ts';
 import { daemon, serve } from './commands/serve.ts';
 import { swarmKey, syncStatus } from './commands/status.ts';
 import { sync } from './commands/sync.ts';
@@ -37,6 +39,8 @@ export const COMMANDS: readonly Command[] = [
   peers,
   syncStatus,
   swarmKey,
+  backup,
+  restore,
   doctor,
   networkTest,
 ];

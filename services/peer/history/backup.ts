@@ -7,9 +7,12 @@ import { errorCode } from '../../shared/errors.ts';
 import { DatabaseError } from './database.ts';
 import {
   checkSpace,
+  countRows,
   DatabaseFileError,
   findDamage,
+  isDiskFull,
   noSpace,
+  primaryCode,
   removeDatabase,
   renameToNew,
   syncToDisk,
@@ -18,6 +21,9 @@ import {
 
 /** Wait for a process that has locked the database, in milliseconds. */
 const BUSY_TIMEOUT_MS = 5_000;
+
+/** Primary result codes of SQLite for a file, or a directory, that this user may not write. */
+const NOT_WRITABLE: ReadonlySet<number> = new Set([8, 14]);
 
 /** Pages that are copied before the progress is reported and a signal is noticed: 4 MiB. */
 const PAGES_PER_STEP = 1_024;
@@ -64,18 +70,28 @@ export async function backUpDatabase(
 }
 
 function checkTarget(path: string, target: string, isForced: boolean): void {
+  if (!existsSync(dirname(target)))
+    throw new DatabaseFileError(`${dirname(target)} does not exist.`, {
+      advice: 'Create the directory first.',
+    });
   const file = statSync(target, { throwIfNoEntry: false, bigint: true });
   if (file === undefined) return;
   const own = statSync(path, { throwIfNoEntry: false, bigint: true });
   if (file.dev === own?.dev && file.ino === own.ino)
-    throw new DatabaseFileError(`${target} is the database itself.`, 'Choose another file for the copy.');
+    throw new DatabaseFileError(`${target} is the database itself.`, {
+      advice: 'Choose another file for the copy.',
+    });
   if (!file.isFile())
-    throw new DatabaseFileError(`${target} is not a regular file.`, 'Choose another file for the copy.');
+    throw new DatabaseFileError(`${target} is not a regular file.`, {
+      advice: 'Choose another file for the copy.',
+    });
   if (!isForced) throw existsError(target);
 }
 
 const existsError = (target: string): DatabaseFileError =>
-  new DatabaseFileError(`${target} exists.`, 'Choose another name, or add --force to replace the file.');
+  new DatabaseFileError(`${target} exists.`, {
+    advice: 'Choose another name, or add --force to replace the file.',
+  });
 
 /**
  * Copies the database to a file that does not exist, and checks the copy. The caller removes the file after an error.
@@ -87,11 +103,14 @@ export async function copyDatabase(
   copy: string,
   options: BackupOptions,
 ): Promise<BackupReport> {
-  if (!existsSync(path)) throw new DatabaseFileError(`${path} does not exist.`, 'Check db_path.');
-  const { backup, DatabaseSync } = process.getBuiltinModule('node:sqlite');
-  const source = guard(path, () => new DatabaseSync(path, { readOnly: true, timeout: BUSY_TIMEOUT_MS }));
+  if (!existsSync(path))
+    throw new DatabaseFileError(`${path} does not exist.`, {
+      advice: 'Check db_path.',
+      concernsDatabase: true,
+    });
+  const { backup } = process.getBuiltinModule('node:sqlite');
+  const source = guard(path, () => openSource(path));
   try {
-    guard(path, () => beginSnapshot(source));
     const { bytes } = source
       .prepare('SELECT page_count * page_size AS bytes FROM pragma_page_count(), pragma_page_size()')
       .get() as { bytes: number };
@@ -114,13 +133,30 @@ export async function copyDatabase(
   }
 }
 
+/** Opens the database, and begins to read. A user without permission to write can read it while a process has it open. */
+function openSource(path: string): DatabaseSync {
+  const { DatabaseSync: Sqlite } = process.getBuiltinModule('node:sqlite');
+  try {
+    return beginSnapshot(new Sqlite(path, { timeout: BUSY_TIMEOUT_MS }));
+  } catch (error) {
+    if (!NOT_WRITABLE.has(primaryCode(error))) throw error;
+    return beginSnapshot(new Sqlite(path, { readOnly: true, timeout: BUSY_TIMEOUT_MS }));
+  }
+}
+
 /**
  * Begins to read. Without an open transaction the backup would start again after each write of another process, and would
  * never end while a hub stores what devices push. With it, the log of SQLite grows meanwhile.
  */
-function beginSnapshot(source: DatabaseSync): void {
-  source.exec('BEGIN');
-  source.prepare('SELECT count(*) FROM sqlite_schema').get();
+function beginSnapshot(source: DatabaseSync): DatabaseSync {
+  try {
+    source.exec('BEGIN');
+    source.prepare('SELECT count(*) FROM sqlite_schema').get();
+    return source;
+  } catch (error) {
+    source.close();
+    throw error;
+  }
 }
 
 /** Makes the copy one file without a log and without an id, and checks it. */
@@ -133,20 +169,11 @@ function finishCopy(path: string, copy: string): BackupReport {
     if (damage !== undefined)
       throw new DatabaseFileError(
         `${path} is damaged: ${damage}. The copy was deleted, because it is damaged too.`,
-        'Keep earlier backups and restore one of them.',
+        { advice: 'Keep the earlier backups, and restore one of them.', concernsDatabase: true },
       );
-    const tables = new Set(
-      sqlite
-        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")
-        .all()
-        .map((row) => String(row['name'])),
-    );
-    if (tables.has('rustory_p2p_database')) sqlite.exec("DELETE FROM rustory_p2p_database WHERE name = 'id'");
-    const count = (table: string): number =>
-      tables.has(table)
-        ? Number(sqlite.prepare(`SELECT count(*) AS count FROM ${table}`).get()?.['count'])
-        : 0;
-    const counts = { entries: count('entries'), deletions: count('entry_deletions') };
+    const counts = countRows(sqlite);
+    if (sqlite.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'rustory_p2p_database'").get() !== undefined)
+      sqlite.exec("DELETE FROM rustory_p2p_database WHERE name = 'id'");
     sqlite.close();
     chmodSync(copy, 0o600);
     return { ...counts, bytes: statSync(copy).size };
@@ -165,10 +192,6 @@ function guard<T>(path: string, work: () => T): T {
 
 function describeFailure(path: string, copy: string, error: unknown): unknown {
   if (error instanceof DatabaseFileError || error instanceof DatabaseError) return error;
-  const code = errorCode(error);
-  const sqliteCode =
-    typeof error === 'object' && error !== null && 'errcode' in error ? Number(error.errcode) & 0xff : 0;
-  if (code === 'ENOSPC' || code === 'EDQUOT' || sqliteCode === 13)
-    return noSpace(copy, undefined, undefined, error);
-  return code === 'ERR_SQLITE_ERROR' ? new DatabaseError(path, error) : error;
+  if (isDiskFull(error)) return noSpace(copy, { cause: error });
+  return errorCode(error) === 'ERR_SQLITE_ERROR' ? new DatabaseError(path, error) : error;
 }

@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import {
   closeSync,
+  existsSync,
   fsyncSync,
   linkSync,
   openSync,
@@ -25,15 +26,24 @@ const NO_LINKS: ReadonlySet<string> = new Set([
   'EMLINK',
 ]);
 
-/** A file cannot be used as a history, or not be replaced. The message is a whole sentence. */
+/** Details of a `DatabaseFileError`. */
+interface FileErrorOptions {
+  /** What the user can do, as a whole sentence. */
+  readonly advice?: string;
+  readonly cause?: unknown;
+  /** Whether the database of this device is the problem, and not the file of a backup. */
+  readonly concernsDatabase?: boolean;
+}
+
+/** A backup cannot be made or restored. The message is a whole sentence. */
 export class DatabaseFileError extends Error {
   override readonly name = 'DatabaseFileError';
-  readonly code = 'DATABASE_FILE_UNUSABLE';
-  /** What the user can do, as a whole sentence. */
+  readonly code: 'DATABASE_UNUSABLE' | 'BACKUP_UNUSABLE';
   readonly advice: string | undefined;
 
-  constructor(message: string, advice?: string, cause?: unknown) {
+  constructor(message: string, { advice, cause, concernsDatabase = false }: FileErrorOptions = {}) {
     super(message, cause === undefined ? {} : { cause });
+    this.code = concernsDatabase ? 'DATABASE_UNUSABLE' : 'BACKUP_UNUSABLE';
     this.advice = advice;
   }
 }
@@ -44,7 +54,7 @@ export function temporaryName(path: string, purpose: 'backup' | 'restore'): stri
 }
 
 /** Temporary files beside a path that a process left when it was killed. They are not deleted: it may still run. */
-export function findTemporaryFiles(path: string): string[] {
+function findTemporaryFiles(path: string): string[] {
   const pattern = /^\.(?:backup|restore)-[0-9a-f]{8}\.tmp$/;
   const name = basename(path);
   try {
@@ -61,30 +71,58 @@ export function removeDatabase(path: string): void {
   for (const suffix of ['', '-journal', '-wal', '-shm']) rmSync(`${path}${suffix}`, { force: true });
 }
 
-/** @throws DatabaseFileError when the disk of a directory has less than `bytes` free */
+/** @throws DatabaseFileError when the disk of a file, which need not exist, has less than `bytes` free */
 export function checkSpace(path: string, bytes: number): void {
-  const { bavail, bsize } = statfsSync(dirname(path));
+  let directory = dirname(path);
+  while (!existsSync(directory)) directory = dirname(directory);
+  const { bavail, bsize } = statfsSync(directory);
   const freeBytes = bavail * bsize;
-  if (freeBytes < bytes) throw noSpace(path, bytes, freeBytes);
+  if (freeBytes < bytes) throw noSpace(path, { bytes, freeBytes });
 }
 
+/** Why there is no copy. */
 export function noSpace(
   path: string,
-  bytes: number | undefined,
-  freeBytes?: number,
-  cause?: unknown,
+  { bytes, freeBytes, cause }: { bytes?: number; freeBytes?: number; cause?: unknown },
 ): DatabaseFileError {
   const numbers = bytes === undefined ? '' : `: ${bytes} bytes are required, and ${freeBytes} are free`;
-  const left = findTemporaryFiles(path);
-  const unfinished =
-    left.length === 0
-      ? ''
-      : ` An interrupted command left ${left.join(', ')}; delete it unless the command still runs.`;
+  const left = findTemporaryFiles(path).join(', ');
+  const advice = 'Free space, or enlarge the volume.';
   return new DatabaseFileError(
     `${dirname(path)}: the disk has no space for a copy of the database${numbers}. Nothing was changed.`,
-    `Free space, or enlarge the volume.${unfinished}`,
-    cause,
+    {
+      advice:
+        left === ''
+          ? advice
+          : `${advice} Delete what an interrupted command left, unless it still runs: ${left}.`,
+      cause,
+    },
   );
+}
+
+const SQLITE_FULL = 13;
+
+/** Whether a file could not be written for lack of space. */
+export function isDiskFull(error: unknown): boolean {
+  const code = errorCode(error);
+  return code === 'ENOSPC' || code === 'EDQUOT' || primaryCode(error) === SQLITE_FULL;
+}
+
+/** The primary result code of SQLite (https://sqlite.org/rescode.html); 0 when it is another error. */
+export function primaryCode(error: unknown): number {
+  const code = typeof error === 'object' && error !== null && 'errcode' in error ? Number(error.errcode) : 0;
+  // Extended result codes contain the primary code in their low byte.
+  return code & 0xff;
+}
+
+/** The entries and deletions of a database; 0 for a table that it does not have. */
+export function countRows(sqlite: DatabaseSync): { readonly entries: number; readonly deletions: number } {
+  const tables = sqlite.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
+  const count = (table: string): number =>
+    tables.some(({ name }) => name === table)
+      ? Number(sqlite.prepare(`SELECT count(*) AS count FROM ${table}`).get()?.['count'])
+      : 0;
+  return { entries: count('entries'), deletions: count('entry_deletions') };
 }
 
 /** The first problem that the complete integrity check of SQLite finds; `undefined` when there is none. */

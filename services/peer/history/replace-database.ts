@@ -6,7 +6,7 @@ import { existsSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { errorCode } from '../../shared/errors.ts';
-import { DatabaseFileError, renameToNew, syncToDisk, tryLink } from './database-files.ts';
+import { DatabaseFileError, primaryCode, renameToNew, syncToDisk, tryLink } from './database-files.ts';
 
 /** Maximum wait for processes that read or write, in milliseconds. */
 const LOCK_WAIT_MS = 10_000;
@@ -79,11 +79,11 @@ function placeNew(
     renameToNew(next, path);
   } catch (error) {
     if (errorCode(error) !== 'EEXIST') throw error;
-    throw new DatabaseFileError(
-      `${path}: another process created the database meanwhile.`,
-      'Run the command again.',
-      error,
-    );
+    throw new DatabaseFileError(`${path}: another process created the database meanwhile.`, {
+      advice: 'Run the command again.',
+      cause: error,
+      concernsDatabase: true,
+    });
   }
   step('sync');
   syncToDisk(dirname(path));
@@ -178,13 +178,10 @@ function open(path: string, timeout: number): DatabaseSync {
 }
 
 function inUse(path: string, cause?: unknown): DatabaseFileError {
-  return new DatabaseFileError(
-    `${path}: another process uses the database. Nothing was changed.`,
-    'Stop rustory-peer and rr on this device, and end what records commands in its shells; then run the command again.',
+  return new DatabaseFileError(`${path}: another process uses the database. Nothing was changed.`, {
+    advice:
+      'Stop rustory-peer and rr on this device, then run the command again. The hooks of rr in open shells write only for a moment.',
     cause,
-  );
-}
-
-function primaryCode(error: unknown): number {
-  return typeof error === 'object' && error !== null && 'errcode' in error ? Number(error.errcode) & 0xff : 0;
+    concernsDatabase: true,
+  });
 }
