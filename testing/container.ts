@@ -17,11 +17,14 @@ export interface Container {
   remove(): void;
 }
 
-/** @param limitMiB the memory limit in MiB; 0 means no limit */
-export function createContainer(limitMiB: number): Container {
+/**
+ * @param limitMiB the memory limit in MiB; 0 means no limit
+ * @param name distinguishes several containers of one process
+ */
+export function createContainer(limitMiB: number, name = 'load'): Container {
   if (limitMiB === 0) return { under: [], env: {}, peak: () => 'no limit', remove: () => {} };
   const files = existsSync(V1) ? VERSION_1 : VERSION_2;
-  const group = join(files.root, `rustory-load-${process.pid}`);
+  const group = join(files.root, `rustory-${name}-${process.pid}`);
   mkdirSync(group);
   writeFileSync(join(group, files.limit), String(limitMiB * 1024 * 1024));
   return {

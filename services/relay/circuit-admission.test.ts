@@ -45,7 +45,11 @@ describe('the admission of circuits', () => {
   });
 
   test('limits circuits per source, per target and in total, until one is closed', () => {
-    const { open, close, count } = createAdmission(['x', 'y'], { circuits: 4, circuitsPerPeer: 2 });
+    const { open, close, count } = createAdmission(['x', 'y'], {
+      circuits: 4,
+      circuitsPerPeer: 2,
+      circuitsPerTarget: 2,
+    });
     expect([open('a', 'x'), open('a', 'y')]).toEqual([ADMITTED, ADMITTED]);
     expect(open('a', 'y')).toEqual(refused('source'));
     expect(open('b', 'x')).toEqual(ADMITTED);
@@ -84,7 +88,7 @@ describe('the admission of circuits', () => {
   });
 
   test('evicts nothing for a circuit that another limit refuses, and nothing if addresses are not real', () => {
-    const limits = { circuits: 3, circuitsPerPeer: 2, connectionsPerAddress: 256 };
+    const limits = { circuits: 3, circuitsPerTarget: 2, connectionsPerAddress: 256 };
     const real = createAdmission(['x', 'y'], limits);
     for (const source of ['a', 'b']) expect(real.open(source, 'x', '192.0.2.1')).toEqual(ADMITTED);
     expect(real.open('c', 'y', '192.0.2.1')).toEqual(ADMITTED);

@@ -73,7 +73,7 @@ export function createCircuitAdmission(
       const evictable = isFull ? evictableFor(circuit) : undefined;
       if (isFull && evictable === undefined) return refused('circuits');
       if ((countBySource.get(source) ?? 0) >= limits.circuitsPerPeer) return refused('source');
-      if ((countByTarget.get(target) ?? 0) >= limits.circuitsPerPeer) return refused('target');
+      if ((countByTarget.get(target) ?? 0) >= limits.circuitsPerTarget) return refused('target');
       if (evictable !== undefined) {
         remove(evictable);
         evictable.evict();

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { cleanUp } from '../../testing/cleanup.ts';
-import { acceptBareCircuits, flood, openBareCircuit } from '../../testing/load-devices.ts';
+import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
+import { acceptBareCircuits, flood, openBareCircuit, startDevice } from '../../testing/load-devices.ts';
+import { swarmKey } from '../../testing/relay-config.ts';
 import { until } from '../../testing/wait.ts';
 import { connectTo, dialEcho, exchange, hop, startPeer, startRelay } from '../../testing/relay.ts';
 
@@ -24,12 +25,26 @@ describe('the limits of circuits', () => {
   });
 
   test('refuse every source when the target has the maximum number of circuits', async () => {
-    const relay = await startRelay({ limits: { circuitsPerPeer: 1 } });
+    const relay = await startRelay({ limits: { circuitsPerTarget: 1 } });
     const [source, other, target] = [await startPeer(), await startPeer(), await startPeer(relay)];
     const stream = await dialEcho(source, relay, target);
     expect((await hop(other, relay, connectTo(target))).status).toBe('RESOURCE_LIMIT_EXCEEDED');
     expect(await relay.metric('rustory_relay_circuit_requests_total{outcome="target"}')).toBe(1);
     expect((await exchange(stream, 1_000)).bytes).toBe(1_000);
+  });
+
+  test('permit by default that a hundred circuits to one target are opened in the same second', async () => {
+    const relay = await startRelay();
+    const target = await startDevice(swarmKey, relay);
+    onCleanup(async () => target.stop());
+    await acceptBareCircuits(target, () => {});
+    const sources = await Promise.all(Array.from({ length: 4 }, async () => startDevice(swarmKey)));
+    for (const source of sources) onCleanup(async () => source.stop());
+    const perSource = Array.from({ length: 25 });
+    await Promise.all(
+      sources.flatMap((source) => perSource.map(async () => openBareCircuit(relay, source, target))),
+    );
+    expect(await relay.metric('rustory_relay_circuits')).toBe(100);
   });
 
   test('end a circuit at its maximum of bytes', async () => {

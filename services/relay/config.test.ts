@@ -35,11 +35,25 @@ describe('the configuration of a relay', () => {
       pendingConnections: 2048,
       circuits: 512,
       circuitsPerPeer: 64,
+      circuitsPerTarget: 384,
+      circuitsPerMinute: 512,
       circuitSeconds: 900,
       circuitBytes: 67_108_864,
     });
     expect(config.opsListen).toEqual({ host: '0.0.0.0', port: 9091 });
     expect(config.listen.map(String)).toEqual(['/ip4/0.0.0.0/tcp/4001']);
+  });
+
+  test.each([
+    [{}, [64, 384, 512]],
+    [{ RELAY_MAX_CIRCUITS_PER_PEER: '8' }, [8, 8, 512]],
+    [{ RELAY_MAX_CIRCUITS_PER_TARGET: '5' }, [64, 5, 512]],
+    [{ RELAY_MAX_CIRCUITS: '100' }, [64, 75, 240]],
+    [{ RELAY_MAX_CIRCUITS: '20', RELAY_CIRCUITS_PER_MINUTE: '10' }, [64, 64, 10]],
+  ])('has limits of the circuits of one peer with %j', async (environment, expected) => {
+    const { limits } = await readRelayConfig({ ...MINIMAL, ...environment }, RESOURCES);
+    const { circuitsPerPeer, circuitsPerTarget, circuitsPerMinute } = limits;
+    expect([circuitsPerPeer, circuitsPerTarget, circuitsPerMinute]).toEqual(expected);
   });
 
   test('has limits per address only when source addresses are those of the devices', async () => {

@@ -136,12 +136,16 @@ export const variables = {
     doc: 'Maximum circuits. Further circuits are refused; devices try again. Default: a quarter of RELAY_MAX_RESERVATIONS.',
   }),
   RELAY_MAX_CIRCUITS_PER_PEER: integer(1, 4096, {
-    fallback: '64',
-    doc: 'Maximum circuits of one peer, counted separately as source and as target. Further circuits are refused.',
+    fallback: undefined,
+    doc: 'Maximum circuits of one peer as source. Further circuits are refused. If it is set, it is also the default of RELAY_MAX_CIRCUITS_PER_TARGET. Default: 64.',
+  }),
+  RELAY_MAX_CIRCUITS_PER_TARGET: integer(1, 100_000, {
+    fallback: undefined,
+    doc: 'Maximum circuits of one peer as target, such as a hub that all devices of its user dial in the same second. Further circuits are refused. Default: three quarters of RELAY_MAX_CIRCUITS, at least 64: 384 with 512 MiB.',
   }),
   RELAY_CIRCUITS_PER_MINUTE: integer(1, 60_000, {
-    fallback: '240',
-    doc: 'Maximum circuit requests of one peer per minute; also the burst. Further requests are refused.',
+    fallback: undefined,
+    doc: 'Maximum circuit requests of one peer per minute; also the burst. Further requests are refused. Default: RELAY_MAX_CIRCUITS, so that a hub can dial all devices of its user once a minute, at least 240: 512 with 512 MiB.',
   }),
   RELAY_CIRCUIT_SECONDS: integer(1, 604_800, {
     fallback: '900',

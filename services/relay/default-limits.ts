@@ -1,15 +1,10 @@
 // The defaults of the limits that cost memory: they follow from the memory and the file descriptors of the process, so a
 // relay refuses nothing that its memory allows. A limit that is set keeps its value, and the others share what is left.
-import { totalmem } from 'node:os';
-import { getHeapStatistics } from 'node:v8';
-import { memoryLimitBytes } from '../shared/memory.ts';
+import { type UsableMemory, usableMemory } from '../shared/memory.ts';
 import { BASE_BYTES, COST_BYTES, type SizedLimits } from './memory.ts';
 
 /** What a relay may use. */
-export interface Resources {
-  readonly memoryBytes: number;
-  /** What limits the memory: the container, half of the machine, or twice the heap of Node.js. */
-  readonly memoryOf: 'container' | 'machine' | 'heap';
+export interface Resources extends UsableMemory {
   /** `undefined` when their number is unlimited. */
   readonly fileDescriptors: number | undefined;
 }
@@ -24,6 +19,22 @@ const PER_RESERVATION: SizedLimits = {
   pendingConnections: 1,
   circuits: 1 / 4,
 };
+
+/** Default maximum of circuits that one peer opens. A device syncs with four others at the same time. */
+const CIRCUITS_PER_PEER = 64;
+
+/** Share of all circuits that one target may have. A hub is dialed by all devices of its user in the same second. */
+const TARGET_SHARE = 3 / 4;
+
+/** Minimum default of circuit requests of one peer per minute. */
+const MIN_CIRCUITS_PER_MINUTE = 240;
+
+/** The limits of the circuits of one peer. */
+export interface PeerCircuits {
+  readonly circuitsPerPeer: number;
+  readonly circuitsPerTarget: number;
+  readonly circuitsPerMinute: number;
+}
 
 /** Share of the memory that is planned. The rest is for the kernel's buffers of sockets and for unsent responses. */
 const PLANNED_SHARE = 0.9;
@@ -41,16 +52,7 @@ const MAX_RESERVATIONS = 16_384;
 const OTHER_FILE_DESCRIPTORS = 256;
 
 export function readResources(): Resources {
-  const container = memoryLimitBytes();
-  const memory = [
-    container === undefined
-      ? { memoryBytes: totalmem() / 2, memoryOf: 'machine' as const }
-      : { memoryBytes: container, memoryOf: 'container' as const },
-    // The image sets the maximum heap to half of the memory of the container.
-    { memoryBytes: 2 * getHeapStatistics().heap_size_limit, memoryOf: 'heap' as const },
-  ];
-  const [least = memory[0]] = memory.toSorted((a, b) => a.memoryBytes - b.memoryBytes);
-  return { ...(least as (typeof memory)[number]), fileDescriptors: readFileDescriptors() };
+  return { ...usableMemory(), fileDescriptors: readFileDescriptors() };
 }
 
 /** Node.js has raised the soft limit to the hard limit at its start. */
@@ -80,6 +82,20 @@ export function withDefaultLimits(
     connections: derive('connections'),
     pendingConnections: derive('pendingConnections'),
     circuits: derive('circuits'),
+  };
+}
+
+/** The limits of the circuits of one peer that are set, and defaults for the others. @param circuits maximum of all circuits */
+export function withDefaultPeerCircuits(
+  given: { readonly [K in keyof PeerCircuits]: number | undefined },
+  circuits: number,
+): PeerCircuits {
+  const circuitsPerPeer = given.circuitsPerPeer ?? CIRCUITS_PER_PEER;
+  const ofTarget = Math.max(circuitsPerPeer, Math.floor(circuits * TARGET_SHARE));
+  return {
+    circuitsPerPeer,
+    circuitsPerTarget: given.circuitsPerTarget ?? given.circuitsPerPeer ?? ofTarget,
+    circuitsPerMinute: given.circuitsPerMinute ?? Math.max(MIN_CIRCUITS_PER_MINUTE, circuits),
   };
 }
 

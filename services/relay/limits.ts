@@ -1,6 +1,6 @@
 // The limits of the relay, from the values of its variables.
 import type { RelayValues } from './config.ts';
-import { type Resources, withDefaultLimits } from './default-limits.ts';
+import { type Resources, withDefaultLimits, withDefaultPeerCircuits } from './default-limits.ts';
 
 export function readLimits(values: RelayValues, resources: Resources) {
   const isPerAddress = values.RELAY_ADDRESSES_ARE_REAL;
@@ -13,6 +13,14 @@ export function readLimits(values: RelayValues, resources: Resources) {
     },
     values.RELAY_BUFFER_BYTES,
     resources,
+  );
+  const ofPeer = withDefaultPeerCircuits(
+    {
+      circuitsPerPeer: values.RELAY_MAX_CIRCUITS_PER_PEER,
+      circuitsPerTarget: values.RELAY_MAX_CIRCUITS_PER_TARGET,
+      circuitsPerMinute: values.RELAY_CIRCUITS_PER_MINUTE,
+    },
+    sized.circuits,
   );
   return {
     connections: sized.connections,
@@ -31,10 +39,11 @@ export function readLimits(values: RelayValues, resources: Resources) {
     /** Of one peer, without refreshes. */
     reservationsPerMinute: values.RELAY_RESERVATIONS_PER_MINUTE,
     circuits: sized.circuits,
-    /** Counted separately as source and as target. */
-    circuitsPerPeer: values.RELAY_MAX_CIRCUITS_PER_PEER,
+    /** As source. */
+    circuitsPerPeer: ofPeer.circuitsPerPeer,
+    circuitsPerTarget: ofPeer.circuitsPerTarget,
     /** Requests of one peer. */
-    circuitsPerMinute: values.RELAY_CIRCUITS_PER_MINUTE,
+    circuitsPerMinute: ofPeer.circuitsPerMinute,
     circuitSeconds: values.RELAY_CIRCUIT_SECONDS,
     circuitIdleSeconds: values.RELAY_CIRCUIT_IDLE_SECONDS,
     /** In each direction. */

@@ -260,7 +260,7 @@ async function createNode(
         handshakeMs: limits.handshakeSeconds * 1000,
         // The handshake limiter ends each stage of a handshake earlier.
         inboundUpgradeMs: maxHandshakeMs(limits) + UPGRADE_MARGIN_MS,
-        maxStreamsPerConnection: 2 * limits.circuitsPerPeer + STREAMS_ABOVE_CIRCUITS,
+        maxStreamsPerConnection: limits.circuitsPerPeer + limits.circuitsPerTarget + STREAMS_ABOVE_CIRCUITS,
         maxStreamBufferBytes: limits.circuitBufferBytes,
         maxUnsentBytes: MAX_UNSENT_BYTES + limits.circuitBufferBytes,
         maxParallelDials: MAX_PARALLEL_DIALS,

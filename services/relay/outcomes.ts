@@ -87,7 +87,7 @@ export const CIRCUIT_REFUSALS = {
   target: {
     status: Status.RESOURCE_LIMIT_EXCEEDED,
     doc: 'The target has its maximum number of circuits as target.',
-    setting: 'RELAY_MAX_CIRCUITS_PER_PEER',
+    setting: 'RELAY_MAX_CIRCUITS_PER_TARGET',
   },
   target_unreachable: {
     status: Status.CONNECTION_FAILED,

@@ -45,7 +45,7 @@ export type OpenStop = (
 ) => Promise<Result<{ readonly stream: Stream }, TargetRefusal>>;
 
 export function createStopClient({ limits, log, clock, liveness, probe }: StopOptions): OpenStop {
-  const maxOutboundStreams = limits.circuitsPerPeer + EXTRA_STREAMS;
+  const maxOutboundStreams = limits.circuitsPerTarget + EXTRA_STREAMS;
 
   async function request(connection: Connection, source: PeerId, signal: AbortSignal): Promise<Stream> {
     const stream = await connection.newStream(STOP_PROTOCOL, { signal, maxOutboundStreams });

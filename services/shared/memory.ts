@@ -1,5 +1,6 @@
 // The memory limit of the process: exported as a metric, and compared at start with the needs of the configured limits.
 import { totalmem } from 'node:os';
+import { getHeapStatistics } from 'node:v8';
 import { Gauge, type Registry } from 'prom-client';
 import type { Logger } from './log.ts';
 
@@ -10,6 +11,26 @@ export function memoryLimitBytes(): number | undefined {
   // A control group without a limit reports a number that is larger than the memory of any machine.
   const limit = process.constrainedMemory();
   return limit > 0 && limit < totalmem() ? limit : undefined;
+}
+
+/** The memory that default limits follow from. */
+export interface UsableMemory {
+  readonly memoryBytes: number;
+  /** What limits the memory: the container, half of the machine, or twice the heap of Node.js. */
+  readonly memoryOf: 'container' | 'machine' | 'heap';
+}
+
+export function usableMemory(): UsableMemory {
+  const container = memoryLimitBytes();
+  const memory = [
+    container === undefined
+      ? { memoryBytes: totalmem() / 2, memoryOf: 'machine' as const }
+      : { memoryBytes: container, memoryOf: 'container' as const },
+    // The image sets the maximum heap to half of the memory of the container.
+    { memoryBytes: 2 * getHeapStatistics().heap_size_limit, memoryOf: 'heap' as const },
+  ];
+  const [least = memory[0]] = memory.toSorted((a, b) => a.memoryBytes - b.memoryBytes);
+  return least as UsableMemory;
 }
 
 /** Registers `process_memory_limit_bytes` if the process has a limit. */

@@ -23,6 +23,7 @@ import { type Database, type DatabaseOptions, openDatabase } from '../history/da
 import { createPushStore, type PushStore } from '../history/push-store.ts';
 import { createStore, type Store } from '../history/store.ts';
 import { createDialer, type Dialer } from '../network/dial.ts';
+import type { InboundLimits } from '../network/inbound-limits.ts';
 import { createPeerNode, type PeerNode } from '../network/node.ts';
 import { createMembership, type Membership } from '../sync/membership.ts';
 import type { PullDeps } from '../sync/pull.ts';
@@ -167,11 +168,13 @@ export function answersAnyone({ serveTo, trackers }: PeerConfig): boolean {
  * Creates the node of this device without starting it. Without `listen` it accepts neither connections nor circuits.
  *
  * @param identity default: that of the configuration
+ * @param inboundLimits default: those of a device
  */
 export async function createNode(
   config: PeerConfig,
   listen?: readonly string[],
   identity?: PrivateKey,
+  inboundLimits?: InboundLimits,
 ): Promise<PeerNode> {
   const swarmKey = loadSwarmKey(config);
   return createPeerNode({
@@ -179,6 +182,7 @@ export async function createNode(
     swarmKey,
     listen,
     version: VERSION,
+    inboundLimits,
   });
 }
 

@@ -5,6 +5,7 @@ import { monotonicMs, unixSeconds } from '../../shared/clock.ts';
 import { ConfigError } from '../../shared/errors.ts';
 import { createHealth, type Component } from '../../shared/lifecycle.ts';
 import type { Logger } from '../../shared/log.ts';
+import { usableMemory } from '../../shared/memory.ts';
 import { createOpsServer } from '../../shared/ops.ts';
 import type { PeerConfig } from '../config/config.ts';
 import { PEER_BOOK_MAX_AGE_SECONDS } from '../discovery/peer-book.ts';
@@ -20,6 +21,7 @@ import { createHubMetrics, type HubMetrics } from '../hub/metrics.ts';
 import { addressesOf, createRelayWatch, type InternalRelays, learnRelays } from '../hub/internal-relays.ts';
 import { createNameWatch } from '../hub/names.ts';
 import { createOwnPulls } from '../hub/own-pulls.ts';
+import { hubInboundLimits } from '../network/inbound-limits.ts';
 import { groupRelays } from '../network/relays.ts';
 import { DEFAULT_LIMIT } from '../sync/pull.ts';
 import { syncRound } from '../sync/sync-round.ts';
@@ -57,7 +59,8 @@ export async function runHub(
   const { userId, deviceId } = config;
   log.info({ peerId, databaseId: shownId(databaseId), userId, deviceId }, 'hub');
 
-  const node = await createNode(config, config.listen, identity);
+  const inboundLimits = hubInboundLimits(usableMemory().memoryBytes);
+  const node = await createNode(config, config.listen, identity, inboundLimits);
   const relays = announced.isPublic ? [] : config.relays;
   const missing = given.hub.internalRelays.length - internal.size;
   const wantedReservations = announced.isPublic ? 0 : groupRelays(relays).length + missing;

@@ -23,6 +23,30 @@ export const INBOUND_LIMITS: InboundLimits = {
   connections: 128,
 };
 
+/**
+ * The limits of a hub, which all devices of its user dial in the same second, each with one or two connections. An open
+ * connection uses about 100 KiB, a pending handshake 28 KiB.
+ *
+ * @param memoryBytes what the process may use: 512 connections with 256 MiB
+ */
+export function hubInboundLimits(memoryBytes: number): InboundLimits {
+  const connections = Math.floor(memoryBytes / HUB_BYTES_PER_CONNECTION);
+  return {
+    ...INBOUND_LIMITS,
+    connections: Math.min(MAX_HUB_CONNECTIONS, Math.max(INBOUND_LIMITS.connections, connections)),
+    pendingConnections: Math.min(
+      MAX_HUB_CONNECTIONS,
+      Math.max(INBOUND_LIMITS.pendingConnections, connections),
+    ),
+  };
+}
+
+/** Memory of a hub for each connection that it permits, of which the connection itself uses a fifth. */
+const HUB_BYTES_PER_CONNECTION = 512 * 1024;
+
+/** More devices than one user has. */
+const MAX_HUB_CONNECTIONS = 2_048;
+
 export interface InboundAdmission extends Required<Pick<ProtectorOptions, 'onOutcome' | 'admit'>> {
   readonly gater: ConnectionGater;
 }

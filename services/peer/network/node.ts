@@ -11,7 +11,7 @@ import { createListenFailures, startNode } from '../../private-network/listen.ts
 import { createTransportStack } from '../../private-network/transport-stack.ts';
 import { type Lookup, systemLookup } from '../../shared/tcp-connect.ts';
 import type { ProgressEvent } from './dial-report.ts';
-import { createInboundAdmission, INBOUND_LIMITS } from './inbound-limits.ts';
+import { createInboundAdmission, INBOUND_LIMITS, type InboundLimits } from './inbound-limits.ts';
 import {
   createProtectionProgress,
   type ReservationStore,
@@ -26,9 +26,14 @@ const NOT_LIMITED = 1_000_000;
 const LIMITS = {
   maxConnections: NOT_LIMITED,
   maxPendingInbound: NOT_LIMITED,
-  maxStreamsPerConnection: 64,
   maxParallelDials: 16,
 };
+
+/**
+ * Streams of one connection in addition to one for each circuit: all circuits of a device may come over the connection to
+ * one relay, and each is a stream of it.
+ */
+const STREAMS_ABOVE_CIRCUITS = 64;
 
 /** Deadline of the library for one reservation on an open connection, in milliseconds. */
 const RESERVATION_TIMEOUT_MS = 5_000;
@@ -70,6 +75,8 @@ export interface PeerNodeOptions {
   readonly version: string;
   /** Default: the resolver of the operating system. */
   readonly lookup?: Lookup | undefined;
+  /** Default: those of a device. */
+  readonly inboundLimits?: InboundLimits | undefined;
 }
 
 /** Creates the node without starting it. @throws LibraryMemberError */
@@ -79,16 +86,17 @@ export async function createPeerNode({
   listen,
   version,
   lookup,
+  inboundLimits = INBOUND_LIMITS,
 }: PeerNodeOptions): Promise<PeerNode> {
   const cipher = loadCipher();
   const protection = createProtectionProgress();
   const failures = createListenFailures();
-  const inbound = createInboundAdmission(INBOUND_LIMITS, () => libp2p.getConnections());
+  const inbound = createInboundAdmission(inboundLimits, () => libp2p.getConnections());
   const stack = createTransportStack({
     identity,
     key: swarmKey,
     cipher,
-    limits: LIMITS,
+    limits: { ...LIMITS, maxStreamsPerConnection: inboundLimits.connections + STREAMS_ABOVE_CIRCUITS },
     lookup,
     onListenFailure: failures.onListenFailure,
     onOutcome(outcome, connection) {
@@ -97,7 +105,10 @@ export async function createPeerNode({
     },
     admit: inbound.admit,
   });
-  const createCircuits = circuitRelayTransport({ reservationCompletionTimeout: RESERVATION_TIMEOUT_MS });
+  const createCircuits = circuitRelayTransport({
+    reservationCompletionTimeout: RESERVATION_TIMEOUT_MS,
+    maxInboundStopStreams: inboundLimits.connections + STREAMS_ABOVE_CIRCUITS,
+  });
   const reservations = Promise.withResolvers<ReservationStore>();
   const dialer = Promise.withResolvers<PeerNode['dial']>();
   const libp2p: PeerLibp2p = await createLibp2p({

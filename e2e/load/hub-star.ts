@@ -1,0 +1,159 @@
+// `node e2e/load/hub-star.ts [DEVICES [RELAY_MIB [HUB_MIB]]]`: devices that all start in the same second and sync with one
+// hub through one relay. Each opens a new connection to the relay, a circuit to the hub, pulls once and pushes once, and tries
+// nothing twice. Prints the failures, the times, and the memory and CPU time of relay and hub.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Libp2p } from '@libp2p/interface';
+import { multiaddr } from '@multiformats/multiaddr';
+import { startRelay, startTracker } from '../../scripts/local-network.ts';
+import { startService } from '../../scripts/processes.ts';
+import { readSwarmKey } from '../../services/private-network/key.ts';
+import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
+import { createContainer } from '../../testing/container.ts';
+import { startDevice } from '../../testing/load-devices.ts';
+import { cpuSeconds, residentMiB } from '../../testing/process-usage.ts';
+import { openStream } from '../../testing/push-client.ts';
+import { readToEnd, sendMessage } from '../../testing/raw-stream.ts';
+import { wireEntries } from '../../testing/wire-entries.ts';
+import { decode, encode, PULL, type PullAnswer, PUSH, type PushAnswer } from '../../testing/wire-messages.ts';
+
+const [devices = 200, relayMiB = 512, hubMiB = 256] = process.argv.slice(2).map(Number);
+
+/** The time that `rr` gives everything with one peer, in milliseconds. */
+const SYNC_MS = 30_000;
+
+/** Entries that each device pushes. */
+const PUSHED = 10;
+
+const USER = 'ada';
+const say = (text: string): void => void process.stdout.write(`${text}\n`);
+const folder = mkdtempSync(join(tmpdir(), 'rustory-star-'));
+onCleanup(() => rmSync(folder, { recursive: true, force: true }));
+
+interface Outcome {
+  readonly ms: number;
+  /** The step that failed, and why. */
+  readonly failure?: string;
+}
+
+/** Everything that a device does in a round, without a second try. */
+async function sync(node: Libp2p, deviceId: string, address: string): Promise<Outcome> {
+  const signal = AbortSignal.timeout(SYNC_MS);
+  const startedMs = performance.now();
+  let step = 'dial';
+  const ask = async (protocol: string, message: unknown): Promise<unknown> => {
+    const connection = await connected;
+    const stream = await openStream(connection, protocol, signal);
+    const [answer] = await Promise.all([
+      readToEnd(stream, signal),
+      sendMessage(stream, encode(message, 'zstd'), signal),
+    ]);
+    return decode(answer, 'zstd');
+  };
+  const connected = node.dial(multiaddr(address), { signal });
+  try {
+    await connected;
+    step = 'pull';
+    const pulled = (await ask(PULL.zstd, { cursor: 0, delete_cursor: 0, limit: 1_000 })) as PullAnswer;
+    step = `push after ${pulled.entries.length} entries`;
+    const pushed = (await ask(PUSH.zstd, { entries: wireEntries(deviceId, PUSHED) })) as PushAnswer;
+    step = 'push answer';
+    if (!pushed.ok) throw new Error('The hub did not store the push.');
+    return { ms: performance.now() - startedMs };
+  } catch (error) {
+    const failure = `${step.replace(/ after .*/, '')}: ${error instanceof Error ? error.message : String(error)}`;
+    return { ms: performance.now() - startedMs, failure };
+  }
+}
+
+async function register(tracker: string, peerId: string, deviceId: string): Promise<void> {
+  const response = await fetch(`${tracker}/api/v1/peers/register`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ peer_id: peerId, addrs: [], meta: { user_id: USER, device_id: deviceId } }),
+  });
+  if (!response.ok) throw new Error(`The tracker answered ${response.status}.`);
+  await response.arrayBuffer();
+}
+
+/** Starts the hub, and resolves when it is registered with a circuit. */
+async function startHub(tracker: string, relay: string) {
+  const secret = join(folder, 'hub.secret');
+  writeFileSync(secret, 'a secret of a hub under load, 32 bytes at least\n', { mode: 0o600 });
+  const container = createContainer(hubMiB, 'hub');
+  const hub = startService('peer', {
+    args: ['hub'],
+    under: container.under,
+    env: {
+      ...container.env,
+      HOME: folder,
+      RUSTORY_CONFIG: join(folder, 'config.toml'),
+      RUSTORY_DB_PATH: join(folder, 'hub.db'),
+      RUSTORY_USER_ID: USER,
+      RUSTORY_TRACKERS: tracker,
+      RUSTORY_RELAY_ADDR: relay,
+      RUSTORY_SWARM_KEY_PATH: join(folder, 'swarm.key'),
+      RUSTORY_HUB_SECRET_PATH: secret,
+      RUSTORY_LISTEN: 'none',
+      RUSTORY_OPS_HOST: '127.0.0.1',
+      RUSTORY_OPS_PORT: '0',
+    },
+  });
+  onCleanup(async () => {
+    await hub.stop();
+    container.remove();
+  });
+  await hub.waitFor('registered', ({ addrs }) => JSON.stringify(addrs).includes('p2p-circuit'));
+  const peerId = String(hub.logged('node started')[0]?.['peerId']);
+  return { hub, container, address: `${relay}/p2p-circuit/p2p/${peerId}` };
+}
+
+function median(values: readonly number[], share = 0.5): string {
+  const sorted = values.toSorted((a, b) => a - b);
+  return ((sorted[Math.floor((sorted.length - 1) * share)] ?? Number.NaN) / 1_000).toFixed(2);
+}
+
+try {
+  const tracker = await startTracker();
+  onCleanup(async () => tracker.stop());
+  const container = createContainer(relayMiB, 'relay');
+  const relay = await startRelay(folder, { under: container.under, env: container.env });
+  onCleanup(async () => {
+    await relay.stop();
+    container.remove();
+  });
+  const { hub, container: hubContainer, address } = await startHub(tracker.url, relay.address);
+  const key = readSwarmKey(join(folder, 'swarm.key'));
+  const nodes: Libp2p[] = [];
+  for (let n = 0; n < devices; n += 1) {
+    const node = await startDevice(key, undefined, { handshakeMs: SYNC_MS });
+    await register(tracker.url, node.peerId.toString(), `device${n}`);
+    nodes.push(node);
+  }
+  const before = { relay: cpuSeconds(relay), hub: cpuSeconds(hub) };
+  const startedMs = performance.now();
+  const outcomes = await Promise.all(nodes.map(async (node, n) => sync(node, `device${n}`, address)));
+  const seconds = (performance.now() - startedMs) / 1_000;
+  const failures = Map.groupBy(
+    outcomes.flatMap(({ failure }) => failure ?? []),
+    (failure) => failure,
+  );
+  const times = outcomes.filter(({ failure }) => failure === undefined).map(({ ms }) => ms);
+  say(`devices: ${devices}, served at the first try: ${times.length}, in ${seconds.toFixed(1)} s`);
+  for (const [failure, all] of failures) say(`  ${all.length} failed: ${failure}`);
+  say(`a sync: median ${median(times)} s, p95 ${median(times, 0.95)} s, maximum ${median(times, 1)} s`);
+  for (const [name, process, peak] of [
+    ['relay', relay, container.peak()],
+    ['hub', hub, hubContainer.peak()],
+  ] as const) {
+    const cpu = cpuSeconds(process) - before[name];
+    say(
+      `${name}: CPU ${cpu.toFixed(2)} s, ${((cpu / devices) * 1_000).toFixed(1)} ms per device; ` +
+        `${residentMiB(process).toFixed(0)} MiB resident, container ${peak}`,
+    );
+  }
+  await Promise.all(nodes.map(async (node) => node.stop()));
+} finally {
+  await cleanUp();
+}
