@@ -8,6 +8,7 @@ import {
   runService,
 } from '../../shared/lifecycle.ts';
 import type { Logger } from '../../shared/log.ts';
+import type { Result } from '../../shared/result.ts';
 import type { PeerConfig } from '../config/config.ts';
 import type { Registrations } from '../discovery/registrations.ts';
 import { isLoopback } from '../network/addresses.ts';
@@ -15,6 +16,9 @@ import { createChangeWatch } from '../network/change-watch.ts';
 import type { PeerNode } from '../network/node.ts';
 import { createReservations, type Reservations } from '../network/reservation.ts';
 import { createDatabaseComponent } from './database-component.ts';
+import { servePushes } from '../sync/push-serve.ts';
+import type { PullEvent } from '../sync/pull-outcomes.ts';
+import type { PushEvent, StorageOutcome } from '../sync/push-outcomes.ts';
 import { servePulls } from '../sync/serve.ts';
 import { answersAnyone, createMembers, createOwnRegistrations, type History } from './context.ts';
 
@@ -26,11 +30,11 @@ const DRAIN_MS = 1_000;
 
 /** Logged once at start. Without a tracker this device cannot find out which devices belong to its user. */
 const NO_TRACKER =
-  'no tracker is configured, so that every device that has the swarm key may pull from this one; set trackers or serve_to';
+  'no tracker is configured, so that every device that has the swarm key may pull from this one and push to it; set trackers or serve_to';
 
 /** Logged once at start, because `rr` 0.1 itself reports nothing. */
 const ONLY_ALLOWED_PEERS =
-  'only the peers in allowed_peers may pull from this one; clients with rr 0.1 are refused, because they have a new peer id at each sync';
+  'only the peers in allowed_peers may pull from this one and push to it; clients with rr 0.1 are refused, because they have a new peer id at each sync';
 
 /** Runs the components until SIGTERM or SIGINT, then ends the process. */
 export async function runComponents(
@@ -81,15 +85,30 @@ export interface ServingOptions {
   readonly reservations?: number;
   /** What the device is registered as, besides a device. */
   readonly role?: string;
+  /** Called after each pull and each push of another device. */
+  readonly onPull?: (event: PullEvent) => void;
+  readonly onPush?: (event: PushEvent) => void;
+  /** Whether there is space for what devices push. Default: always. */
+  readonly checkStorage?: () => Result<object, StorageOutcome>;
 }
 
-/** The components that let other devices sync with this one: the pull server, reservations, and registrations. */
+/**
+ * The components that let other devices sync with this one: the servers of pulls and pushes, reservations, and
+ * registrations. The database must be durable.
+ */
 export function createServing(
   config: PeerConfig,
   history: History,
   node: PeerNode,
   log: Logger,
-  { announced, relays = config.relays, unlistedRelays, reservations: wanted, role }: ServingOptions = {},
+  {
+    announced,
+    relays = config.relays,
+    unlistedRelays,
+    reservations: wanted,
+    role,
+    ...hooks
+  }: ServingOptions = {},
 ): Serving {
   const { libp2p } = node;
   const { store } = history;
@@ -121,7 +140,7 @@ export function createServing(
     nowMs: monotonicMs,
     nowUnixMs: Date.now,
   });
-  let stopServing: (() => Promise<void>) | undefined;
+  let stopServing: Array<() => Promise<void>> = [];
   const components: Component[] = [
     {
       name: 'pull server',
@@ -131,17 +150,20 @@ export function createServing(
         else if (config.serveTo === undefined && isAnyoneAnswered)
           log.info({ serveTo: 'anyone' }, NO_TRACKER);
         store.raiseSequences();
-        stopServing = await servePulls({
+        const deps = {
           libp2p,
           store,
           membership: createMembers(config, history),
           answersAnyone: isAnyoneAnswered,
           allowedPeers: config.allowedPeers,
+          userId: config.userId,
           log,
           nowMs: monotonicMs,
-        });
+          ...hooks,
+        };
+        stopServing = [await servePulls(deps), await servePushes(deps)];
       },
-      stop: async () => stopServing?.(),
+      stop: async () => void (await Promise.all(stopServing.map(async (stop) => stop()))),
     },
     { name: 'reservations', start: async () => reservations.start(), stop: async () => reservations.stop() },
     {

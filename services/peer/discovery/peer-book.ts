@@ -30,8 +30,11 @@ export interface PeerBook {
    * Saves peers that a tracker listed, except revoked ones. Of two records of one peer the newer one is kept; a time in
    * the future counts as the present. Removes what is above `MAX_PEER_BOOK`, and old records of devices with which no
    * pull has completed.
+   *
+   * `isWaiting` is false for a caller that must not wait for another process that is writing; then nothing is saved. Default
+   * true.
    */
-  remember(peers: readonly KnownPeer[]): void;
+  remember(peers: readonly KnownPeer[], options?: { readonly isWaiting?: boolean }): void;
   /** Removes the records of peers that a tracker lists as revoked, which would be answered as members. */
   forget(peerIds: readonly string[]): void;
   /** The record of a peer, whatever its age; `undefined` when there is none. */
@@ -89,10 +92,10 @@ export function createPeerBook(database: Database, nowUnixSeconds: () => number 
   }
 
   return {
-    remember(peers) {
+    remember(peers, { isWaiting = true } = {}) {
       if (peers.length === 0) return;
       const now = nowUnixSeconds();
-      database.write(() => {
+      database[isWaiting ? 'write' : 'writeNow'](() => {
         for (const { peerId, addresses, userId, deviceId, lastSeenUnixSeconds } of selectKept(peers, now))
           statements.upsert.run(
             peerId,

@@ -6,7 +6,7 @@ import { refused, type Result } from '../../shared/result.ts';
 import { DatabaseError } from '../history/database.ts';
 import type { HighRequest } from '../history/high-requests.ts';
 import type { Store } from '../history/store.ts';
-import type { Membership, NotMemberReason } from './membership.ts';
+import type { Member, Membership, NotMemberReason } from './membership.ts';
 import type { PullRequest } from './sync-protocol.ts';
 
 /** Maximum refusals of one reason in the log per minute. */
@@ -30,11 +30,18 @@ export interface Admission {
   /** Whether the peer is answered. `isMember` is false for a peer that is answered only because anyone is. */
   admit(peer: string): Promise<Result<{ readonly isMember: boolean }, NotMemberReason>>;
   /**
+   * The registration of a peer whose pushes are stored; `undefined` for a peer that is in no list, whose pushes are stored only
+   * because anyone is answered. Such a peer is looked up, because a member may push only its own items.
+   */
+  admitPush(peer: string): Promise<Result<{ readonly member: Member | undefined }, NotMemberReason>>;
+  /**
    * Takes the cursors of a request as an acknowledgement of a member.
    *
    * Cursors that this database never had acknowledge nothing, and are reported.
+   *
+   * @returns whether the database ever had the cursors
    */
-  acknowledge(peer: string, isMember: boolean, request: PullRequest): void;
+  acknowledge(peer: string, isMember: boolean, request: PullRequest): boolean;
 }
 
 export interface AdmissionDeps {
@@ -92,28 +99,36 @@ export function createAdmission(deps: AdmissionDeps): Admission {
   return {
     async admit(peer) {
       // Before the look-up, so that others cause no request to a tracker.
-      if (allowedPeers?.has(peer) === false) return refuse(peer, 'the peer is not in allowed_peers');
+      if (allowedPeers?.has(peer) === false) return refuse('pull', peer, 'the peer is not in allowed_peers');
       if (answersAnyone)
         return membership.isRevoked(peer)
-          ? refuse(peer, 'the peer is revoked')
+          ? refuse('pull', peer, 'the peer is revoked')
           : { ok: true, isMember: membership.isKnown(peer) };
       const result = await membership.check(peer);
-      return result.ok ? { ok: true, isMember: true } : refuse(peer, result.reason);
+      return result.ok ? { ok: true, isMember: true } : refuse('pull', peer, result.reason);
+    },
+    async admitPush(peer) {
+      if (allowedPeers?.has(peer) === false) return refuse('push', peer, 'the peer is not in allowed_peers');
+      const result = await membership.check(peer);
+      if (result.ok) return result;
+      if (answersAnyone && result.reason !== 'the peer is revoked') return { ok: true, member: undefined };
+      return refuse('push', peer, result.reason);
     },
     acknowledge(peer, isMember, request) {
       const highest = store.highestStored();
-      if (request.cursor > highest.cursor || (request.deleteCursor ?? 0) > highest.deleteCursor)
-        reportTooHigh(peer, request);
+      const isTooHigh = request.cursor > highest.cursor || (request.deleteCursor ?? 0) > highest.deleteCursor;
+      if (isTooHigh) reportTooHigh(peer, request);
       // Random peer ids would let the table of acknowledgements grow without limit.
       else if (isMember) acknowledge(peer, request);
+      return !isTooHigh;
     },
   };
 
-  function refuse(peer: string, reason: NotMemberReason) {
+  function refuse(kind: 'pull' | 'push', peer: string, reason: NotMemberReason) {
     const advice = reason === 'the peer is not in allowed_peers' ? ALLOWED_PEERS_ADVICE : ADVICE;
     const needsAdvice = !advised.has(advice) && reason !== 'the peer is revoked';
     if (needsAdvice) advised.add(advice);
-    logRefusal(reason, { peer, reason, ...(needsAdvice ? { advice } : {}) }, 'pull refused', peer);
+    logRefusal(reason, { peer, reason, ...(needsAdvice ? { advice } : {}) }, `${kind} refused`, peer);
     return refused(reason);
   }
 }

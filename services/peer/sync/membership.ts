@@ -56,6 +56,14 @@ export interface Member {
 export interface Membership {
   /** Whether the peer is a member, with a look-up at the trackers if it is unknown. */
   check(peerId: string): Promise<Result<{ readonly member: Member }, NotMemberReason>>;
+  /**
+   * Looks the peer up again, although it is known: it may have registered with other ids since. The trackers are asked until
+   * one has a registration that `accepts` accepts.
+   */
+  confirm(
+    peerId: string,
+    accepts: (member: Member) => boolean,
+  ): Promise<Result<{ readonly member: Member }, NotMemberReason>>;
   /** Whether the peer is known as a member, without a look-up. */
   isKnown(peerId: string): boolean;
   isRevoked(peerId: string): boolean;
@@ -84,6 +92,7 @@ interface Remembered {
 interface Waiting {
   readonly peerId: string;
   readonly arrivedMs: number;
+  readonly accepts: (member: Member) => boolean;
   settle(result: Awaited<ReturnType<Membership['check']>>): void;
 }
 
@@ -152,14 +161,14 @@ export function createMembership(deps: MembershipDeps): Membership {
   function admit(peers: readonly KnownPeer[]): void {
     const members = peers.filter((peer) => peer.userId === userId && !isRevoked(peer.peerId));
     const byId = new Map(members.map(({ peerId, deviceId }) => [peerId, { userId, deviceId }]));
-    for (const { peerId, settle } of waiting) {
+    for (const { peerId, accepts, settle } of waiting) {
       const member = byId.get(peerId);
-      if (member === undefined) continue;
+      if (member === undefined || !accepts(member)) continue;
       remember(peerId, member, nowMs() + LISTED_MS);
       settle({ ok: true, member });
     }
     try {
-      peerBook.remember(members);
+      peerBook.remember(members, { isWaiting: false });
     } catch (error) {
       // The database is locked or read-only. The members that waited are remembered in memory.
       if (!(error instanceof DatabaseError)) throw error;
@@ -170,16 +179,24 @@ export function createMembership(deps: MembershipDeps): Membership {
   function refuseUnknown(startedMs: number, isComplete: boolean): void {
     for (const { peerId, arrivedMs, settle } of waiting) {
       if (arrivedMs > startedMs) continue;
-      remember(peerId, undefined, startedMs + UNKNOWN_MS);
+      // A known peer that is looked up again stays known.
+      if (findKnown(peerId) === undefined) remember(peerId, undefined, startedMs + UNKNOWN_MS);
       settle(refused(isComplete ? 'no tracker lists the peer for this user' : 'no tracker answered in time'));
     }
   }
 
-  async function waitForList(peerId: string): ReturnType<Membership['check']> {
+  async function waitForList(
+    peerId: string,
+    accepts: (member: Member) => boolean,
+  ): ReturnType<Membership['check']> {
+    if (trackers.length === 0 || stopping.signal.aborted)
+      return refused('no tracker lists the peer for this user');
+    if (waiting.size >= MAX_WAITING) return refused('too many unknown peers');
     return new Promise((resolve) => {
       const requester: Waiting = {
         peerId,
         arrivedMs: nowMs(),
+        accepts,
         settle(result) {
           waiting.delete(requester);
           cancelTimeout();
@@ -200,11 +217,11 @@ export function createMembership(deps: MembershipDeps): Membership {
       if (isRevoked(peerId)) return refused('the peer is revoked');
       const member = findKnown(peerId);
       if (member !== undefined) return { ok: true, member };
-      if (trackers.length === 0 || recall(peerId) !== undefined || stopping.signal.aborted)
-        return refused('no tracker lists the peer for this user');
-      if (waiting.size >= MAX_WAITING) return refused('too many unknown peers');
-      return waitForList(peerId);
+      if (recall(peerId) !== undefined) return refused('no tracker lists the peer for this user');
+      return waitForList(peerId, () => true);
     },
+    confirm: async (peerId, accepts) =>
+      isRevoked(peerId) ? refused('the peer is revoked') : waitForList(peerId, accepts),
     isKnown: (peerId) => !isRevoked(peerId) && findKnown(peerId) !== undefined,
     isRevoked,
     stop() {

@@ -28,7 +28,7 @@ describe('a semaphore', () => {
     const semaphore = createSemaphore({ ...limits, maxPermits: 1, maxQueued: 1 });
     const first = await semaphore.acquire('a', never);
     const second = semaphore.acquire('b', never);
-    expect(await semaphore.acquire('c', never)).toEqual({ ok: false, reason: 'too many pulls' });
+    expect(await semaphore.acquire('c', never)).toEqual({ ok: false, reason: 'too many requests' });
     release(first);
     release(await second);
     release(await semaphore.acquire('c', never));
@@ -38,7 +38,10 @@ describe('a semaphore', () => {
     const semaphore = createSemaphore({ ...limits, maxPermits: 1, maxPermitsPerPeer: 2 });
     const first = await semaphore.acquire('a', never);
     const second = semaphore.acquire('a', never);
-    expect(await semaphore.acquire('a', never)).toEqual({ ok: false, reason: 'too many pulls of this peer' });
+    expect(await semaphore.acquire('a', never)).toEqual({
+      ok: false,
+      reason: 'too many requests of this peer',
+    });
     release(first);
     release(await second);
     release(await semaphore.acquire('a', never));

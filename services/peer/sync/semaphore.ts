@@ -17,7 +17,7 @@ export interface SemaphoreLimits {
 }
 
 /** Reasons to refuse a permit; values of a log field. */
-export const REFUSALS = ['too many pulls', 'too many pulls of this peer', 'no permit in time'] as const;
+export const REFUSALS = ['too many requests', 'too many requests of this peer', 'no permit in time'] as const;
 export type PermitRefusal = (typeof REFUSALS)[number];
 
 export interface Permit {
@@ -68,9 +68,10 @@ export function createSemaphore(limits: SemaphoreLimits): Semaphore {
 
   return {
     async acquire(peer, signal) {
-      if ((permitsByPeer.get(peer) ?? 0) >= maxPermitsPerPeer) return refused('too many pulls of this peer');
+      if ((permitsByPeer.get(peer) ?? 0) >= maxPermitsPerPeer)
+        return refused('too many requests of this peer');
       const isFull = permits >= maxPermits;
-      if (isFull && queue.size >= maxQueued) return refused('too many pulls');
+      if (isFull && queue.size >= maxQueued) return refused('too many requests');
       addPermits(peer, 1);
       if (!isFull) permits += 1;
       else if (!(await waitInQueue(signal))) {

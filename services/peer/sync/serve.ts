@@ -10,7 +10,9 @@ import type { PeerLibp2p } from '../network/node.ts';
 import { createAdmission } from './admission.ts';
 import type { Membership } from './membership.ts';
 import { createPageReader, type Unsendable } from './page.ts';
-import { createSemaphore, type PermitRefusal } from './semaphore.ts';
+import type { PullEvent } from './pull-outcomes.ts';
+import { createSemaphore, type PermitRefusal, type Semaphore } from './semaphore.ts';
+import { type ServingLimits, servingLimits } from './serving-limits.ts';
 import { readToEnd, writeAndClose } from './stream-io.ts';
 import {
   decodeRequest,
@@ -20,13 +22,11 @@ import {
   PULL_PROTOCOLS,
 } from './sync-protocol.ts';
 
-/**
- * Limits of concurrent pulls: 16 responses use at most 64 MiB, or 256 MiB if each of them has one of the largest entries.
- * The queue timeout is shorter than the idle timeout of a requester. The stream of a queued request buffers at most 1 MiB.
- * The queue holds a request for each connection of the node, because a pull that is refused looks to its requester like
- * one that is answered to members only.
- */
-const PULL_LIMITS = { maxPermits: 16, maxPermitsPerPeer: 4, maxQueued: 128, queueTimeoutMs: 10_000 };
+/** Maximum pulls of one peer, in work and waiting. */
+const MAX_PULLS_PER_PEER = 4;
+
+/** Maximum time in the queue in milliseconds. Shorter than the idle timeout of a requester. */
+const QUEUE_TIMEOUT_MS = 10_000;
 
 /** Idle timeout of a requester in milliseconds. */
 const DEFAULT_IDLE_TIMEOUT_MS = 30_000;
@@ -55,12 +55,15 @@ export interface ServeDeps {
   readonly nowMs: () => number;
   /** Idle timeout of a requester in milliseconds. Default 30,000. */
   readonly idleTimeoutMs?: number;
+  /** Default: those of the memory of the process. */
+  readonly limits?: ServingLimits;
+  readonly onPull?: ((event: PullEvent) => void) | undefined;
 }
 
 /** Starts to serve pulls. Resolves to a function that stops serving and aborts responses in progress. */
 export async function servePulls(deps: ServeDeps): Promise<() => Promise<void>> {
-  const { libp2p, store, membership, log, nowMs, idleTimeoutMs = DEFAULT_IDLE_TIMEOUT_MS } = deps;
-  const semaphore = createSemaphore(PULL_LIMITS);
+  const { libp2p, store, membership, log, nowMs, idleTimeoutMs = DEFAULT_IDLE_TIMEOUT_MS, onPull } = deps;
+  const semaphore = createPullSemaphore(deps.limits ?? servingLimits());
   const admission = createAdmission(deps);
   const logProblem = createLimitedLog<'failed' | PermitRefusal>({
     log,
@@ -72,49 +75,58 @@ export async function servePulls(deps: ServeDeps): Promise<() => Promise<void>> 
   const stopping = new AbortController();
 
   async function onStream(stream: Stream, connection: Connection): Promise<void> {
-    const peer = connection.remotePeer.toString();
+    const pull = createPull(connection.remotePeer.toString(), nowMs());
     try {
       // Before the permit, so that unknown peers that wait for a tracker delay no other.
-      const admitted = await admission.admit(peer);
-      if (admitted.ok) await respondWithPermit(stream, peer, admitted.isMember);
-      else await closeUnanswered(stream);
+      const admitted = await admission.admit(pull.peer);
+      if (admitted.ok) await respondWithPermit(stream, pull, admitted.isMember);
+      else {
+        pull.outcome = 'refused';
+        await closeUnanswered(stream);
+      }
     } catch (error) {
       stream.abort(toError(error));
-      logProblem('failed', { peer, error: describeError(error) }, 'pull failed', peer);
+      logProblem('failed', { peer: pull.peer, error: describeError(error) }, 'pull failed', pull.peer);
     }
+    const { startedMs, ...event } = pull;
+    onPull?.({ ...event, durationMs: Math.round(nowMs() - startedMs) });
   }
 
-  async function respondWithPermit(stream: Stream, peer: string, isMember: boolean): Promise<void> {
-    const permit = await semaphore.acquire(peer, stopping.signal);
+  async function respondWithPermit(stream: Stream, pull: Pull, isMember: boolean): Promise<void> {
+    // A requester that has left does not keep its turn.
+    const permit = await semaphore.acquire(pull.peer, anySignal(stopping.signal, closed(stream)));
     if (!permit.ok) {
-      logProblem(permit.reason, { peer, reason: permit.reason }, 'pull refused');
-      stream.abort(new Error(`The pull was refused: ${permit.reason}.`));
+      const { reason } = permit;
+      pull.outcome = reason === 'too many requests of this peer' ? 'too_many_of_peer' : 'too_many';
+      logProblem(reason, { peer: pull.peer, reason }, 'pull refused');
+      stream.abort(new Error(`The pull was refused: ${reason}.`));
       return;
     }
     try {
-      await respond(stream, peer, isMember);
+      await respond(stream, pull, isMember);
     } finally {
       permit.release();
     }
   }
 
-  async function respond(stream: Stream, peer: string, isMember: boolean): Promise<void> {
+  async function respond(stream: Stream, pull: Pull, isMember: boolean): Promise<void> {
     const startedMs = nowMs();
     const deadline = anySignal(stopping.signal, AbortSignal.timeout(REQUEST_DEADLINE_MS));
     const message = await readToEnd(stream, MAX_REQUEST_BYTES, { idleTimeoutMs, signal: deadline });
     const request = await decodeRequest(stream.protocol, message);
-    admission.acknowledge(peer, isMember, request);
+    pull.isBeyondStored = !admission.acknowledge(pull.peer, isMember, request);
     const page = await pages.read(request);
     const { entries, deletions, bytes } = await prepareResponse(page, stream.protocol);
     await writeAndClose(stream, bytes, { idleTimeoutMs, signal: stopping.signal });
+    Object.assign(pull, { outcome: 'served', entries, deletions, bytes: bytes.length });
     const durationMs = Math.round(nowMs() - startedMs);
-    const fields = { peer, entries, deletions, bytes: bytes.length, durationMs };
+    const fields = { peer: pull.peer, entries, deletions, bytes: bytes.length, durationMs };
     // Devices pull at each interval, so empty responses are logged at debug.
     log[entries + deletions > 0 ? 'info' : 'debug'](fields, 'pull served');
   }
 
   await libp2p.handle([...PULL_PROTOCOLS], onStream, {
-    maxInboundStreams: PULL_LIMITS.maxPermitsPerPeer,
+    maxInboundStreams: MAX_PULLS_PER_PEER,
     // A circuit is a limited connection, on which the library refuses protocols without this option.
     runOnLimitedConnection: true,
   });
@@ -123,6 +135,33 @@ export async function servePulls(deps: ServeDeps): Promise<() => Promise<void>> 
     membership.stop();
     await libp2p.unhandle([...PULL_PROTOCOLS]);
   };
+}
+
+/** What is known about a pull; it grows while it is in work. */
+type Pull = { -readonly [Field in keyof Omit<PullEvent, 'durationMs'>]: PullEvent[Field] } & {
+  readonly startedMs: number;
+};
+
+function createPull(peer: string, startedMs: number): Pull {
+  return { outcome: 'failed', peer, entries: 0, deletions: 0, bytes: 0, isBeyondStored: false, startedMs };
+}
+
+/** A pull that is refused looks to its requester like one that is answered to members only, so the queue is long. */
+function createPullSemaphore({ inWork, waiting }: ServingLimits): Semaphore {
+  return createSemaphore({
+    maxPermits: inWork,
+    maxPermitsPerPeer: MAX_PULLS_PER_PEER,
+    maxQueued: waiting,
+    queueTimeoutMs: QUEUE_TIMEOUT_MS,
+  });
+}
+
+/** A signal that aborts when the stream closes. */
+function closed(stream: Stream): AbortSignal {
+  const controller = new AbortController();
+  if (stream.status === 'open') stream.addEventListener('close', () => controller.abort(), { once: true });
+  else controller.abort();
+  return controller.signal;
 }
 
 /** Logs what cannot be sent, each item once a minute. */

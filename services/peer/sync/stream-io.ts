@@ -5,8 +5,8 @@ import type { Stream, StreamCloseEvent, StreamMessageEvent } from '@libp2p/inter
 import { toError } from '../../shared/errors.ts';
 import { anySignal } from '../../shared/signals.ts';
 
-/** Size of one write in bytes. The stream queues at most this much after it requested to wait for a drain. */
-const CHUNK_BYTES = 64 * 1024;
+/** Size of one write, and of the first part of a message that is read, in bytes. The stream queues at most this much after it requested to wait for a drain. */
+export const CHUNK_BYTES = 64 * 1024;
 
 /** Deadline of one message in milliseconds, so that a slow peer cannot hold a stream forever. */
 const MESSAGE_DEADLINE_MS = 10 * 60 * 1000;
@@ -20,6 +20,15 @@ export interface StreamOptions {
 export interface ReadOptions extends StreamOptions {
   /** Called when bytes of the message arrive. */
   readonly onData?: () => void;
+}
+
+export interface BoundedReadOptions extends StreamOptions {
+  /**
+   * Called before a message occupies more memory, in bytes. The stream is paused until the result is known. After `false` the
+   * message is discarded as it arrives.
+   */
+  readonly grow: (bytes: number) => boolean | Promise<boolean>;
+  readonly onData?: (() => void) | undefined;
 }
 
 /** A message is larger than its limit. */
@@ -55,25 +64,61 @@ export async function readToEnd(
   maxBytes: number,
   { onData, ...options }: ReadOptions,
 ): Promise<Buffer> {
-  // One growing buffer, because a list of one-byte chunks would use a hundred times the memory.
-  let message = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, maxBytes));
-  let length = 0;
+  return (await readOrDiscard(stream, maxBytes, { ...options, grow: always, onData })) ?? Buffer.alloc(0);
+}
+
+const always = (): boolean => true;
+
+/** The same within a limit on memory. Resolves to `undefined` when the message was discarded. */
+export async function readOrDiscard(
+  stream: Stream,
+  maxBytes: number,
+  { onData, grow, ...options }: BoundedReadOptions,
+): Promise<Buffer | undefined> {
+  const message = createMessageBuffer(maxBytes);
+  let isDiscarded = false;
+
+  function keep(isGranted: boolean, data: Uint8Array): void {
+    isDiscarded = !isGranted;
+    if (isGranted) message.append(data);
+    else message.clear();
+  }
+
   await transfer(stream, options, 'message', (finish, fail) => {
-    const onMessage = ({ data }: StreamMessageEvent): void => {
-      onData?.();
-      const total = length + data.byteLength;
-      if (total > maxBytes) return fail(new MessageTooLargeError('message', total, maxBytes));
-      if (total > message.length)
-        message = grow(message, Math.min(Math.max(total, message.length * 2), maxBytes));
-      message.set(data.subarray(), length);
-      length = total;
-    };
+    let [total, isWaiting, isEnded] = [0, false, false];
     // A closed connection ends its streams too. The message is complete only if the peer closed its side.
     let isClosedByPeer = stream.remoteWriteStatus === 'closed' && stream.status === 'open';
-    const onRemoteCloseWrite = (): void => void (isClosedByPeer = true);
-    const onEnd = (): void => {
+
+    function settle(): void {
+      if (!isEnded || isWaiting) return;
       if (isClosedByPeer) finish();
       else fail(new StreamCutError('The connection closed before the message was complete.'));
+    }
+
+    async function waitForMemory(isGranted: Promise<boolean>, data: Uint8Array): Promise<void> {
+      isWaiting = true;
+      // What has been received already waits in the stream.
+      stream.pause();
+      keep(await isGranted, data);
+      isWaiting = false;
+      if (stream.readStatus === 'paused') stream.resume();
+      settle();
+    }
+
+    const onMessage = ({ data }: StreamMessageEvent): void => {
+      onData?.();
+      total += data.byteLength;
+      if (total > maxBytes) return fail(new MessageTooLargeError('message', total, maxBytes));
+      if (isDiscarded) return;
+      const bytes = message.sizeWith(data.byteLength);
+      const isGranted = bytes === undefined || grow(bytes);
+      if (typeof isGranted === 'boolean') keep(isGranted, data.subarray());
+      else waitForMemory(isGranted, data.subarray()).catch((error: unknown) => fail(toError(error)));
+    };
+    const onRemoteCloseWrite = (): void => void (isClosedByPeer = true);
+    const onEnd = (): void => {
+      isEnded = true;
+      settle();
     };
     stream.addEventListener('remoteCloseWrite', onRemoteCloseWrite);
     stream.addEventListener('end', onEnd);
@@ -85,10 +130,40 @@ export async function readToEnd(
       stream.removeEventListener('message', onMessage);
     };
   });
-  return message.subarray(0, length);
+  return isDiscarded ? undefined : message.read();
 }
 
-function grow(buffer: Buffer, bytes: number): Buffer<ArrayBuffer> {
+interface MessageBuffer {
+  /** The size of the buffer after this many more bytes, if it must grow. */
+  sizeWith(bytes: number): number | undefined;
+  append(data: Uint8Array): void;
+  clear(): void;
+  read(): Buffer;
+}
+
+/** One growing buffer, because a list of one-byte chunks would use a hundred times the memory. */
+function createMessageBuffer(maxBytes: number): MessageBuffer {
+  let buffer = Buffer.allocUnsafe(0);
+  let length = 0;
+  const sizeWith = (bytes: number): number | undefined => {
+    const total = length + bytes;
+    if (total <= buffer.length) return undefined;
+    return Math.min(Math.max(total, buffer.length * 2, CHUNK_BYTES), maxBytes);
+  };
+  return {
+    sizeWith,
+    append(data) {
+      const size = sizeWith(data.length);
+      if (size !== undefined) buffer = enlarge(buffer, size);
+      buffer.set(data, length);
+      length += data.length;
+    },
+    clear: () => void ([buffer, length] = [Buffer.allocUnsafe(0), 0]),
+    read: () => buffer.subarray(0, length),
+  };
+}
+
+function enlarge(buffer: Buffer, bytes: number): Buffer<ArrayBuffer> {
   const larger = Buffer.allocUnsafe(bytes);
   buffer.copy(larger);
   return larger;
