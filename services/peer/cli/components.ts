@@ -8,7 +8,6 @@ import {
   runService,
 } from '../../shared/lifecycle.ts';
 import type { Logger } from '../../shared/log.ts';
-import type { Result } from '../../shared/result.ts';
 import type { PeerConfig } from '../config/config.ts';
 import type { Registrations } from '../discovery/registrations.ts';
 import { isLoopback } from '../network/addresses.ts';
@@ -18,7 +17,7 @@ import { createReservations, type Reservations } from '../network/reservation.ts
 import { createDatabaseComponent } from './database-component.ts';
 import { servePushes } from '../sync/push-serve.ts';
 import type { PullEvent } from '../sync/pull-outcomes.ts';
-import type { PushEvent, StorageOutcome } from '../sync/push-outcomes.ts';
+import type { PushEvent, PushStorage } from '../sync/push-outcomes.ts';
 import { servePulls } from '../sync/serve.ts';
 import { answersAnyone, createMembers, createOwnRegistrations, type History } from './context.ts';
 
@@ -88,8 +87,8 @@ export interface ServingOptions {
   /** Called after each pull and each push of another device. */
   readonly onPull?: (event: PullEvent) => void;
   readonly onPush?: (event: PushEvent) => void;
-  /** Whether there is space for what devices push. Default: always. */
-  readonly checkStorage?: () => Result<object, StorageOutcome>;
+  /** Decides whether there is space for what devices push. Default: everything is tried to be stored. */
+  readonly storage?: PushStorage;
 }
 
 /**

@@ -30,7 +30,6 @@ const SQLITE_ERROR_CODES: ReadonlySet<string> = new Set(['ERR_SQLITE_ERROR', 'ER
 
 const SQLITE_BUSY = 5;
 const SQLITE_READONLY = 8;
-const SQLITE_FULL = 13;
 const SQLITE_CANTOPEN = 14;
 
 interface Failure {
@@ -54,7 +53,7 @@ const FAILURES: Readonly<Record<number, Failure>> = {
     reason: 'it is damaged',
     advice: 'Restore a copy, or set db_path to a new file and sync again from another device.',
   },
-  [SQLITE_FULL]: { reason: 'the disk is full', advice: 'Free some space and run the command again.' },
+  13: { reason: 'the disk is full', advice: 'Free some space and run the command again.' },
   [SQLITE_CANTOPEN]: {
     reason: 'it cannot be opened',
     advice: 'Check that the directory exists and that this user may write there.',
@@ -68,8 +67,6 @@ export class DatabaseError extends Error {
   readonly code = 'DATABASE_UNUSABLE';
   /** What the user can do, as a whole sentence; absent when SQLite reported an error without a known remedy. */
   readonly advice: string | undefined;
-  readonly isDiskFull: boolean;
-  readonly isReadOnly: boolean;
 
   constructor(path: string, cause: unknown) {
     const failure = findFailure(path, cause);
@@ -80,8 +77,6 @@ export class DatabaseError extends Error {
       },
     );
     this.advice = failure?.advice;
-    this.isDiskFull = failureCode(path, cause) === SQLITE_FULL;
-    this.isReadOnly = failureCode(path, cause) === SQLITE_READONLY;
   }
 }
 

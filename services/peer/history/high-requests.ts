@@ -17,7 +17,7 @@ export interface HighRequests {
   since(unixSeconds: number): HighRequest[];
 }
 
-export function createHighRequests({ sqlite, read, write }: Database): HighRequests {
+export function createHighRequests({ sqlite, read, writeNow }: Database): HighRequests {
   const statements = read(() => ({
     add: sqlite.prepare(
       `INSERT INTO rustory_p2p_high_requests(peer_id, cursor, delete_cursor, seen_at) VALUES (?, ?, ?, ?)
@@ -34,11 +34,13 @@ export function createHighRequests({ sqlite, read, write }: Database): HighReque
     ),
   }));
   return {
-    add: ({ peerId, cursor, deleteCursor, seenUnixSeconds }) =>
-      write(() => {
+    add({ peerId, cursor, deleteCursor, seenUnixSeconds }) {
+      // Not stored while another process writes. The peer repeats its request.
+      writeNow(() => {
         statements.add.run(peerId, cursor, deleteCursor, seenUnixSeconds);
         statements.trim.run();
-      }),
+      });
+    },
     since: (unixSeconds) => read(() => statements.since.all(unixSeconds) as unknown as HighRequest[]),
   };
 }

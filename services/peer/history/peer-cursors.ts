@@ -83,7 +83,7 @@ const setSql = ([table, column]: readonly [string, string]): string =>
    ON CONFLICT(peer_id) DO UPDATE SET ${column} = excluded.${column}`;
 
 export function createPeerCursors(
-  { sqlite, read, write }: Database,
+  { sqlite, read, write, writeNow }: Database,
   highestStored: () => Cursors,
 ): PeerCursors {
   const statements = read(() => ({
@@ -156,9 +156,10 @@ export function createPeerCursors(
     },
     acknowledge(peerId, cursors) {
       const known = read(() => statements.pushed.get(peerId) as unknown as Cursors);
-      // Most pulls repeat the cursors of the previous one. A write would wait for other processes that write.
+      // Most pulls repeat the cursors of the previous one.
       if ((cursors.cursor ?? 0) <= known.cursor && (cursors.deleteCursor ?? 0) <= known.deleteCursor) return;
-      write(() => {
+      // Not stored while another process writes. The next pull acknowledges the same.
+      writeNow(() => {
         const highest = highestStored();
         const plausible = (name: keyof Cursors): number | undefined => {
           const value = cursors[name];

@@ -121,7 +121,7 @@ export interface Sequences {
   raise(): void;
 }
 
-export function createSequences({ sqlite, read, write, nowUnixMs }: Database): Sequences {
+export function createSequences({ sqlite, read, write, writeNow, nowUnixMs }: Database): Sequences {
   const statements = read(() => ({
     highest: sqlite.prepare(
       `SELECT ${highestSql('entries')} AS cursor, ${highestSql('entry_deletions')} AS deleteCursor`,
@@ -141,7 +141,8 @@ export function createSequences({ sqlite, read, write, nowUnixMs }: Database): S
     note,
     noteSent({ cursor = 0, deleteCursor = 0 }) {
       const noted = read(() => statements.noted.get() as unknown as Cursors);
-      if (cursor > noted.cursor || deleteCursor > noted.deleteCursor) write(note);
+      // While another process writes, the rows themselves have the numbers.
+      if (cursor > noted.cursor || deleteCursor > noted.deleteCursor) writeNow(note);
     },
     raise: () => write(() => raiseSequences(sqlite, nowUnixMs())),
   };

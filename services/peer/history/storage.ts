@@ -125,9 +125,9 @@ export function createStorage(deps: StorageDeps): Storage {
 
   function write(): Result<object, StorageProblem> {
     try {
-      database.write(() => statements.write.run());
-      failure = undefined;
-      return { ok: true };
+      // A wait for another process would stop everything in this one, and that process can write.
+      if (database.writeNow(() => statements.write.run()).ok) failure = undefined;
+      return failure === undefined ? { ok: true } : refused(failure.reason);
     } catch (error) {
       return refused(noteFailure(error));
     }

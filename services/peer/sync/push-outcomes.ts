@@ -1,15 +1,9 @@
 // Every outcome of a push that another device sends, declared once. Only the first one moves the sender's cursors.
+import type { DatabaseError } from '../history/database.ts';
+import type { Storage } from '../history/storage.ts';
+import { STORAGE_PROBLEMS, type StorageProblem, storageProblemOf } from '../history/storage-problems.ts';
 import type { NotMemberReason } from './membership.ts';
 import type { PermitRefusal } from './semaphore.ts';
-
-/** Why a push was not stored because of the storage; also the outcomes of `history/storage`. */
-const STORAGE_OUTCOMES = {
-  locked: { doc: 'Another process wrote to the database until the deadline of the answer.' },
-  database_full: { doc: 'The database has its maximum size.' },
-  disk_full: { doc: 'The disk is full.' },
-  not_writable: { doc: 'The database cannot be written.' },
-  database_error: { doc: 'The database reported another error.' },
-} as const;
 
 export const PUSH_OUTCOMES = {
   stored: { doc: 'All valid entries and deletions of the push are stored, or were before.' },
@@ -28,11 +22,16 @@ export const PUSH_OUTCOMES = {
   stopping: { doc: 'This peer is stopping.' },
   interrupted: { doc: 'The connection ended, or was idle, before the push was complete.' },
   failed: { doc: 'The push failed for a reason that is a defect of this program.' },
-  ...STORAGE_OUTCOMES,
+  locked: { doc: 'Another process wrote to the database until the deadline of the answer.' },
+  ...STORAGE_PROBLEMS,
 } as const satisfies Record<string, { readonly doc: string }>;
 export type PushOutcome = keyof typeof PUSH_OUTCOMES;
 
-export type StorageOutcome = keyof typeof STORAGE_OUTCOMES;
+/** Why a push could not be stored. */
+export type StorageOutcome = StorageProblem | 'locked';
+
+/** Decides whether something can be stored. */
+export type PushStorage = Pick<Storage, 'check' | 'report'>;
 
 /** The outcome of a push whose sender is refused. */
 export function outcomeOf(reason: NotMemberReason): PushOutcome {
@@ -43,6 +42,11 @@ export function outcomeOf(reason: NotMemberReason): PushOutcome {
 /** The outcome of a push that has no place or no turn. */
 export function outcomeOfPermit(reason: PermitRefusal): PushOutcome {
   return reason === 'too many requests of this peer' ? 'too_many_of_peer' : 'too_many';
+}
+
+/** The outcome of a push because of an error of the database. */
+export function outcomeOfStorage(error: DatabaseError, storage: PushStorage | undefined): StorageOutcome {
+  return storage?.report(error) ?? storageProblemOf(error, Infinity) ?? 'locked';
 }
 
 /** A push, as it is reported when it has ended. */

@@ -4,7 +4,6 @@ import type { Connection, Stream } from '@libp2p/interface';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describeError, toError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/log.ts';
-import type { Result } from '../../shared/result.ts';
 import { aborted, anySignal } from '../../shared/signals.ts';
 import { DatabaseError } from '../history/database.ts';
 import type { Store } from '../history/store.ts';
@@ -16,9 +15,10 @@ import { createPushAnswers, RECEIVE_MS } from './push-answers.ts';
 import {
   outcomeOf,
   outcomeOfPermit,
+  outcomeOfStorage,
   type PushEvent,
   type PushOutcome,
-  type StorageOutcome,
+  type PushStorage,
 } from './push-outcomes.ts';
 import { MAX_PUSH_BYTES, PUSH_PROTOCOLS } from './push-protocol.ts';
 import { createPushReport } from './push-report.ts';
@@ -70,8 +70,8 @@ export interface PushServeDeps {
   readonly allowedPeers?: ReadonlySet<string> | undefined;
   readonly log: Logger;
   readonly nowMs: () => number;
-  /** Whether there is space. Default: always. */
-  readonly checkStorage?: (() => Result<object, StorageOutcome>) | undefined;
+  /** Default: everything is tried to be stored. */
+  readonly storage?: PushStorage | undefined;
   readonly onPush?: ((event: PushEvent) => void) | undefined;
   /** Default: those of the memory of the process. */
   readonly limits?: ServingLimits;
@@ -95,7 +95,7 @@ export async function servePushes(deps: PushServeDeps): Promise<() => Promise<vo
     try {
       outcome = await handle(stream, record);
     } catch (error) {
-      outcome = stopping.signal.aborted ? 'stopping' : outcomeOfError(error);
+      outcome = stopping.signal.aborted ? 'stopping' : outcomeOfError(error, deps.storage);
       record.problem = describeError(error);
       stream.abort(toError(error));
     }
@@ -126,7 +126,7 @@ type PushHandler = (stream: Stream, record: PushRecord) => Promise<PushOutcome>;
 
 /** Receives, stores and answers one push. */
 function createPushHandler(deps: PushServeDeps, writer: PushWriter, stopping: AbortSignal): PushHandler {
-  const { membership, userId, nowMs, checkStorage, log } = deps;
+  const { membership, userId, nowMs, storage, log } = deps;
   const { limits = servingLimits(), idleTimeoutMs = DEFAULT_IDLE_TIMEOUT_MS } = deps;
   const [places, turns] = createSemaphores(limits);
   const budget = createByteBudget(limits.pushBytes);
@@ -154,7 +154,7 @@ function createPushHandler(deps: PushServeDeps, writer: PushWriter, stopping: Ab
     const work = workOn(record, { membership, userId, turns, writer }, options).catch(
       (error: unknown): PushOutcome => {
         if (stopping.aborted) return 'stopping';
-        if (error instanceof DatabaseError) return 'database_error';
+        if (error instanceof DatabaseError) return outcomeOfStorage(error, storage);
         throw error;
       },
     );
@@ -174,8 +174,8 @@ function createPushHandler(deps: PushServeDeps, writer: PushWriter, stopping: Ab
       const admitted = await waits.measure(admission.admitPush(record.peer));
       if (!admitted.ok) return await refuse(stream, record, outcomeOf(admitted.reason));
       record.member = admitted.member;
-      const storage = checkStorage?.();
-      if (storage?.ok === false) return await refuse(stream, record, storage.reason);
+      const checked = storage?.check();
+      if (checked?.ok === false) return await refuse(stream, record, checked.reason);
       const message = await receive(stream, hold, waits);
       if (message === undefined) return await answer(stream, record, 'too_many');
       record.bytes = message.length;
@@ -221,8 +221,8 @@ function createStopwatch(nowMs: () => number): Stopwatch {
   };
 }
 
-function outcomeOfError(error: unknown): PushOutcome {
-  if (error instanceof DatabaseError) return 'database_error';
+function outcomeOfError(error: unknown, storage: PushStorage | undefined): PushOutcome {
+  if (error instanceof DatabaseError) return outcomeOfStorage(error, storage);
   if (error instanceof MessageTooLargeError) return 'invalid_message';
   return error instanceof StreamCutError || error instanceof StreamTimeoutError || isTimeout(error)
     ? 'interrupted'

@@ -9,7 +9,7 @@ import type { Deletion } from '../history/deletion.ts';
 import type { Entry } from '../history/entry.ts';
 import type { PushInserts } from '../history/push-inserts.ts';
 import type { Store } from '../history/store.ts';
-import type { StorageOutcome } from './push-outcomes.ts';
+import { outcomeOfStorage, type PushStorage, type StorageOutcome } from './push-outcomes.ts';
 
 /** Time after which a transaction is committed, in milliseconds. The event loop waits for it, and then for the disk. */
 const TRANSACTION_MS = 50;
@@ -78,11 +78,12 @@ interface Turn {
 
 export interface PushWriterDeps {
   readonly store: Pick<Store, 'storePushed'>;
+  readonly storage?: PushStorage | undefined;
   /** Monotonic clock in milliseconds. */
   readonly nowMs: () => number;
 }
 
-export function createPushWriter({ store, nowMs }: PushWriterDeps): PushWriter {
+export function createPushWriter({ store, storage, nowMs }: PushWriterDeps): PushWriter {
   const jobs = new Set<Job>();
   let [isRunning, isLocked, isStopped] = [false, false, false];
 
@@ -121,9 +122,10 @@ export function createPushWriter({ store, nowMs }: PushWriterDeps): PushWriter {
       try {
         runTransaction();
       } catch (error) {
+        const problem = error instanceof DatabaseError ? outcomeOfStorage(error, storage) : undefined;
         for (const job of jobs) {
-          if (error instanceof DatabaseError) job.settle(refused(problemOf(error)));
-          else job.fail(toError(error));
+          if (problem === undefined) job.fail(toError(error));
+          else job.settle(refused(problem));
         }
       }
       await (isLocked ? sleep(LOCK_RETRY_MS) : setImmediate());
@@ -178,9 +180,4 @@ function takeTurn(job: Job, inserts: PushInserts, isLate: () => boolean): Turn {
     position += 1;
   }
   return { job, position, counts: { inserted, deletionInserted, deletionDeleted } };
-}
-
-function problemOf(error: DatabaseError): StorageOutcome {
-  if (error.isDiskFull) return 'disk_full';
-  return error.isReadOnly ? 'not_writable' : 'database_error';
 }

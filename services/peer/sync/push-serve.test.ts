@@ -1,0 +1,374 @@
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
+import { startMember, startResponder } from '../../../testing/push-responder.ts';
+import { openStream } from '../../../testing/push-client.ts';
+import { readToEnd, sendBytes } from '../../../testing/raw-stream.ts';
+import { wireDeletion, wireEntries } from '../../../testing/wire-entries.ts';
+import { decode, encode, PUSH, type PushAnswer } from '../../../testing/wire-messages.ts';
+import { until, WAIT_TIMEOUT_MS } from '../../../testing/wait.ts';
+import { refused } from '../../shared/result.ts';
+import { openDatabase } from '../history/database.ts';
+
+afterEach(cleanUp);
+
+const NOTHING = { inserted: 0, ignored: 0, deletion_inserted: 0, deletion_ignored: 0, deletion_deleted: 0 };
+const REFUSED = { ok: false, ...NOTHING };
+
+describe.each(['zstd', 'json'] as const)('a push of a member as %s', (encoding) => {
+  test('is stored, and a second one is ignored', async () => {
+    const responder = await startResponder();
+    const { push } = await startMember(responder);
+    const entries = wireEntries('laptop', 3);
+    expect(await push({ entries }, { encoding })).toEqual({ ok: true, ...NOTHING, inserted: 3 });
+    expect(await push({ entries }, { encoding })).toEqual({ ok: true, ...NOTHING, ignored: 3 });
+    expect(responder.ids()).toEqual(entries.map(({ entry_id: id }) => id));
+  });
+
+  test('deletes first, and stores nothing that is deleted', async () => {
+    const responder = await startResponder();
+    const { push } = await startMember(responder);
+    await push({ entries: wireEntries('laptop', 2) }, { encoding });
+    const deletions = [wireDeletion('laptop', 0), wireDeletion('laptop', 2)];
+    expect(await push({ entries: wireEntries('laptop', 4), deletions }, { encoding })).toEqual({
+      ok: true,
+      inserted: 1,
+      ignored: 3,
+      deletion_inserted: 2,
+      deletion_ignored: 0,
+      deletion_deleted: 1,
+    });
+    expect(await push({ deletions }, { encoding })).toEqual({ ok: true, ...NOTHING, deletion_ignored: 2 });
+    expect(responder.ids()).toEqual(['laptop-0000001', 'laptop-0000003']);
+  });
+});
+
+describe('items that are not valid', () => {
+  test('are skipped and counted; the others are stored', async () => {
+    const responder = await startResponder();
+    const { push } = await startMember(responder);
+    const [first, second, third] = wireEntries('laptop', 3);
+    const bad = [
+      { ...second, ts: null },
+      { ...second, entry_id: '' },
+      { ...second, cmd: 7 },
+    ];
+    const deletions = [{ ...wireDeletion('laptop', 7), entry_id: '' }, wireDeletion('laptop', 8)];
+    const answer = await push({ entries: [first, ...bad, third] as never, deletions });
+    expect(answer).toEqual({
+      ok: true,
+      inserted: 2,
+      ignored: 3,
+      deletion_inserted: 1,
+      deletion_ignored: 1,
+      deletion_deleted: 0,
+    });
+    await until(() => responder.events.length === 1, 'the push is reported');
+    expect(responder.events[0]).toMatchObject({
+      outcome: 'stored',
+      userId: 'ada',
+      deviceId: 'laptop',
+      entries: 5,
+      deletions: 2,
+      inserted: 2,
+      invalid: 4,
+    });
+    expect(responder.ids()).toEqual(['laptop-0000000', 'laptop-0000002']);
+  });
+
+  test.each([
+    ['text', 'not JSON'],
+    ['a push without entries', '{"deletions":[]}'],
+    ['an empty message', ''],
+    ['the start of a push', '{"entries":[{"entry_id":"a"'],
+  ])('%s is refused, and the next push is stored', async (_, text) => {
+    const responder = await startResponder();
+    const { push, exchange, connection } = await startMember(responder);
+    const answer = await exchange(connection, PUSH.json, Buffer.from(text));
+    expect(decode(answer, 'json')).toEqual(REFUSED);
+    expect(await push({ entries: wireEntries('laptop', 1) })).toMatchObject({ ok: true });
+    expect(responder.events[0]?.outcome).toBe('invalid_message');
+  });
+});
+
+describe('entries and deletions of others', () => {
+  const [entry] = wireEntries('laptop', 1);
+  const deletion = wireDeletion('laptop', 9);
+
+  test.each([
+    ['an entry of another device', { entries: [entry, { ...entry, entry_id: 'x', device_id: 'desktop' }] }],
+    ['an entry of another user', { entries: [entry, { ...entry, entry_id: 'x', user_id: 'bob' }] }],
+    ['an entry of nobody', { entries: [entry, { ...entry, entry_id: 'x', device_id: '' }] }],
+    ['an invalid entry of another device', { entries: [entry, { device_id: 'desktop', user_id: 'ada' }] }],
+    [
+      'a deletion by another device',
+      { entries: [entry], deletions: [{ ...deletion, device_id: 'desktop' }] },
+    ],
+    ['a deletion by another user', { entries: [entry], deletions: [{ ...deletion, user_id: 'bob' }] }],
+    ['an invalid deletion of another user', { entries: [entry], deletions: [{ user_id: 'bob' }] }],
+  ])('refuse the whole push of a member: %s', async (_, request) => {
+    const responder = await startResponder();
+    const { push } = await startMember(responder);
+    expect(await push(request as never)).toMatchObject({ ok: false, inserted: 0 });
+    expect(responder.ids()).toEqual([]);
+    await until(() => responder.events.length === 1, 'the push is reported');
+    expect(responder.events[0]).toMatchObject({ outcome: 'foreign_items', inserted: 0 });
+    expect(responder.lines.some(({ advice }) => typeof advice === 'string')).toBe(true);
+  });
+
+  test('refuse a member that registered without a device id', async () => {
+    const responder = await startResponder();
+    const { push } = await startMember(responder, '');
+    expect(await push({ entries: wireEntries('laptop', 1) })).toMatchObject({ ok: false });
+  });
+
+  test('do not include those of the same device with another architecture', async () => {
+    const responder = await startResponder();
+    const { push } = await startMember(responder, 'laptop-aarch64');
+    expect(await push({ entries: wireEntries('laptop', 1) })).toMatchObject({ ok: true, inserted: 1 });
+  });
+
+  test('are those of a device before it was registered anew', async () => {
+    const responder = await startResponder();
+    const { push, peerId } = await startMember(responder, 'old-name');
+    responder.peerBook.remember(responder.listed);
+    expect(await push({ entries: wireEntries('old-name', 1) })).toMatchObject({ ok: true });
+    responder.listed.splice(0, 1, { ...responder.listed[0]!, peerId, deviceId: 'new-name' });
+    expect(await push({ entries: wireEntries('new-name', 1) })).toMatchObject({ ok: true, inserted: 1 });
+    expect(await push({ entries: wireEntries('other', 1) })).toMatchObject({ ok: false });
+  });
+});
+
+describe('who may push', () => {
+  test('a device that no tracker lists may not', async () => {
+    const responder = await startResponder();
+    const { push } = await startMember(responder, null);
+    expect(await push({ entries: wireEntries('laptop', 1) })).toEqual(REFUSED);
+    expect(responder.events[0]?.outcome).toBe('not_member');
+    expect(responder.lines.filter(({ message }) => message === 'push refused')).toHaveLength(1);
+  });
+
+  test('a revoked device may not, nor one that is not in the list of the configuration', async () => {
+    const responder = await startResponder({ answersAnyone: true });
+    const { push, peerId } = await startMember(responder);
+    responder.database.sqlite
+      .prepare('INSERT INTO peer_revocations(peer_id, revoked_at, ticket_id) VALUES (?, 1, ?)')
+      .run(peerId, 'ticket');
+    expect(await push({ entries: wireEntries('laptop', 1) })).toEqual(REFUSED);
+    const limited = await startResponder({ answersAnyone: true, allowedPeers: new Set([peerId]) });
+    const other = await startMember(limited);
+    expect(await other.push({ entries: wireEntries('laptop', 1) })).toEqual(REFUSED);
+    expect([...responder.events, ...limited.events].map(({ outcome }) => outcome)).toEqual([
+      'revoked',
+      'not_allowed',
+    ]);
+  });
+
+  test('with "anyone", an unknown peer may push for every device of the user, and for no other user', async () => {
+    const responder = await startResponder({ answersAnyone: true });
+    const { push } = await startMember(responder, null);
+    const entries = [...wireEntries('laptop', 2), ...wireEntries('desktop', 2)];
+    expect(await push({ entries })).toMatchObject({ ok: true, inserted: 4 });
+    const foreign = wireEntries('laptop', 1, { first: 5, userId: 'bob' });
+    expect(await push({ entries: [...wireEntries('laptop', 1, { first: 4 }), ...foreign] })).toMatchObject({
+      ok: false,
+    });
+    expect(responder.ids()).toHaveLength(4);
+  });
+
+  test('with "anyone", a member may still push its own items only', async () => {
+    const responder = await startResponder({ answersAnyone: true });
+    const { push } = await startMember(responder, 'laptop');
+    expect(await push({ entries: wireEntries('desktop', 1) })).toMatchObject({ ok: false });
+    expect(await push({ entries: wireEntries('laptop', 1) })).toMatchObject({ ok: true });
+  });
+
+  test('a large push is answered also when it is refused', async () => {
+    const responder = await startResponder();
+    const { push } = await startMember(responder, null);
+    const entries = wireEntries('laptop', 20_000, { commandLength: 200 });
+    expect(await push({ entries }, { encoding: 'json' })).toEqual(REFUSED);
+  });
+});
+
+describe('a push that cannot be stored', () => {
+  const entries = wireEntries('laptop', 5);
+
+  test('is answered before its sender gives up, and stored when the other process has finished', async () => {
+    const responder = await startResponder();
+    const { push } = await startMember(responder);
+    const other = openDatabase(responder.databasePath);
+    onCleanup(() => other.close());
+    other.sqlite.exec('BEGIN IMMEDIATE');
+    expect(await push({ entries })).toMatchObject({ ok: false, inserted: 0 });
+    other.sqlite.exec('ROLLBACK');
+    expect(await push({ entries })).toMatchObject({ ok: true, inserted: 5 });
+    expect(responder.events.map(({ outcome }) => outcome)).toEqual(['locked', 'stored']);
+  });
+
+  test('waits while another process writes for a short time', async () => {
+    const responder = await startResponder();
+    const { push } = await startMember(responder);
+    const other = openDatabase(responder.databasePath);
+    onCleanup(() => other.close());
+    other.sqlite.exec('BEGIN IMMEDIATE');
+    const pushed = push({ entries });
+    setTimeout(() => other.sqlite.exec('ROLLBACK'), 200);
+    expect(await pushed).toMatchObject({ ok: true, inserted: 5 });
+  });
+
+  test('is refused while there is no space', async () => {
+    let isFull = true;
+    const storage = {
+      check: () => (isFull ? refused('database_full' as const) : { ok: true as const }),
+      report: () => undefined,
+    };
+    const responder = await startResponder({ storage });
+    const { push } = await startMember(responder);
+    expect(await push({ entries })).toEqual(REFUSED);
+    isFull = false;
+    expect(await push({ entries })).toMatchObject({ ok: true, inserted: 5 });
+    expect(responder.events.map(({ outcome }) => outcome)).toEqual(['database_full', 'stored']);
+  });
+
+  test('is refused when the disk becomes full in a transaction', async () => {
+    const responder = await startResponder();
+    const { push } = await startMember(responder);
+    const { sqlite } = responder.database;
+    const pages = Number(sqlite.prepare('PRAGMA page_count').get()?.['page_count']);
+    sqlite.exec(`PRAGMA max_page_count = ${pages}`);
+    const many = wireEntries('laptop', 500, { commandLength: 500 });
+    expect(await push({ entries: many })).toMatchObject({ ok: false, inserted: 0 });
+    sqlite.exec('PRAGMA max_page_count = 1000000');
+    expect(await push({ entries: many })).toMatchObject({ ok: true, inserted: 500 });
+    expect(responder.events.map(({ outcome }) => outcome)).toEqual(['disk_full', 'stored']);
+  });
+
+  test('is refused when this peer stops', async () => {
+    const responder = await startResponder();
+    const { push } = await startMember(responder);
+    const other = openDatabase(responder.databasePath);
+    onCleanup(() => other.close());
+    other.sqlite.exec('BEGIN IMMEDIATE');
+    const pushed = push({ entries }).catch(() => ({ ok: false }));
+    await until(
+      () => responder.node.libp2p.getConnections()[0]!.streams.some(({ protocol }) => protocol === PUSH.zstd),
+      'the push arrives',
+    );
+    await responder.stop();
+    expect(await pushed).toMatchObject({ ok: false });
+    expect(responder.events.map(({ outcome }) => outcome)).toEqual(['stopping']);
+  });
+});
+
+describe('a large push', () => {
+  test('is stored as a whole, and its repetition is ignored', async () => {
+    const responder = await startResponder();
+    const { push } = await startMember(responder);
+    const entries = wireEntries('laptop', 20_000);
+    let answer: PushAnswer;
+    let attempts = 0;
+    // On a busy machine the first answer may come before everything is stored. The repetition finds what is.
+    do answer = await push({ entries });
+    while (!answer.ok && ++attempts < 5);
+    expect(answer.ok).toBe(true);
+    expect(responder.ids()).toEqual(entries.map(({ entry_id: id }) => id));
+    expect(await push({ entries })).toMatchObject({ ok: true, inserted: 0, ignored: 20_000 });
+  });
+
+  test('is received within a small memory, one after the other', async () => {
+    const limits = { inWork: 2, waiting: 30, pushBytes: 100_000 };
+    const responder = await startResponder({ limits });
+    const clients = await Promise.all(
+      ['a', 'b', 'c', 'd'].map(async (device) => ({ device, ...(await startMember(responder, device)) })),
+    );
+    const answers = await Promise.all(
+      clients.map(async ({ device, push }) =>
+        push({ entries: wireEntries(device, 2_000) }, { encoding: 'json' }),
+      ),
+    );
+    expect(answers.map(({ inserted }) => inserted)).toEqual([2_000, 2_000, 2_000, 2_000]);
+    expect(responder.ids()).toHaveLength(8_000);
+  });
+
+  test('that never ends holds its place until the idle timeout', async () => {
+    const responder = await startResponder({ idleTimeoutMs: 200 });
+    const { connection, push } = await startMember(responder);
+    const streams = await Promise.all(
+      Array.from({ length: 4 }, async () => openStream(connection, PUSH.json)),
+    );
+    for (const stream of streams) await sendBytes(stream, Buffer.from('{"entries":['));
+    await until(() => responder.events.length >= 4, 'the pushes have ended');
+    expect(new Set(responder.events.map(({ outcome }) => outcome))).toEqual(new Set(['interrupted']));
+    expect(await push({ entries: wireEntries('laptop', 1) })).toMatchObject({ ok: true });
+  });
+});
+
+describe('many pushes', () => {
+  test('two devices that push the same entries at once store them once', async () => {
+    const responder = await startResponder({ answersAnyone: true });
+    const clients = [await startMember(responder, null), await startMember(responder, null)];
+    const entries = wireEntries('laptop', 3_000);
+    const answers = await Promise.all(clients.map(async ({ push }) => push({ entries })));
+    expect(answers.map(({ ok }) => ok)).toEqual([true, true]);
+    expect(answers.reduce((sum, { inserted }) => sum + (inserted ?? 0), 0)).toBe(3_000);
+    expect(responder.ids()).toHaveLength(3_000);
+  });
+
+  test('two processes with one database store the same entries once', async () => {
+    const first = await startResponder({ answersAnyone: true });
+    const second = await startResponder({ answersAnyone: true, databasePath: first.databasePath });
+    const clients = [await startMember(first, null), await startMember(second, null)];
+    const entries = wireEntries('laptop', 2_000);
+    const answers = await Promise.all(clients.map(async ({ push }) => push({ entries })));
+    expect(answers.map(({ ok }) => ok)).toEqual([true, true]);
+    expect(answers.reduce((sum, { inserted }) => sum + (inserted ?? 0), 0)).toBe(2_000);
+    expect(first.ids()).toHaveLength(2_000);
+  });
+
+  test('of one peer above the limit are answered, not reset', async () => {
+    const responder = await startResponder();
+    const { connection, push } = await startMember(responder);
+    const signal = AbortSignal.timeout(WAIT_TIMEOUT_MS);
+    const held = await Promise.all(Array.from({ length: 4 }, async () => openStream(connection, PUSH.json)));
+    const [start, end] = ['{"entries":[', ']}'].map((text) => Buffer.from(text));
+    for (const stream of held) await sendBytes(stream, start!);
+    await until(
+      async () => (await push({ entries: wireEntries('laptop', 1) })).ok === false,
+      'the places are taken',
+    );
+    expect(responder.events.at(-1)?.outcome).toBe('too_many_of_peer');
+    const answers = held.map(async (stream) => {
+      const answer = readToEnd(stream, signal);
+      await sendBytes(stream, end!);
+      await stream.close({ signal });
+      return decode(await answer, 'json');
+    });
+    expect(await Promise.all(answers)).toEqual(held.map(() => ({ ok: true, ...NOTHING })));
+    expect(await push({ entries: wireEntries('laptop', 1) })).toMatchObject({ ok: true });
+  });
+
+  test('above the limit of all are refused, and served afterwards', async () => {
+    const responder = await startResponder({ limits: { inWork: 1, waiting: 1, pushBytes: 1_000_000 } });
+    const members = await Promise.all(['a', 'b', 'c'].map(async (device) => startMember(responder, device)));
+    const held = await Promise.all(
+      members.slice(0, 2).map(async ({ connection }) => openStream(connection, PUSH.json)),
+    );
+    for (const stream of held) await sendBytes(stream, Buffer.from('{'));
+    const entries = wireEntries('c', 1);
+    await until(async () => (await members[2]!.push({ entries })).ok === false, 'the places are taken');
+    expect(responder.events.at(-1)?.outcome).toBe('too_many');
+    for (const stream of held) stream.abort(new Error('The device left.'));
+    await until(async () => (await members[2]!.push({ entries })).ok, 'the push is stored');
+  });
+
+  test('millions of empty items cost no memory', async () => {
+    const responder = await startResponder();
+    const { connection, exchange, push } = await startMember(responder);
+    const message = encode({ entries: [] }, 'zstd');
+    expect(message.length).toBeGreaterThan(0);
+    const bomb = encode({ entries: Array.from({ length: 600_000 }, () => ({})) }, 'zstd');
+    expect(decode(await exchange(connection, PUSH.zstd, bomb), 'zstd')).toMatchObject({ ok: false });
+    expect(responder.events.map(({ outcome }) => outcome)).toEqual(['invalid_message']);
+    expect(await push({ entries: wireEntries('laptop', 1) })).toMatchObject({ ok: true });
+  });
+});
