@@ -22,7 +22,7 @@ import {
 import { type PushClient, startPushClient } from './push-client.ts';
 
 export interface ResponderOptions extends Partial<
-  Pick<PushServeDeps, 'answersAnyone' | 'allowedPeers' | 'storage' | 'limits' | 'idleTimeoutMs'>
+  Pick<PushServeDeps, 'answersAnyone' | 'allowedPeers' | 'storage' | 'limits' | 'idleTimeoutMs' | 'answerMs'>
 > {
   /** The list of the tracker. Default: the devices that `listed` has. */
   readonly list?: () => Promise<KnownPeer[]>;
@@ -38,6 +38,8 @@ export interface Responder extends TestDevice {
   readonly listed: KnownPeer[];
   readonly events: PushEvent[];
   readonly lines: Array<{ message: string } & Record<string, unknown>>;
+  /** Whether a stream of a push is open. */
+  isBusy(): boolean;
   /** The ids of the stored entries, sorted. */
   ids(): string[];
   stop(): Promise<void>;
@@ -97,6 +99,10 @@ export async function startResponder(options: ResponderOptions = {}): Promise<Re
     listed,
     events,
     lines,
+    isBusy: () =>
+      node.libp2p
+        .getConnections()
+        .some(({ streams }) => streams.some(({ protocol }) => protocol.includes('entries-push'))),
     ids: () =>
       readEntries(store)
         .map(({ entry_id: id }) => id)
@@ -105,10 +111,11 @@ export async function startResponder(options: ResponderOptions = {}): Promise<Re
   };
 }
 
-/** A client of `rr` with the device id `laptop`, which the tracker of the responder lists unless it has no device id. */
+/** A client of `rr` that the tracker and the peer book of the responder have with this device id, unless it is `null`. */
 export async function startMember(responder: Responder, deviceId: string | null = 'laptop') {
   const client = await startPushClient({ swarmKey: testSwarmKey });
   if (deviceId !== null) responder.listed.push(listedDevice(client.peerId, deviceId));
+  responder.peerBook.remember(responder.listed);
   const connection = await client.connect(responder.address);
   const push = async (
     ...[request, options]: Parameters<PushClient['push']> extends [unknown, ...infer Rest] ? Rest : never

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
-import { startMember, startResponder } from '../../../testing/push-responder.ts';
+import { listedDevice, startMember, startResponder } from '../../../testing/push-responder.ts';
 import { openStream } from '../../../testing/push-client.ts';
 import { readToEnd, sendBytes } from '../../../testing/raw-stream.ts';
 import { wireDeletion, wireEntries } from '../../../testing/wire-entries.ts';
@@ -132,7 +132,7 @@ describe('entries and deletions of others', () => {
     const { push, peerId } = await startMember(responder, 'old-name');
     responder.peerBook.remember(responder.listed);
     expect(await push({ entries: wireEntries('old-name', 1) })).toMatchObject({ ok: true });
-    responder.listed.splice(0, 1, { ...responder.listed[0]!, peerId, deviceId: 'new-name' });
+    responder.listed.splice(0, 1, listedDevice(peerId, 'new-name'));
     expect(await push({ entries: wireEntries('new-name', 1) })).toMatchObject({ ok: true, inserted: 1 });
     expect(await push({ entries: wireEntries('other', 1) })).toMatchObject({ ok: false });
   });
@@ -194,7 +194,7 @@ describe('a push that cannot be stored', () => {
   const entries = wireEntries('laptop', 5);
 
   test('is answered before its sender gives up, and stored when the other process has finished', async () => {
-    const responder = await startResponder();
+    const responder = await startResponder({ answerMs: 300 });
     const { push } = await startMember(responder);
     const other = openDatabase(responder.databasePath);
     onCleanup(() => other.close());
@@ -250,10 +250,7 @@ describe('a push that cannot be stored', () => {
     onCleanup(() => other.close());
     other.sqlite.exec('BEGIN IMMEDIATE');
     const pushed = push({ entries }).catch(() => ({ ok: false }));
-    await until(
-      () => responder.node.libp2p.getConnections()[0]!.streams.some(({ protocol }) => protocol === PUSH.zstd),
-      'the push arrives',
-    );
+    await until(() => responder.isBusy(), 'the push arrives');
     await responder.stop();
     expect(await pushed).toMatchObject({ ok: false });
     expect(responder.events.map(({ outcome }) => outcome)).toEqual(['stopping']);
@@ -264,7 +261,7 @@ describe('a large push', () => {
   test('is stored as a whole, and its repetition is ignored', async () => {
     const responder = await startResponder();
     const { push } = await startMember(responder);
-    const entries = wireEntries('laptop', 20_000);
+    const entries = wireEntries('laptop', 6_000);
     let answer: PushAnswer;
     let attempts = 0;
     // On a busy machine the first answer may come before everything is stored. The repetition finds what is.
@@ -272,18 +269,18 @@ describe('a large push', () => {
     while (!answer.ok && ++attempts < 5);
     expect(answer.ok).toBe(true);
     expect(responder.ids()).toEqual(entries.map(({ entry_id: id }) => id));
-    expect(await push({ entries })).toMatchObject({ ok: true, inserted: 0, ignored: 20_000 });
+    expect(await push({ entries })).toMatchObject({ ok: true, inserted: 0, ignored: 6_000 });
   });
 
   test('is received within a small memory, one after the other', async () => {
     const limits = { inWork: 2, waiting: 30, pushBytes: 100_000 };
     const responder = await startResponder({ limits });
     const clients = await Promise.all(
-      ['a', 'b', 'c', 'd'].map(async (device) => ({ device, ...(await startMember(responder, device)) })),
+      ['a', 'b', 'c', 'd'].map(async (device) => ({ device, member: await startMember(responder, device) })),
     );
     const answers = await Promise.all(
-      clients.map(async ({ device, push }) =>
-        push({ entries: wireEntries(device, 2_000) }, { encoding: 'json' }),
+      clients.map(async ({ device, member }) =>
+        member.push({ entries: wireEntries(device, 2_000) }, { encoding: 'json' }),
       ),
     );
     expect(answers.map(({ inserted }) => inserted)).toEqual([2_000, 2_000, 2_000, 2_000]);
@@ -330,42 +327,35 @@ describe('many pushes', () => {
     const { connection, push } = await startMember(responder);
     const signal = AbortSignal.timeout(WAIT_TIMEOUT_MS);
     const held = await Promise.all(Array.from({ length: 4 }, async () => openStream(connection, PUSH.json)));
-    const [start, end] = ['{"entries":[', ']}'].map((text) => Buffer.from(text));
-    for (const stream of held) await sendBytes(stream, start!);
-    await until(
-      async () => (await push({ entries: wireEntries('laptop', 1) })).ok === false,
-      'the places are taken',
-    );
+    for (const stream of held) await sendBytes(stream, Buffer.from('{"entries":['));
+    await until(async () => !(await push({ entries: wireEntries('laptop', 1) })).ok, 'the places are taken');
     expect(responder.events.at(-1)?.outcome).toBe('too_many_of_peer');
     const answers = held.map(async (stream) => {
       const answer = readToEnd(stream, signal);
-      await sendBytes(stream, end!);
+      await sendBytes(stream, Buffer.from(']}'));
       await stream.close({ signal });
       return decode(await answer, 'json');
     });
-    expect(await Promise.all(answers)).toEqual(held.map(() => ({ ok: true, ...NOTHING })));
+    for (const answer of answers) expect(await answer).toEqual({ ok: true, ...NOTHING });
     expect(await push({ entries: wireEntries('laptop', 1) })).toMatchObject({ ok: true });
   });
 
   test('above the limit of all are refused, and served afterwards', async () => {
     const responder = await startResponder({ limits: { inWork: 1, waiting: 1, pushBytes: 1_000_000 } });
-    const members = await Promise.all(['a', 'b', 'c'].map(async (device) => startMember(responder, device)));
-    const held = await Promise.all(
-      members.slice(0, 2).map(async ({ connection }) => openStream(connection, PUSH.json)),
-    );
+    const members = [await startMember(responder, 'a'), await startMember(responder, 'b')];
+    const last = await startMember(responder, 'c');
+    const held = await Promise.all(members.map(async ({ connection }) => openStream(connection, PUSH.json)));
     for (const stream of held) await sendBytes(stream, Buffer.from('{'));
     const entries = wireEntries('c', 1);
-    await until(async () => (await members[2]!.push({ entries })).ok === false, 'the places are taken');
+    await until(async () => !(await last.push({ entries })).ok, 'the places are taken');
     expect(responder.events.at(-1)?.outcome).toBe('too_many');
     for (const stream of held) stream.abort(new Error('The device left.'));
-    await until(async () => (await members[2]!.push({ entries })).ok, 'the push is stored');
+    await until(async () => (await last.push({ entries })).ok, 'the push is stored');
   });
 
-  test('millions of empty items cost no memory', async () => {
+  test('of more items than valid ones can be are refused', async () => {
     const responder = await startResponder();
     const { connection, exchange, push } = await startMember(responder);
-    const message = encode({ entries: [] }, 'zstd');
-    expect(message.length).toBeGreaterThan(0);
     const bomb = encode({ entries: Array.from({ length: 600_000 }, () => ({})) }, 'zstd');
     expect(decode(await exchange(connection, PUSH.zstd, bomb), 'zstd')).toMatchObject({ ok: false });
     expect(responder.events.map(({ outcome }) => outcome)).toEqual(['invalid_message']);

@@ -35,10 +35,10 @@ import {
 } from './stream-io.ts';
 
 /**
- * Time from the arrival of a push until its answer in milliseconds, without the time in which its bytes arrive. `rr` waits 5 s
+ * Default time from the arrival of a push until its answer in milliseconds, without the time in which its bytes arrive. `rr` waits 5 s
  * for the answer to its first request.
  */
-const ANSWER_MS = 3_500;
+const DEFAULT_ANSWER_MS = 3_500;
 
 /** Minimum time for the work on a push whose permission or memory came late, in milliseconds. */
 const MIN_WORK_MS = 500;
@@ -77,6 +77,8 @@ export interface PushServeDeps {
   readonly limits?: ServingLimits;
   /** Idle timeout of a sender in milliseconds. Default 10,000. */
   readonly idleTimeoutMs?: number;
+  /** Maximum time until the answer in milliseconds, without the time in which the bytes arrive. Default 3,500. */
+  readonly answerMs?: number;
 }
 
 /** Starts to accept pushes. Resolves to a function that stops it. */
@@ -103,6 +105,8 @@ export async function servePushes(deps: PushServeDeps): Promise<() => Promise<vo
   }
 
   function onPushStream(stream: Stream, connection: Connection): void {
+    // Until it is read. The library would receive up to 4 MiB of it, and abort it above that.
+    if (stream.readStatus === 'readable') stream.pause();
     const push = onStream(stream, connection);
     running.add(push);
     void push.finally(() => running.delete(push));
@@ -128,7 +132,8 @@ type PushHandler = (stream: Stream, record: PushRecord) => Promise<PushOutcome>;
 function createPushHandler(deps: PushServeDeps, writer: PushWriter, stopping: AbortSignal): PushHandler {
   const { membership, userId, nowMs, storage, log } = deps;
   const { limits = servingLimits(), idleTimeoutMs = DEFAULT_IDLE_TIMEOUT_MS } = deps;
-  const [places, turns] = createSemaphores(limits);
+  const { answerMs = DEFAULT_ANSWER_MS } = deps;
+  const [places, turns] = createSemaphores(limits, answerMs);
   const budget = createByteBudget(limits.pushBytes);
   const admission = createAdmission(deps);
   const { answer, refuse } = createPushAnswers({ log, idleTimeoutMs, signal: stopping });
@@ -139,7 +144,7 @@ function createPushHandler(deps: PushServeDeps, writer: PushWriter, stopping: Ab
       idleTimeoutMs,
       signal: anySignal(stopping, AbortSignal.timeout(RECEIVE_MS)),
       grow(bytes) {
-        const leftMs = Math.max(0, ANSWER_MS - waits.totalMs());
+        const leftMs = Math.max(0, answerMs - waits.totalMs());
         const isGranted = hold.grow(Math.max(0, bytes - CHUNK_BYTES), AbortSignal.timeout(Math.ceil(leftMs)));
         return isGranted === true ? true : waits.measure(isGranted);
       },
@@ -179,7 +184,7 @@ function createPushHandler(deps: PushServeDeps, writer: PushWriter, stopping: Ab
       const message = await receive(stream, hold, waits);
       if (message === undefined) return await answer(stream, record, 'too_many');
       record.bytes = message.length;
-      return await storeInTime(stream, record, message, ANSWER_MS - waits.totalMs());
+      return await storeInTime(stream, record, message, answerMs - waits.totalMs());
     } finally {
       hold.release();
       place.release();
@@ -188,15 +193,15 @@ function createPushHandler(deps: PushServeDeps, writer: PushWriter, stopping: Ab
 }
 
 /** The places of pushes, in work or waiting, and the turns of those whose bytes have arrived. */
-function createSemaphores({
-  inWork,
-  waiting,
-}: ServingLimits): readonly [places: Semaphore, turns: Semaphore] {
+function createSemaphores(
+  { inWork, waiting }: ServingLimits,
+  answerMs: number,
+): readonly [places: Semaphore, turns: Semaphore] {
   const perPeer = { maxPermitsPerPeer: MAX_PUSHES_PER_PEER };
   const maxPushes = inWork + waiting;
   return [
     createSemaphore({ ...perPeer, maxPermits: maxPushes, maxQueued: 0, queueTimeoutMs: 0 }),
-    createSemaphore({ ...perPeer, maxPermits: inWork, maxQueued: maxPushes, queueTimeoutMs: ANSWER_MS }),
+    createSemaphore({ ...perPeer, maxPermits: inWork, maxQueued: maxPushes, queueTimeoutMs: answerMs }),
   ];
 }
 

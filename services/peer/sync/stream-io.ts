@@ -124,6 +124,7 @@ export async function readOrDiscard(
     stream.addEventListener('end', onEnd);
     stream.addEventListener('message', onMessage);
     if (stream.readableEnded) onEnd();
+    if (stream.readStatus === 'paused') stream.resume();
     return () => {
       stream.removeEventListener('remoteCloseWrite', onRemoteCloseWrite);
       stream.removeEventListener('end', onEnd);
