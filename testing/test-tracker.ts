@@ -27,6 +27,8 @@ export interface TestTracker {
   headers: Record<string, string>;
   /** The `ttl_sec` of the responses to registrations. */
   ttl: unknown;
+  /** The only peer id that it lists, as in a star, besides the one that the query names; absent: all. */
+  hub?: string;
   /** Seconds by which the clock of the tracker is ahead. */
   clockSkewSeconds: number;
   /** Registers as another process does. */
@@ -72,7 +74,10 @@ async function respond(
       .end(JSON.stringify(body));
   if (request.method === 'GET') {
     requests.push('list');
-    send(200, { peers: [...records.values()] });
+    const { searchParams } = new URL(request.url ?? '', tracker.url);
+    const isListed = ({ peer_id }: TestRecord): boolean =>
+      tracker.hub === undefined || peer_id === tracker.hub || peer_id === searchParams.get('peer_id');
+    send(200, { peers: [...records.values()].filter(isListed) });
     return;
   }
   const { peer_id: peerId, addrs, meta } = JSON.parse(await text(request)) as TestRecord;

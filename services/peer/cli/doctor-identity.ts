@@ -61,7 +61,7 @@ async function look(
   signal: AbortSignal,
 ): Promise<boolean> {
   const lists = await Promise.allSettled(
-    createTrackers(config).map(async (tracker) => tracker.list(config.userId, signal)),
+    createTrackers(config).map(async (tracker) => tracker.list(config.userId, signal, peerId)),
   );
   signal.throwIfAborted();
   const records = lists.flatMap((list) => (list.status === 'fulfilled' ? list.value.peers : []));

@@ -172,7 +172,7 @@ async function whileRegistered(
   const { userId, deviceId } = config;
   const meta = { user_id: userId, device_id: deviceId, hostname: deviceId, version: VERSION };
   const listedAddresses = async (tracker: TrackerClient): Promise<readonly string[] | undefined> =>
-    (await tracker.list(userId, signal)).peers.find((peer) => peer.peerId === peerId)?.addresses;
+    (await tracker.list(userId, signal, peerId)).peers.find((peer) => peer.peerId === peerId)?.addresses;
   try {
     for (const tracker of trackers) {
       await tracker.register({ peerId, addresses, meta }, signal);

@@ -43,7 +43,10 @@ export interface DiscoveryDeps {
  */
 export async function discover(deps: DiscoveryDeps, signal?: AbortSignal): Promise<Discovery> {
   const { trackers, peerBook, userId, ownPeerId, nowUnixSeconds } = deps;
-  const results = await Promise.allSettled(trackers.map(async (tracker) => tracker.list(userId, signal)));
+  const asked = ownPeerId === '' ? undefined : ownPeerId;
+  const results = await Promise.allSettled(
+    trackers.map(async (tracker) => tracker.list(userId, signal, asked)),
+  );
   signal?.throwIfAborted();
   const problems: string[] = [];
   const warnings: string[] = [];

@@ -113,7 +113,7 @@ export function createRegistration(deps: RegistrationDeps): Registration {
 
   /** Asks the tracker for the own record, unless it has just sent its list. */
   async function lookUp(signal: AbortSignal): Promise<{ record: KnownPeer | undefined; list: PeerList }> {
-    const list = listing ?? (await tracker.list(meta.user_id, signal));
+    const list = listing ?? (await tracker.list(meta.user_id, signal, peerId));
     listing = undefined;
     lookedMs = nowMs();
     const record = ownRecord(list);
@@ -186,7 +186,7 @@ export function createRegistration(deps: RegistrationDeps): Registration {
     if (sent.length === 0) return 'not registered';
     const deadline = AbortSignal.timeout(REMOVE_TIMEOUT_MS);
     try {
-      const list = await tracker.list(meta.user_id, deadline);
+      const list = await tracker.list(meta.user_id, deadline, peerId);
       const record = ownRecord(list);
       if (record === undefined) return 'not registered';
       if (!isSent(record, list.sentUnixSeconds)) return 'kept';

@@ -48,6 +48,20 @@ describe('the registration of a sync', () => {
     expect(registered(two)).toEqual(['register', 'unregister']);
   });
 
+  test('does not replace that of a process that serves, and is removed, when the tracker lists only a hub otherwise', async () => {
+    const [serving, idle] = [await startTestTracker(), await startTestTracker()];
+    for (const tracker of [serving, idle]) tracker.hub = 'hub';
+    serving.put(OWN_PEER_ID, [CIRCUIT], META);
+    const { registrations, pauseAfter, stop } = createTestRegistrations([serving, idle], ofSync);
+    await ensure(registrations, idle);
+    registrations.start();
+    await pauseAfter(2);
+    await stop();
+    expect(registered(serving)).toEqual([]);
+    expect(serving.records.get(OWN_PEER_ID)?.addrs).toEqual([CIRCUIT]);
+    expect(registered(idle).at(-1)).toBe('unregister');
+  });
+
   test('is renewed during a long round', async () => {
     const tracker = await startTestTracker();
     const { registrations, pauseAfter } = createTestRegistrations([tracker], ofSync);

@@ -64,6 +64,16 @@ describe('a listing', () => {
     expect(requests).toEqual(['/api/v1/peers?user_id=ada+%26+co&limit=1000', 'Bearer secret-token']);
   });
 
+  test('names the own peer id, for trackers that list only the hub otherwise', async () => {
+    const requests: unknown[] = [];
+    const tracker = await startTracker((request, response) => {
+      requests.push(request.url);
+      json({ peers: [] })(request, response);
+    });
+    await tracker.list('ada', undefined, 'own-peer-id');
+    expect(requests).toEqual(['/api/v1/peers?user_id=ada&peer_id=own-peer-id&limit=1000']);
+  });
+
   test.each([
     ['a peer without last_seen', peerOfRr, known],
     ['a peer with last_seen', { ...peerOfRr, last_seen: '2023-11-14T22:13:20Z' }, known],

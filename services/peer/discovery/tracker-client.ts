@@ -56,8 +56,13 @@ export interface TrackerClient {
   register(announcement: Announcement, signal?: AbortSignal): Promise<Registered>;
   /** @throws TrackerError */
   unregister(peerId: string, signal?: AbortSignal): Promise<void>;
-  /** Lists the devices of a user, this one included: all pages of a list with pages. @throws TrackerError */
-  list(userId: string, signal?: AbortSignal): Promise<PeerList>;
+  /**
+   * Lists the devices of a user, this one included: all pages of a list with pages. @throws TrackerError
+   *
+   * @param ownPeerId the own peer id. A tracker that lists only the hub of the user lists the own record too, and other
+   *   trackers ignore it
+   */
+  list(userId: string, signal?: AbortSignal, ownPeerId?: string): Promise<PeerList>;
 }
 
 /** The tracker cannot be reached, refused the request, or sent a response that cannot be read. */
@@ -163,10 +168,11 @@ export function createTrackerClient({
     async unregister(peerId, signal) {
       await request('POST', '/api/v1/peers/unregister', { peer_id: peerId }, signal, readJson);
     },
-    async list(userId, signal) {
+    async list(userId, signal, ownPeerId) {
       const requestPage: RequestPage = async ({ cursor, isWhole = false }, maxBytes) => {
         const query = new URLSearchParams({
           user_id: userId,
+          ...(ownPeerId === undefined ? {} : { peer_id: ownPeerId }),
           ...(isWhole ? {} : { limit: String(PAGE_PEERS) }),
           ...(cursor === undefined ? {} : { cursor }),
         });
