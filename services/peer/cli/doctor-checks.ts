@@ -129,14 +129,13 @@ export function checkEntries(config: PeerConfig): Finding[] {
   }
 }
 
-/** Finds devices that pulled more from this database than it ever stored. */
+/** Finds devices that pulled from this database what it never stored. */
 export function checkHighRequests(config: PeerConfig): Finding[] {
   const { database, store } = openHistory(config);
   try {
-    const highest = store.highestStored();
     const requests = store
       .highRequestsSince(unixSeconds() - HIGH_REQUEST_SECONDS)
-      .filter(({ cursor, deleteCursor }) => cursor > highest.cursor || deleteCursor > highest.deleteCursor);
+      .filter((request) => store.isNeverStored(request));
     if (requests.length === 0) return [];
     const names = requests.slice(0, MAX_EXAMPLES).map(({ peerId }) => peerId);
     const more = requests.length > MAX_EXAMPLES ? ` and ${requests.length - MAX_EXAMPLES} more` : '';

@@ -122,6 +122,17 @@ CREATE TABLE IF NOT EXISTS rustory_p2p_pull_anchors (
     uses: ['name', 'seq'],
     sql: 'CREATE TABLE IF NOT EXISTS rustory_p2p_stored_seqs (name TEXT PRIMARY KEY, seq INTEGER NOT NULL);',
   },
+  // Ranges of numbers that no row ever had, see unused-seqs.ts.
+  rustory_p2p_unused_seqs: {
+    uses: ['name', 'after_seq', 'until_seq'],
+    sql: `
+CREATE TABLE IF NOT EXISTS rustory_p2p_unused_seqs (
+  name TEXT NOT NULL,
+  after_seq INTEGER NOT NULL,
+  until_seq INTEGER NOT NULL,
+  PRIMARY KEY (name, after_seq)
+) WITHOUT ROWID;`,
+  },
   // Requests with numbers that were never stored, see high-requests.ts.
   rustory_p2p_high_requests: {
     uses: ['peer_id', 'cursor', 'delete_cursor', 'seen_at'],

@@ -1,3 +1,4 @@
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
@@ -231,5 +232,63 @@ describe('numbers that are not exact in JavaScript', () => {
     const to = { peerId: 'p', cursor: 7, deleteCursor: undefined, entryId: 'laptop-0', read: position };
     expect(store.insertPage(page, to).isMoved).toBe(true);
     expect(store.positionOf('p')).toEqual({ cursor: 7, deleteCursor: 0, entryId: 'laptop-0' });
+  });
+});
+
+describe('a position that this database never had', () => {
+  /** A database whose file is put back to its state before the last two entries, as a snapshot of a disk is. */
+  function putBack() {
+    const lost = open();
+    lost.store.raiseSequences();
+    lost.store.insert(makeEntries(3, 'early'));
+    lost.database.close();
+    const snapshot = readFileSync(path);
+    const later = open();
+    later.store.insert(makeEntries(2, 'lost'));
+    const { cursor } = later.store.highestStored();
+    later.database.close();
+    writeFileSync(path, snapshot);
+    return cursor;
+  }
+
+  test('is known as long as nothing is stored after a snapshot was put back', () => {
+    const cursor = putBack();
+    expect(open().store.isNeverStored({ cursor })).toBe(true);
+  });
+
+  test('is known after more was stored, and after many starts', () => {
+    const cursor = putBack();
+    for (let start = 0; start < 70; start += 1) {
+      clock.unixMs += 60_000;
+      const { database, store } = open();
+      store.raiseSequences();
+      if (start < 10) store.insert(makeEntries(2, `start-${start}`));
+      expect(store.isNeverStored({ cursor })).toBe(true);
+      // What this database assigned is never taken for it, nor is the number before, from which requesters check an entry.
+      store.readAfter(0, 1_000, ({ seq }) => {
+        expect([store.isNeverStored({ cursor: seq }), store.isNeverStored({ cursor: seq - 1 })]).toEqual([
+          false,
+          false,
+        ]);
+        return true;
+      });
+      database.close();
+    }
+  });
+
+  test('is known for deletions too', () => {
+    const { database, store } = open();
+    store.insert(makeEntries(3));
+    store.deleteEntries(['laptop-0'], BY);
+    const lost = store.highestStored().deleteCursor + 1;
+    clock.unixMs += 1_000;
+    store.raiseSequences();
+    store.deleteEntries(['laptop-1'], BY);
+    expect(store.isNeverStored({ deleteCursor: lost })).toBe(true);
+    expect(store.isNeverStored({ deleteCursor: lost - 1 })).toBe(false);
+    expect(store.isNeverStored(store.highestStored())).toBe(false);
+    expect(store.isNeverStored({ cursor: 0, deleteCursor: 0 })).toBe(false);
+    const ranges = database.sqlite.prepare('SELECT count(*) AS count FROM rustory_p2p_unused_seqs').get();
+    expect(ranges).toEqual({ count: 4 });
   });
 });

@@ -7,6 +7,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Database } from './database.ts';
 import type { Cursors, SomeCursors } from './peer-cursors.ts';
+import { createUnusedSeqs, noteUnused } from './unused-seqs.ts';
 
 const TABLES = { entries: 'ingest_seq', entry_deletions: 'delete_seq' } as const;
 
@@ -80,8 +81,13 @@ export function raiseSequences(sqlite: DatabaseSync, unixMs: number): void {
     // The row is missing until the first row of the table is inserted. SQLite does not prevent a second one.
     if (Number(raised.changes) === 0)
       sqlite.prepare('INSERT INTO sqlite_sequence(name, seq) VALUES (?2, ?1)').run(micros, table);
+    const { stored, counter } = sqlite.prepare(RAISED_SQL).get(table) as Record<string, number>;
+    noteUnused(sqlite, table, stored ?? 0, counter ?? 0);
   }
 }
+
+const RAISED_SQL = `SELECT coalesce((SELECT seq FROM ${STORED} WHERE name = ?1), 0) AS stored,
+  coalesce((SELECT min(seq) FROM sqlite_sequence WHERE name = ?1), 0) AS counter`;
 
 const RAISE_SQL = `UPDATE sqlite_sequence SET seq = max(?1,
   CASE WHEN seq BETWEEN 1 AND ${MAX_SEQ - LOST_ROWS} THEN seq + ${LOST_ROWS} ELSE coalesce(seq, 0) END) WHERE name = ?2`;
@@ -110,6 +116,8 @@ const highestSql = (table: keyof typeof TABLES): string =>
 export interface Sequences {
   /** The highest `ingest_seq` and `delete_seq` of rows that were really stored, also of rows that no longer exist. */
   highestStored(): Cursors;
+  /** Whether a row with one of these numbers cannot have been in this database: it is above all, or was skipped. */
+  isNeverStored(cursors: SomeCursors): boolean;
   /** Remembers the highest numbers. To be called in a transaction, before rows are removed and after some were added. */
   note(): void;
   /**
@@ -121,7 +129,9 @@ export interface Sequences {
   raise(): void;
 }
 
-export function createSequences({ sqlite, read, write, writeNow, nowUnixMs }: Database): Sequences {
+export function createSequences(database: Database): Sequences {
+  const { sqlite, read, write, writeNow, nowUnixMs } = database;
+  const unused = createUnusedSeqs(database);
   const statements = read(() => ({
     highest: sqlite.prepare(
       `SELECT ${highestSql('entries')} AS cursor, ${highestSql('entry_deletions')} AS deleteCursor`,
@@ -136,8 +146,16 @@ export function createSequences({ sqlite, read, write, writeNow, nowUnixMs }: Da
     for (const statement of statements.note) statement.run();
   }
 
+  const highestStored = (): Cursors => read(() => statements.highest.get() as unknown as Cursors);
+
   return {
-    highestStored: () => read(() => statements.highest.get() as unknown as Cursors),
+    highestStored,
+    isNeverStored({ cursor = 0, deleteCursor = 0 }) {
+      const highest = highestStored();
+      return (
+        cursor > highest.cursor || deleteCursor > highest.deleteCursor || unused.has({ cursor, deleteCursor })
+      );
+    },
     note,
     noteSent({ cursor = 0, deleteCursor = 0 }) {
       const noted = read(() => statements.noted.get() as unknown as Cursors);

@@ -107,6 +107,8 @@ export interface Store {
   cursors(): Array<{ readonly peerId: string } & Cursors>;
   /** The highest `ingest_seq` and `delete_seq` of rows that were really stored, also of rows that no longer exist. */
   highestStored(): Cursors;
+  /** Whether a peer cannot have pulled up to these positions from this database. */
+  isNeverStored(cursors: SomeCursors): boolean;
   /** Remembers that rows up to these numbers were stored, whatever another program does with them later. */
   noteSent(sent: SomeCursors): void;
   /**
@@ -245,6 +247,7 @@ export function createStore(database: Database): Store {
     positionOf: peers.position,
     cursors: peers.all,
     highestStored: sequences.highestStored,
+    isNeverStored: sequences.isNeverStored,
     noteSent: sequences.noteSent,
     raiseSequences: sequences.raise,
     acknowledge: peers.acknowledge,

@@ -50,7 +50,7 @@ export interface AdmissionDeps {
   readonly answersAnyone: boolean;
   /** The only peers that are answered; `undefined` when they are not limited. */
   readonly allowedPeers?: ReadonlySet<string> | undefined;
-  readonly store: Pick<Store, 'highestStored' | 'acknowledge' | 'noteHighRequest'>;
+  readonly store: Pick<Store, 'highestStored' | 'isNeverStored' | 'acknowledge' | 'noteHighRequest'>;
   readonly log: Logger;
   readonly nowMs: () => number;
 }
@@ -115,8 +115,7 @@ export function createAdmission(deps: AdmissionDeps): Admission {
       return refuse('push', peer, result.reason);
     },
     acknowledge(peer, isMember, request) {
-      const highest = store.highestStored();
-      const isTooHigh = request.cursor > highest.cursor || (request.deleteCursor ?? 0) > highest.deleteCursor;
+      const isTooHigh = store.isNeverStored(request);
       if (isTooHigh) reportTooHigh(peer, request);
       // Random peer ids would let the table of acknowledgements grow without limit.
       else if (isMember) acknowledge(peer, request);

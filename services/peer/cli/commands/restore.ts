@@ -20,7 +20,7 @@ copy is checked first. If the command fails or is killed, the database is still
 the old one. The old database stays beside the new one, as FILE.replaced-TIME,
 until you delete it; its disk needs space for both.
 
-A hub: the restored database has a new id, and with it the hub has a new peer id,
+A hub: the restored database has a new id, and with it the hub a new peer id,
 under which every device pushes and pulls everything once more. What it stored
 after the backup comes back in this way. A hub that is running ends within
 seconds with exit code 5, to be started again by its supervisor.
