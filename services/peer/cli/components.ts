@@ -19,6 +19,7 @@ import { servePushes } from '../sync/push-serve.ts';
 import type { PullEvent } from '../sync/pull-outcomes.ts';
 import type { PushEvent, PushStorage } from '../sync/push-outcomes.ts';
 import { servePulls } from '../sync/serve.ts';
+import type { ServingLimits } from '../sync/serving-limits.ts';
 import { answersAnyone, createMembers, createOwnRegistrations, type History } from './context.ts';
 
 /** Deadline for one component to start or to stop, in milliseconds. */
@@ -89,6 +90,8 @@ export interface ServingOptions {
   readonly onPush?: (event: PushEvent) => void;
   /** Decides whether there is space for what devices push. Default: everything is tried to be stored. */
   readonly storage?: PushStorage;
+  /** Limits of pulls and pushes. Default: those of the memory of the process. */
+  readonly limits?: ServingLimits;
 }
 
 /**

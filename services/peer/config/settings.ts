@@ -82,7 +82,7 @@ export function createSettings({ home, user, config }: UserEnvironment) {
     }),
     serveTo: oneOf(SERVE_TO, {
       fallback: undefined,
-      doc: 'Which devices may pull from this one: members (devices of this user that a tracker lists or listed) or anyone (all that have the swarm key; rr 0.1 needs it). The default is members, without a tracker anyone.',
+      doc: 'Which devices may pull from this one and push to it: members (devices of this user that a tracker lists or listed) or anyone (all that have the swarm key; rr 0.1 needs it). The default is members, without a tracker anyone.',
     }),
     allowedPeers: parsed(parseAllowedPeers, {
       fallback: undefined,

@@ -21,8 +21,8 @@ const MAX_ITEMS = 500_000;
 const MAX_OTHER_BYTES = 2 * MAX_ITEMS + 256 * 1024;
 
 /** Maximum bytes of JSON and number of the items that are kept: more than those of an ordinary push of `rr`, which has 1,000. */
-const MAX_KEPT_BYTES = 1024 * 1024;
-const MAX_KEPT_ITEMS = 4_000;
+const MAX_KEPT_BYTES = 512 * 1024;
+const MAX_KEPT_ITEMS = 2_000;
 
 export interface PushRequest {
   /** Number of entries and deletions, valid or not. */

@@ -9,10 +9,10 @@ import { createSyncWatch, readSyncOptions, WATCH_OPTIONS } from './sync.ts';
 export const serve: Command = {
   name: 'serve',
   usage: 'serve',
-  summary: 'let your other devices pull from this one',
+  summary: 'let your other devices sync with this one',
   help: `Holds reservations on up to two relays, registers with the trackers and answers
-pulls until SIGINT (Ctrl-C) or SIGTERM. Requests lost reservations and
-registrations again. Logs are JSON lines on standard error.
+pulls and pushes until SIGINT (Ctrl-C) or SIGTERM. Requests lost reservations
+and registrations again. Logs are JSON lines on standard error.
 
   ${PROGRAM.name} serve
   ${PROGRAM.name} serve --listen none       # reachable through relays only`,
@@ -34,8 +34,8 @@ export const daemon: Command = {
   name: 'daemon',
   usage: 'daemon [--interval-sec N] [--limit N] [--push]',
   summary: 'run serve and sync --watch in one process',
-  help: `The command for a device that is always on: answers the pulls of other devices
-and pulls from them at an interval, with one identity.
+  help: `The command for a device that is always on: answers the pulls and
+pushes of other devices, and pulls from them at an interval, with one identity.
 
   ${PROGRAM.name} daemon --interval-sec 60`,
   options: WATCH_OPTIONS,
