@@ -125,17 +125,17 @@ describe.each(cases)('%s', (_, one) => {
     const created = new Set<unknown>([...all('Secret').map(({ metadata }) => metadata.name), ...issued]);
     const mounted = objects.flatMap((object) => {
       const volumes = (valueAt(podSpec(object), 'volumes') ?? []) as unknown[];
-      const names = volumes.flatMap((volume) => [
-        valueAt(volume, 'secret', 'secretName'),
-        ...((valueAt(volume, 'projected', 'sources') ?? []) as unknown[]).map((source) =>
-          valueAt(source, 'secret', 'name'),
-        ),
-      ]);
-      return names.filter((name) => name !== undefined);
+      const sources = volumes.flatMap(
+        (volume) => (valueAt(volume, 'projected', 'sources') ?? []) as unknown[],
+      );
+      return [
+        ...volumes.map((volume) => valueAt(volume, 'secret', 'secretName')),
+        ...sources.map((source) => valueAt(source, 'secret', 'name')),
+      ].filter((name): name is string => typeof name === 'string');
     });
     // Tests set this Secret in place of the generated one.
     created.add(HUB_TOKENS);
     for (const name of mounted)
-      expect(created.has(name) || JSON.stringify(one.values).includes(`"${String(name)}"`)).toBe(true);
+      expect(created.has(name) || JSON.stringify(one.values).includes(`"${name}"`)).toBe(true);
   });
 });

@@ -6,6 +6,12 @@ const REDIS = { externalRedis: { url: 'redis://r' } };
 
 export const TRACKER_CONTRADICTIONS: readonly Contradiction[] = [
   [
+    'a star without tokens',
+    TRACKER,
+    { auth: { enabled: false }, config: { TRACKER_STAR: true } },
+    'config.TRACKER_STAR requires tokens',
+  ],
+  [
     'the Redis of the umbrella chart in the tracker chart alone',
     TRACKER,
     { bundledRedis: { enabled: true } },

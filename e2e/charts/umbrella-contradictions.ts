@@ -2,6 +2,8 @@
 import { UMBRELLA } from '../../testing/charts.ts';
 import type { Contradiction } from './contradiction.ts';
 
+const HUB = { enabled: true, users: [{ name: 'ada', userId: 'ada' }] };
+
 export const UMBRELLA_CONTRADICTIONS: readonly Contradiction[] = [
   [
     'two subcharts of one name',
@@ -74,6 +76,66 @@ export const UMBRELLA_CONTRADICTIONS: readonly Contradiction[] = [
     UMBRELLA,
     { redis: { maxMemory: '144' } },
     'redis.maxMemory (144) is less than the 8 MiB',
+  ],
+  [
+    'a hub without trackers',
+    UMBRELLA,
+    { tracker: { enabled: false }, hub: HUB },
+    'hub.network.trackers is empty, and tracker.enabled is false',
+  ],
+  [
+    'a hub without relays',
+    UMBRELLA,
+    { relay: { enabled: false }, hub: { ...HUB, network: { swarmKeySecret: 'key' } } },
+    'hub.network.relays is empty, and relay.enabled is false',
+  ],
+  [
+    'a hub without a swarm key',
+    UMBRELLA,
+    { relay: { enabled: false }, hub: HUB },
+    'hub.network.swarmKeySecret is empty, and relay.enabled is false',
+  ],
+  [
+    'a star without hubs',
+    UMBRELLA,
+    { hub: { star: true } },
+    'hub.star has no effect when hub.enabled is false',
+  ],
+  [
+    'a star without tokens',
+    UMBRELLA,
+    { tracker: { auth: { enabled: false } }, hub: { ...HUB, star: true } },
+    'hub.star requires tokens',
+  ],
+  [
+    'a star of other trackers',
+    UMBRELLA,
+    { tracker: { enabled: false }, hub: { ...HUB, star: true, network: { trackers: ['https://t.test'] } } },
+    'hub.star sets a variable of the trackers of this release, but tracker.enabled is false',
+  ],
+  [
+    'a star that a variable turns off',
+    UMBRELLA,
+    { tracker: { config: { TRACKER_STAR: false } }, hub: { ...HUB, star: true } },
+    'hub.star is true, but tracker.config.TRACKER_STAR is false',
+  ],
+  [
+    'tokens of hubs at trackers without tokens',
+    UMBRELLA,
+    { tracker: { auth: { enabled: false } }, hub: { ...HUB, tokens: { existingSecret: 'tokens' } } },
+    'hub.tokens.existingSecret has no effect when tracker.auth.enabled is false',
+  ],
+  [
+    'hubs without users in the umbrella',
+    UMBRELLA,
+    { hub: { enabled: true } },
+    'hub.users is empty, and each hub belongs to one user',
+  ],
+  [
+    'a hub with the name of a relay',
+    UMBRELLA,
+    { hub: { ...HUB, fullnameOverride: 'rustory-relay' } },
+    'relay and hub both have an object with the name rustory-relay',
   ],
   [
     'nothing to install',

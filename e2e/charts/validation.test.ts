@@ -2,15 +2,21 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { render, renderError, RELAY, TRACKER, UMBRELLA } from '../../testing/charts.ts';
+import { CHARTS, render, renderError, RELAY, TRACKER, UMBRELLA } from '../../testing/charts.ts';
 import { RELAY_CONTRADICTIONS } from './relay-contradictions.ts';
+import { HUB_CONTRADICTIONS } from './hub-contradictions.ts';
 import { TRACKER_CONTRADICTIONS } from './tracker-contradictions.ts';
 import { UMBRELLA_CONTRADICTIONS } from './umbrella-contradictions.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const REDIS = { externalRedis: { url: 'redis://r' } };
 
-const CONTRADICTIONS = [...TRACKER_CONTRADICTIONS, ...RELAY_CONTRADICTIONS, ...UMBRELLA_CONTRADICTIONS];
+const CONTRADICTIONS = [
+  ...TRACKER_CONTRADICTIONS,
+  ...RELAY_CONTRADICTIONS,
+  ...HUB_CONTRADICTIONS,
+  ...UMBRELLA_CONTRADICTIONS,
+];
 
 describe('validate.yaml rejects', () => {
   test.each(CONTRADICTIONS)('%s', async (_, chart, values, message) => {
@@ -47,7 +53,7 @@ describe('validate.yaml rejects', () => {
   });
 
   test('nothing without a case', () => {
-    for (const chart of [UMBRELLA, TRACKER, RELAY]) {
+    for (const chart of CHARTS) {
       const text = readFileSync(join(ROOT, chart, 'templates/validate.yaml'), 'utf8');
       const problems = text.match(/append \$problems|fail "/g) ?? [];
       const cases = CONTRADICTIONS.filter(([, of]) => of === chart);

@@ -11,7 +11,7 @@ const REGISTRY = 'ghcr.io/rustory';
 const BUILD_TIMEOUT_MS = 15 * 60_000;
 
 export interface Image {
-  /** The suffix of its Dockerfile: `tracker` or `relay`. */
+  /** The suffix of its Dockerfile: `tracker`, `relay` or `hub`. */
   readonly service: string;
   readonly name: string;
   /** Size without the base image, in bytes. */

@@ -38,8 +38,8 @@ function isSent(path: string): boolean {
   return sent;
 }
 
-test('the tracker and the relay have a Dockerfile', () => {
-  expect(DOCKERFILES).toEqual(['Dockerfile.relay', 'Dockerfile.tracker']);
+test('tracker, relay and hub have a Dockerfile', () => {
+  expect(DOCKERFILES).toEqual(['Dockerfile.hub', 'Dockerfile.relay', 'Dockerfile.tracker']);
 });
 
 describe.each(DOCKERFILES)('%s', (file) => {
@@ -76,7 +76,8 @@ describe.each(DOCKERFILES)('%s', (file) => {
 
   test('runs as an unprivileged user, with Node as the process that gets the signals', () => {
     expect(values('USER')).toEqual(['65532:65532']);
-    expect(values('ENTRYPOINT')).toEqual([`["node", "/app/${service}.js"]`]);
+    const command = service === 'hub' ? '"/app/peer.js", "hub"' : `"/app/${service}.js"`;
+    expect(values('ENTRYPOINT')).toEqual([`["node", ${command}]`]);
   });
 
   test('has the version of the package', () => {
@@ -95,9 +96,13 @@ describe.each(DOCKERFILES)('%s', (file) => {
   });
 
   test('exposes the ports of the service and of its ops server', () => {
-    const text = readFileSync(join(ROOT, `services/${service}/config.ts`), 'utf8');
+    const files =
+      service === 'hub'
+        ? ['peer/config/hub-settings.ts', 'peer/hub/configuration.ts']
+        : [`${service}/config.ts`];
+    const text = files.map((path) => readFileSync(join(ROOT, 'services', path), 'utf8')).join('\n');
     const [exposed = ''] = values('EXPOSE');
-    for (const port of exposed.split(' ')) expect(text).toMatch(new RegExp(`[:/]${port}'`));
+    for (const port of exposed.split(' ')) expect(text).toMatch(new RegExp(`[:/']${port}'`));
   });
 });
 

@@ -10,7 +10,11 @@ import { USER } from './container.ts';
 
 const MAX_ADDED_BYTES = 80e6;
 const LABELS = ['title', 'description', 'source', 'documentation', 'licenses', 'version', 'revision'];
-const BUNDLES: Record<string, string[]> = { tracker: ['peer.js', 'tracker.js'], relay: ['relay.js'] };
+const BUNDLES: Record<string, string[]> = {
+  tracker: ['peer.js', 'tracker.js'],
+  relay: ['relay.js'],
+  hub: ['peer.js'],
+};
 const COMMON_FILES = [
   'node_modules/sodium-native.LICENSE',
   'node_modules/sodium-native.node',

@@ -24,10 +24,12 @@ async function prepareFolder(): Promise<string> {
   await chmod(folder, 0o755);
   createSwarmKeyFile(join(folder, 'swarm.key'));
   await writeFile(join(folder, 'seed'), 'a test seed that is long enough for the relay');
+  await writeFile(join(folder, 'hub-secret'), 'another secret that is long enough for the hub');
   await writeFile(join(folder, 'tokens'), 'a-test-token\n');
   await copyFile(SAMPLE, join(folder, 'history'));
-  for (const device of ['a', 'b']) await mkdir(join(folder, device), { mode: 0o700 });
-  for (const name of ['swarm.key', 'seed', 'tokens', 'a', 'b']) await chown(join(folder, name), UID, UID);
+  for (const device of ['a', 'b', 'hub']) await mkdir(join(folder, device), { mode: 0o700 });
+  for (const name of ['swarm.key', 'seed', 'hub-secret', 'tokens', 'a', 'b', 'hub'])
+    await chown(join(folder, name), UID, UID);
   return folder;
 }
 
@@ -38,17 +40,18 @@ async function main(): Promise<void> {
     images = await buildImages(manifest.version, checks.report);
     return images.map(({ name }) => name).join(', ');
   });
-  const [tracker, relay] = ['tracker', 'relay'].map((service) =>
+  const [tracker, relay, hub] = ['tracker', 'relay', 'hub'].map((service) =>
     images.find((image) => image.service === service),
   );
-  if (tracker === undefined || relay === undefined) return;
+  if (tracker === undefined || relay === undefined || hub === undefined) return;
   for (const image of images) await checkImage(checks, image);
   await checkForeignPlatform(checks);
 
   const folder = await prepareFolder();
   const sandbox = await createSandbox(tracker.name);
   try {
-    await checkServices(checks, sandbox, { tracker: tracker.name, relay: relay.name, folder });
+    const names = { tracker: tracker.name, relay: relay.name, hub: hub.name };
+    await checkServices(checks, sandbox, { ...names, folder });
   } finally {
     await sandbox.close();
     await rm(folder, { recursive: true, force: true });

@@ -8,6 +8,7 @@ export interface ServiceImages {
   /** Names of the images. */
   readonly tracker: string;
   readonly relay: string;
+  readonly hub: string;
   /** Contains the keys, the tokens and the folders of the devices. */
   readonly folder: string;
 }
@@ -35,6 +36,8 @@ process.stdout.write(JSON.stringify({ registered: registered.status, listed: lis
 
 const PRINT_METRICS = `process.stdout.write(await (await fetch('http://127.0.0.1:9091/metrics')).text());`;
 
+const PRINT_READINESS_OF_HUB = `process.stdout.write(String((await fetch('http://127.0.0.1:9092/readyz')).status));`;
+
 export async function checkServices(checks: Checks, sandbox: Sandbox, images: ServiceImages): Promise<void> {
   await checks.check('a tracker without tokens refuses to start, with exit code 78', async () => {
     const { code, stderr } = await sandbox.runToEnd(images.tracker);
@@ -44,7 +47,9 @@ export async function checkServices(checks: Checks, sandbox: Sandbox, images: Se
   const tracker = await startTracker(checks, sandbox, images);
   const relay = await startRelay(checks, sandbox, images);
   if (tracker === undefined || relay === undefined) return;
-  for (const [name, container] of Object.entries({ tracker, relay })) {
+  const hub = await startHub(checks, sandbox, images, relay);
+  if (hub === undefined) return;
+  for (const [name, container] of Object.entries({ tracker, relay, hub })) {
     await checks.check(`the ${name} runs without privileges and cannot write to its root`, async () => {
       const actual = await container.evaluate(PRINT_RESTRICTIONS);
       const expected = {
@@ -63,7 +68,7 @@ export async function checkServices(checks: Checks, sandbox: Sandbox, images: Se
     return `listed ${String(result['listed'])}`;
   });
   await checkSync(checks, sandbox, images, relay);
-  for (const [name, container] of Object.entries({ tracker, relay })) {
+  for (const [name, container] of Object.entries({ tracker, relay, hub })) {
     await checks.check(`the ${name} stops on SIGTERM with exit code 0`, async () => {
       const code = await container.stop();
       if (code !== 0) throw new Error(`The exit code is ${code}. The log:\n${await container.logs()}`);
@@ -110,6 +115,39 @@ async function startRelay(
       throw new Error(`The relay does not export a memory limit of ${MEMORY_BYTES} bytes.`);
     if (!metrics.includes('rustory_relay_cipher_info{cipher="sodium-native"} 1'))
       throw new Error('The relay does not export the cipher "sodium-native".');
+  });
+  return started;
+}
+
+/** Starts a hub of another user than that of the devices. */
+async function startHub(
+  checks: Checks,
+  sandbox: Sandbox,
+  { hub, folder }: ServiceImages,
+  relay: Container,
+): Promise<Container | undefined> {
+  let started: Container | undefined;
+  await checks.check('the hub starts, is registered with a circuit, and is ready', async () => {
+    const { addresses } = JSON.parse(await relay.waitForLog('"msg":"listening"')) as { addresses: string[] };
+    started = await sandbox.start(hub, {
+      env: {
+        HOME: '/tmp',
+        RUSTORY_USER_ID: 'hub-user',
+        RUSTORY_HUB_SECRET_PATH: '/run/secrets/hub',
+        RUSTORY_TRACKERS: 'http://127.0.0.1:8850',
+        RUSTORY_TRACKER_TOKEN: 'a-test-token',
+        RUSTORY_RELAY_ADDR: addresses[0] ?? '',
+        RUSTORY_SWARM_KEY_PATH: '/run/secrets/swarm.key',
+      },
+      mounts: {
+        '/data': `${join(folder, 'hub')}:rw`,
+        '/run/secrets/hub': join(folder, 'hub-secret'),
+        '/run/secrets/swarm.key': join(folder, 'swarm.key'),
+      },
+    });
+    await started.waitForLog('/p2p-circuit');
+    const status = await started.evaluate(PRINT_READINESS_OF_HUB);
+    if (status !== '200') throw new Error(`The status of /readyz is ${status}.`);
   });
   return started;
 }

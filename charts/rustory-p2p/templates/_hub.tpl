@@ -46,6 +46,35 @@ of another one, so this chart renders what depends on both, with the named templ
 {{- toJson $network -}}
 {{- end -}}
 
+{{/* Lines with the user of a config.toml: the users of hubs, of which all but the first are comments. */}}
+{{- define "rustory-p2p.userIds" -}}
+{{- $lines := list -}}
+{{- if include "rustory-p2p.hasHub" . -}}
+{{- range $index, $user := .Values.hub.users -}}
+{{- $lines = append $lines (printf "%suser_id = %s%s" (ternary "# " "" (gt $index 0)) (toRawJson .userId) (ternary "  # or this user" "" (gt $index 0))) -}}
+{{- end -}}
+{{- end -}}
+{{- join "\n" ($lines | default (list "user_id = \"me\"")) -}}
+{{- end -}}
+
+{{/* The notes about hubs: which there are, and what the devices of their users do. */}}
+{{- define "rustory-p2p.hubNotes" -}}
+{{- include "hub.notes" .Subcharts.hub }}
+
+On each device of these users, with the config.toml above (docs/rr.md has a unit of systemd):
+
+  rr daemon
+
+pushes to the hub and pulls from it every 60 seconds, from any network. The same with rustory-peer:
+
+  rustory-peer daemon --push
+{{- if .Values.hub.star }}
+
+hub.star is on: while the hub of a user is registered, the devices of this user are listed only the hub, and sync with it
+alone. When it is away for longer than a registration lives (90 seconds), they sync with each other again.
+{{- end }}
+{{- end -}}
+
 {{/* Problems of the hubs with the other charts of the release, one per line. */}}
 {{- define "rustory-p2p.hubProblems" -}}
 {{- $hub := .Values.hub | default dict -}}

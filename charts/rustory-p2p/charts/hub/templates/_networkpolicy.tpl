@@ -52,7 +52,7 @@ spec:
               app.kubernetes.io/name: relay
               app.kubernetes.io/instance: {{ $context.Release.Name }}
       ports:
-        - port: p2p
+        - port: 4001
     {{- end }}
     {{- with $policy.extraEgress }}
     {{- toYaml . | nindent 4 }}

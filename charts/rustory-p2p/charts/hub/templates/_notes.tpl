@@ -3,7 +3,7 @@
 {{- $namespace := .Release.Namespace -}}
 Hubs, each with the merged history of one user, which its devices push to and pull from at any time:
 {{ range .Values.users }}
-  {{ include "hub.name" (dict "context" $context "user" .) }}-0  for the devices with user_id = {{ .userId | toJson }}
+  {{ include "hub.name" (dict "context" $context "user" .) }}-0  for the devices with user_id = {{ .userId | toRawJson }}
 {{- end }}
 
 WARNING: the volume of a hub stores shell history in plain text, secrets typed in commands included. Everyone who can

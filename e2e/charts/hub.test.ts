@@ -1,0 +1,325 @@
+// The chart of the hubs, alone and in the umbrella chart with its trackers and relays.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { parse as parseToml } from 'smol-toml';
+import { listVariables } from '../../services/peer/config/config.ts';
+import { readTokens } from '../../services/tracker/tokens.ts';
+import {
+  environment,
+  HUB,
+  HUB_TOKENS,
+  type KubernetesObject,
+  podSpec,
+  type Release,
+  render,
+  sourceOfFile,
+  UMBRELLA,
+  valueAt,
+} from '../../testing/charts.ts';
+import { startFakeCluster } from '../../testing/kubernetes-api.ts';
+import { deployTo } from './fake-deploy.ts';
+
+/** Ids that no name of Kubernetes, no environment variable and no list can contain unchanged. */
+const IDS = ['ada', 'Grace Hopper <grace@example.org>', 'a,b="c"\\d', '$(HOME) $$ 100%', 'пользователь+1'];
+const USERS = IDS.map((userId, index) => ({ name: `user-${index}`, userId }));
+const ADA = { enabled: true, users: [{ name: 'ada', userId: 'ada' }] };
+
+const umbrella = async (hub: object, more: object = {}): Promise<Release> =>
+  render(UMBRELLA, { hub: { ...ADA, ...hub }, ...more });
+
+/** The text of a variable as the process sees it: Kubernetes replaces a double dollar sign. */
+const seenByProcess = (value: unknown): string => String(value).replaceAll('$$', '$');
+
+const hubOf = (release: Release, name = 'rustory-hub-ada'): KubernetesObject =>
+  release.only('StatefulSet', name);
+
+describe('a hub of each user', () => {
+  test('has its own StatefulSet of one pod, volume and Service, and the exact user id', async () => {
+    const release = await render(HUB, { users: USERS });
+    const sets = release.all('StatefulSet');
+    expect(sets.map((set) => seenByProcess(environment(set)['RUSTORY_USER_ID']))).toEqual(IDS);
+    for (const set of sets) {
+      expect(valueAt(set, 'spec', 'replicas')).toBe(1);
+      expect(valueAt(set, 'spec', 'volumeClaimTemplates')).toHaveLength(1);
+      const selector = valueAt(set, 'spec', 'selector', 'matchLabels');
+      expect(valueAt(release.only('Service', set.metadata.name), 'spec', 'selector')).toEqual(selector);
+      const others = sets.filter((other) => other !== set);
+      for (const other of others)
+        expect(valueAt(other, 'spec', 'template', 'metadata', 'labels')).not.toMatchObject(
+          selector as object,
+        );
+    }
+  });
+
+  test('has a name that is short enough and unique, also with a long release and user', async () => {
+    const [long, other] = [`${'u'.repeat(39)}1`, `${'u'.repeat(39)}2`];
+    const users = [long, other].map((name) => ({ name, userId: name }));
+    const names = (await render(HUB, { users, fullnameOverride: 'f'.repeat(50) }))
+      .all('StatefulSet')
+      .map(({ metadata }) => metadata.name);
+    expect(new Set(names).size).toBe(2);
+    for (const name of names) expect(name.length).toBeLessThanOrEqual(52);
+  });
+
+  test('has only variables of the peer, and no secret among them', async () => {
+    const known = new Set([...Object.keys(listVariables()), 'HOME']);
+    const names = Object.keys(environment(hubOf(await umbrella({ serveTo: 'anyone' }))));
+    expect(names.filter((name) => !known.has(name))).toEqual([]);
+    expect(names).not.toContain('RUSTORY_TRACKER_TOKEN');
+  });
+
+  test('has a database smaller than its volume, unless the values set its size', async () => {
+    const sizeOf = async (values: object): Promise<unknown> =>
+      environment(hubOf(await render(HUB, values as never)))['RUSTORY_MAX_DATABASE_BYTES'];
+    expect(await sizeOf({ persistence: { size: '10Gi' } })).toBe(String(8 * 1024 ** 3));
+    expect(await sizeOf({ config: { RUSTORY_MAX_DATABASE_BYTES: 2_000_000_000 } })).toBe('2000000000');
+  });
+
+  test('keeps its volume by default, and deletes it only when the values say so', async () => {
+    const retention = async (values: object): Promise<unknown> =>
+      valueAt(
+        hubOf(await render(HUB, values as never)),
+        'spec',
+        'persistentVolumeClaimRetentionPolicy',
+        'whenDeleted',
+      );
+    expect(await retention({})).toBe('Retain');
+    expect(await retention({ persistence: { retention: 'Delete' } })).toBe('Delete');
+  });
+
+  test('may take long to start, because it tests its database', async () => {
+    const set = hubOf(await render(HUB, { startupSeconds: 601 }));
+    const { periodSeconds, failureThreshold } = valueAt(podSpec(set), 'containers', 0, 'startupProbe') as {
+      periodSeconds: number;
+      failureThreshold: number;
+    };
+    expect(periodSeconds * failureThreshold).toBeGreaterThanOrEqual(601);
+  });
+
+  test('has no disruption budget alone, and one for several hubs that permits a drain', async () => {
+    expect((await render(HUB)).all('PodDisruptionBudget')).toEqual([]);
+    const budget = (await render(HUB, { users: USERS })).only('PodDisruptionBudget');
+    expect(valueAt(budget, 'spec', 'maxUnavailable')).toBe(1);
+  });
+});
+
+describe('the network of a hub', () => {
+  test('is that of the release: its trackers, the addresses of all its relays inside the cluster, its Secrets', async () => {
+    const set = hubOf(await umbrella({}, { relay: { replicaCount: 2 } }));
+    expect(environment(set)).toMatchObject({
+      RUSTORY_TRACKERS: 'http://rustory-tracker.p2p.svc:8850',
+      RUSTORY_TRACKER_TOKEN_OVER_HTTP: 'true',
+      RUSTORY_INTERNAL_RELAY_ADDRS:
+        '/dns/rustory-relay-0.rustory-relay.p2p.svc/tcp/4001,/dns/rustory-relay-1.rustory-relay.p2p.svc/tcp/4001',
+    });
+    expect(environment(set)).not.toHaveProperty('RUSTORY_RELAY_ADDR');
+    const fileOf = (variable: string): string => sourceOfFile(set, String(environment(set)[variable]));
+    expect(fileOf('RUSTORY_SWARM_KEY_PATH')).toBe('rustory-relay-swarm-key/swarm.key');
+    expect(fileOf('RUSTORY_HUB_SECRET_PATH')).toBe('rustory-hub/secret');
+    expect(fileOf('RUSTORY_TRACKER_TOKEN_PATH')).toBe(`${HUB_TOKENS}/token-ada`);
+  });
+
+  test('has no token when the trackers require none', async () => {
+    const set = hubOf(await umbrella({}, { tracker: { auth: { enabled: false } } }));
+    expect(JSON.stringify(set)).not.toMatch(/TOKEN|token/);
+  });
+
+  test('is that of the values when this chart is alone', async () => {
+    const set = hubOf(await render(HUB, { tokens: { existingSecret: 'mine' } }));
+    expect(environment(set)).toMatchObject({
+      RUSTORY_TRACKERS: 'https://tracker.example.org',
+      RUSTORY_RELAY_ADDR: expect.stringContaining('/p2p/12D3'),
+    });
+    expect(environment(set)).not.toHaveProperty('RUSTORY_TRACKER_TOKEN_OVER_HTTP');
+    expect(sourceOfFile(set, String(environment(set)['RUSTORY_TRACKER_TOKEN_PATH']))).toBe('mine/token-ada');
+  });
+
+  test('reaches a tracker that serves TLS itself at its port without TLS', async () => {
+    const tracker = { ingress: { enabled: false }, tls: { existingSecret: 'tls', hosts: ['t.example.org'] } };
+    const release = await umbrella({ networkPolicy: { enabled: true } }, { tracker });
+    expect(environment(hubOf(release))['RUSTORY_TRACKERS']).toBe('http://rustory-tracker-plain.p2p.svc:8850');
+    const policy = release.only('NetworkPolicy', 'rustory-hub');
+    expect(valueAt(policy, 'spec', 'egress', 1, 'ports')).toEqual([{ port: 8851 }]);
+  });
+});
+
+describe('direct connections to a hub', () => {
+  test('are announced with the address or the port of each user', async () => {
+    const users = [
+      { name: 'ada', userId: 'ada', loadBalancerIP: '203.0.113.7' },
+      { name: 'bob', userId: 'bob', announce: ['/ip4/203.0.113.9/tcp/4002'] },
+    ];
+    const announce = ['/ip4/{loadBalancerIP}/tcp/4002'];
+    const release = await umbrella({ users, announce, service: { type: 'LoadBalancer' } });
+    const announced = ['rustory-hub-ada', 'rustory-hub-bob'].map(
+      (name) => environment(hubOf(release, name))['RUSTORY_ANNOUNCE_ADDRS'],
+    );
+    expect(announced).toEqual(['/ip4/203.0.113.7/tcp/4002', '/ip4/203.0.113.9/tcp/4002']);
+    expect(valueAt(release.only('Service', 'rustory-hub-ada'), 'spec')).toMatchObject({
+      type: 'LoadBalancer',
+      loadBalancerIP: '203.0.113.7',
+      externalTrafficPolicy: 'Local',
+      ports: [{ name: 'p2p', port: 4002, targetPort: 'p2p' }],
+    });
+  });
+
+  test('need a Service: without one, the NetworkPolicy allows none', async () => {
+    const ports = async (type: string): Promise<unknown[]> => {
+      const release = await umbrella({ service: { type }, networkPolicy: { enabled: true } });
+      expect(release.all('Service').some(({ metadata }) => metadata.name === 'rustory-hub-ada')).toBe(
+        type !== 'None',
+      );
+      const rules = valueAt(release.only('NetworkPolicy', 'rustory-hub'), 'spec', 'ingress') as unknown[];
+      return rules.map((rule) => valueAt(rule, 'ports', 0, 'port'));
+    };
+    expect(await ports('ClusterIP')).toEqual(['p2p', 'ops']);
+    expect(await ports('None')).toEqual(['ops']);
+  });
+
+  test('of the hub itself go only to DNS, trackers and relays, unless the values allow all', async () => {
+    const egress = async (values: object): Promise<string> =>
+      JSON.stringify(
+        valueAt(
+          (await umbrella({ networkPolicy: { enabled: true, ...values } })).only(
+            'NetworkPolicy',
+            'rustory-hub',
+          ),
+          'spec',
+          'egress',
+        ),
+      );
+    const strict = await egress({});
+    for (const part of ['"port":53', '"tracker"', '"port":8850', '"relay"', '"port":4001'])
+      expect(strict).toContain(part);
+    expect(strict).not.toContain('endPort');
+    expect(await egress({ anyEgress: true })).toContain('endPort');
+  });
+
+  test('to trackers and relays are allowed by their NetworkPolicies', async () => {
+    const from = [{ namespaceSelector: {} }];
+    const policies = { tracker: { networkPolicy: { enabled: true, apiFrom: from } } };
+    const relay = { networkPolicy: { enabled: true, p2pFrom: from } };
+    const release = await umbrella({}, { ...policies, relay });
+    const set = hubOf(release);
+    const labels = valueAt(set, 'spec', 'template', 'metadata', 'labels');
+    for (const name of ['rustory-tracker', 'rustory-relay']) {
+      const peers = valueAt(release.only('NetworkPolicy', name), 'spec', 'ingress', 0, 'from') as unknown[];
+      const selected = peers.filter((peer) => {
+        const wanted = valueAt(peer, 'podSelector', 'matchLabels') as Record<string, string> | undefined;
+        return (
+          wanted !== undefined &&
+          Object.entries(wanted).every(([label, value]) => valueAt(labels, label) === value)
+        );
+      });
+      expect([name, selected.length]).toEqual([name, 1]);
+    }
+  });
+});
+
+describe('hub.star', () => {
+  const starOf = (release: Release): unknown => environment(release.only('Deployment'))['TRACKER_STAR'];
+
+  test('sets the variable of the trackers, and nothing does without it', async () => {
+    expect(starOf(await umbrella({ star: true }))).toBe('true');
+    expect(starOf(await umbrella({}))).toBeUndefined();
+    expect(starOf(await render(UMBRELLA))).toBeUndefined();
+  });
+
+  test('is a variable of trackers whose hubs are elsewhere', async () => {
+    const release = await render(UMBRELLA, { tracker: { config: { TRACKER_STAR: true } } });
+    expect(starOf(release)).toBe('true');
+  });
+});
+
+describe('generated tokens of hubs', () => {
+  test('are bound to the exact user id, marked, kept by upgrades, and mounted by trackers next to their own', async () => {
+    const cluster = await startFakeCluster();
+    const folder = mkdtempSync(join(tmpdir(), 'rustory-charts-'));
+    try {
+      const deploy = deployTo(cluster);
+      const read = (): Record<string, string> => {
+        const data = valueAt(cluster.get('Secret', 'rustory-hub-tokens'), 'data') as Record<string, string>;
+        return Object.fromEntries(
+          Object.entries(data).map(([key, text]) => [key, Buffer.from(text, 'base64').toString('utf8')]),
+        );
+      };
+      const grantsOf = ({ tokens = '' }: Record<string, string>, names: readonly string[]) => {
+        writeFileSync(join(folder, 'tokens'), tokens);
+        const table = readTokens(join(folder, 'tokens'));
+        return names.map((name) => table.find(read()[`token-${name}`] ?? ''));
+      };
+      const some = USERS.slice(0, 4);
+      const installed = await deploy({ hub: { enabled: true, users: some } });
+      const first = read();
+      expect(
+        grantsOf(
+          first,
+          some.map(({ name }) => name),
+        ),
+      ).toMatchObject(some.map(({ userId }) => ({ userId, readOnly: false, isHub: true })));
+      const again = await deploy({ hub: { enabled: true, users: some } });
+      expect(again.filter(({ kind }) => kind === 'Secret')).toEqual([]);
+
+      // A new user gets a token, the others keep theirs, and the trackers, which mount the Secret, are not replaced.
+      const extended = await deploy({ hub: { enabled: true, users: USERS } });
+      for (const { name } of some) expect(read()[`token-${name}`]).toBe(first[`token-${name}`]);
+      expect(grantsOf(read(), ['user-4'])).toMatchObject([{ userId: IDS[4], isHub: true }]);
+      const trackers = (objects: readonly KubernetesObject[]) =>
+        objects.find(({ kind }) => kind === 'Deployment');
+      expect(trackers(extended)).toEqual(trackers(installed));
+
+      // A removed user has no valid token, but its hub still starts after a rollback.
+      await deploy({ hub: { enabled: true, users: USERS.slice(1) } });
+      expect(grantsOf(read(), ['user-0', 'user-1'])).toMatchObject([undefined, { userId: IDS[1] } as never]);
+
+      const volumes = valueAt(podSpec(trackers(installed) as KubernetesObject), 'volumes');
+      const sources = valueAt(
+        (volumes as unknown[]).find((volume) => valueAt(volume, 'name') === 'tokens'),
+        'projected',
+        'sources',
+      );
+      expect(sources).toEqual([
+        { secret: { name: 'rustory-tracker-tokens' } },
+        {
+          secret: {
+            name: 'rustory-hub-tokens',
+            optional: true,
+            items: [{ key: 'tokens', path: 'tokens-of-hubs' }],
+          },
+        },
+      ]);
+    } finally {
+      await cluster.close();
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
+
+describe('NOTES.txt', () => {
+  test('have a config.toml of each user that the peer accepts, and the commands of devices and for a backup', async () => {
+    const { notes } = await umbrella({ users: USERS });
+    const [, block = ''] = /config\.toml on each device:\n\n((?: {2}.*\n)+)/.exec(notes) ?? [];
+    const ids = [...block.matchAll(/^ +(?:# )?(user_id = .*)$/gm)].map(
+      ([, line = '']) => parseToml(line)['user_id'],
+    );
+    expect(ids).toEqual(IDS);
+    expect(parseToml(block)).toMatchObject({ user_id: 'ada', swarm_key_path: expect.any(String) });
+    for (const text of [
+      'stores shell history in plain text',
+      'rr daemon\n',
+      'rustory-peer daemon --push',
+      'exec rustory-hub-user-0-0 -c hub -- node /app/peer.js backup /data/backup.db',
+      'new-identity',
+    ])
+      expect(notes).toContain(text);
+    expect((await render(HUB)).notes).toContain('in plain text');
+  });
+
+  test('say what a star does only when it is on, and nothing about hubs without them', async () => {
+    expect((await umbrella({ star: true })).notes).toContain('hub.star is on');
+    expect((await umbrella({})).notes).not.toContain('hub.star');
+    expect((await render(UMBRELLA)).notes).not.toMatch(/hub/i);
+  });
+});
