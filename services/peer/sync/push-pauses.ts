@@ -6,8 +6,8 @@ import type { PushState } from '../history/push-store.ts';
 const FIRST_PAUSE_MS: Readonly<Partial<Record<PushState, number>>> = {
   // A relay restarts within this time.
   failed: 10_000,
-  // Each refusal costs `rr` a look-up at its tracker. The cause, such as a registration, is seldom gone after seconds.
-  refused: 60_000,
+  // Each refusal costs `rr` a look-up at its tracker, but a registration that was late is known there after seconds.
+  refused: 30_000,
   unsupported: 60_000,
 };
 

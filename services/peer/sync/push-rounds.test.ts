@@ -34,8 +34,8 @@ test('in a watch a refused push is repeated after pauses that grow, and the pull
     states.push(push?.state);
     ms += 30_000;
   }
-  expect(states.filter((state) => state === 'refused')).toHaveLength(3);
-  expect(states.filter((state) => state === 'paused')).toHaveLength(9);
+  expect(states.filter((state) => state === 'refused')).toHaveLength(4);
+  expect(states.filter((state) => state === 'paused')).toHaveLength(8);
   expect(peer.pulls.length).toBeGreaterThanOrEqual(12);
   peer.member = { userId: 'ada', deviceId: 'laptop' };
   ms += 600_000;

@@ -121,8 +121,7 @@ async function syncConnected(
       },
     });
     const anchored = await anchorFirstPush(target, deps, session, pushReport, { limit, turnBudget });
-    const both = anchored && mergeReports(pulled, { ...anchored, isUnfinished: pulled.isUnfinished });
-    return { ...(both ?? pulled), push: pushReport };
+    return { ...(anchored === undefined ? pulled : withAnchor(pulled, anchored)), push: pushReport };
   } finally {
     await session.release();
   }
@@ -147,6 +146,13 @@ async function anchorFirstPush(
   // Deletions come before the entry.
   const report = await pull(target, deps, { limit: deletions === 0 ? 1 : limit, session, budget });
   return report.error === undefined ? report : undefined;
+}
+
+/** An entry that this device has pushed a moment ago is not counted. */
+function withAnchor(pulled: PullReport, anchored: PullReport): PullReport {
+  const { entries, duplicates, deleted, nextCursor } = anchored;
+  if (entries === duplicates && deleted === 0) return { ...pulled, nextCursor };
+  return mergeReports(pulled, { ...anchored, isUnfinished: pulled.isUnfinished });
 }
 
 /**
