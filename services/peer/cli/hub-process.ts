@@ -42,11 +42,17 @@ export interface HubIdentity {
   readonly identity: PrivateKey;
 }
 
+/** What the hub starts with. */
+export interface HubStart extends HubIdentity {
+  /** Components that begin before all others. */
+  readonly components: readonly Component[];
+}
+
 /** Runs the hub until SIGTERM or SIGINT, or until its database has another id. @throws ConfigError */
 export async function runHub(
   given: PeerConfig,
   history: History,
-  { databaseId, identity }: HubIdentity,
+  { databaseId, identity, components }: HubStart,
   log: Logger,
 ): Promise<void> {
   for (const warning of hubWarnings(given)) log.warn({ warning }, 'configuration');
@@ -78,6 +84,7 @@ export async function runHub(
   const resources = { history, node, registrations: serving.registrations };
   await runComponents(
     [
+      ...components,
       createOpsServer(config.hub.opsListen, health, metrics.registry, log),
       ...createBaseComponents(history, node, log),
       ...serving.components,

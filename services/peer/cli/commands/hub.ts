@@ -12,6 +12,7 @@ import { groupRelays } from '../../network/relays.ts';
 import { type History, openHistory } from '../context.ts';
 import { CommandError, type ExitName } from '../exit-codes.ts';
 import { type HubIdentity, runHub } from '../hub-process.ts';
+import { checkIntegrity } from '../integrity-component.ts';
 import { type Command, type CommandContext, JSON_OPTION } from './command.ts';
 
 export const hub: Command = {
@@ -59,10 +60,14 @@ start; nothing is stored twice.
       });
     const config = withHubDefaults(context.config);
     const secret = await readSecret(config);
+    const { log } = context;
+    const path = config.databasePath;
+    // Before the database is opened, because opening it may write to it.
+    const integrity = existsSync(path) ? [await checkIntegrity({ path, log })] : [];
     const history = openHistory(config);
     const databaseId = ensureDatabaseId(history.database);
     const identity = await hubIdentity(secret, config.userId, databaseId);
-    await runHub(config, history, { databaseId, identity }, context.log);
+    await runHub(config, history, { databaseId, identity, components: integrity }, log);
     return 'ok';
   },
 };
