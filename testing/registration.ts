@@ -20,7 +20,7 @@ export interface Pause {
 /** Registrations with these trackers. A pause lasts until the test ends it; the clock moves by its length. */
 export function createTestRegistrations(
   trackers: readonly TestTracker[],
-  { yields = false, random = 0 } = {},
+  { yields = false, random = 0, requiresAddress = false } = {},
 ) {
   const state = { addresses: [] as string[], ms: 0 };
   const { log, lines } = createTestLog();
@@ -31,6 +31,7 @@ export function createTestRegistrations(
     meta: META,
     addresses: () => state.addresses,
     yields,
+    requiresAddress,
     log,
     nowMs: () => state.ms,
     random: () => random,

@@ -92,6 +92,8 @@ export interface ServingOptions {
   readonly storage?: PushStorage;
   /** Limits of pulls and pushes. Default: those of the memory of the process. */
   readonly limits?: ServingLimits;
+  /** Whether the device is not registered while it has no address. Default false. */
+  readonly requiresAddress?: boolean;
 }
 
 /**
@@ -109,6 +111,7 @@ export function createServing(
     unlistedRelays,
     reservations: wanted,
     role,
+    requiresAddress,
     ...hooks
   }: ServingOptions = {},
 ): Serving {
@@ -133,6 +136,7 @@ export function createServing(
     },
     yields: false,
     role,
+    requiresAddress,
     history,
     log,
   });

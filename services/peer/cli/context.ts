@@ -96,6 +96,8 @@ export interface RegistrationOptions {
   readonly yields: boolean;
   /** What this device is registered as, besides a device: `hub`. */
   readonly role?: string | undefined;
+  /** Whether this device is not registered while it has no address. */
+  readonly requiresAddress?: boolean | undefined;
   /** The history of this device, which remembers whether another device uses its identity. */
   readonly history: History | undefined;
   readonly log: Logger;

@@ -79,6 +79,7 @@ export async function runHub(
     unlistedRelays,
     reservations: wantedReservations,
     role: 'hub',
+    requiresAddress: wantedReservations > 0 || announced.addresses.length > 0,
   });
   observe(metrics, history, serving, devices);
   const resources = { history, node, registrations: serving.registrations };

@@ -34,6 +34,9 @@ const REMOVE_TIMEOUT_MS = 2_000;
 /** Both times have a resolution of a second, and a request takes a moment. */
 const CLOCK_TOLERANCE_SECONDS = 2;
 
+/** Why a hub is not registered. `changed` is called as soon as it has an address. */
+const NO_ADDRESS = 'It has no address to register: no relay has granted a reservation yet.';
+
 /** Statuses of temporary refusals. Other statuses from 400 to 499 do not change without a change of the settings. */
 const TEMPORARY_STATUSES: ReadonlySet<number> = new Set([408, 425, 429]);
 
@@ -48,6 +51,11 @@ export interface RegistrationDeps {
    * it answers pulls; a `sync` only needs to be listed.
    */
   readonly yields: boolean;
+  /**
+   * Whether this device is not registered while it has no address. A hub without one would take the place of the devices
+   * in a tracker that lists only hubs. Default false: a device without addresses is registered to be answered.
+   */
+  readonly requiresAddress?: boolean | undefined;
   /** Compares the records that the trackers list for the own peer id with this device. */
   readonly identity?: IdentityWatch | undefined;
   readonly log: Logger;
@@ -84,6 +92,7 @@ interface Sent {
 
 export function createRegistration(deps: RegistrationDeps): Registration {
   const { tracker, peerId, meta, addresses, yields, identity, log, nowMs, random, sleep } = deps;
+  const { requiresAddress = false } = deps;
   const { url } = tracker;
   const stopping = new AbortController();
   const requests = new AbortController();
@@ -151,6 +160,11 @@ export function createRegistration(deps: RegistrationDeps): Registration {
         return intervalOf(undefined, random());
       }
       const addrs = selectAnnounced(addresses());
+      if (requiresAddress && addrs.length === 0) {
+        problem = NO_ADDRESS;
+        report('info', {}, 'not registered without an address');
+        return intervalOf(undefined, random());
+      }
       sent = [{ addrs, atMs: nowMs() }, ...sent.slice(0, 1)];
       const { ttlSeconds } = await tracker.register({ peerId, addresses: addrs, meta }, requests.signal);
       failures = 0;

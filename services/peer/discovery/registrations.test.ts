@@ -119,3 +119,43 @@ describe('the registration of a sync', () => {
     },
   );
 });
+
+describe('the registration of a hub', () => {
+  test('is not made without an address, and at once when it has one', async () => {
+    const tracker = await startTestTracker();
+    const { registrations, change, pauseAfter, lines } = createTestRegistrations([tracker], {
+      requiresAddress: true,
+    });
+    expect(await ensure(registrations, tracker)).toEqual([
+      'This device is not registered: It has no address to register: no relay has granted a reservation yet.',
+    ]);
+    expect(tracker.records.size).toBe(0);
+    await pauseAfter(1);
+    change(CIRCUIT);
+    await pauseAfter(2);
+    expect(tracker.records.get(OWN_PEER_ID)?.addrs).toEqual([CIRCUIT]);
+    // Without its reservation it is not registered again, so that it expires.
+    change();
+    await pauseAfter(3);
+    expect(registered(tracker)).toEqual([`register ${CIRCUIT}`]);
+    expect(lines.map(({ message }) => message)).toEqual([
+      'not registered without an address',
+      'registered',
+      'not registered without an address',
+    ]);
+  });
+
+  test('is removed at the stop, also when it has lost its addresses', async () => {
+    const tracker = await startTestTracker();
+    const { registrations, change, pauseAfter, stop } = createTestRegistrations([tracker], {
+      requiresAddress: true,
+    });
+    change(CIRCUIT);
+    registrations.start();
+    await pauseAfter(1);
+    change();
+    await pauseAfter(2);
+    await stop();
+    expect(tracker.records.size).toBe(0);
+  });
+});

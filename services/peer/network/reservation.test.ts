@@ -11,6 +11,7 @@ import {
   startTestRelay,
   type TestRelay,
 } from '../../../testing/peer.ts';
+import { startSilentServer } from '../../../testing/silent-server.ts';
 import { startTunnel } from '../../../testing/tunnel.ts';
 import { until } from '../../../testing/wait.ts';
 import { monotonicMs, unixSeconds } from '../../shared/clock.ts';
@@ -27,12 +28,13 @@ const isHeld = (reservations: Reservations) => (): boolean => reservations.addre
 const isLost = (reservations: Reservations) => (): boolean => reservations.addresses().length === 0;
 
 /** A device that holds reservations, and its log. */
-async function startReservations(relays: readonly string[]) {
+async function startReservations(relays: readonly string[], wanted?: number) {
   const { node } = await startDevice();
   const { log, lines } = createTestLog();
   const reservations = createReservations({
     node,
     relays,
+    wanted,
     log,
     onChange: () => {},
     nowMs: monotonicMs,
@@ -151,5 +153,18 @@ describe('reservations', () => {
     await until(() => relaysInUse().includes(third), 'the third relay is in use');
     expect(relaysInUse()).toEqual([second, third]);
     expect(lines.filter(({ message }) => message === 'reserved')).toHaveLength(3);
+  });
+
+  test('of a hub are held on every relay, and a relay that does not respond delays no other', async () => {
+    const silent = await startSilentServer();
+    const relays = [await startTestRelay(), await startTestRelay(), await startTestRelay()];
+    const addresses = [silent.address, ...relays.map(({ address }) => address)];
+    const { reservations } = await startReservations(addresses, addresses.length);
+    await until(() => reservations.held() === 3, 'all other relays hold a reservation');
+    expect(reservations.addresses()).toHaveLength(3);
+    await relays[2]?.libp2p.stop();
+    await until(() => reservations.held() === 2, 'the reservation is lost');
+    await restart(relays[2] as TestRelay);
+    await until(() => reservations.held() === 3, 'the reservation is held again');
   });
 });

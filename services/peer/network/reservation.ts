@@ -7,7 +7,7 @@ import type { Result } from '../../shared/result.ts';
 import { anySignal } from '../../shared/signals.ts';
 import { openRelay, type RelayAddresses } from './relay-connection.ts';
 import { createDialProgress, type DialAttempt, explainFailure, type Stage } from './dial-report.ts';
-import type { Reservation } from './library-internals.ts';
+import type { Reservation, ReservationStore } from './library-internals.ts';
 import type { PeerNode } from './node.ts';
 import { createRelayProbe, type ProbeTimings } from './relay-probe.ts';
 import { createRelayState, type RelayState, type RelayTimings } from './relay-state.ts';
@@ -169,10 +169,13 @@ export async function requestReservation(
       onProgress: progress.onProgress,
     });
     progress.stage = 'reservation';
-    const held = reservations.getReservation(connection.remotePeer);
-    // Otherwise the library compares the expiry with the clock of this machine and may send no request.
-    if (held !== undefined) held.expire = 0n;
-    await reservations.addRelay(connection.remotePeer, 'configured');
+    await inTurn(reservations, async () => {
+      signal.throwIfAborted();
+      const held = reservations.getReservation(connection.remotePeer);
+      // Otherwise the library compares the expiry with the clock of this machine and may send no request.
+      if (held !== undefined) held.expire = 0n;
+      await reservations.addRelay(connection.remotePeer, 'configured');
+    });
     const reservation = reservations.getReservation(connection.remotePeer);
     if (connection.status !== 'open' || reservation === undefined)
       throw new Error('The relay closed the connection after it granted the reservation.');
@@ -186,6 +189,19 @@ export async function requestReservation(
     );
     return { ok: false, reason: attempt.stage, attempt };
   }
+}
+
+/** The last request of each node. */
+const turns = new WeakMap<ReservationStore, Promise<void>>();
+
+/** Runs one request of a node after the other: the library forgets those that wait in its queue, and never answers them. */
+async function inTurn(store: ReservationStore, request: () => Promise<void>): Promise<void> {
+  const turn = (turns.get(store) ?? Promise.resolve()).then(request);
+  turns.set(
+    store,
+    turn.catch(() => {}),
+  );
+  await turn;
 }
 
 /** Resolves when the promise resolves, or after the pause if it is given. */
