@@ -80,7 +80,7 @@ export async function startResponder(options: ResponderOptions = {}): Promise<Re
   const tracker = { list: async () => ({ peers: await list(), skipped: 0 }) } as unknown as TrackerClient;
   const { log, lines } = createTestLog();
   const events: PushEvent[] = [];
-  const stop = await servePushes({
+  const { stop } = await servePushes({
     libp2p: node.libp2p,
     store,
     membership: createTestMembership(device, [tracker]),

@@ -15,7 +15,7 @@ import { createChangeWatch } from '../network/change-watch.ts';
 import type { PeerNode } from '../network/node.ts';
 import { createReservations, type Reservations } from '../network/reservation.ts';
 import { createDatabaseComponent } from './database-component.ts';
-import { servePushes } from '../sync/push-serve.ts';
+import { type PushServer, servePushes } from '../sync/push-serve.ts';
 import type { PullEvent } from '../sync/pull-outcomes.ts';
 import type { PushEvent, PushStorage } from '../sync/push-outcomes.ts';
 import { servePulls } from '../sync/serve.ts';
@@ -146,7 +146,8 @@ export function createServing(
     nowMs: monotonicMs,
     nowUnixMs: Date.now,
   });
-  let stopServing: Array<() => Promise<void>> = [];
+  let stopPulls: (() => Promise<void>) | undefined;
+  let pushes: PushServer | undefined;
   const components: Component[] = [
     {
       name: 'pull server',
@@ -167,9 +168,12 @@ export function createServing(
           nowMs: monotonicMs,
           ...hooks,
         };
-        stopServing = [await servePulls(deps), await servePushes(deps)];
+        stopPulls = await servePulls(deps);
+        pushes = await servePushes(deps);
       },
-      stop: async () => void (await Promise.all(stopServing.map(async (stop) => stop()))),
+      // A pull that is interrupted continues from its cursor.
+      drain: async (signal) => pushes?.drain(signal),
+      stop: async () => void (await Promise.all([stopPulls?.(), pushes?.stop()])),
     },
     { name: 'reservations', start: async () => reservations.start(), stop: async () => reservations.stop() },
     {

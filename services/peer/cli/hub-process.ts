@@ -3,18 +3,21 @@ import type { PrivateKey } from '@libp2p/interface';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { monotonicMs, unixSeconds } from '../../shared/clock.ts';
 import { ConfigError } from '../../shared/errors.ts';
-import { createHealth, type Component } from '../../shared/lifecycle.ts';
+import { createHealth, type Component, type Health } from '../../shared/lifecycle.ts';
 import type { Logger } from '../../shared/log.ts';
 import { usableMemory } from '../../shared/memory.ts';
 import { createOpsServer } from '../../shared/ops.ts';
 import type { PeerConfig } from '../config/config.ts';
+import { HUB_ROLE } from '../discovery/listed-peer.ts';
 import { PEER_BOOK_MAX_AGE_SECONDS } from '../discovery/peer-book.ts';
 import { readDatabaseId } from '../history/database-id.ts';
-import type { Store } from '../history/store.ts';
+import { createStorage, type Storage } from '../history/storage.ts';
+import { type Activity, createActivity } from '../hub/activity.ts';
 import { type Announced, readAnnounced } from '../hub/announce.ts';
 import { hubWarnings } from '../hub/configuration.ts';
 import { createStoredCounts } from '../hub/counts.ts';
-import { createHeardDevices, type HeardDevices } from '../hub/devices.ts';
+import { createHeardDevices } from '../hub/devices.ts';
+import { createGuardedStore } from '../hub/guarded-store.ts';
 import { shownId } from '../hub/identity.ts';
 import { createIdentityChange } from '../hub/identity-change.ts';
 import { createHubMetrics, type HubMetrics } from '../hub/metrics.ts';
@@ -22,11 +25,12 @@ import { addressesOf, createRelayWatch, type InternalRelays, learnRelays } from 
 import { createNameWatch } from '../hub/names.ts';
 import { createOwnPulls } from '../hub/own-pulls.ts';
 import { hubInboundLimits } from '../network/inbound-limits.ts';
+import type { PeerNode } from '../network/node.ts';
 import { groupRelays } from '../network/relays.ts';
 import { DEFAULT_LIMIT } from '../sync/pull.ts';
 import { syncRound } from '../sync/sync-round.ts';
 import { createRoundDeps } from './commands/sync.ts';
-import { createBaseComponents, createServing, runComponents, type Serving } from './components.ts';
+import { createBaseComponents, createServing, runComponents } from './components.ts';
 import { createNode, type History, pause } from './context.ts';
 import { EXIT_CODES } from './exit-codes.ts';
 
@@ -72,41 +76,49 @@ export async function runHub(
   const wantedReservations = announced.isPublic ? 0 : groupRelays(relays).length + missing;
   const metrics = createHubMetrics({ cipher: node.cipher.name, wantedReservations });
   const devices = createHeardDevices({ database: history.database, log, nowUnixSeconds: unixSeconds });
-  const health = createHealth();
-  const serving = createServing(config, withHighRequests(history, metrics), node, log, {
+  const storage = createHubStorage(config, history);
+  const { peerBook } = history;
+  const activity = createActivity({ metrics, devices, peerBook, deviceId, log });
+  const serving = createServing(config, history, node, log, {
     announced: announced.addresses,
     relays,
     unlistedRelays,
     reservations: wantedReservations,
-    role: 'hub',
+    role: HUB_ROLE,
     requiresAddress: wantedReservations > 0 || announced.addresses.length > 0,
+    storage,
+    onPush: activity.onPush,
+    onPull: activity.onPull,
   });
-  observe(metrics, history, serving, devices);
+  metrics.observe({
+    counts: createStoredCounts(history.database, monotonicMs),
+    reservations: serving.reservations.held,
+    silentSeconds: devices.silentSeconds,
+    storage,
+  });
+  const health = createHubHealth(storage, node);
   const resources = { history, node, registrations: serving.registrations };
-  await runComponents(
-    [
-      ...components,
-      createOpsServer(config.hub.opsListen, health, metrics.registry, log),
-      ...createBaseComponents(history, node, log),
-      ...serving.components,
-      createPulls(config, resources, { metrics, devices, peerId, log }),
-      createRelayWatch({
-        libp2p: node.libp2p,
-        addresses: config.hub.internalRelays,
-        relays: internal,
-        isConnected: (relay) => node.libp2p.getPeers().some((peer) => peer.toString() === relay),
-        log,
-        exitCode: EXIT_CODES.failure.code,
-      }),
-      createIdentityChange({
-        databaseId,
-        readId: () => readDatabaseId(history.database),
-        exitCode: EXIT_CODES.database.code,
-      }),
-    ],
-    log,
-    { health, drainMs: DRAIN_MS },
-  );
+  const all = [
+    ...components,
+    createOpsServer(config.hub.opsListen, health, metrics.registry, log),
+    ...createBaseComponents(history, node, log),
+    ...serving.components,
+    createPulls(config, resources, { metrics, storage, onHeard: activity.onHeard, log }),
+    createRelayWatch({
+      libp2p: node.libp2p,
+      addresses: config.hub.internalRelays,
+      relays: internal,
+      isConnected: (relay) => node.libp2p.getPeers().some((peer) => peer.toString() === relay),
+      log,
+      exitCode: EXIT_CODES.failure.code,
+    }),
+    createIdentityChange({
+      databaseId,
+      readId: () => readDatabaseId(history.database),
+      exitCode: EXIT_CODES.database.code,
+    }),
+  ];
+  await runComponents(all, log, { health, drainMs: DRAIN_MS });
 }
 
 /** Asks the relays in the cluster for their peer ids, with a node of its own, because that of the hub is not started yet. */
@@ -134,58 +146,48 @@ function announcedOf({ hub }: PeerConfig, peerId: string): Announced {
   return announced;
 }
 
-/** The history, with requests counted that show that an older copy of the database was restored. */
-function withHighRequests(history: History, metrics: HubMetrics): History {
-  const store: Store = {
-    ...history.store,
-    noteHighRequest(request) {
-      metrics.highRequest();
-      history.store.noteHighRequest(request);
-    },
-  };
-  return { ...history, store };
+function createHubStorage({ hub }: PeerConfig, { database }: History): Storage {
+  const { maxDatabaseBytes: maxBytes, minFreeBytes } = hub;
+  return createStorage({ database, maxBytes, minFreeBytes, nowMs: monotonicMs });
 }
 
-function observe(
-  metrics: HubMetrics,
-  { database }: History,
-  { reservations }: Serving,
-  { silentSeconds }: HeardDevices,
-): void {
-  const counts = createStoredCounts(database, monotonicMs);
-  metrics.observe({
-    entries: () => counts().entries,
-    deletions: () => counts().deletions,
-    reservations: reservations.held,
-    silentSeconds,
+/** Ready means that the hub can store: its database can be written, and its node runs. */
+function createHubHealth(storage: Storage, { libp2p }: PeerNode): Health {
+  const health = createHealth();
+  health.addCheck('storage', () => {
+    const checked = storage.checkWrite();
+    return checked.ok ? undefined : storage.describe(checked.reason);
   });
+  health.addCheck('node', () => (libp2p.status === 'started' ? undefined : 'the node does not run'));
+  return health;
 }
 
 interface PullParts {
   readonly metrics: HubMetrics;
-  readonly devices: HeardDevices;
-  /** Of the hub. */
-  readonly peerId: string;
+  readonly storage: Storage;
+  readonly onHeard: Activity['onHeard'];
   readonly log: Logger;
 }
 
 /** The component that pulls from the devices of the user. */
 function createPulls(
   config: PeerConfig,
-  resources: Parameters<typeof createRoundDeps>[1],
-  { metrics, devices, peerId, log }: PullParts,
+  { history, ...resources }: Parameters<typeof createRoundDeps>[1],
+  { metrics, storage, onHeard, log }: PullParts,
 ): Component {
-  const { peerBook } = resources.history;
+  const { peerBook, database } = history;
   const { userId, deviceId } = config;
-  const roundDeps = createRoundDeps(config, resources);
+  const store = createGuardedStore(history.store, storage, database.path);
+  const roundDeps = createRoundDeps(config, { ...resources, history: { ...history, store } });
+  const peerId = resources.node.libp2p.peerId.toString();
   const known = () => peerBook.recall(userId, unixSeconds() - PEER_BOOK_MAX_AGE_SECONDS, MAX_NAMES);
   return createOwnPulls({
     round: async (signal) => syncRound(roundDeps, { limit: DEFAULT_LIMIT, targets: undefined, signal }),
-    storageProblem: () => undefined,
-    onHeard(peer) {
-      const heard = peerBook.find(peer)?.deviceId;
-      if (heard !== undefined && heard !== deviceId) devices.heard(heard);
+    storageProblem() {
+      const checked = storage.check();
+      return checked.ok ? undefined : storage.describe(checked.reason);
     },
+    onHeard,
     onRound: createNameWatch({ deviceId, peerId, known, log }),
     metrics,
     intervalMs: config.hub.intervalSeconds * 1000,

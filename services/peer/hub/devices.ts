@@ -18,6 +18,8 @@ export interface HeardDevices {
   heard(deviceId: string): void;
   /** Seconds since the hub heard of each device of the last 30 days. */
   silentSeconds(): number[];
+  /** The age in seconds of the entry of this device that was stored last; `undefined` when there is none. */
+  lagSeconds(deviceId: string): number | undefined;
 }
 
 export interface HeardDevicesDeps {
@@ -34,6 +36,8 @@ export function createHeardDevices({ database, log, nowUnixSeconds }: HeardDevic
       `INSERT INTO rustory_p2p_heard_devices(device_id, heard_at) VALUES (?, ?)
        ON CONFLICT(device_id) DO UPDATE SET heard_at = excluded.heard_at`,
     ),
+    // By the index of devices, whose rows are in order of their numbers.
+    last: sqlite.prepare('SELECT ts FROM entries WHERE device_id = ? ORDER BY ingest_seq DESC LIMIT 1'),
     remove: sqlite.prepare('DELETE FROM rustory_p2p_heard_devices WHERE device_id = ?'),
   }));
   const heardAt = new Map<string, number>(
@@ -79,6 +83,11 @@ export function createHeardDevices({ database, log, nowUnixSeconds }: HeardDevic
       return [...heardAt.values()]
         .map((at) => Math.max(0, now - at))
         .filter((seconds) => seconds <= FORGOTTEN_SECONDS);
+    },
+    lagSeconds(deviceId) {
+      const ts = database.read(() => statements.last.get(deviceId)?.['ts']);
+      // The clock of a device may be ahead.
+      return ts === undefined ? undefined : Math.max(0, nowUnixSeconds() - Number(ts));
     },
   };
 }

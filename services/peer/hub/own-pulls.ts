@@ -15,7 +15,7 @@ const JITTER = 0.2;
 const START_JITTER_MS = 10_000;
 
 /** A round that was not run. */
-const NO_ROUND: Round = {
+export const NO_ROUND: Round = {
   reports: [],
   skipped: [],
   postponed: [],
@@ -30,8 +30,8 @@ export interface OwnPullsDeps {
   readonly round: (signal: AbortSignal) => Promise<Round>;
   /** Why nothing can be stored, as a whole sentence; `undefined` when it can. */
   readonly storageProblem: () => string | undefined;
-  /** Called for each device that answered. */
-  readonly onHeard: (peerId: string) => void;
+  /** Called for each device that answered. `isNew`: it had entries that the hub had not. */
+  readonly onHeard: (peerId: string, isNew: boolean) => void;
   /** Called after each round. */
   readonly onRound: () => void;
   readonly metrics: Pick<HubMetrics, 'ownPull'>;
@@ -82,9 +82,15 @@ export function createOwnPulls(deps: OwnPullsDeps): Component {
 }
 
 function count(report: PullReport, { metrics, onHeard, log }: OwnPullsDeps): void {
-  const { peerId, entries, duplicates, bytes, error } = report;
+  const { peerId, entries, duplicates, invalid, bytes, error } = report;
   const outcome = outcomeOf(report);
-  metrics.ownPull(outcome, { received: entries, stored: entries - duplicates, bytes });
-  if (error === undefined) onHeard(peerId);
+  const stored = Math.max(0, entries - duplicates);
+  metrics.ownPull(outcome, {
+    received: entries,
+    stored,
+    invalid: invalid.entries + invalid.deletions,
+    bytes,
+  });
+  if (error === undefined) onHeard(peerId, stored > 0);
   else log.debug({ peer: peerId, outcome, error }, 'pull failed');
 }

@@ -81,8 +81,14 @@ export interface PushServeDeps {
   readonly answerMs?: number;
 }
 
-/** Starts to accept pushes. Resolves to a function that stops it. */
-export async function servePushes(deps: PushServeDeps): Promise<() => Promise<void>> {
+export interface PushServer {
+  /** Accepts no new pushes, and resolves when those in work are answered, or when the signal aborts. */
+  drain(signal: AbortSignal): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Starts to accept pushes. */
+export async function servePushes(deps: PushServeDeps): Promise<PushServer> {
   const { libp2p, membership, nowMs } = deps;
   const stopping = new AbortController();
   const running = new Set<Promise<void>>();
@@ -117,12 +123,18 @@ export async function servePushes(deps: PushServeDeps): Promise<() => Promise<vo
     // A circuit is a limited connection, on which the library refuses protocols without this option.
     runOnLimitedConnection: true,
   });
-  return async () => {
-    stopping.abort(new Error('This peer is stopping.'));
-    writer.stop();
-    membership.stop();
-    await libp2p.unhandle([...PUSH_PROTOCOLS]);
-    await Promise.race([Promise.allSettled(running), sleep(STOP_MS, undefined, { ref: false })]);
+  return {
+    async drain(signal) {
+      await libp2p.unhandle([...PUSH_PROTOCOLS]);
+      await Promise.race([Promise.allSettled(running), aborted(signal)]);
+    },
+    async stop() {
+      stopping.abort(new Error('This peer is stopping.'));
+      writer.stop();
+      membership.stop();
+      await libp2p.unhandle([...PUSH_PROTOCOLS]);
+      await Promise.race([Promise.allSettled(running), sleep(STOP_MS, undefined, { ref: false })]);
+    },
   };
 }
 

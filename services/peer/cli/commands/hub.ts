@@ -64,7 +64,8 @@ start; nothing is stored twice.
     const path = config.databasePath;
     // Before the database is opened, because opening it may write to it.
     const integrity = existsSync(path) ? [await checkIntegrity({ path, log })] : [];
-    const history = openHistory(config);
+    // Pushes of other devices are acknowledged.
+    const history = openHistory(config, { isDurable: true });
     const databaseId = ensureDatabaseId(history.database);
     const identity = await hubIdentity(secret, config.userId, databaseId);
     await runHub(config, history, { databaseId, identity, components: integrity }, log);
