@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Entry } from '../../services/peer/history/entry.ts';
 import type { Device } from '../../testing/network.ts';
-import { type Cell, type Serving, trickyEntries } from './cell.ts';
+import { type Cell, trickyEntries } from './cell.ts';
 import { find } from './steps.ts';
 
 const VERSIONS = ['1.0.0', '1.0.1'] as const;
@@ -20,7 +20,7 @@ const LIMIT = '20';
 const BAD_PUSHES = ['garbage', 'cut', 'large', 'bomb'] as const;
 
 /** Bad answers of a program before the first good one. */
-const BAD_ANSWERS = ['refuse', 'close', 'garbage'] as const;
+const BAD_ANSWERS = ['refuse', 'garbage', 'close'] as const;
 
 /** Maximum rounds of our peer until a program that answers badly at first has everything. */
 const MAX_ROUNDS = 8;
@@ -43,10 +43,11 @@ export async function pushes(cell: Cell): Promise<void> {
     const pushed = find(lines, 'pushed');
     assert.equal(pushed?.['protocol'], `/rustory/entries-push/${version}`);
     assert.deepEqual([pushed['inserted'], pushed['ignored']], [entries.length, 0]);
-    // The answer was lost, so the device pushes again.
+    stored.push(...entries);
+    if (version === '1.0.0') continue;
+    // As after an answer that was lost.
     const again = find((await push(...args)).lines, 'pushed');
     assert.deepEqual([again?.['inserted'], again?.['ignored']], [0, entries.length]);
-    stored.push(...entries);
   }
   for (const bad of BAD_PUSHES) {
     const { code, lines } = await push('--bad', bad, ...cell.entriesFile(entriesOf('bad')));
@@ -66,29 +67,33 @@ export async function pushes(cell: Cell): Promise<void> {
   await serving.stop();
 }
 
-/** Our peer pushes to the program in both versions. The program answers badly at first. */
+/** Our peer pushes to the program in both versions. In the second one, the program answers badly at first. */
 export async function takesPushes(cell: Cell): Promise<void> {
   const { relay } = cell.network;
-  for (const version of VERSIONS) {
-    const device = cell.device(relay);
-    const own = entriesOf(device.name);
-    const [deleted, ...entries] = own;
-    assert.ok(deleted);
-    // Rows of other devices are never pushed.
-    device.insert([...own, ...entriesOf('another')]);
-    const { code, stderr } = await device.run('delete', deleted.entry_id);
-    assert.equal(code, 0, stderr);
-    const answers = [...BAD_ANSWERS, version === '1.0.0' ? 'nulls' : 'bare', 'counts'].join(',');
+  const device = cell.device(relay);
+  const own = entriesOf(device.name);
+  const [deleted, ...entries] = own;
+  assert.ok(deleted);
+  // Rows of other devices are never pushed.
+  device.insert([...own, ...entriesOf('another')]);
+  const { code, stderr } = await device.run('delete', deleted.entry_id);
+  assert.equal(code, 0, stderr);
+  for (const [version, answers] of [
+    ['1.0.0', 'nulls'],
+    ['1.0.1', [...BAD_ANSWERS, 'bare'].join(',')],
+  ] as const) {
     const serving = await cell.serve(relay, ['--answer', answers, '--version', version]);
     const address = `${relay.address}/p2p-circuit/p2p/${serving.peerId}`;
-    await pushUntilDone(device, address, serving);
+    await pushUntilDone(device, address);
     const took = serving.logged('took');
     assert.equal(took[0]?.['protocol'], `/rustory/entries-push/${version}`);
+    assert.ok(took.length >= answers.split(',').length);
     const taken = serving.logged('entry').map((line) => line['entry'] as Entry);
     const unique = new Map(taken.map((entry) => [entry.entry_id, entry]));
     assert.deepEqual(sorted([...unique.values()]), sorted(entries));
     const deletions = serving.logged('deletion').map((line) => line['deletion'] as { entry_id: string });
     assert.deepEqual([...new Set(deletions.map((deletion) => deletion.entry_id))], [deleted.entry_id]);
+    if (version === '1.0.0') continue;
     // What was acknowledged is not pushed again.
     await run(device, address);
     assert.equal(serving.logged('took').length, took.length);
@@ -96,15 +101,12 @@ export async function takesPushes(cell: Cell): Promise<void> {
 }
 
 /** Rounds of our peer until one has no error. The first ones get bad answers, and nothing is acknowledged by them. */
-async function pushUntilDone(device: Device, address: string, serving: Serving): Promise<void> {
+async function pushUntilDone(device: Device, address: string): Promise<void> {
   let last = '';
   for (let round = 0; round < MAX_ROUNDS; round += 1) {
     const { code, stdout, stderr } = await run(device, address);
     last = `${stdout}${stderr}`;
-    if (code === 0) {
-      assert.ok(serving.logged('took').length > BAD_ANSWERS.length, last);
-      return;
-    }
+    if (code === 0) return;
     await sleep(ROUND_PAUSE_MS);
   }
   assert.fail(`The pushes never succeeded: ${last}`);

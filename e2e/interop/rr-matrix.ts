@@ -16,8 +16,11 @@ export interface RrRow {
 /** The word that selects the scenarios that run for minutes. */
 const LONG = 'long';
 
-/** The mesh loads both cores, and `hub mixed` has devices with every muxer. They run in these rows, unless a word selects them. */
-const ONE_MUXER = new Set(['mesh', 'hub mixed']);
+/**
+ * These run for one muxer of each generation, unless a word selects them: the mesh loads both cores, `hub mixed` has devices
+ * with every muxer, and the others do not depend on it.
+ */
+const ONE_MUXER = new Set(['mesh', 'hub mixed', 'hub refuses', 'hub lost']);
 const ONE_MUXER_ROWS = new Set(['rr 1.x yamux, mplex', 'rr 0.1 yamux']);
 
 /** The rows of the table. With words, only the cells whose name contains one of them. */

@@ -57,13 +57,13 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: 'pushes',
-    proves: 'pushes to our peer in both versions, twice the same, then invalid messages and items',
+    proves: 'pushes to our peer in both versions, then the same again, then invalid messages and items',
     run: pushScenarios.pushes,
   },
   {
     name: 'takes pushes',
     proves:
-      'refuses pushes of our peer, answers with garbage or not at all, then takes them, in both versions',
+      'takes pushes of our peer in both versions; in one, it first refuses them, answers with garbage, and not at all',
     run: pushScenarios.takesPushes,
   },
   {
