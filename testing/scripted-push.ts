@@ -42,7 +42,8 @@ export async function pushRound(client: Pusher, peer: PushTarget, options: PushR
   const { push, limit = 1_000, untilComplete = true, idleTimeoutMs } = options;
   const { pushes, peerBook, database, peerId: ownPeerId } = client;
   const sent = peer.pushes.length;
-  const pulls = { ...createTestPullDeps(client), ...(options.nowMs && { nowMs: options.nowMs }) };
+  const noPause = { sleep: async () => {} };
+  const pulls = { ...createTestPullDeps(client), ...noPause, ...(options.nowMs && { nowMs: options.nowMs }) };
   const retry =
     idleTimeoutMs === undefined
       ? pulls.retry

@@ -72,7 +72,7 @@ export async function showRound(
   isJson: boolean,
 ): Promise<void> {
   for (const problem of [...problems, ...warnings]) screen.note(`warning: ${problem}`);
-  showFailures(reports, screen);
+  showFailures(reports, screen, false);
   if (isJson) {
     for (const report of reports) await screen.json(toJson(report));
     const others = [
@@ -147,8 +147,12 @@ function showLeft(reports: readonly PullReport[], postponed: readonly string[], 
   );
 }
 
-/** Prints one line for each failed attempt: the address, the stage and the reason. */
-function showFailures(reports: readonly PullReport[], screen: Screen): void {
+/**
+ * Prints one line for each failed attempt: the address, the stage and the reason.
+ *
+ * @param isRepeated whether there are more rounds, in which what the configuration forbids is the same
+ */
+function showFailures(reports: readonly PullReport[], screen: Screen, isRepeated: boolean): void {
   let shown = 0;
   for (const { peerId, attempts, error, hasNewDatabase, invalid, push } of reports) {
     if (invalid.text !== undefined) screen.note(shortenPeerIds(`${peerId}: ${describeInvalid(invalid)}`));
@@ -158,7 +162,8 @@ function showFailures(reports: readonly PullReport[], screen: Screen): void {
           `${peerId}: The device has another database than at the last sync (a new one or an older copy); all its entries are requested.`,
         ),
       );
-    if (push?.problem !== undefined) screen.note(shortenPeerIds(`${peerId}: ${push.problem}`));
+    if (push?.problem !== undefined && !(isRepeated && push.state === 'not allowed'))
+      screen.note(shortenPeerIds(`${peerId}: ${push.problem}`));
     // Failed attempts before a successful sync are not shown.
     if (error === undefined) continue;
     shown += 1;
@@ -217,5 +222,5 @@ export async function showWatchRound(
     `${time} ${formatAmount(reports.length, 'peer', 'peers')}, ${formatProgress(total)}, ${failed.length} failed${others.join('')}`,
   );
   for (const problem of [...problems, ...warnings]) screen.note(`  warning: ${problem}`);
-  showFailures(reports, screen);
+  showFailures(reports, screen, true);
 }

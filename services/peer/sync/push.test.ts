@@ -140,7 +140,7 @@ describe('a push that fails', () => {
       entries: 0,
       problem: expect.stringMatching(/^The peer refused the push\. .*"ada".*registered as "laptop"/),
     });
-    expect(sent).toHaveLength(1);
+    expect(sent).toHaveLength(3);
     expect(client.pushes.position(peer.peerId)).toMatchObject({ cursor: 0 });
     expect(client.pushes.records().get(peer.peerId)).toMatchObject({ pushState: 'refused' });
     peer.member = { userId: 'ada', deviceId: 'laptop-x86_64' };
@@ -149,6 +149,14 @@ describe('a push that fails', () => {
       pushState: 'ok',
       pushProblem: undefined,
     });
+  });
+
+  test('is repeated with less when the peer could not store it in time', async () => {
+    const { client, peer } = await startPushPair();
+    client.store.insert(makeEntries(100, 'laptop', 20_000));
+    peer.intercept = ({ jsonBytes }) => (jsonBytes > 1_200_000 ? { answer: { ok: false } } : undefined);
+    expect((await pushRound(client, peer)).push).toMatchObject({ state: 'ok', entries: 100 });
+    expect(peer.entries).toHaveLength(100);
   });
 
   test('has no consequence with a peer that accepts no pushes', async () => {

@@ -25,6 +25,12 @@ import { MAX_LIMIT } from './sync-protocol.ts';
  */
 const SMALL_BATCH_BYTES = 64 * 1024;
 
+/** Maximum repetitions of a refused push in one turn. A peer also refuses what it cannot store just now. */
+const MAX_REFUSALS = 2;
+
+/** Pause in milliseconds before the first repetition. It doubles with the second one. */
+const REFUSED_PAUSE_MS = 1_000;
+
 export interface PushDeps {
   readonly pushes: Pick<PushStore, 'position' | 'move' | 'highest' | 'readEntries' | 'readDeletions'>;
   readonly owner: Owner;
@@ -89,6 +95,8 @@ interface State {
   maxBytes: number;
   /** Consecutive failures since the last answer. */
   failures: number;
+  /** Consecutive refusals. */
+  refusals: number;
   entries: number;
   deletions: number;
   inserted: number;
@@ -113,6 +121,7 @@ export async function pushTo(
     push,
     maxBytes: PUSH_TARGET_BYTES,
     failures: 0,
+    refusals: 0,
     entries: 0,
     deletions: 0,
     inserted: 0,
@@ -188,7 +197,11 @@ async function pushNext(
       if (pauses?.isPaused(peerId) === true) return 'paused';
       const answer = await send(state, deps, batch);
       if (answer === 'again') continue;
-      if (!answer.ok) throw new PushRefusedError(deps.own, owner);
+      if (!answer.ok) {
+        await waitAfterRefusal(state, deps, batch);
+        continue;
+      }
+      state.refusals = 0;
       state.inserted += answer.inserted ?? 0;
       state.entries += batch.entries;
       state.deletions += batch.deletions;
@@ -196,6 +209,21 @@ async function pushNext(
     const isMoved = moves(batch) ? pushes.move(peerId, position, batch.to) : true;
     return isMoved && batch.isLast ? 'ok' : 'more';
   }
+}
+
+/**
+ * Waits before a refused push is repeated. A peer that does not know this device refuses the next one, too. But one that
+ * has accepted a push before, or was sent a large one, may be busy, and a one-shot sync has no later round.
+ *
+ * @throws PushRefusedError when it is not repeated
+ */
+async function waitAfterRefusal(state: State, deps: PushContext, { bytes }: PushBatch): Promise<void> {
+  const { push, session, entries, deletions } = state;
+  const isWorthwhile = push.pauses === undefined || entries + deletions > 0 || bytes > SMALL_BATCH_BYTES;
+  if (!isWorthwhile || state.refusals >= MAX_REFUSALS) throw new PushRefusedError(deps.own, push.owner);
+  state.refusals += 1;
+  state.maxBytes = Math.max(SMALL_BATCH_BYTES, Math.floor(bytes / 2));
+  await deps.sleep(REFUSED_PAUSE_MS * 2 ** (state.refusals - 1), session.signal);
 }
 
 function moves({ to }: PushBatch): boolean {
