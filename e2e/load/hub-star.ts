@@ -1,6 +1,7 @@
-// `node e2e/load/hub-star.ts [DEVICES [RELAY_MIB [HUB_MIB]]]`: devices that all start in the same second and sync with one
-// hub through one relay. Each opens a new connection to the relay, a circuit to the hub, pulls once and pushes once, and tries
-// nothing twice. Prints the failures, the times, and the memory and CPU time of relay and hub.
+// `node e2e/load/hub-star.ts [DEVICES [RELAY_MIB [HUB_MIB [together]]]]`: devices that all start in the same second and sync
+// with one hub through one relay. Each opens a new connection to the relay, a circuit to the hub, pulls once and pushes once,
+// and tries nothing twice. With `together` each step begins when all devices have finished the one before, as on machines
+// that are all fast. Prints the failures, the times, and the memory and CPU time of relay and hub.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,7 +19,8 @@ import { readToEnd, sendMessage } from '../../testing/raw-stream.ts';
 import { wireEntries } from '../../testing/wire-entries.ts';
 import { decode, encode, PULL, type PullAnswer, PUSH, type PushAnswer } from '../../testing/wire-messages.ts';
 
-const [devices = 200, relayMiB = 512, hubMiB = 256] = process.argv.slice(2).map(Number);
+const [devices = 200, relayMiB = 512, hubMiB = 256] = process.argv.slice(2, 5).map(Number);
+const together = process.argv[5] === 'together';
 
 /** The time that `rr` gives everything with one peer, in milliseconds. */
 const SYNC_MS = 30_000;
@@ -37,6 +39,19 @@ interface Outcome {
   readonly failure?: string;
 }
 
+/** Resolves when all devices have called it, or have failed. Without `together` at once. */
+function createBarrier() {
+  const open = Promise.withResolvers<void>();
+  let missing = devices;
+  const arrive = (): void => {
+    missing -= 1;
+    if (missing === 0) open.resolve();
+  };
+  return { arrive, passed: together ? open.promise : Promise.resolve() };
+}
+
+const barriers = { pull: createBarrier(), push: createBarrier() };
+
 /** Everything that a device does in a round, without a second try. */
 async function sync(node: Libp2p, deviceId: string, address: string): Promise<Outcome> {
   const signal = AbortSignal.timeout(SYNC_MS);
@@ -54,14 +69,20 @@ async function sync(node: Libp2p, deviceId: string, address: string): Promise<Ou
   const connected = node.dial(multiaddr(address), { signal });
   try {
     await connected;
+    barriers.pull.arrive();
+    await barriers.pull.passed;
     step = 'pull';
     const pulled = (await ask(PULL.zstd, { cursor: 0, delete_cursor: 0, limit: 1_000 })) as PullAnswer;
+    barriers.push.arrive();
+    await barriers.push.passed;
     step = `push after ${pulled.entries.length} entries`;
     const pushed = (await ask(PUSH.zstd, { entries: wireEntries(deviceId, PUSHED) })) as PushAnswer;
     step = 'push answer';
     if (!pushed.ok) throw new Error('The hub did not store the push.');
     return { ms: performance.now() - startedMs };
   } catch (error) {
+    if (step === 'dial') barriers.pull.arrive();
+    if (step === 'dial' || step === 'pull') barriers.push.arrive();
     const failure = `${step.replace(/ after .*/, '')}: ${error instanceof Error ? error.message : String(error)}`;
     return { ms: performance.now() - startedMs, failure };
   }
