@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2';
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { identify } from '@libp2p/identify';
-import type { Libp2p, Stream } from '@libp2p/interface';
+import type { Libp2p, PrivateKey, Stream } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
 import { pbStream } from '@libp2p/utils';
 import { multiaddr, type Multiaddr } from '@multiformats/multiaddr';
@@ -39,14 +39,16 @@ export interface RelayAddress {
  * Starts a device. With `relay` it has a reservation on the relay.
  *
  * @param limits of its connections; by default a handshake and the first message of a stream have 10 s
+ * @param identity default: a new one. The processes of one device have the same
  */
 export async function startDevice(
   key: SwarmKey,
   relay?: RelayAddress,
   limits: Partial<TransportLimits> = {},
+  identity?: PrivateKey,
 ): Promise<Libp2p> {
   const stack = createTransportStack({
-    identity: await generateKeyPair('Ed25519'),
+    identity: identity ?? (await generateKeyPair('Ed25519')),
     key,
     cipher,
     limits: { ...LIMITS, ...limits },

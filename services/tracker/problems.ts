@@ -33,7 +33,7 @@ export const PROBLEMS = {
   forbidden: {
     status: 403,
     title: 'The token does not permit this',
-    doc: 'The token of a request is bound to another user or read-only. Change its line in `TRACKER_TOKENS_FILE`.',
+    doc: 'The token of a request is bound to another user or read-only, or is not marked `hub` and registered the peer id of a live hub. Change its line in `TRACKER_TOKENS_FILE`.',
   },
   foreign_page: {
     status: 403,

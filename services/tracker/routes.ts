@@ -89,7 +89,8 @@ const list = {
   description:
     'Without `limit` and `cursor` the response contains all devices, newest registration first, up to 512 KiB; the ' +
     'devices that registered longest ago are left out. With one of them it is a page, and `next_cursor` is the cursor ' +
-    'of the next page. Pages are in order of `peer_id`, and may contain fewer devices than `limit`. A device that stays ' +
+    'of the next page. With `TRACKER_STAR`, of each user with a registered hub only the hub is listed, except to tokens that ' +
+    'are marked `hub` or `read-only`. Pages are in order of `peer_id`, and may contain fewer devices than `limit`. A device that stays ' +
     'registered is on exactly one page.',
   security,
   request: {
