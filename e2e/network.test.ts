@@ -1,5 +1,5 @@
 // Tracker, relay and peers as processes: the commands of the README, the bundles, and failures of the network.
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { createSwarmKeyFile } from '../services/private-network/key.ts';
@@ -21,7 +21,7 @@ import {
 import { currentBundle } from '../testing/bundle.ts';
 import { cleanUp, onCleanup } from '../testing/cleanup.ts';
 import { metric } from '../testing/load-devices.ts';
-import { makeTestDirectory, startNetwork } from '../testing/network.ts';
+import { createDevice, makeTestDirectory, startNetwork } from '../testing/network.ts';
 import { until } from '../testing/wait.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -49,7 +49,7 @@ function start(name: string, entry: string, options: RunOptions): Running {
 }
 
 describe('npm run demo', () => {
-  test('syncs two devices, prints the result, and leaves no file behind', async () => {
+  test('syncs two devices and a later one through the hub, prints the result, and leaves no file behind', async () => {
     const directory = makeTestDirectory();
     const home = join(directory, 'home');
     mkdirSync(home);
@@ -60,6 +60,8 @@ describe('npm run demo', () => {
       /B reached A by +\/ip4\/127\.0\.0\.1\/tcp\/\d+\/p2p\/\w+\/p2p-circuit\/p2p\/\w+/,
     );
     expect(demo.stdout).toMatch(/entries received by B +3,000, all equal/);
+    expect(demo.stdout).toMatch(/C reached the hub by +\/ip4\S+\/p2p-circuit\/p2p\/\w+/);
+    expect(demo.stdout).toMatch(/entries received by C +3,000, all equal/);
     expect(demo.stdout).toMatch(/duplicates +0\n/);
     expect(readdirSync(directory)).toEqual(['home']);
     expect(readdirSync(home)).toEqual([]);
@@ -85,6 +87,34 @@ describe('npm start', () => {
     expect(relays[1]).toBe(relays[0]);
     for (const name of ['swarm.key', 'relay.key'])
       expect(statSync(join(directory, '.rustory', name)).mode & 0o777).toBe(0o600);
+  });
+
+  test('runs a hub of a user with --hub, with which a device syncs that has the printed configuration', async () => {
+    const directory = makeTestDirectory();
+    const folder = join(directory, '.rustory');
+    mkdirSync(folder, { mode: 0o700 });
+    writeFileSync(join(folder, 'hub.toml'), 'listen = "none"\nops_port = 0\n');
+    const started = start('start', program, { args: ['--hub', 'ada'], env: LOOPBACK, cwd: directory });
+    await until(() => started.stdout().includes('Press Ctrl-C to stop all'), 'the services have started');
+    expect(started.stdout()).toMatch(/hub +of the user ada/);
+    const device = createDevice('laptop', {
+      HOME: directory,
+      RUSTORY_CONFIG: join(folder, 'config.toml'),
+      RUSTORY_SWARM_KEY_PATH: join(folder, 'swarm.key'),
+      RUSTORY_DB_PATH: join(directory, 'laptop.db'),
+      RUSTORY_LISTEN: 'none',
+    });
+    expect((await device.run('record', '--cmd', 'echo hub')).code).toBe(0);
+    const { code, stdout } = await device.run('sync', '--push', '--json');
+    expect([code, parseLines(stdout)]).toEqual([0, [expect.objectContaining({ duplicates: 0 })]]);
+    started.kill('SIGINT');
+    expect(await started.exited).toBe(0);
+    expect(difference(join(directory, 'laptop.db'), join(folder, 'hub.db'))).toEqual({
+      missing: 0,
+      surplus: 0,
+      rows: 1,
+    });
+    expect(statSync(join(folder, 'hub.secret')).mode & 0o777).toBe(0o600);
   });
 
   test('names the service that did not start, and stops the other service', async () => {

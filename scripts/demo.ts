@@ -1,5 +1,6 @@
-// `npm run demo`: two devices find each other through the tracker and sync a shell history through the relay, in a
-// private network of processes on this machine. All files are in a temporary folder, which is removed at the end.
+// `npm run demo`: two devices find each other through the tracker and sync a shell history through the relay. Then a
+// third device, which is never on at the same time as the others, gets it from the hub. All in a private network of
+// processes on this machine, with all files in a temporary folder, which is removed at the end.
 import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +8,7 @@ import { describeError } from '../services/shared/errors.ts';
 import {
   deviceEnvironment,
   difference,
+  hubEnvironment,
   parseLines,
   startRelay,
   startTracker,
@@ -44,6 +46,13 @@ async function peer(env: Record<string, string>, ...args: string[]): Promise<str
   return stdout;
 }
 
+/** What the demo shows about one pull. */
+interface Pull {
+  readonly result: SyncResult;
+  /** Entries in the database of the device that pulled, all equal to those of device A. */
+  readonly received: number;
+}
+
 async function demo(): Promise<void> {
   step('Starting the tracker.');
   const tracker = await startTracker();
@@ -52,12 +61,12 @@ async function demo(): Promise<void> {
   step(`The tracker listens on ${tracker.url}. Creating a swarm key and starting the relay.`);
   const relay = await startRelay(folder);
   running.push(relay);
-  const a = deviceEnvironment(folder, 'device-a', { tracker, relay });
-  const b = {
-    ...deviceEnvironment(folder, 'device-b', { tracker, relay }),
-    // On one machine a direct connection may be faster than the circuit that the demo shows.
-    RUSTORY_DIAL_STRATEGY: 'relay-only',
-  };
+  const network = { tracker, relay };
+  const a = deviceEnvironment(folder, 'device-a', network);
+  // On one machine a direct connection may be faster than the circuit that the demo shows.
+  const later = { RUSTORY_DIAL_STRATEGY: 'relay-only' };
+  const b = { ...deviceEnvironment(folder, 'device-b', network), ...later };
+  const c = { ...deviceEnvironment(folder, 'device-c', network), ...later };
 
   const history = findHistory();
   step(`The relay listens on ${relay.address}.`);
@@ -65,44 +74,70 @@ async function demo(): Promise<void> {
   await peer(a, 'import', ...(history === SAMPLE ? ['--shell', 'bash'] : []), history);
 
   step('Device A requests a reservation at the relay and registers with the tracker.');
-  const deviceA = startService('peer', { env: a, args: ['serve'] });
-  running.push(deviceA);
-  const registered = await deviceA.waitFor('registered', ({ addrs }) =>
-    String(addrs).includes('/p2p-circuit'),
-  );
-
+  const deviceA = await startRegistered(a, 'serve');
   step('Device B lists the devices at the tracker, connects to A through the relay, and pulls its history.');
-  const results = parseLines<SyncResult>(await peer(b, 'sync', '--json'));
+  const direct = await pull(b, 'device-b');
 
-  step('Comparing both databases.');
-  const { rows, missing, surplus } = difference(join(folder, 'device-a.db'), join(folder, 'device-b.db'));
-  if (missing + surplus > 0)
-    throw new Error(
-      `The databases differ: ${missing} entries of A are missing in B, and ${surplus} are only in B.`,
-    );
-  printTable(registered, results, rows);
+  step('Device A leaves. The hub starts, which is always on.');
+  await stop(deviceA);
+  await startRegistered(hubEnvironment(folder, network), 'hub');
+  step('Device A comes for a moment, pushes its history to the hub, and leaves.');
+  await peer({ ...a, ...later }, 'sync', '--push');
+  step('Device C comes. Both other devices are off; it pulls everything from the hub.');
+  const throughHub = await pull(c, 'device-c');
+  printTable(deviceA, direct, throughHub);
 }
 
-function printTable(registered: Record<string, unknown>, results: SyncResult[], received: number): void {
-  const [result] = results;
+/** Starts a service of a peer, and waits until other devices can reach it through the relay. */
+async function startRegistered(env: Record<string, string>, command: string): Promise<Running> {
+  const service = startService('peer', { env, args: [command] });
+  running.push(service);
+  await service.waitFor('registered', isCircuit);
+  return service;
+}
+
+const isCircuit = ({ addrs }: Record<string, unknown>): boolean => String(addrs).includes('/p2p-circuit');
+
+async function stop(service: Running): Promise<void> {
+  running.splice(running.indexOf(service), 1);
+  const code = await service.stop();
+  if (code !== 0) throw new Error(`The ${service.name} ended with exit code ${code}.`);
+}
+
+/** Syncs a device, and compares its database with that of device A. */
+async function pull(env: Record<string, string>, device: string): Promise<Pull> {
+  const [result] = parseLines<SyncResult>(await peer(env, 'sync', '--json'));
   if (result === undefined || result.error !== undefined)
-    throw new Error(`Device B did not sync: ${result?.error ?? 'it found no other device'}.`);
-  const addresses = registered['addrs'] as string[];
+    throw new Error(`${device} did not sync: ${result?.error ?? 'it found no other device'}.`);
+  const { rows, missing, surplus } = difference(join(folder, 'device-a.db'), join(folder, `${device}.db`));
+  if (missing + surplus > 0)
+    throw new Error(
+      `The databases differ: ${missing} entries of A are missing in ${device}, and ${surplus} are only there.`,
+    );
+  return { result, received: rows };
+}
+
+function printTable(deviceA: Running, direct: Pull, throughHub: Pull): void {
+  const addresses = deviceA.logged('registered').find(isCircuit)?.['addrs'] as string[];
+  const { result } = direct;
+  const duplicates = result.duplicates + throughHub.result.duplicates;
   const rows: Array<[string, string]> = [
     ['registered', `${result.peer_id} (device A)`],
     ...addresses.map((address, index): [string, string] => [index === 0 ? 'with addresses' : '', address]),
     ['B reached A by', result.address],
     ['entries sent by A', result.entries.toLocaleString('en')],
-    ['entries received by B', `${received.toLocaleString('en')}, all equal`],
-    ['duplicates', String(result.duplicates)],
+    ['entries received by B', `${direct.received.toLocaleString('en')}, all equal`],
     ['bytes pulled', result.bytes.toLocaleString('en')],
     ['duration of the sync', `${(result.duration_ms / 1000).toFixed(2)} s`],
+    ['C reached the hub by', throughHub.result.address],
+    ['entries received by C', `${throughHub.received.toLocaleString('en')}, all equal, when A was off`],
+    ['duplicates', String(duplicates)],
   ];
   const width = Math.max(...rows.map(([name]) => name.length));
   process.stdout.write('\n');
   for (const [name, value] of rows) process.stdout.write(`  ${name.padEnd(width)}  ${value}\n`);
   process.stdout.write('\n');
-  if (result.duplicates !== 0) throw new Error(`${result.duplicates} entries were received more than once.`);
+  if (duplicates !== 0) throw new Error(`${duplicates} entries were received more than once.`);
 }
 
 /** Stops all processes and removes the folder. Returns one sentence for each process that failed. */
@@ -129,7 +164,7 @@ try {
   step('Stopping everything.');
   const unclean = await cleanUp();
   if (unclean.length > 0) throw new Error(unclean.join(' '));
-  step('Done: both devices have the same history.');
+  step('Done: all devices have the same history.');
 } catch (error) {
   process.stderr.write(`\nThe demo failed at this step: ${currentStep}\n  ${describeError(error)}.\n`);
   await cleanUp();

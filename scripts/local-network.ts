@@ -1,5 +1,6 @@
-// A private network on loopback: tracker and relay as processes, and the environments of devices.
-import { existsSync } from 'node:fs';
+// A private network on loopback: tracker and relay as processes, and the environments of devices and hubs.
+import { randomBytes } from 'node:crypto';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { createSwarmKeyFile } from '../services/private-network/key.ts';
@@ -74,6 +75,29 @@ export function deviceEnvironment(
     RUSTORY_RELAY_ADDR: network.relay.address,
     RUSTORY_SWARM_KEY_PATH: join(folder, 'swarm.key'),
     RUSTORY_P2P_IDENTITY_KEY_PATH: join(folder, `${device}.key`),
+  };
+}
+
+/** Creates the secret of a hub in the folder if there is no such file. Returns its path. */
+export function createHubSecret(folder: string): string {
+  const path = join(folder, 'hub.secret');
+  if (!existsSync(path)) writeFileSync(path, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 });
+  return path;
+}
+
+/** The environment of a hub of the user `demo`, with its database and its secret in the folder. */
+export function hubEnvironment(
+  folder: string,
+  network: { tracker: Pick<Tracker, 'url'>; relay: Pick<Relay, 'address'> },
+): Record<string, string> {
+  // Its identity is derived from the secret, so it has no file for it.
+  const { RUSTORY_P2P_IDENTITY_KEY_PATH: _, ...device } = deviceEnvironment(folder, 'hub', network);
+  return {
+    ...device,
+    RUSTORY_HUB_SECRET_PATH: createHubSecret(folder),
+    RUSTORY_LISTEN: '/ip4/127.0.0.1/tcp/0',
+    RUSTORY_OPS_HOST: '127.0.0.1',
+    RUSTORY_OPS_PORT: '0',
   };
 }
 

@@ -1,5 +1,6 @@
-// `npm start`: runs a tracker and a relay on this machine with keys in ./.rustory, and prints the configuration
-// of a device. All TRACKER_… and RELAY_… variables of the environment are passed to the services.
+// `npm start`: runs a tracker and a relay on this machine with keys in ./.rustory, with `--hub USER_ID` also a hub of this
+// user, and prints the configuration of a device. All TRACKER_… and RELAY_… variables of the environment are passed to the
+// services.
 import { chmodSync, existsSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -8,14 +9,23 @@ import { makePrivateDirectory } from '../services/shared/files.ts';
 import { mayReceiveToken } from '../services/shared/loopback.ts';
 import { quote } from '../services/shared/variables.ts';
 import { createSwarmKeyFile, readSwarmKey } from '../services/private-network/key.ts';
+import { createHubSecret } from './local-network.ts';
 import { type LogLine, type Running, startService } from './processes.ts';
 
 const FOLDER = resolve('.rustory');
 const SWARM_KEY = join(FOLDER, 'swarm.key');
 const DEVICE_CONFIG = join(FOLDER, 'config.toml');
+const HUB_CONFIG = join(FOLDER, 'hub.toml');
+const HUB_DATABASE = join(FOLDER, 'hub.db');
+
+/** The user in the configuration of a device when there is no hub. */
+const EXAMPLE_USER = 'me';
 
 /** Signals within this time count as one, in milliseconds: a terminal and npm both forward one Ctrl-C. */
 const SAME_SIGNAL_MS = 500;
+
+/** Hosts of listen addresses that stand for all addresses of the machine. */
+const ANY_ADDRESS: ReadonlySet<string> = new Set(['0.0.0.0', '[::]']);
 
 /** The addresses in the configuration of a device. */
 interface NetworkAddresses {
@@ -79,6 +89,30 @@ function startRelay(isLocal: boolean): Running {
   });
 }
 
+/**
+ * A hub of this user, whose devices reach it through the relay. Its other settings are in `hub.toml`: the RUSTORY_…
+ * variables of a shell are those of the device on this machine.
+ */
+function startHub(userId: string, { trackerUrl, relayAddress }: NetworkAddresses): Running {
+  return startService('peer', {
+    args: ['hub'],
+    env: {
+      HOME: FOLDER,
+      RUSTORY_CONFIG: HUB_CONFIG,
+      RUSTORY_USER_ID: userId,
+      RUSTORY_DB_PATH: HUB_DATABASE,
+      RUSTORY_HUB_SECRET_PATH: createHubSecret(FOLDER),
+      RUSTORY_SWARM_KEY_PATH: SWARM_KEY,
+      RUSTORY_TRACKERS: trackerUrl,
+      // What is sent to an address of this machine does not leave it.
+      RUSTORY_TRACKER_TOKEN_OVER_HTTP: 'true',
+      RUSTORY_RELAY_ADDR: relayAddress,
+      RUSTORY_OPS_HOST: '127.0.0.1',
+    },
+    onLine: printLog,
+  });
+}
+
 /** The log lines with the addresses of both services. Waits for both, so that the log has the problems of both. */
 async function waitForStart(tracker: Running, relay: Running): Promise<[LogLine, LogLine]> {
   const waits = [tracker.waitFor('listening'), relay.waitFor('listening')] as const;
@@ -93,18 +127,18 @@ async function waitForStart(tracker: Running, relay: Running): Promise<[LogLine,
 
 async function waitForAddresses(tracker: Running, relay: Running, host: string): Promise<NetworkAddresses> {
   const [trackerLine, relayLine] = await waitForStart(tracker, relay);
-  const port = String(trackerLine['address']).split(':').at(-1);
+  const [, bound = '', port] = /^(.*):(\d+)$/.exec(String(trackerLine['address'])) ?? [];
   const scheme = process.env['TRACKER_TLS_CERT_FILE'] === undefined ? 'http' : 'https';
   const addresses = relayLine['addresses'] as string[];
   return {
-    trackerUrl: `${scheme}://${host}:${port}`,
+    trackerUrl: `${scheme}://${ANY_ADDRESS.has(bound) ? host : bound}:${port}`,
     relayAddress: addresses.find((address) => address.includes(host)) ?? addresses[0] ?? '',
   };
 }
 
-function writeDeviceConfig({ trackerUrl, relayAddress }: NetworkAddresses): string {
+function writeDeviceConfig({ trackerUrl, relayAddress }: NetworkAddresses, userId: string): string {
   const text = `# Copy this file to ~/.config/rustory/config.toml on each device.
-user_id = "me"
+user_id = ${JSON.stringify(userId)}
 trackers = ["${trackerUrl}"]
 relay_addr = "${relayAddress}"
 swarm_key_path = "~/.config/rustory/swarm.key"
@@ -113,8 +147,10 @@ swarm_key_path = "~/.config/rustory/swarm.key"
   return text;
 }
 
-function printInstructions(addresses: NetworkAddresses, fingerprint: string): void {
-  const config = writeDeviceConfig(addresses);
+function printInstructions(addresses: NetworkAddresses, fingerprint: string, hubUser?: string): void {
+  const config = writeDeviceConfig(addresses, hubUser ?? EXAMPLE_USER);
+  const hub =
+    hubUser === undefined ? '' : `\n  hub        of the user ${hubUser}, with its history in ${HUB_DATABASE}`;
   const isOpen = process.env['TRACKER_TOKENS_FILE'] === undefined;
   const note =
     '  The tracker accepts requests without a token: everyone who can reach it can list your devices.\n' +
@@ -127,7 +163,7 @@ function printInstructions(addresses: NetworkAddresses, fingerprint: string): vo
   process.stdout.write(`
   tracker    ${addresses.trackerUrl}
   relay      ${addresses.relayAddress}
-  swarm key  ${SWARM_KEY}  (fingerprint ${fingerprint})
+  swarm key  ${SWARM_KEY}  (fingerprint ${fingerprint})${hub}
 
   On each device, copy the swarm key to ~/.config/rustory/swarm.key and
   ${DEVICE_CONFIG} to ~/.config/rustory/config.toml.
@@ -135,7 +171,7 @@ function printInstructions(addresses: NetworkAddresses, fingerprint: string): vo
 
 ${config.replaceAll(/^/gm, '    ').trimEnd()}
 
-${isOpen ? note : ''}${isClear ? clearNote : ''}  Press Ctrl-C to stop both.
+${isOpen ? note : ''}${isClear ? clearNote : ''}  Press Ctrl-C to stop ${hubUser === undefined ? 'both' : 'all'}.
 
 `);
 }
@@ -154,13 +190,22 @@ function forwardSignals(services: readonly Running[]): { stop(): void; isStoppin
   return { stop, isStopping: () => latestMs > 0 };
 }
 
-/** Runs both services until a signal, or until one of them ends. Returns the exit code. */
-async function main(args: readonly string[]): Promise<number> {
-  const [argument] = args;
-  if (argument !== undefined)
+/** The user of `--hub`; `undefined` without this option. @throws Error for other arguments */
+function readHubUser(args: readonly string[]): string | undefined {
+  const [option, userId, ...rest] = args;
+  const unknown = option === '--hub' ? rest[0] : option;
+  if (unknown !== undefined)
     throw new Error(
-      `The argument ${quote(argument)} is not known; set the variables of docs/environment.md instead.`,
+      `The argument ${quote(unknown)} is not known; set the variables of docs/environment.md instead.`,
     );
+  if (option === '--hub' && (userId === undefined || userId.startsWith('-')))
+    throw new Error('The option --hub requires a user id: npm start -- --hub USER_ID.');
+  return userId;
+}
+
+/** Runs the services until a signal, or until one of them ends. Returns the exit code. */
+async function main(args: readonly string[]): Promise<number> {
+  const hubUser = readHubUser(args);
   const fingerprint = prepareKeys();
   const { host, isLocal } = findHost();
   const tracker = startTracker();
@@ -169,7 +214,16 @@ async function main(args: readonly string[]): Promise<number> {
   const signals = forwardSignals(services);
   let wasRequested = false;
   try {
-    printInstructions(await waitForAddresses(tracker, relay, host), fingerprint);
+    const addresses = await waitForAddresses(tracker, relay, host);
+    if (hubUser !== undefined) {
+      const hub = startHub(hubUser, addresses);
+      services.push(hub);
+      if (signals.isStopping()) hub.kill('SIGTERM');
+      await hub.waitFor('registered').catch(() => {
+        throw new Error('The hub did not start; its messages are above.');
+      });
+    }
+    printInstructions(addresses, fingerprint, hubUser);
     await Promise.race(services.map(async ({ exited }) => exited));
     wasRequested = signals.isStopping();
   } finally {

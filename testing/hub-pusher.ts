@@ -27,8 +27,8 @@ export function startPusher(
   batch: number,
 ): Pusher {
   const acknowledged = new Set<string>();
-  const pusher = { acknowledged, counts: { inserted: 0, ignored: 0 }, repeated: 0, finished: pushAll() };
   let connection: Connection | undefined;
+  const pusher = { acknowledged, counts: { inserted: 0, ignored: 0 }, repeated: 0, finished: pushAll() };
   return pusher;
 
   async function pushAll(): Promise<void> {

@@ -1,9 +1,9 @@
 // A hub as a process, with its files in the directory of a network.
-import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { hubEnvironment } from '../scripts/local-network.ts';
 import { type Running, startService } from '../scripts/processes.ts';
 import { readSwarmKey } from '../services/private-network/key.ts';
 import { onCleanup } from './cleanup.ts';
@@ -102,24 +102,21 @@ export async function startHub(network: TestNetwork, options: HubOptions = {}): 
   return hub;
 }
 
-async function prepare({ device, directory }: TestNetwork, { env = {}, disk }: HubOptions) {
-  const secretPath = join(directory, 'hub.secret');
-  writeFileSync(secretPath, 'a secret of a hub in a test, 32 bytes at least\n', { mode: 0o600 });
+async function prepare({ directory, relay, tracker }: TestNetwork, { env = {}, disk }: HubOptions) {
   const databasePath = join(disk?.folder ?? directory, 'hub.db');
   const port = await freePort();
-  const { env: common } = device('hub', {
-    RUSTORY_USER_ID: 'ada',
-    RUSTORY_DB_PATH: databasePath,
-    RUSTORY_LISTEN: `/ip4/127.0.0.1/tcp/${port}`,
-    RUSTORY_HUB_SECRET_PATH: secretPath,
-    RUSTORY_OPS_HOST: '127.0.0.1',
-    RUSTORY_OPS_PORT: '0',
-    RUSTORY_MIN_FREE_BYTES: '0',
-    ...env,
-  });
-  // The hub has no identity file.
-  const { RUSTORY_P2P_IDENTITY_KEY_PATH: _, ...withoutIdentity } = common;
-  return { env: withoutIdentity, databasePath, port };
+  return {
+    databasePath,
+    port,
+    env: {
+      ...hubEnvironment(directory, { relay, tracker }),
+      RUSTORY_USER_ID: 'ada',
+      RUSTORY_DB_PATH: databasePath,
+      RUSTORY_LISTEN: `/ip4/127.0.0.1/tcp/${port}`,
+      RUSTORY_MIN_FREE_BYTES: '0',
+      ...env,
+    },
+  };
 }
 
 /** A port that is free now, so that a hub that is started again has the same address. */
