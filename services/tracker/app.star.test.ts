@@ -11,9 +11,11 @@ import {
   REGISTER,
   refusalOf,
   type TestApp,
+  testConfig,
   testRegistry,
   UNREGISTER,
 } from '../../testing/tracker-app.ts';
+import { createRateLimits } from './rate-limits.ts';
 
 /** The same peer id as `PEER`, as a CID. */
 const PEER_CID = CID.createV1(0x72, decode(base58btc.decode(`z${PEER}`))).toString();
@@ -101,6 +103,17 @@ describe('while the hub of a user is registered', () => {
     expect(await register(app, 'alice', PEER, { user_id: 'alice', role: 'hub', is_hub: true })).toBe(200);
     expect(await list(app, 'alice')).toEqual([HUB]);
     expect(await app.metrics()).toContain('rustory_tracker_registrations_total{outcome="hub"} 2');
+  });
+
+  test('requests of other tokens for its peer id do not use up its rate limit', async () => {
+    const limits = { ...testConfig().limits, peerRequestsPerMinute: 3 };
+    const app = createTestApp({ star: true, rateLimits: createRateLimits(limits) }, GRANTS);
+    expect(await register(app, 'hub', HUB)).toBe(200);
+    const statuses: number[] = [];
+    for (let n = 0; n < 5; n += 1)
+      statuses.push((await app.post(UNREGISTER, { peer_id: HUB }, bearer('alice'))).status);
+    expect(statuses).toContain(429);
+    expect(await register(app, 'hub', HUB)).toBe(200);
   });
 
   test('its devices are listed all devices again when it unregisters', async () => {

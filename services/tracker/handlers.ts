@@ -93,9 +93,13 @@ const FOREIGN_CAUSES = {
   hub: 'registered_by_a_hub',
 } as const;
 
-/** Requests with a token that is bound to one user never count against the devices of another one. */
-function peerRateKey({ userId }: Grant, peerId: string): string {
-  return userId === undefined ? peerId : `${peerId}\0${userId}`;
+/**
+ * Requests with a token that is bound to one user never count against the devices of another one, and those with other
+ * tokens never against a hub.
+ */
+function peerRateKey({ userId, isHub }: Grant, peerId: string): string {
+  const key = userId === undefined ? peerId : `${peerId}\0${userId}`;
+  return isHub ? `${key}\0hub` : key;
 }
 
 function createUnregisterHandler(
