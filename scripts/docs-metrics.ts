@@ -1,5 +1,10 @@
 // Generates the tables of outcomes and reasons in docs/metrics.md, each between `<!-- generated: NAME -->` and `<!--
 // end -->`.
+import { STORAGE_PROBLEMS } from '../services/peer/history/storage-problems.ts';
+import { SOURCES } from '../services/peer/hub/metrics.ts';
+import { OWN_PULL_OUTCOMES } from '../services/peer/hub/outcomes.ts';
+import { PULL_OUTCOMES } from '../services/peer/sync/pull-outcomes.ts';
+import { PUSH_OUTCOMES } from '../services/peer/sync/push-outcomes.ts';
 import * as relay from '../services/relay/outcomes.ts';
 import { ADDRESS_DROPS, META_DROPS } from '../services/tracker/drops.ts';
 import { PROBLEMS } from '../services/tracker/problems.ts';
@@ -28,6 +33,11 @@ export const OUTCOMES: Readonly<Record<string, Outcomes>> = {
   'relay-directions': relay.DIRECTIONS,
   'relay-connection-refusals': relay.CONNECTION_REFUSALS,
   'relay-handshake-outcomes': relay.HANDSHAKE_OUTCOMES,
+  'hub-storage-problems': STORAGE_PROBLEMS,
+  'hub-push-outcomes': PUSH_OUTCOMES,
+  'hub-pull-outcomes': PULL_OUTCOMES,
+  'hub-own-pull-outcomes': OWN_PULL_OUTCOMES,
+  'hub-sources': SOURCES,
 };
 
 const BLOCK = /<!-- generated: (?<name>[\w-]+) -->[^]*?<!-- end -->/g;

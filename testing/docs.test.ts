@@ -5,6 +5,7 @@ import { describe, expect, test } from '@jest/globals';
 import { decimalPattern, withConfigSchema } from '../scripts/chart-schema.ts';
 import { environmentPage } from '../scripts/docs-environment.ts';
 import { OUTCOMES, withOutcomes } from '../scripts/docs-metrics.ts';
+import { createHubMetrics } from '../services/peer/hub/metrics.ts';
 import { createRelayMetrics } from '../services/relay/metrics.ts';
 import { createLogger } from '../services/shared/log.ts';
 import { boolean, integer, oneOf, text } from '../services/shared/variables.ts';
@@ -40,7 +41,18 @@ describe('docs/metrics.md', () => {
   });
   const log = createLogger('test', 'silent');
   createProxyAdmission({ isTrusted: () => false, registry: tracker.registry, log });
+  const hub = createHubMetrics({ cipher: 'noble', wantedReservations: 1 });
+  hub.observe({
+    counts: () => ({ entries: 0, deletions: 0 }),
+    reservations: zero,
+    silentSeconds: () => [],
+    storage: {
+      check: () => ({ ok: true }),
+      sizes: () => ({ databaseBytes: 0, logBytes: 0, freeBytes: 0, limitBytes: 0 }),
+    },
+  });
   const services = [
+    { prefix: 'rustory_hub', registry: hub.registry },
     { prefix: 'rustory_relay', registry: relay.registry },
     { prefix: 'rustory_tracker', registry: tracker.registry },
   ];
@@ -54,7 +66,9 @@ describe('docs/metrics.md', () => {
 
   test.each(services)('has a table for every reason and outcome of $prefix_…', async ({ registry }) => {
     const documented = new Set(Object.values(OUTCOMES).flatMap((outcomes) => Object.keys(outcomes)));
-    const values = [...(await registry.metrics()).matchAll(/(?:reason|outcome|direction)="(\w+)"/g)];
+    const values = [
+      ...(await registry.metrics()).matchAll(/[{,](?:reason|outcome|direction|source)="(\w+)"/g),
+    ];
     expect(values.length).toBeGreaterThan(5);
     expect(values.map(([, value = '']) => value).filter((value) => !documented.has(value))).toEqual([]);
   });
