@@ -25,8 +25,11 @@ import {
 /** Maximum pulls of one peer, in work and waiting. */
 const MAX_PULLS_PER_PEER = 4;
 
-/** Maximum time in the queue in milliseconds. Shorter than the idle timeout of a requester. */
-const QUEUE_TIMEOUT_MS = 10_000;
+/**
+ * Maximum time in the queue in milliseconds: the longest time that `rr` waits for an answer. A requester that waits shorter
+ * leaves the queue itself.
+ */
+const QUEUE_TIMEOUT_MS = 20_000;
 
 /** Idle timeout of a requester in milliseconds. */
 const DEFAULT_IDLE_TIMEOUT_MS = 30_000;
