@@ -172,6 +172,18 @@ describe('a large push', () => {
     expect(await push({ entries })).toMatchObject({ ok: true, inserted: 0, ignored: 6_000 });
   });
 
+  test('that is answered too early to be stored is stored nevertheless, and its repetition finds it', async () => {
+    const entries = wireEntries('laptop', 3_000);
+    const hurried = await startResponder({ answerMs: 1 });
+    const { push } = await startMember(hurried);
+    expect(await push({ entries })).toMatchObject({ ok: false });
+    await until(() => hurried.ids().length === 3_000, 'everything is stored');
+    await until(() => hurried.events.length === 1, 'the push has ended');
+    expect(hurried.events[0]).toMatchObject({ outcome: 'deadline', inserted: 3_000 });
+    // It cannot be decoded once more in a millisecond.
+    await until(async () => (await push({ entries })).ok, 'the repetition is acknowledged');
+  });
+
   test('is received within a small memory, one after the other', async () => {
     const limits = { inWork: 2, waiting: 30, pushBytes: 100_000 };
     const responder = await startResponder({ limits });

@@ -11,6 +11,8 @@ import type { PeerLibp2p } from '../network/node.ts';
 import { createAdmission } from './admission.ts';
 import { type ByteHold, createByteBudget } from './byte-budget.ts';
 import type { Membership } from './membership.ts';
+import { createLatePushes } from './late-pushes.ts';
+import { createPeerLocks } from './peer-locks.ts';
 import { createPushAnswers, RECEIVE_MS } from './push-answers.ts';
 import {
   outcomeOf,
@@ -38,7 +40,7 @@ import {
  * Default time from the arrival of a push until its answer in milliseconds, without the time in which its bytes arrive. `rr` waits 5 s
  * for the answer to its first request.
  */
-const DEFAULT_ANSWER_MS = 3_500;
+const DEFAULT_ANSWER_MS = 3_000;
 
 /** Minimum time for the work on a push whose permission or memory came late, in milliseconds. */
 const MIN_WORK_MS = 500;
@@ -46,8 +48,8 @@ const MIN_WORK_MS = 500;
 /** Default idle timeout of a sender in milliseconds. */
 const DEFAULT_IDLE_TIMEOUT_MS = 10_000;
 
-/** Maximum time of the work after the answer, in milliseconds: more than the largest push needs on a busy machine. */
-const MAX_WORK_MS = 60_000;
+/** Maximum time of the work on a push, also after its answer, in milliseconds: more than the largest one needs on a busy machine. */
+const MAX_WORK_MS = 300_000;
 
 /** Maximum pushes of one peer: its daemon and its one-shot commands push at the same time, each one after the other. */
 const MAX_PUSHES_PER_PEER = 4;
@@ -77,7 +79,7 @@ export interface PushServeDeps {
   readonly limits?: ServingLimits;
   /** Idle timeout of a sender in milliseconds. Default 10,000. */
   readonly idleTimeoutMs?: number;
-  /** Maximum time until the answer in milliseconds, without the time in which the bytes arrive. Default 3,500. */
+  /** Maximum time until the answer in milliseconds, without the time in which the bytes arrive. Default 3,000. */
   readonly answerMs?: number;
 }
 
@@ -146,6 +148,7 @@ function createPushHandler(deps: PushServeDeps, writer: PushWriter, stopping: Ab
   const { limits = servingLimits(), idleTimeoutMs = DEFAULT_IDLE_TIMEOUT_MS } = deps;
   const { answerMs = DEFAULT_ANSWER_MS } = deps;
   const [places, turns] = createSemaphores(limits, answerMs);
+  const [locks, late] = [createPeerLocks(), createLatePushes()];
   const budget = createByteBudget(limits.pushBytes);
   const admission = createAdmission(deps);
   const { answer, refuse } = createPushAnswers({ log, idleTimeoutMs, signal: stopping });
@@ -165,18 +168,18 @@ function createPushHandler(deps: PushServeDeps, writer: PushWriter, stopping: Ab
 
   /** Answers when the push is stored or at the deadline, and resolves when the work has ended. */
   async function storeInTime(stream: Stream, record: PushRecord, message: Buffer, leftMs: number) {
-    const deadline = AbortSignal.timeout(Math.ceil(Math.max(MIN_WORK_MS, leftMs)));
+    const deadline = AbortSignal.timeout(Math.ceil(Math.max(Math.min(MIN_WORK_MS, answerMs), leftMs)));
     const signal = anySignal(stopping, AbortSignal.timeout(MAX_WORK_MS));
     const options = { protocol: stream.protocol, message, deadline, signal };
-    const work = workOn(record, { membership, userId, turns, writer }, options).catch(
+    const work = workOn(record, { membership, userId, locks, late, turns, writer }, options).catch(
       (error: unknown): PushOutcome => {
         if (stopping.aborted) return 'stopping';
         if (error instanceof DatabaseError) return outcomeOfStorage(error, storage);
         throw error;
       },
     );
-    const late = aborted(deadline).then((): PushOutcome => (writer.isLocked() ? 'locked' : 'deadline'));
-    const outcome = await Promise.race([work, late]);
+    const atDeadline = aborted(deadline).then((): PushOutcome => (writer.isLocked() ? 'locked' : 'deadline'));
+    const outcome = await Promise.race([work, atDeadline]);
     await answer(stream, record, outcome);
     await work;
     return outcome;

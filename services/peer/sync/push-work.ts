@@ -13,6 +13,8 @@ import {
   type PushWriter,
   type StoredCounts,
 } from './push-writer.ts';
+import type { LatePushes, PushSummary } from './late-pushes.ts';
+import type { PeerLocks } from './peer-locks.ts';
 import type { Semaphore } from './semaphore.ts';
 import { MessageTooLargeError, StreamCutError } from './stream-io.ts';
 
@@ -22,7 +24,7 @@ export interface PushRecord {
   /** The registration of the sender; `undefined` for one that is in no list. */
   member: Member | undefined;
   bytes: number;
-  request: Pick<PushRequest, 'entries' | 'deletions' | 'invalid'> | undefined;
+  request: PushSummary | undefined;
   owners: Owners | undefined;
   stored: StoredCounts;
   /** Why the push was refused or rejected, as a text for the log. */
@@ -57,6 +59,8 @@ export interface PushWorkDeps {
   readonly membership: Pick<Membership, 'confirm'>;
   /** The user of this device. A sender that is in no list may push the items of its devices. */
   readonly userId: string;
+  readonly locks: PeerLocks;
+  readonly late: LatePushes;
   readonly turns: Semaphore;
   readonly writer: PushWriter;
 }
@@ -70,8 +74,27 @@ export interface PushWorkOptions {
   readonly signal: AbortSignal;
 }
 
-/** Stores a push. */
+/** Stores a push, after the pushes of its sender that are in work. */
 export async function workOn(
+  record: PushRecord,
+  deps: PushWorkDeps,
+  options: PushWorkOptions,
+): Promise<PushOutcome> {
+  const release = await deps.locks.acquire(record.peer, options.deadline);
+  if (release === undefined) return 'deadline';
+  try {
+    record.request = deps.late.find(record.peer, options.message);
+    if (record.request !== undefined) return 'stored';
+    const outcome = await confirmAndStore(record, deps, options);
+    if (outcome === 'stored' && options.deadline.aborted && record.request !== undefined)
+      deps.late.add(record.peer, options.message, record.request);
+    return outcome;
+  } finally {
+    release();
+  }
+}
+
+async function confirmAndStore(
   record: PushRecord,
   deps: PushWorkDeps,
   options: PushWorkOptions,
