@@ -96,6 +96,7 @@ export async function pullAll(
       times,
       budget,
       permits,
+      continuesPush: earlier !== undefined && !earlier.isUnfinished,
       signal: stop,
       onProgress: (progress) => {
         const before = earlier === undefined ? [] : [{ ...earlier, pushed: pushedIn(earlier) }];

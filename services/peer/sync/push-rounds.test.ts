@@ -63,6 +63,22 @@ test('a push that had no time left continues in the next round, which starts at 
   expect(idsOf(peer.entries)).toEqual(idsOf(makeEntries(50)));
 });
 
+test('a one-shot sync continues a push in turns of its own, without pulling back what it has pushed', async () => {
+  const { client, peer } = await startPushPair();
+  client.store.insert(makeEntries(100));
+  let ms = 0;
+  peer.intercept = () => {
+    ms += 20_000;
+    return undefined;
+  };
+  const { push, report } = await pushRound(client, peer, { limit: 10, nowMs: () => ms });
+  expect(push).toMatchObject({ state: 'ok', entries: 100 });
+  expect(report).toMatchObject({ entries: 0, error: undefined });
+  expect(peer.entries).toHaveLength(100);
+  // That of the turn, and the one after the first push.
+  expect(peer.pulls).toHaveLength(2);
+});
+
 test('nothing is pushed to a device that allowed_peers does not contain', async () => {
   const { client, peer } = await startPushPair();
   client.store.insert(makeEntries(3));

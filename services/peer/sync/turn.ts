@@ -42,6 +42,11 @@ export interface TurnOptions extends Pick<PullOptions, 'limit'> {
   /** The permits of concurrent pulls. */
   readonly permits: Semaphore;
   readonly signal: AbortSignal;
+  /**
+   * Whether the pull of this peer is complete in this round, and only the push continues. Another pull would bring back
+   * what was pushed.
+   */
+  readonly continuesPush?: boolean;
   readonly onProgress?: (progress: TurnProgress) => void;
 }
 
@@ -90,7 +95,7 @@ async function syncConnected(
   target: RoundTarget,
   dialed: Dialed,
   deps: TurnDeps,
-  { limit, times, budget, signal, onProgress = () => {} }: TurnOptions,
+  { limit, times, budget, signal, continuesPush = false, onProgress = () => {} }: TurnOptions,
 ): Promise<PullReport> {
   const { peerId } = target;
   const { push } = deps;
@@ -100,15 +105,16 @@ async function syncConnected(
   let [entries, bytes, pushed] = [0, 0, 0];
   const report = (): void => onProgress({ entries, bytes, pushed });
   try {
-    const pulled = await pull(target, deps, {
+    const options = {
       limit,
       session,
       budget: push === undefined ? turnBudget : budget.startTurn(peerId, pullTimes),
-      onProgress: (progress) => {
+      onProgress: (progress: PullProgress) => {
         ({ entries, bytes } = progress);
         report();
       },
-    });
+    };
+    const pulled = continuesPush ? emptyReport(target, deps, session) : await pull(target, deps, options);
     // Without a complete answer it is not known whether the peer still has the database of the cursors.
     if (push === undefined || pulled.error !== undefined || session.signal.aborted) return pulled;
     const pushReport = await pushTo(session, push, deps, {
@@ -181,25 +187,39 @@ async function checkAnswers(
   }
 }
 
+/** The report of a turn that only pushes. */
+function emptyReport({ peerId }: Target, { store }: TurnDeps, { address }: Session): PullReport {
+  const { cursor } = store.cursorsOf(peerId);
+  return { ...NO_REPORT, peerId, address, nextCursor: cursor };
+}
+
 /** The report of a peer that was not pulled. */
 function failedReport({ peerId }: Target, error: unknown, durationMs: number): PullReport {
   return {
+    ...NO_REPORT,
     peerId,
-    address: undefined,
-    entries: 0,
-    duplicates: 0,
-    deleted: 0,
-    invalid: NONE_INVALID,
-    bytes: 0,
     durationMs: Math.round(durationMs),
-    nextCursor: 0,
-    isUnfinished: false,
-    hasNewDatabase: false,
     isRefused: isRefusal(error),
     error: describeError(error),
     attempts: error instanceof DialFailedError ? error.attempts : [],
   };
 }
+
+const NO_REPORT: Omit<PullReport, 'peerId'> = {
+  address: undefined,
+  entries: 0,
+  duplicates: 0,
+  deleted: 0,
+  invalid: NONE_INVALID,
+  bytes: 0,
+  durationMs: 0,
+  nextCursor: 0,
+  isUnfinished: false,
+  hasNewDatabase: false,
+  isRefused: false,
+  error: undefined,
+  attempts: [],
+};
 
 /** The report of a peer over several turns. */
 export function mergeReports(earlier: PullReport | undefined, latest: PullReport): PullReport {
