@@ -6,7 +6,8 @@ import { multiaddr } from '@multiformats/multiaddr';
 import { parse as parseToml } from 'smol-toml';
 import { parse as parseYaml } from 'yaml';
 import { cleanUp } from '../testing/cleanup.ts';
-import { render, UMBRELLA } from '../testing/charts.ts';
+import { render, renderError, UMBRELLA } from '../testing/charts.ts';
+import { startHub } from '../testing/hub.ts';
 import { createDevice, makeEntries, startNetwork } from '../testing/network.ts';
 
 afterEach(cleanUp);
@@ -58,6 +59,20 @@ function commands(program: string): string[][] {
     .map((line) => line.split(/\s+/).slice(2));
 }
 
+/** The values of `--set` options such as `hub.users[0].name=ada,hub.enabled=true`. */
+function setValues(options: readonly string[]): Record<string, unknown> {
+  const values: Record<string, unknown> = {};
+  for (const assignment of options.flatMap((option) => option.split(','))) {
+    const [path = '', value = ''] = assignment.split('=');
+    const keys = path.split(/[.[\]]+/).filter((key) => key !== '');
+    let parent = values;
+    for (const [index, key] of keys.slice(0, -1).entries())
+      parent = (parent[key] ??= /^\d+$/.test(keys[index + 1] ?? '') ? [] : {}) as Record<string, unknown>;
+    parent[keys.at(-1) ?? ''] = value === 'true' ? true : value;
+  }
+  return values;
+}
+
 /** The sections of a systemd unit. @throws Error for a line that is not a comment, a section or an assignment */
 function parseUnit(text: string): Record<string, Record<string, string>> {
   const sections: Record<string, Record<string, string>> = {};
@@ -98,13 +113,32 @@ describe('docs/rr.md', () => {
   );
 
   test('installs the charts with its values, and their notes show its configuration', async () => {
-    expect(commands('helm')).toEqual([['install', 'rustory-p2p', UMBRELLA, '--values', 'values.yaml']]);
-    const [values = ''] = blocks('yaml');
-    const { objects, notes } = await render(UMBRELLA, parseYaml(values) as Record<string, unknown>);
+    const [install, upgrade = []] = commands('helm');
+    expect(install).toEqual(['install', 'rustory-p2p', UMBRELLA, '--values', 'values.yaml']);
+    const [text = ''] = blocks('yaml');
+    const values = parseYaml(text) as Record<string, unknown>;
+    const { objects, notes } = await render(UMBRELLA, values);
     expect(objects.map(({ kind }) => kind)).toContain('Ingress');
     const config = deviceConfig();
     expect(notes).toContain(`trackers = ["${config.trackers[0]}"]`);
     expect(notes).toContain(config.relay_addr.replace(/\/p2p\/.*$/, ''));
+
+    expect(upgrade.slice(0, 5)).toEqual(['upgrade', 'rustory-p2p', UMBRELLA, '--values', 'values.yaml']);
+    const hub = setValues(upgrade.filter((_, index) => upgrade[index - 1] === '--set'));
+    const withHub = await render(UMBRELLA, { ...values, ...hub });
+    const hubs = withHub.objects.filter(
+      ({ kind, metadata }) => kind === 'StatefulSet' && /hub/.test(metadata.name),
+    );
+    expect(hubs).toHaveLength(1);
+    expect(JSON.stringify(hubs)).toContain('"ada"');
+    expect(
+      await renderError(UMBRELLA, {
+        ...values,
+        ...hub,
+        hub: { ...(hub['hub'] as object), serveTo: 'nobody' },
+      }),
+    ).toMatch(/serveTo/);
+    await render(UMBRELLA, { ...values, hub: { ...(hub['hub'] as object), serveTo: 'anyone' } });
   });
 
   test('has commands of the peer that succeed on a device with its configuration', async () => {
@@ -112,6 +146,8 @@ describe('docs/rr.md', () => {
     const desktop = network.device('desktop', { RUSTORY_USER_ID: 'ada', RUSTORY_TRACKER_TOKEN: 'THE_TOKEN' });
     desktop.insert(makeEntries('desktop', 3));
     await desktop.serve();
+    const hub = await startHub(network, { env: { RUSTORY_TRACKER_TOKEN: 'THE_TOKEN' } });
+    await hub.registered();
     // Only the files in the home directory configure this device: the page's, with the addresses of this network.
     const home = join(network.directory, 'laptop');
     const folder = join(home, '.config/rustory');
@@ -126,8 +162,10 @@ describe('docs/rr.md', () => {
     const found = commands('rustory-peer');
     expect(found.length).toBeGreaterThan(2);
     for (const args of found) {
-      const { code, stderr } = await laptop.run(...args);
+      const { code, stdout, stderr } = await laptop.run(...args);
       expect([args, code, stderr]).toEqual([args, 0, expect.not.stringMatching(/error/i)]);
+      if (args[0] === 'peers') expect(stdout).toMatch(/hub/);
     }
+    expect(found.map(([command]) => command)).toEqual(expect.arrayContaining(['peers', 'sync']));
   });
 });
