@@ -67,6 +67,9 @@ async function writeToOutput(context: CommandContext, directory: string): Promis
   // If the reader closes the pipe, what it has is not complete.
   process.exitCode = EXIT_CODES.failure.code;
   const copy = temporaryName(join(directory, basename(config.databasePath)), 'backup');
+  // The process ends at once when the reader closes the pipe.
+  const remove = (): void => removeDatabase(copy);
+  process.on('exit', remove);
   try {
     const report = await copyDatabase(config.databasePath, copy, optionsOf(context));
     for await (const chunk of createReadStream(copy)) {
@@ -78,7 +81,8 @@ async function writeToOutput(context: CommandContext, directory: string): Promis
     process.exitCode = undefined;
     return 'ok';
   } finally {
-    removeDatabase(copy);
+    process.off('exit', remove);
+    remove();
   }
 }
 
