@@ -51,7 +51,7 @@ export function createHubSettings(path: (doc: string) => Variable<string | undef
     }),
     maxDatabaseBytes: integer(MIB, Number.MAX_SAFE_INTEGER, {
       fallback: undefined,
-      doc: 'Maximum size of the database of the hub in bytes, with its log. Above it nothing more is stored, and the hub is not ready. Default: no limit.',
+      doc: 'Maximum bytes of the database of the hub that are in use, without its log; the space of deleted entries is used again. Above it nothing more is stored, and the hub is not ready. Default: no limit but min_free_bytes.',
     }),
     minFreeBytes: integer(0, Number.MAX_SAFE_INTEGER, {
       fallback: String(64 * MIB),

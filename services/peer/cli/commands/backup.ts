@@ -29,7 +29,7 @@ of a hub, elsewhere. Put a copy back with "${PROGRAM.name} restore", never with 
 
   ${PROGRAM.name} backup /backup/history-$(date +%F).db
   ${PROGRAM.name} backup - | gzip > history.db.gz
-  kubectl exec hub-0 -- rustory-peer backup - > history.db`,
+  kubectl exec POD -- node /app/peer.js backup - > history.db`,
   options: {
     force: { doc: 'replace FILE if it exists' },
     'temp-dir': { value: 'DIR', doc: 'with -: the directory of the temporary file' },

@@ -32,7 +32,7 @@ next sync; what no other device has is only in the old database.
 
   ${PROGRAM.name} restore /backup/history-2026-11-28.db
   gunzip -c history.db.gz | ${PROGRAM.name} restore -
-  kubectl exec -i hub-0 -- rustory-peer restore - < history.db`,
+  kubectl exec -i POD -- node /app/peer.js restore - < history.db`,
   options: { json: JSON_OPTION },
   maxPositionals: 1,
   async run({ config, options, positionals, screen, signal }) {
