@@ -44,6 +44,20 @@ describe('the devices that the hub heard of', () => {
     expect(open(path, clock).devices.silentSeconds()).toEqual([0]);
   });
 
+  test('are written together when all come in the same second', () => {
+    const path = join(makeDirectory(), 'history.db');
+    const clock = { now: 1_000_000 };
+    const { devices, database } = open(path, clock);
+    const rows = (): unknown =>
+      database.sqlite.prepare('SELECT count(*) AS rows FROM rustory_p2p_heard_devices').get()?.['rows'];
+    for (let number = 0; number < 200; number += 1) devices.heard(`device-${number}`);
+    expect(rows()).toBe(1);
+    clock.now += 1;
+    devices.heard('device-0');
+    expect(rows()).toBe(200);
+    expect(open(path, clock).devices.silentSeconds()).toHaveLength(200);
+  });
+
   test('are not silent for a negative time after the clock was ahead', () => {
     const clock = { now: 1_000_000 };
     const { devices } = open(join(makeDirectory(), 'history.db'), clock);

@@ -13,6 +13,12 @@ const MAX_DEVICES = 256;
 /** Minimum time between two writes for one device, in seconds, because devices sync every minute. */
 const WRITE_INTERVAL_SECONDS = 60;
 
+/**
+ * Minimum time between two writes for any devices, in seconds. Each write waits for the disk, and all devices of a user may
+ * come in the same second.
+ */
+const WRITE_PAUSE_SECONDS = 1;
+
 export interface HeardDevices {
   /** The hub has just heard of this device. */
   heard(deviceId: string): void;
@@ -46,20 +52,27 @@ export function createHeardDevices({ database, log, nowUnixSeconds }: HeardDevic
     ),
   );
   const written = new Map(heardAt);
+  let writtenAt = -Infinity;
 
-  function save(deviceId: string, now: number): void {
-    const before = written.get(deviceId);
-    if (before !== undefined && Math.abs(now - before) < WRITE_INTERVAL_SECONDS) return;
+  /** Writes what is due. What is not written in the pause is written with the next device. */
+  function save(now: number): void {
+    if (Math.abs(now - writtenAt) < WRITE_PAUSE_SECONDS) return;
+    const due = [...heardAt].filter(([deviceId, at]) => {
+      const before = written.get(deviceId);
+      return before === undefined || Math.abs(at - before) >= WRITE_INTERVAL_SECONDS;
+    });
+    if (due.length === 0) return;
+    writtenAt = now;
     try {
       database.write(() => {
-        statements.save.run(deviceId, now);
+        for (const [deviceId, at] of due) statements.save.run(deviceId, at);
         for (const forgotten of written.keys()) if (!heardAt.has(forgotten)) statements.remove.run(forgotten);
       });
-      written.set(deviceId, now);
+      for (const [deviceId, at] of due) written.set(deviceId, at);
       for (const known of written.keys()) if (!heardAt.has(known)) written.delete(known);
     } catch (error) {
       // The disk is full, or another process writes. This process still knows it.
-      log.debug({ deviceId, error: describeError(error) }, 'time of a device not stored');
+      log.debug({ devices: due.length, error: describeError(error) }, 'times of devices not stored');
     }
   }
 
@@ -76,7 +89,7 @@ export function createHeardDevices({ database, log, nowUnixSeconds }: HeardDevic
       const now = nowUnixSeconds();
       heardAt.set(deviceId, now);
       forget(now);
-      save(deviceId, now);
+      save(now);
     },
     silentSeconds() {
       const now = nowUnixSeconds();
