@@ -156,6 +156,12 @@ describe('init', () => {
     },
   );
 
+  test('writes a device without listen addresses as it reads one', async () => {
+    await run(['init', '--listen', 'none']);
+    expect(readFileSync(inConfig('config.toml'), 'utf8')).toContain('listen = "none"');
+    expect((await run(['sync-status'])).code).toBe(0);
+  });
+
   test('writes every setting with its documentation, commented out', async () => {
     await run(['init']);
     const text = readFileSync(inConfig('config.toml'), 'utf8');

@@ -105,6 +105,9 @@ function assign(key: string, value: unknown): string {
   // `rr` accepts one relay, as a string.
   const plain =
     key === 'relay_addr' && Array.isArray(value) && value.length === 1 ? (value[0] as string) : value;
+  // An empty list of listen addresses is not valid.
+  if (key === 'listen' && Array.isArray(value) && value.length === 0)
+    return stringify({ listen: 'none' }).trim();
   return stringify({ [key]: plain instanceof RegExp ? toPattern(plain) : plain }).trim();
 }
 
