@@ -81,13 +81,17 @@ async function objectsOfCharts(): Promise<readonly KubernetesObject[]> {
     relay,
     tracker: { ingress: { enabled: false }, tls: { issuer: 'authority', hosts: ['tracker.example.org'] } },
   });
-  return [...plain.objects, ...tls.objects];
+  const users = [{ name: 'ada', userId: 'ada' }];
+  const hubs = await render(UMBRELLA, { hub: { enabled: true, users } });
+  return [...plain.objects, ...tls.objects, ...hubs.objects];
 }
 
 /** What Kubernetes and cert-manager make of an object of the charts, with its labels. */
 const ORIGINS: Readonly<Record<string, string>> = {
   pod: 'Deployment,StatefulSet',
   endpointslice: 'Service',
+  // A claim of a StatefulSet has the labels of its selector.
+  pvc: 'StatefulSet',
   certificaterequest: 'Certificate',
 };
 
@@ -118,7 +122,11 @@ describe('kubectl in the runbooks', () => {
     expect([code, stderr]).toEqual([1, expect.stringMatching(/connect|refused/)]);
     expect(words.slice(0, 3)).toEqual(['kubectl', '-n', 'NAMESPACE']);
     const [verb = '', resource = ''] = words.slice(3);
-    const kinds: Readonly<Record<string, string>> = { logs: 'pods', rollout: words[5] ?? '' };
+    const kinds: Readonly<Record<string, string>> = {
+      logs: 'pods',
+      exec: 'pods',
+      rollout: words[5] ?? '',
+    };
     const found = labelsOf(kinds[verb] ?? resource, await objectsOfCharts());
     const label = /-l (\S+)=(\S+)/.exec(text);
     const selected = found.filter((labels) => label === null || labels[label[1] ?? ''] === label[2]);

@@ -1,9 +1,10 @@
-// The series that real services expose at /metrics: a tracker with a real Redis, and a relay.
-import { mkdtempSync, rmSync } from 'node:fs';
+// The series that real services expose at /metrics: a tracker with a real Redis, a relay, and a hub.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
-import { startRelay, startTracker } from '../scripts/local-network.ts';
+import { deviceEnvironment, startRelay, startTracker } from '../scripts/local-network.ts';
+import { type Running, startService } from '../scripts/processes.ts';
 import { createLogger } from '../services/shared/log.ts';
 import { collectMemoryLimit } from '../services/shared/memory.ts';
 import { createHandshakeObserver } from '../services/tracker/tls/handshakes.ts';
@@ -32,17 +33,27 @@ async function collect(): Promise<Metrics> {
   const env = { TRACKER_REDIS_URL: redis.url, ...proxies, ...EARLY_GARBAGE_COLLECTION };
   const tracker = await startTracker({ env });
   const relay = await startRelay(folder, { env: EARLY_GARBAGE_COLLECTION });
+  const hub = startHub(folder, deviceEnvironment(folder, 'hub', { tracker, relay }));
   try {
     // The labels of requests exist after the first request.
     await fetch(`${tracker.url}/api/v1/ping`);
     const { address } = await tracker.waitFor('ops listening');
-    const texts = await Promise.all([String(address), relay.ops].map(scrape));
+    const { address: opsOfHub } = await hub.waitFor('ops listening');
+    const texts = await Promise.all([String(address), relay.ops, String(opsOfHub)].map(scrape));
     return parse([...texts, await limitOfContainer(), await tlsOfTracker()].join('\n'));
   } finally {
-    await Promise.all([tracker.stop(), relay.stop()]);
+    await Promise.all([tracker.stop(), relay.stop(), hub.stop()]);
     await redis.stop();
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+function startHub(folder: string, env: Record<string, string>): Running {
+  const secret = join(folder, 'hub.secret');
+  writeFileSync(secret, 'a secret of the hub for the metrics', { mode: 0o600 });
+  const ops = { RUSTORY_OPS_HOST: '127.0.0.1', RUSTORY_OPS_PORT: '0' };
+  const own = { RUSTORY_HUB_SECRET_PATH: secret, RUSTORY_LISTEN: '/ip4/127.0.0.1/tcp/0', ...ops };
+  return startService('peer', { args: ['hub'], env: { ...env, ...own, ...EARLY_GARBAGE_COLLECTION } });
 }
 
 async function scrape(ops: string): Promise<string> {

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { parse, stringify } from 'yaml';
 import { attempt } from '../../testing/command.ts';
 import { ensurePromtool } from '../../testing/promtool.ts';
-import { RELAY, render, TRACKER, UMBRELLA, valueAt } from '../../testing/charts.ts';
+import { HUB, RELAY, render, TRACKER, UMBRELLA, valueAt } from '../../testing/charts.ts';
 import { missingOf } from '../../testing/promql.ts';
 import { metricsOf } from '../../testing/series.ts';
 
@@ -48,7 +48,7 @@ let rules: Rule[];
 
 beforeAll(async () => {
   directory = mkdtempSync(join(tmpdir(), 'rustory-alerts-'));
-  rules = [...(await rulesOf(TRACKER)), ...(await rulesOf(RELAY))];
+  rules = [...(await rulesOf(TRACKER)), ...(await rulesOf(RELAY)), ...(await rulesOf(HUB))];
   writeFileSync(join(directory, 'rules.yaml'), stringify({ groups: [{ name: 'rustory', rules }] }));
   await ensurePromtool();
   await metricsOf();
@@ -120,7 +120,7 @@ describe('the runbooks', () => {
 
   test.each(texts)('$path contains only metrics that the services expose', async ({ text }) => {
     const known = await metricsOf();
-    const mentioned = text.match(/\b(?:rustory_(?:tracker|relay)|process|nodejs)_[a-z0-9_]+/g) ?? [];
+    const mentioned = text.match(/\b(?:rustory_(?:tracker|relay|hub)|process|nodejs)_[a-z0-9_]+/g) ?? [];
     const isKnown = (name: string): boolean => known.has(name) || known.has(`${name}_count`);
     expect(mentioned.filter((name) => !isKnown(name))).toEqual([]);
   });
@@ -134,12 +134,12 @@ describe('the runbooks', () => {
   });
 
   test.each(texts)('$path contains only values of the charts', ({ text }) => {
-    const named = [...text.matchAll(/`(tracker|relay|redis)((?:\.\w+)+)`/g)];
+    const named = [...text.matchAll(/`(tracker|relay|hub|redis)((?:\.\w+)+)`/g)];
     const unknown = named.filter(([, chart = '', path = '']) => {
       const values =
         chart === 'redis'
           ? valueAt(valuesOf(UMBRELLA), 'redis')
-          : valuesOf(chart === 'tracker' ? TRACKER : RELAY);
+          : valuesOf({ tracker: TRACKER, hub: HUB }[chart] ?? RELAY);
       return valueAt(values, ...path.split('.').slice(1)) === undefined;
     });
     expect(unknown.map(([value]) => value)).toEqual([]);

@@ -1,7 +1,7 @@
 // Tests that the dashboards of the charts are valid for Grafana, and that the services expose the data of all queries.
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, test } from '@jest/globals';
-import { RELAY, TRACKER } from '../../testing/charts.ts';
+import { HUB, RELAY, TRACKER } from '../../testing/charts.ts';
 import { missingOf } from '../../testing/promql.ts';
 import { metricsOf } from '../../testing/series.ts';
 
@@ -38,6 +38,7 @@ function overlap(a: Panel['gridPos'], b: Panel['gridPos']): boolean {
 describe.each([
   { chart: TRACKER, file: 'tracker.json' },
   { chart: RELAY, file: 'relay.json' },
+  { chart: HUB, file: 'hub.json' },
 ])('$file', ({ chart, file }) => {
   const text = readFileSync(`${chart}/files/dashboards/${file}`, 'utf8');
   const dashboard = JSON.parse(text) as Dashboard;
@@ -88,7 +89,7 @@ describe.each([
   });
 
   test('shows every metric of docs/metrics.md', () => {
-    const prefix = chart === TRACKER ? 'rustory_tracker_' : 'rustory_relay_';
+    const prefix = `rustory_${file.replace('.json', '')}_`;
     const documented = readFileSync('docs/metrics.md', 'utf8').matchAll(/`(rustory_[a-z_]+)/g);
     const ours = new Set(
       [...documented].map(([, name = '']) => name).filter((name) => name.startsWith(prefix)),

@@ -1,12 +1,13 @@
 import { globSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { valueAt, RELAY, render, TRACKER, UMBRELLA } from '../../testing/charts.ts';
+import { HUB, valueAt, RELAY, render, TRACKER, UMBRELLA } from '../../testing/charts.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const charts = [
-  { chart: TRACKER, name: 'tracker', port: 9090, monitor: 'serviceMonitor' },
-  { chart: RELAY, name: 'relay', port: 9091, monitor: 'podMonitor' },
+  { chart: TRACKER, name: 'tracker', monitor: 'serviceMonitor' },
+  { chart: RELAY, name: 'relay', monitor: 'podMonitor' },
+  { chart: HUB, name: 'hub', monitor: 'podMonitor' },
 ];
 
 interface Rule {
@@ -101,7 +102,7 @@ describe('servicemonitor.yaml and podmonitor.yaml', () => {
     );
     expect(valueAt(service, 'spec')).toMatchObject({
       clusterIP: 'None',
-      ports: [{ name: 'ops', port: 9090 }],
+      ports: [{ name: 'ops' }],
     });
     const api = release.only('Service', 'rustory-tracker').metadata.labels;
     expect(api).not.toMatchObject(valueAt(monitor, 'spec', 'selector', 'matchLabels') as object);
@@ -159,9 +160,11 @@ describe('networkpolicy.yaml', () => {
         'NetworkPolicy',
       );
       const labels = { 'app.kubernetes.io/name': 'network-test', 'app.kubernetes.io/instance': 'rustory' };
+      const hubs = { podSelector: { matchLabels: { ...labels, 'app.kubernetes.io/name': 'hub' } } };
       expect(valueAt(policy, 'spec', 'ingress', 0, 'from')).toEqual([
         ...from,
         { podSelector: { matchLabels: labels } },
+        ...(name === 'hub' ? [] : [hubs]),
       ]);
       const pod = (await render(UMBRELLA)).only('Pod');
       expect(pod.metadata.labels).toMatchObject(labels);

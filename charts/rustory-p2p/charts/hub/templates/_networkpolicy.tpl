@@ -13,6 +13,7 @@ spec:
     matchLabels:
       {{- include "rustory.selectorLabels" $context | nindent 6 }}
   policyTypes: [Ingress, Egress]
+  {{- if or (ne $context.Values.service.type "None") $policy.opsFrom $policy.extraIngress }}
   ingress:
     {{- if ne $context.Values.service.type "None" }}
     - ports:
@@ -20,18 +21,19 @@ spec:
       {{- with $policy.p2pFrom }}
       from:
         {{- toYaml . | nindent 8 }}
+        {{- include "rustory.testPeer" $context | nindent 8 }}
       {{- end }}
     {{- end }}
+    {{- with $policy.opsFrom }}
     - ports:
         - port: ops
       from:
-        {{- with $policy.opsFrom }}
         {{- toYaml . | nindent 8 }}
-        {{- end }}
-        {{- include "rustory.testPeer" $context | nindent 8 }}
+    {{- end }}
     {{- with $policy.extraIngress }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
+  {{- end }}
   egress:
     {{- include "rustory.dnsEgress" $context | nindent 4 }}
     {{- if or $policy.anyEgress (not $network.usesTracker) (not $network.usesRelays) }}
