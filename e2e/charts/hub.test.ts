@@ -298,6 +298,19 @@ describe('generated tokens of hubs', () => {
   });
 });
 
+test('`helm test` pushes and pulls through a hub of its own, and asks each real hub for one entry', async () => {
+  const release = await umbrella({ users: USERS });
+  const args = valueAt(podSpec(release.only('Pod')), 'containers', 0, 'args') as string[];
+  expect(args).toContain('--hub');
+  const items = (args.find((arg) => arg.startsWith('--hubs=')) ?? '').replace('--hubs=', '').split(',');
+  const hubs = items.map((item) => item.split('='));
+  expect(hubs.map(([user = '']) => decodeURIComponent(seenByProcess(user)))).toEqual(IDS);
+  for (const [index, [, address]] of hubs.entries())
+    expect(address).toBe(`/dns/rustory-hub-user-${index}.p2p.svc/tcp/4002`);
+  const without = valueAt(podSpec((await render(UMBRELLA)).only('Pod')), 'containers', 0, 'args');
+  expect(String(without)).not.toContain('--hub');
+});
+
 describe('NOTES.txt', () => {
   test('have a config.toml of each user that the peer accepts, and the commands of devices and for a backup', async () => {
     const { notes } = await umbrella({ users: USERS });

@@ -171,7 +171,7 @@ describe('tests/network.yaml', () => {
       'rustory-relay-swarm-key/swarm.key',
     );
     expect(environment(pod)).toMatchObject({ RUSTORY_TRACKER_TOKEN_OVER_HTTP: 'true' });
-    expect(valueAt(podSpec(pod), 'activeDeadlineSeconds')).toBe(120);
+    expect(valueAt(podSpec(pod), 'activeDeadlineSeconds')).toBe(180);
   });
 
   test('uses no token without authentication, and does not exist without tracker or relay', async () => {

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
+import { startHub } from '../../testing/hub.ts';
 import { startNetwork, type TestNetwork } from '../../testing/network.ts';
 
 afterEach(cleanUp);
@@ -34,6 +35,36 @@ describe('network-test', () => {
     ]);
     expect(code).toBe(0);
   });
+
+  test('pushes and pulls through a temporary hub, and asks a real hub for one entry without a trace', async () => {
+    const tokens = `${TOKEN}\na-token-of-the-hub-of-ada user=ada hub\n`;
+    const { network, relay } = await startClosedNetwork(tokens);
+    const hub = await startHub(network, { env: { RUSTORY_TRACKER_TOKEN: 'a-token-of-the-hub-of-ada' } });
+    await hub.registered();
+    const file = join(network.directory, 'tokens');
+    const tester = network.device('tester');
+    const { code, stdout } = await tester.run(
+      'network-test',
+      `--relays=${relay}`,
+      `--token-file=${file}`,
+      '--hub',
+      '--hubs=ada',
+    );
+    expect([stdout, code]).toEqual([expect.stringContaining(`the hub ${hub.peerId} answered a pull`), 0]);
+    expect(stdout).toContain('pushed 1000 entries to a temporary hub, and left');
+    expect(stdout).toContain('pulled 1000 entries from it on another device');
+    const listing = await fetch(`${network.tracker.url}/api/v1/peers`, {
+      headers: { Authorization: `Bearer ${TOKEN}` },
+    });
+    expect(await listing.json()).toMatchObject({ peers: [{ peer_id: hub.peerId }] });
+    const missing = await tester.run(
+      'network-test',
+      `--relays=${relay}`,
+      `--token-file=${file}`,
+      '--hubs=bob%20b',
+    );
+    expect([missing.code, missing.stdout]).toEqual([4, expect.stringContaining('FAIL hub of bob b: ')]);
+  }, 180_000);
 
   test('names the relay that does not work and exits with 4 when others work', async () => {
     const { network, relay } = await startClosedNetwork(`${TOKEN}\n`);

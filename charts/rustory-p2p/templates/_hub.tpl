@@ -46,6 +46,23 @@ of another one, so this chart renders what depends on both, with the named templ
 {{- toJson $network -}}
 {{- end -}}
 
+{{/*
+The hubs for `helm test`: the percent-encoded user ids, each with the address of its Service if there is one, because a hub
+with a public address has no circuit, and many load balancers do not answer pods.
+*/}}
+{{- define "rustory-p2p.testedHubs" -}}
+{{- $hub := .Subcharts.hub -}}
+{{- $items := list -}}
+{{- range $user := .Values.hub.users -}}
+{{- $item := urlquery .userId | replace "+" "%20" -}}
+{{- if ne $hub.Values.service.type "None" -}}
+{{- $item = printf "%s=/dns/%s.%s.svc/tcp/%d" $item (include "hub.name" (dict "context" $hub "user" $user)) $.Release.Namespace (int $hub.Values.service.port) -}}
+{{- end -}}
+{{- $items = append $items $item -}}
+{{- end -}}
+{{- join "," $items | replace "$" "$$" -}}
+{{- end -}}
+
 {{/* Lines with the user of a config.toml: the users of hubs, of which all but the first are comments. */}}
 {{- define "rustory-p2p.userIds" -}}
 {{- $lines := list -}}

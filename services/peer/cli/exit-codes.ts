@@ -9,7 +9,7 @@ export const EXIT_CODES = {
   unreachable: { code: 3, meaning: 'no peer was found or synced; network-test: no relay works' },
   partial: {
     code: 4,
-    meaning: 'some peers failed or were not synced completely; network-test: some relays failed',
+    meaning: 'some peers failed or were not synced completely; network-test: some relays or hubs failed',
   },
   database: { code: 5, meaning: 'the database cannot be read or written; nothing was lost' },
   config: { code: EXIT_CONFIG, meaning: 'the configuration cannot be used' },

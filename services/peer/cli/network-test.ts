@@ -1,20 +1,16 @@
 // Tests a network with two temporary devices. One reserves on a relay and registers; the other one finds it through the
 // trackers and pulls its history through that relay. `rustory-peer network-test` and `helm test` run this.
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { multiaddr } from '@multiformats/multiaddr';
 import { monotonicMs, unixSeconds } from '../../shared/clock.ts';
-import type { Logger } from '../../shared/log.ts';
 import { VERSION } from '../../shared/program.ts';
-import { anySignal } from '../../shared/signals.ts';
 import type { PeerConfig } from '../config/config.ts';
 import type { TrackerClient } from '../discovery/tracker-client.ts';
-import type { Entry } from '../history/entry.ts';
 import type { Store } from '../history/store.ts';
-import { peerIdOf } from '../network/addresses.ts';
 import type { PeerNode } from '../network/node.ts';
 import { circuitAddresses, requestReservation } from '../network/reservation.ts';
 import { servePulls } from '../sync/serve.ts';
@@ -29,23 +25,10 @@ import {
   createTrackers,
   openHistory,
 } from './context.ts';
-
-/** Entries that are synced through each relay: some hundred kilobytes in total. */
-const ENTRIES = 1_000;
-const COMMAND_BYTES = 150;
+import { deviceConfig, makeEntries, type NetworkTestOptions, readAll, withPeerId } from './test-device.ts';
 
 /** Entries per request, so that a sync has several responses. */
 const PAGE_ENTRIES = 400;
-
-/** Deadline for the first connection to a relay, in milliseconds. */
-const CONNECT_TIMEOUT_MS = 10_000;
-
-export interface NetworkTestOptions {
-  readonly log: Logger;
-  readonly signal: AbortSignal;
-  /** Called after each successful step with its description. */
-  readonly onStep: (step: string) => void;
-}
 
 /**
  * Tests all trackers of the configuration with one relay.
@@ -100,39 +83,6 @@ async function testBetween(
   }
 }
 
-/**
- * The configuration of a device with its own files in the configured network. Its user is a new one, so that no real
- * device pulls the entries of the test.
- */
-function deviceConfig(config: PeerConfig, userId: string, directory: string, name: string): PeerConfig {
-  const path = join(directory, name);
-  return {
-    ...config,
-    userId,
-    deviceId: `${userId}-${name}`,
-    databasePath: `${path}.db`,
-    identityPath: `${path}.key`,
-    dialStrategy: 'relay-only',
-  };
-}
-
-function makeEntries({ deviceId, userId }: PeerConfig): Entry[] {
-  return Array.from({ length: ENTRIES }, (_, position) => ({
-    entry_id: `${deviceId}-${position}`,
-    device_id: deviceId,
-    user_id: userId,
-    ts: unixSeconds(),
-    // Random, so that compression has little effect.
-    cmd: `echo ${randomBytes(COMMAND_BYTES).toString('base64')}`,
-    cwd: '/',
-    exit_code: 0,
-    duration_ms: position,
-    shell: 'sh',
-    hostname: deviceId,
-    version: VERSION,
-  }));
-}
-
 /** A relay that granted a reservation. */
 interface TestReservation {
   /** The address of the relay, with its peer id. */
@@ -146,12 +96,7 @@ async function reserve(
   given: string,
   { signal, onStep }: NetworkTestOptions,
 ): Promise<TestReservation> {
-  let relay = given;
-  if (peerIdOf(given) === undefined) {
-    const deadline = anySignal(signal, AbortSignal.timeout(CONNECT_TIMEOUT_MS));
-    const connection = await node.libp2p.dial(multiaddr(given), { signal: deadline });
-    relay = `${given}/p2p/${connection.remotePeer.toString()}`;
-  }
+  const relay = await withPeerId(node, given, signal);
   const result = await requestReservation(node, [relay], signal);
   if (!result.ok)
     throw new Error(`${relay}: The reservation failed: ${result.reason}: ${result.attempt.reason}.`);
@@ -235,10 +180,4 @@ async function pullThrough(
     await node.libp2p.stop();
     database.close();
   }
-}
-
-function readAll(store: Store): Entry[] {
-  const entries: Entry[] = [];
-  store.readAfter(0, ENTRIES + 1, ({ entry }) => entries.push(entry) > 0);
-  return entries;
 }
