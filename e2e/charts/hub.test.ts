@@ -35,6 +35,40 @@ const seenByProcess = (value: unknown): string => String(value).replaceAll('$$',
 const hubOf = (release: Release, name = 'rustory-hub-ada'): KubernetesObject =>
   release.only('StatefulSet', name);
 
+const starOf = (release: Release): unknown => environment(release.only('Deployment'))['TRACKER_STAR'];
+
+const trackers = (objects: readonly KubernetesObject[]) => objects.find(({ kind }) => kind === 'Deployment');
+
+const sizeOf = async (values: object): Promise<unknown> =>
+  environment(hubOf(await render(HUB, values as never)))['RUSTORY_MAX_DATABASE_BYTES'];
+
+const retention = async (values: object): Promise<unknown> =>
+  valueAt(
+    hubOf(await render(HUB, values as never)),
+    'spec',
+    'persistentVolumeClaimRetentionPolicy',
+    'whenDeleted',
+  );
+
+const ports = async (type: string): Promise<unknown[]> => {
+  const release = await umbrella({ service: { type }, networkPolicy: { enabled: true } });
+  expect(release.all('Service').some(({ metadata }) => metadata.name === 'rustory-hub-ada')).toBe(
+    type !== 'None',
+  );
+  const policy = release.only('NetworkPolicy', 'rustory-hub');
+  const rules = (valueAt(policy, 'spec', 'ingress') ?? []) as unknown[];
+  return rules.map((rule) => valueAt(rule, 'ports', 0, 'port'));
+};
+
+const egress = async (values: object): Promise<string> =>
+  JSON.stringify(
+    valueAt(
+      (await umbrella({ networkPolicy: { enabled: true, ...values } })).only('NetworkPolicy', 'rustory-hub'),
+      'spec',
+      'egress',
+    ),
+  );
+
 describe('a hub of each user', () => {
   test('has its own StatefulSet of one pod, volume and Service, and the exact user id', async () => {
     const release = await render(HUB, { users: USERS });
@@ -71,20 +105,11 @@ describe('a hub of each user', () => {
   });
 
   test('has a database smaller than its volume, unless the values set its size', async () => {
-    const sizeOf = async (values: object): Promise<unknown> =>
-      environment(hubOf(await render(HUB, values as never)))['RUSTORY_MAX_DATABASE_BYTES'];
     expect(await sizeOf({ persistence: { size: '10Gi' } })).toBe(String(8 * 1024 ** 3));
     expect(await sizeOf({ config: { RUSTORY_MAX_DATABASE_BYTES: 2_000_000_000 } })).toBe('2000000000');
   });
 
   test('keeps its volume by default, and deletes it only when the values say so', async () => {
-    const retention = async (values: object): Promise<unknown> =>
-      valueAt(
-        hubOf(await render(HUB, values as never)),
-        'spec',
-        'persistentVolumeClaimRetentionPolicy',
-        'whenDeleted',
-      );
     expect(await retention({})).toBe('Retain');
     expect(await retention({ persistence: { retention: 'Delete' } })).toBe('Delete');
   });
@@ -166,31 +191,11 @@ describe('direct connections to a hub', () => {
   });
 
   test('need a Service: without one, the NetworkPolicy allows none', async () => {
-    const ports = async (type: string): Promise<unknown[]> => {
-      const release = await umbrella({ service: { type }, networkPolicy: { enabled: true } });
-      expect(release.all('Service').some(({ metadata }) => metadata.name === 'rustory-hub-ada')).toBe(
-        type !== 'None',
-      );
-      const policy = release.only('NetworkPolicy', 'rustory-hub');
-      const rules = (valueAt(policy, 'spec', 'ingress') ?? []) as unknown[];
-      return rules.map((rule) => valueAt(rule, 'ports', 0, 'port'));
-    };
     expect(await ports('ClusterIP')).toEqual(['p2p']);
     expect(await ports('None')).toEqual([]);
   });
 
   test('of the hub itself go only to DNS, trackers and relays, unless the values allow all', async () => {
-    const egress = async (values: object): Promise<string> =>
-      JSON.stringify(
-        valueAt(
-          (await umbrella({ networkPolicy: { enabled: true, ...values } })).only(
-            'NetworkPolicy',
-            'rustory-hub',
-          ),
-          'spec',
-          'egress',
-        ),
-      );
     const strict = await egress({});
     for (const part of ['"port":53', '"tracker"', '"port":8850', '"relay"', '"port":4001'])
       expect(strict).toContain(part);
@@ -220,8 +225,6 @@ describe('direct connections to a hub', () => {
 });
 
 describe('hub.star', () => {
-  const starOf = (release: Release): unknown => environment(release.only('Deployment'))['TRACKER_STAR'];
-
   test('sets the variable of the trackers, and nothing does without it', async () => {
     expect(starOf(await umbrella({ star: true }))).toBe('true');
     expect(starOf(await umbrella({}))).toBeUndefined();
@@ -267,13 +270,11 @@ describe('generated tokens of hubs', () => {
       const extended = await deploy({ hub: { enabled: true, users: USERS } });
       for (const { name } of some) expect(read()[`token-${name}`]).toBe(first[`token-${name}`]);
       expect(grantsOf(read(), ['user-4'])).toMatchObject([{ userId: IDS[4], isHub: true }]);
-      const trackers = (objects: readonly KubernetesObject[]) =>
-        objects.find(({ kind }) => kind === 'Deployment');
       expect(trackers(extended)).toEqual(trackers(installed));
 
       // A removed user has no valid token, but its hub still starts after a rollback.
       await deploy({ hub: { enabled: true, users: USERS.slice(1) } });
-      expect(grantsOf(read(), ['user-0', 'user-1'])).toMatchObject([undefined, { userId: IDS[1] } as never]);
+      expect(grantsOf(read(), ['user-0', 'user-1'])).toMatchObject([undefined, { userId: IDS[1] }]);
 
       const volumes = valueAt(podSpec(trackers(installed) as KubernetesObject), 'volumes');
       const sources = valueAt(

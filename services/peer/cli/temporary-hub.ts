@@ -16,6 +16,10 @@ const STOP_TIMEOUT_MS = 15_000;
 /** Permissions of files with secrets. */
 const PRIVATE = { mode: 0o600 };
 
+function hasId(relay: string): boolean {
+  return peerIdOf(relay) !== undefined;
+}
+
 export interface TemporaryHub {
   /** Rejects when the process ends before it is stopped. */
   readonly failed: Promise<never>;
@@ -37,7 +41,6 @@ export async function startTemporaryHub(
   writeFileSync(secretPath, randomBytes(32).toString('hex'), PRIVATE);
   const tokenPath = join(directory, 'token');
   if (config.trackerToken !== undefined) writeFileSync(tokenPath, config.trackerToken, PRIVATE);
-  const hasId = (relay: string): boolean => peerIdOf(relay) !== undefined;
   const env = {
     HOME: directory,
     LOG_LEVEL: 'info',
