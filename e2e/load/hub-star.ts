@@ -130,6 +130,15 @@ async function startHub(tracker: string, relay: string) {
   return { hub, container, address: `${relay}/p2p-circuit/p2p/${peerId}` };
 }
 
+/** The outcomes of circuits, pulls and pushes that relay and hub counted. */
+async function outcomesOf(ops: string): Promise<string> {
+  const text = await (await fetch(`http://${ops}/metrics`)).text();
+  const lines = text.split('\n').filter((line) => OUTCOMES.test(line) && !line.endsWith(' 0'));
+  return lines.map((line) => line.replace(/^rustory_(relay|hub)_/, '')).join(', ');
+}
+
+const OUTCOMES = /^rustory_(relay_circuit_requests|relay_handshakes|hub_pulls|hub_pushes)[a-z_]*_total\{/;
+
 function median(values: readonly number[], share = 0.5): string {
   const sorted = values.toSorted((a, b) => a - b);
   return ((sorted[Math.floor((sorted.length - 1) * share)] ?? Number.NaN) / 1_000).toFixed(2);
@@ -174,6 +183,8 @@ try {
         `${residentMiB(process).toFixed(0)} MiB resident, container ${peak}`,
     );
   }
+  const { address: hubOps } = await hub.waitFor('ops listening');
+  for (const ops of [relay.ops, String(hubOps)]) say(`counted: ${await outcomesOf(ops)}`);
   await Promise.all(nodes.map(async (node) => node.stop()));
 } finally {
   await cleanUp();
