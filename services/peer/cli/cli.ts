@@ -120,7 +120,7 @@ async function runCommand(
 ): Promise<number> {
   const { options, flags, path, positionals } = readArguments(command, args, listSettings(environment));
   const config = readPeerConfig({ flags, path, environment, check: command.checkSettings });
-  const log = createLogger('peer', config.logLevel, 2);
+  const log = createLogger(command.service ?? 'peer', config.logLevel, 2);
   const isService = command.isService?.(options, positionals) === true;
   for (const warning of config.warnings) {
     if (isService) log.warn({ warning }, 'configuration');

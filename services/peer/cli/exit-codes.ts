@@ -11,7 +11,11 @@ export const EXIT_CODES = {
     code: 4,
     meaning: 'some peers failed or were not synced completely; network-test: some relays or hubs failed',
   },
-  database: { code: 5, meaning: 'the database cannot be read or written; nothing was lost' },
+  database: {
+    code: 5,
+    meaning:
+      'the database cannot be read or written, or was replaced, or has a new identity; nothing was lost',
+  },
   config: { code: EXIT_CONFIG, meaning: 'the configuration cannot be used' },
 } as const;
 

@@ -36,6 +36,8 @@ export interface Command {
   readonly options: Readonly<Record<string, CommandOption>>;
   /** Maximum arguments that are not options. */
   readonly maxPositionals: number;
+  /** Name of the service in log lines. Default `peer`. */
+  readonly service?: string;
   /** Whether the command runs until a signal ends it, and handles signals itself. */
   readonly isService?: (options: OptionValues, positionals: readonly string[]) => boolean;
   /** Checks of the settings that only this command needs: whole sentences about what is wrong. */

@@ -17,6 +17,7 @@ import { type Command, type CommandContext, JSON_OPTION } from './command.ts';
 
 export const hub: Command = {
   name: 'hub',
+  service: 'hub',
   usage: 'hub [identity | new-identity] [--json]',
   summary: 'run the always-on device of one user',
   help: `Without an argument: runs until SIGTERM. Stores the whole history of one user
