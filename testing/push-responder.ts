@@ -20,6 +20,7 @@ import {
   testSwarmKey,
 } from './peer.ts';
 import { type PushClient, startPushClient } from './push-client.ts';
+import { WAIT_TIMEOUT_MS } from './wait.ts';
 
 export interface ResponderOptions extends Partial<
   Pick<PushServeDeps, 'answersAnyone' | 'allowedPeers' | 'storage' | 'limits' | 'idleTimeoutMs' | 'answerMs'>
@@ -89,6 +90,8 @@ export async function startResponder(options: ResponderOptions = {}): Promise<Re
     log,
     nowMs: monotonicMs,
     onPush: (event) => void events.push(event),
+    // The machine may be slow.
+    answerMs: WAIT_TIMEOUT_MS,
     ...rest,
   });
   onCleanup(stop);

@@ -173,3 +173,33 @@ describe('many unknown requesters', () => {
     );
   });
 });
+
+const accepts = ({ deviceId }: { readonly deviceId: string | undefined }) => deviceId === 'new name';
+
+describe('a member that may have registered anew', () => {
+  const renamed = { ...peerOf('known'), deviceId: 'new name' };
+
+  test('is looked up although it is known, at every tracker until one has the new registration', async () => {
+    const [stale, current] = [createTracker(), createTracker()];
+    const { check, confirm, peerBook } = createMembers([stale, current]);
+    peerBook.remember([peerOf('known')]);
+    stale.listed = [peerOf('known')];
+    current.listed = [renamed];
+    const member = { userId: 'ada', deviceId: 'new name' };
+    expect(await confirm('known', accepts)).toEqual({ ok: true, member });
+    expect(await check('known')).toEqual({ ok: true, member });
+  });
+
+  test('stays a member when no tracker has it, or none answers', async () => {
+    const tracker = createTracker();
+    const { check, confirm, peerBook, revoked } = createMembers([tracker]);
+    peerBook.remember([peerOf('known')]);
+    tracker.listed = [peerOf('known')];
+    expect(await confirm('known', accepts)).toEqual(UNKNOWN);
+    expect(await check('known')).toMatchObject({ ok: true });
+    revoked.add('known');
+    expect(await confirm('known', accepts)).toMatchObject({ ok: false, reason: 'the peer is revoked' });
+    const alone = createMembers([]);
+    expect(await alone.confirm('known', accepts)).toEqual(UNKNOWN);
+  });
+});
