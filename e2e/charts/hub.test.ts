@@ -325,7 +325,7 @@ describe('NOTES.txt', () => {
       'stores shell history in plain text',
       'rr daemon\n',
       'rustory-peer daemon --push',
-      'exec rustory-hub-user-0-0 -c hub -- node /app/peer.js backup /data/backup.db',
+      'exec rustory-hub-user-0-0 -c hub -- node /app/peer.js backup - > history.db',
       'new-identity',
     ])
       expect(notes).toContain(text);

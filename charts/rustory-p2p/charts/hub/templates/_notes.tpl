@@ -9,13 +9,12 @@ Hubs, each with the merged history of one user, which its devices push to and pu
 WARNING: the volume of a hub stores shell history in plain text, secrets typed in commands included. Everyone who can
 read the volume, its snapshots or backups, or exec into the pod can read it. docs/security.md tells more.
 
-Back up a hub while it runs, and copy the file:
+Back up a hub while it runs, and restore it:
 {{ with first .Values.users }}{{ $pod := printf "%s-0" (include "hub.name" (dict "context" $context "user" .)) }}
-  kubectl --namespace {{ $namespace }} exec {{ $pod }} -c hub -- node /app/peer.js backup /data/backup.db
-  kubectl --namespace {{ $namespace }} cp -c hub {{ $pod }}:/data/backup.db backup.db
-  kubectl --namespace {{ $namespace }} exec {{ $pod }} -c hub -- rm /data/backup.db
+  kubectl --namespace {{ $namespace }} exec {{ $pod }} -c hub -- node /app/peer.js backup - > history.db
+  kubectl --namespace {{ $namespace }} exec -i {{ $pod }} -c hub -- node /app/peer.js restore - < history.db
 {{- end }}
 
 Never put a snapshot of the volume back without "rustory-peer hub new-identity": devices would not send again what they
-have sent since the snapshot. docs/hub.md tells how to restore a backup.
+have sent since the snapshot. docs/hub.md tells more.
 {{- end -}}
