@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
 import { makeDirectory, makeEntries, readEntries } from '../../../testing/peer.ts';
 import { type Database, DatabaseError, openDatabase } from './database.ts';
+import { createFileWatch, readIdentity } from './file-identity.ts';
 import { createStore, type Store } from './store.ts';
 
 let path: string;
@@ -73,6 +74,14 @@ describe('a database file that is lost while it is in use', () => {
     next.store.insert(makeEntries(1, 'newer'));
     expect(readEntries(open().store)).toHaveLength(6);
   });
+});
+
+test('a file that is replaced while it is opened is noticed, because it is not known which one is open', () => {
+  const before = readIdentity(path);
+  copyFileSync(path, `${path}.copy`);
+  renameSync(`${path}.copy`, path);
+  expect(() => createFileWatch(path, before)).toThrow(/replaced while it was opened/);
+  expect(() => createFileWatch(path, readIdentity(path))).not.toThrow();
 });
 
 test('other processes that open, write, empty the log and close do not look like a lost file', () => {

@@ -25,6 +25,23 @@ function restoreUntil(step: string, path: string, backup: string) {
   return spawnSync(process.execPath, [PROGRAM, path, backup, step], { encoding: 'utf8' });
 }
 
+const READER = `
+const { DatabaseSync } = process.getBuiltinModule('node:sqlite');
+const sqlite = new DatabaseSync(process.argv[1]);
+sqlite.exec('PRAGMA journal_mode = WAL');
+console.log(JSON.stringify([
+  Object.values(sqlite.prepare('PRAGMA integrity_check').get())[0],
+  Object.values(sqlite.prepare('SELECT count(*) FROM entries').get())[0],
+]));`;
+
+/** Reads the database in a process of its own, which shares its log and memory with others through files only. */
+function readElsewhere(path: string): unknown {
+  const { stdout, stderr } = spawnSync(process.execPath, ['--no-warnings', '-e', READER, '--', path], {
+    encoding: 'utf8',
+  });
+  return stderr === '' ? JSON.parse(stdout) : stderr;
+}
+
 /** Opens the database like a process that starts, writes to it, and counts its entries. */
 function use(path: string): number {
   const database = openDatabase(path);
@@ -66,6 +83,8 @@ describe.each([
     if (isLost) rmSync(path);
     else if (state === 'is closed') hub.close();
     expect(restoreUntil(step, path, backup)).toMatchObject({ signal: 'SIGKILL', stderr: '' });
+    if (!isLost || step === 'sync')
+      expect(readElsewhere(path)).toEqual(['ok', step === 'sync' ? EARLY : EARLY + LATE]);
     if (step === 'sync') expect(use(path)).toBe(EARLY);
     // A hub that starts with the log alone creates a new database.
     else expect(use(path)).toBe(isLost ? 0 : EARLY + LATE);

@@ -188,6 +188,22 @@ describe('a database that is in use', () => {
     expect(new DatabaseSync(path).prepare('PRAGMA integrity_check').get()).toEqual({ integrity_check: 'ok' });
   });
 
+  test('of a hub may be smaller: other processes do not read its size in what it has open', async () => {
+    const large = join(directory, 'large.db');
+    const source = open(large);
+    source.store.insert(makeEntries(3_000, 'desktop', 200));
+    source.database.close();
+    const { database, store } = open();
+    ensureDatabaseId(database);
+    store.insert(makeEntries(1, 'hub'));
+    await restore(large);
+    // The old one is still open.
+    const next = open();
+    expect(readEntries(next.store)).toHaveLength(3_000);
+    next.store.insert(makeEntries(3_000, 'new', 200));
+    expect(next.database.sqlite.prepare('PRAGMA integrity_check').get()).toEqual({ integrity_check: 'ok' });
+  });
+
   test('of another device is not replaced, because rr would not notice', async () => {
     const { store } = open();
     await expect(restore()).rejects.toMatchObject({
