@@ -235,22 +235,22 @@ describe('numbers that are not exact in JavaScript', () => {
   });
 });
 
-describe('a position that this database never had', () => {
-  /** A database whose file is put back to its state before the last two entries, as a snapshot of a disk is. */
-  function putBack() {
-    const lost = open();
-    lost.store.raiseSequences();
-    lost.store.insert(makeEntries(3, 'early'));
-    lost.database.close();
-    const snapshot = readFileSync(path);
-    const later = open();
-    later.store.insert(makeEntries(2, 'lost'));
-    const { cursor } = later.store.highestStored();
-    later.database.close();
-    writeFileSync(path, snapshot);
-    return cursor;
-  }
+/** A database whose file is put back to its state before the last two entries, as a snapshot of a disk is. */
+function putBack() {
+  const lost = open();
+  lost.store.raiseSequences();
+  lost.store.insert(makeEntries(3, 'early'));
+  lost.database.close();
+  const snapshot = readFileSync(path);
+  const later = open();
+  later.store.insert(makeEntries(2, 'lost'));
+  const { cursor } = later.store.highestStored();
+  later.database.close();
+  writeFileSync(path, snapshot);
+  return cursor;
+}
 
+describe('a position that this database never had', () => {
   test('is known as long as nothing is stored after a snapshot was put back', () => {
     const cursor = putBack();
     expect(open().store.isNeverStored({ cursor })).toBe(true);
