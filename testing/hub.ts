@@ -35,6 +35,8 @@ export interface TestHub {
   stop(): Promise<number | NodeJS.Signals>;
   /** Starts the process again, and resolves when it listens. */
   start(): Promise<void>;
+  /** Resolves when the process listens, also after `kill`. */
+  listening(): Promise<void>;
   /** Resolves when the hub is registered with a circuit. */
   registered(): Promise<void>;
   /** The metrics as text. */
@@ -65,6 +67,8 @@ export async function startHub(network: TestNetwork, options: HubOptions = {}): 
     return started;
   };
   let running = await start();
+  let listening = Promise.withResolvers<void>();
+  listening.resolve();
   const peerId = String(running.logged('node started')[0]?.['peerId']);
   const ops = async (path: string): Promise<Response> => {
     const { address } = await running.waitFor('ops listening');
@@ -80,13 +84,16 @@ export async function startHub(network: TestNetwork, options: HubOptions = {}): 
       return running;
     },
     async kill() {
+      listening = Promise.withResolvers();
       running.kill('SIGKILL');
       await running.exited;
     },
     stop: async () => running.stop(),
     async start() {
       running = await start();
+      listening.resolve();
     },
+    listening: async () => listening.promise,
     async registered() {
       await running.waitFor('registered', ({ addrs }) => JSON.stringify(addrs).includes('p2p-circuit'));
     },
@@ -166,6 +173,7 @@ export function readHistory(databasePath: string): StoredHistory {
 export async function connectAgain(client: PushClient, hub: TestHub) {
   let connection: Awaited<ReturnType<PushClient['connect']>> | undefined;
   await until(async () => {
+    await hub.listening();
     connection = await client.connect(hub.address).catch(() => undefined);
     return connection !== undefined;
   }, 'the hub accepts connections');
