@@ -28,7 +28,8 @@ export function createTestHome(): TestHome {
     async run(args, environment = {}, isTTY = false) {
       const [stdout, stderr] = [createTestOutput(isTTY), createTestOutput(isTTY)];
       const variables = { HOME: home, LOG_LEVEL: 'silent', ...environment };
-      const code = await runCli(args, { environment: variables, stdout, stderr });
+      // The clock stands still, because a command that takes long without a terminal prints its progress.
+      const code = await runCli(args, { environment: variables, stdout, stderr, nowMs: () => 0 });
       return { code, stdout: stdout.text(), stderr: stderr.text() };
     },
   };

@@ -52,17 +52,14 @@ export interface CliOptions {
   readonly environment: NodeJS.ProcessEnv;
   readonly stdout: Output;
   readonly stderr: Output;
+  /** Clock of the progress in milliseconds. Default: the monotonic clock. */
+  readonly nowMs?: () => number;
 }
 
 /** Runs the command in the arguments and resolves to the exit code. */
 export async function runCli(args: readonly string[], options: CliOptions): Promise<number> {
-  const { environment, stdout, stderr } = options;
-  const screen = createScreen({
-    stdout,
-    stderr,
-    useColor: wantsColor(environment),
-    nowMs: monotonicMs,
-  });
+  const { environment, stdout, stderr, nowMs = monotonicMs } = options;
+  const screen = createScreen({ stdout, stderr, useColor: wantsColor(environment), nowMs });
   try {
     return await dispatch(args, screen, environment);
   } catch (error) {
