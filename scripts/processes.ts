@@ -7,6 +7,9 @@ import { WAIT_TIMEOUT_MS } from './deadlines.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 
+/** Where Node.js keeps the compiled modules. With it a process needs half of the CPU time to start. */
+const COMPILE_CACHE = join(ROOT, 'node_modules/.cache/compiled');
+
 /** Maximum lines of output that are kept per process and stream. Older lines are dropped. */
 const MAX_LINES = 5_000;
 
@@ -112,7 +115,7 @@ function spawnChild(first: readonly string[], options: RunOptions): Child {
   const [command = '', ...rest] = [...under, ...first, ...args];
   return spawn(command, rest, {
     cwd,
-    env: { PATH: process.env['PATH'] ?? '', ...env },
+    env: { PATH: process.env['PATH'] ?? '', NODE_COMPILE_CACHE: COMPILE_CACHE, ...env },
     stdio: [hasInput ? 'pipe' : 'ignore', 'pipe', 'pipe'],
     detached: true,
   }) as Child;
