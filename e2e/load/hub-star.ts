@@ -1,15 +1,18 @@
-// `node e2e/load/hub-star.ts [DEVICES [RELAY_MIB [HUB_MIB [together]]]]`: devices that all start in the same second and sync
-// with one hub through one relay. Each opens a new connection to the relay, a circuit to the hub, pulls once and pushes once,
-// and tries nothing twice. With `together` each step begins when all devices have finished the one before, as on machines
-// that are all fast. Prints the failures, the times, and the memory and CPU time of relay and hub.
+// `node e2e/load/hub-star.ts [DEVICES [RELAY_MIB [HUB_MIB [ENTRIES]]]] [together | patient]`: devices that all start in the same
+// second and sync with one hub through one relay. Each opens a new connection to the relay, a circuit to the hub, pulls once
+// and pushes once, and tries nothing twice. With `together` each step begins when all devices have finished the one before, as
+// on machines that are all fast. `patient` is the same with ten devices that connect at a time, and without a deadline: for the
+// memory of the hub, on a machine that is busy. The hub is the bundle of the image. Prints the failures, the times, and the
+// memory and CPU time of relay and hub.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Libp2p } from '@libp2p/interface';
+import type { Connection, Libp2p } from '@libp2p/interface';
 import { multiaddr } from '@multiformats/multiaddr';
 import { startRelay, startTracker } from '../../scripts/local-network.ts';
-import { startService } from '../../scripts/processes.ts';
+import { startProgram } from '../../scripts/processes.ts';
 import { readSwarmKey } from '../../services/private-network/key.ts';
+import { currentBundle } from '../../testing/bundle.ts';
 import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
 import { createContainer } from '../../testing/container.ts';
 import { startDevice } from '../../testing/load-devices.ts';
@@ -19,14 +22,18 @@ import { readToEnd, sendMessage } from '../../testing/raw-stream.ts';
 import { wireEntries } from '../../testing/wire-entries.ts';
 import { decode, encode, PULL, type PullAnswer, PUSH, type PushAnswer } from '../../testing/wire-messages.ts';
 
-const [devices = 200, relayMiB = 512, hubMiB = 256] = process.argv.slice(2, 5).map(Number);
-const together = process.argv[5] === 'together';
+const patient = process.argv.includes('patient');
+const together = patient || process.argv.includes('together');
+const [devices = 200, relayMiB = 512, hubMiB = 256, entries = 10] = process.argv
+  .slice(2)
+  .filter((argument) => /^\d+$/.test(argument))
+  .map(Number);
 
 /** The time that `rr` gives everything with one peer, in milliseconds. */
-const SYNC_MS = 30_000;
+const SYNC_MS = patient ? 600_000 : 30_000;
 
-/** Entries that each device pushes. */
-const PUSHED = 10;
+/** Devices that connect at the same time. */
+const DIALS = patient ? 10 : devices;
 
 const USER = 'ada';
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
@@ -52,8 +59,18 @@ function createBarrier() {
 
 const barriers = { pull: createBarrier(), push: createBarrier() };
 
+const dials: Array<Promise<Connection>> = [];
+
+/** Connects a device when one that began before it is connected. */
+async function connectInTurn(n: number, dial: () => Promise<Connection>): Promise<Connection> {
+  const before = dials[n - DIALS];
+  const dialed = before === undefined ? dial() : before.then(dial, dial);
+  dials[n] = dialed;
+  return dialed;
+}
+
 /** Everything that a device does in a round, without a second try. */
-async function sync(node: Libp2p, deviceId: string, address: string): Promise<Outcome> {
+async function sync(node: Libp2p, n: number, address: string): Promise<Outcome> {
   const signal = AbortSignal.timeout(SYNC_MS);
   const startedMs = performance.now();
   let step = 'dial';
@@ -66,7 +83,7 @@ async function sync(node: Libp2p, deviceId: string, address: string): Promise<Ou
     ]);
     return decode(answer, 'zstd');
   };
-  const connected = node.dial(multiaddr(address), { signal });
+  const connected = connectInTurn(n, async () => node.dial(multiaddr(address), { signal }));
   try {
     await connected;
     barriers.pull.arrive();
@@ -76,7 +93,7 @@ async function sync(node: Libp2p, deviceId: string, address: string): Promise<Ou
     barriers.push.arrive();
     await barriers.push.passed;
     step = `push after ${pulled.entries.length} entries`;
-    const pushed = (await ask(PUSH.zstd, { entries: wireEntries(deviceId, PUSHED) })) as PushAnswer;
+    const pushed = (await ask(PUSH.zstd, { entries: wireEntries(`device${n}`, entries) })) as PushAnswer;
     step = 'push answer';
     if (!pushed.ok) throw new Error('The hub did not store the push.');
     return { ms: performance.now() - startedMs };
@@ -103,7 +120,7 @@ async function startHub(tracker: string, relay: string) {
   const secret = join(folder, 'hub.secret');
   writeFileSync(secret, 'a secret of a hub under load, 32 bytes at least\n', { mode: 0o600 });
   const container = createContainer(hubMiB, 'hub');
-  const hub = startService('peer', {
+  const hub = startProgram('hub', currentBundle('peer'), {
     args: ['hub'],
     under: container.under,
     env: {
@@ -161,9 +178,10 @@ try {
     await register(tracker.url, node.peerId.toString(), `device${n}`);
     nodes.push(node);
   }
+  say(`hub before: ${residentMiB(hub).toFixed(0)} MiB resident, container ${hubContainer.peak()}`);
   const before = { relay: cpuSeconds(relay), hub: cpuSeconds(hub) };
   const startedMs = performance.now();
-  const outcomes = await Promise.all(nodes.map(async (node, n) => sync(node, `device${n}`, address)));
+  const outcomes = await Promise.all(nodes.map(async (node, n) => sync(node, n, address)));
   const seconds = (performance.now() - startedMs) / 1_000;
   const failures = Map.groupBy(
     outcomes.flatMap(({ failure }) => failure ?? []),
