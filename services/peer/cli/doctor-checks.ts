@@ -145,7 +145,9 @@ export function checkHighRequests(config: PeerConfig): Finding[] {
         state: 'warning',
         detail: `${formatAmount(requests.length, 'device has', 'devices have')} pulled more than this database ever stored: ${names.join(', ')}${more}.`,
         advice:
-          'Either the database is an older copy or lost its last entries, or another device uses a copy of the identity key. What is stored from now on reaches all devices.',
+          config.hub.secretPath === undefined
+            ? 'Either the database is an older copy or lost its last entries, or another device uses a copy of the identity key. What is stored from now on reaches all devices.'
+            : `If an older copy of the database was put back, such as a snapshot of the volume, run "${PROGRAM.name} hub new-identity". Otherwise one of these devices sent a wrong number.`,
       },
     ];
   } finally {
@@ -169,10 +171,12 @@ function describeDeletions(seqs: readonly number[], path: string): Finding[] {
 
 /** Connects to each address of each relay, and checks that it relays. */
 export async function checkRelays(
-  { relays, dialStrategy, file }: PeerConfig,
+  { relays: configured, dialStrategy, file, hub }: PeerConfig,
   { libp2p, dial }: PeerNode,
   fingerprint: string,
 ): Promise<Finding[]> {
+  const relays = [...configured, ...hub.internalRelays];
+  if (relays.length === 0 && hub.announced.length > 0) return [];
   if (relays.length === 0)
     return [
       {

@@ -13,6 +13,8 @@ import type { Finding } from './finding.ts';
 const PAUSE_MS = (SIGHTING_DISTANCE_SECONDS + 1) * 1000;
 
 export interface IdentityCheckOptions {
+  /** The peer id to look for. Default: that of the identity key; a hub has none. */
+  readonly ownPeerId?: string | undefined;
   readonly signal: AbortSignal;
   /** Called before the wait for the second look. */
   readonly onWait: (seconds: number) => void;
@@ -23,11 +25,10 @@ export interface IdentityCheckOptions {
 /** A finding if another device uses the identity. Problems of the keys, the database and the trackers have findings of their own. */
 export async function checkIdentityUse(
   config: PeerConfig,
-  { signal, onWait, sleep }: IdentityCheckOptions,
+  { signal, onWait, sleep, ownPeerId }: IdentityCheckOptions,
 ): Promise<Finding[]> {
-  if (config.trackers.length === 0 || !existsSync(config.identityPath)) return [];
-  const peerId = readPeerId(config);
-  if (peerId === undefined) return [];
+  const peerId = ownPeerId ?? readPeerId(config);
+  if (config.trackers.length === 0 || peerId === undefined) return [];
   const history = openHistory(config);
   try {
     const watch = createOwnIdentityWatch(config, peerId, history, createLogger('peer', 'silent', 2));
@@ -46,6 +47,7 @@ export async function checkIdentityUse(
 }
 
 function readPeerId({ identityPath }: PeerConfig): string | undefined {
+  if (!existsSync(identityPath)) return undefined;
   try {
     return peerIdFromPrivateKey(readIdentity(identityPath)).toString();
   } catch {

@@ -27,7 +27,7 @@ export function checkKeyMode(subject: string, path: string, name: string): Findi
 }
 
 /** config.toml, which may contain the token, and the folders of the configuration and the keys. */
-export function checkFileModes({ file, swarmKeyPath, identityPath }: PeerConfig): Finding[] {
+export function checkFileModes({ file, swarmKeyPath, identityPath, hub }: PeerConfig): Finding[] {
   const findings: Finding[] = [];
   if (isOpen(file.path, OTHERS))
     findings.push({
@@ -36,7 +36,9 @@ export function checkFileModes({ file, swarmKeyPath, identityPath }: PeerConfig)
       detail: `Other users can read or change ${file.path} (mode ${modeOf(file.path)}), which may contain tracker_token.`,
       advice: `Run ${chmod('600', file.path)}.`,
     });
-  const folders = new Set([file.path, swarmKeyPath, identityPath].map((path) => dirname(path)));
+  const folders = new Set(
+    [file.path, swarmKeyPath, hub.secretPath ?? identityPath].map((path) => dirname(path)),
+  );
   for (const folder of folders)
     if (isOpen(folder, OTHERS_WRITE))
       findings.push({

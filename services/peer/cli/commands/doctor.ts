@@ -1,5 +1,8 @@
 // `doctor`: checks everything that a sync depends on. Prints each result before the next check starts.
+import type { PrivateKey } from '@libp2p/interface';
+import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { PROGRAM, type PeerConfig, type SettingReading } from '../../config/config.ts';
+import { withHubDefaults } from '../../hub/configuration.ts';
 import { createConfiguredDialer, createNode, loadSwarmKey, pause } from '../context.ts';
 import {
   checkConfig,
@@ -13,6 +16,7 @@ import {
 import { checkDatabaseModes, checkFileModes, readModes } from '../doctor-modes.ts';
 import { checkHub } from '../doctor-hub.ts';
 import { checkIdentityUse } from '../doctor-identity.ts';
+import { checkHubConfig, checkHubIdentity, checkOwnHub } from '../doctor-own-hub.ts';
 import { checkTrackers } from '../doctor-tracker.ts';
 import type { Finding } from '../finding.ts';
 import { formatAmount, formatTable, type Screen, shortenPeerIds, type Style, wrap } from '../screen.ts';
@@ -36,6 +40,7 @@ connects to every relay as a sync does. Exits with 0 when no check failed. Also
 prints every setting and the source of its value; tokens are never shown. If a
 hub is registered, connects to it and tells what it does not have yet. If a
 tracker lists this identity with another device, looks again after 31 seconds.
+With the configuration of a hub (hub_secret_path) it checks the hub.
 
   ${PROGRAM.name} doctor
   ${PROGRAM.name} doctor --json | jq '.findings[] | select(.state == "failed")'`,
@@ -74,27 +79,36 @@ tracker lists this identity with another device, looks again after 31 seconds.
   },
 };
 
+/** The checks of a device, or of a hub when the configuration is one of a hub. */
 async function runChecks(
-  config: PeerConfig,
+  given: PeerConfig,
   signal: AbortSignal,
   report: (found: readonly Finding[]) => Promise<void>,
   onWait: (seconds: number) => void,
 ): Promise<void> {
-  await report([...checkConfig(config), ...checkFileModes(config)]);
+  const isHub = given.hub.secretPath !== undefined;
+  const config = isHub ? withHubDefaults(given) : given;
+  await report([...checkConfig(config), ...(isHub ? checkHubConfig(config) : []), ...checkFileModes(config)]);
   // Before the database is opened, which makes it private.
   const modes = readModes(config);
-  const keys = [checkSwarmKey(config), checkIdentity(config)];
+  const swarmKey = checkSwarmKey(config);
+  const deviceIdentity = isHub ? [] : [checkIdentity(config)];
   const database = checkDatabase(config);
-  await report([...keys, database, ...checkDatabaseModes(config, modes)]);
-  if (database.state !== 'failed') await report([...checkHighRequests(config), ...checkEntries(config)]);
-  await report(await checkTrackers(config, signal));
-  if (database.state !== 'failed')
-    await report(await checkIdentityUse(config, { signal, onWait, sleep: pause }));
   const hasDatabase = database.state !== 'failed';
+  // The identity of a hub is that of its database.
+  const hub = isHub && hasDatabase ? await checkHubIdentity(config) : undefined;
+  const identities = hub === undefined ? deviceIdentity : [hub.finding];
+  await report([swarmKey, ...identities, database, ...checkDatabaseModes(config, modes)]);
+  if (hasDatabase) await report([...checkHighRequests(config), ...checkEntries(config)]);
+  await report(await checkTrackers(config, signal));
+  const hasIdentity = identities.length > 0 && identities.every(({ state }) => state !== 'failed');
+  const ownPeerId = hub?.identity && peerIdFromPrivateKey(hub.identity).toString();
+  if (hasDatabase && (!isHub || hasIdentity))
+    await report(await checkIdentityUse(config, { signal, onWait, sleep: pause, ownPeerId }));
   // Without both keys there are no connections.
-  if (keys.every(({ state }) => state !== 'failed'))
-    await checkFromNode(config, { signal, report, hasDatabase });
-  else if (hasDatabase)
+  if (swarmKey.state !== 'failed' && hasIdentity)
+    await checkFromNode(config, { signal, report, hasDatabase, identity: hub?.identity });
+  else if (hasDatabase && !isHub)
     await report(await checkHub(config, { signal, ownPeerId: undefined, dialer: undefined }));
 }
 
@@ -102,20 +116,25 @@ interface NodeCheckOptions {
   readonly signal: AbortSignal;
   readonly report: (found: readonly Finding[]) => Promise<void>;
   readonly hasDatabase: boolean;
+  /** The identity of the hub; `undefined` for a device. */
+  readonly identity: PrivateKey | undefined;
 }
 
 /** The checks that connect to others. */
 async function checkFromNode(
   config: PeerConfig,
-  { signal, report, hasDatabase }: NodeCheckOptions,
+  { signal, report, hasDatabase, identity }: NodeCheckOptions,
 ): Promise<void> {
-  const node = await createNode(config);
+  const node = await createNode(config, undefined, identity);
   await node.start();
   try {
     await report(await checkRelays(config, node, loadSwarmKey(config).fingerprint));
-    if (!hasDatabase) return;
     const ownPeerId = node.libp2p.peerId.toString();
-    await report(await checkHub(config, { signal, ownPeerId, dialer: createConfiguredDialer(config, node) }));
+    if (identity !== undefined) await report(await checkOwnHub(config, ownPeerId, signal));
+    else if (hasDatabase)
+      await report(
+        await checkHub(config, { signal, ownPeerId, dialer: createConfiguredDialer(config, node) }),
+      );
   } finally {
     await node.libp2p.stop();
   }

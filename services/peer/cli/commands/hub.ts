@@ -1,16 +1,16 @@
 // `hub`: the always-on device of one user, and the commands about its identity.
 import { existsSync } from 'node:fs';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
-import { ConfigError } from '../../../shared/errors.ts';
 import { quote } from '../../../shared/variables.ts';
 import { type PeerConfig, PROGRAM } from '../../config/config.ts';
 import { ensureDatabaseId, renewDatabaseId } from '../../history/database-id.ts';
 import { readAnnounced } from '../../hub/announce.ts';
 import { checkHubSettings, withHubDefaults } from '../../hub/configuration.ts';
-import { hubIdentity, isSeedOf, readHubSecret, shownId } from '../../hub/identity.ts';
+import { hubIdentity, shownId } from '../../hub/identity.ts';
 import { groupRelays } from '../../network/relays.ts';
-import { type History, openHistory } from '../context.ts';
+import { openHistory } from '../context.ts';
 import { CommandError, type ExitName } from '../exit-codes.ts';
+import { loadHubIdentity, loadHubSecret } from '../hub-identity.ts';
 import { type HubIdentity, runHub } from '../hub-process.ts';
 import { checkIntegrity } from '../integrity-component.ts';
 import { type Command, type CommandContext, JSON_OPTION } from './command.ts';
@@ -60,7 +60,7 @@ start; nothing is stored twice.
         advice: `See ${PROGRAM.name} hub --help.`,
       });
     const config = withHubDefaults(context.config);
-    const secret = await readSecret(config);
+    const secret = await loadHubSecret(config);
     const { log } = context;
     const path = config.databasePath;
     // Before the database is opened, because opening it may write to it.
@@ -74,24 +74,9 @@ start; nothing is stored twice.
   },
 };
 
-/** @throws ConfigError when the secret is the seed of a relay */
-async function readSecret({ hub: { secretPath = '' }, relays }: PeerConfig): Promise<Uint8Array> {
-  const secret = readHubSecret(secretPath);
-  if (await isSeedOf(secret, relays))
-    throw new ConfigError([
-      `hub_secret_path: ${secretPath} has the seed of a relay in relay_addr; create a secret for the hub with: openssl rand -hex 32.`,
-    ]);
-  return secret;
-}
-
 async function showIdentity({ config: given, screen, options }: CommandContext): Promise<ExitName> {
   const config = withHubDefaults(given);
-  const secret = await readSecret(config);
-  const found = await withHistory(config, async ({ database }) => {
-    const databaseId = ensureDatabaseId(database);
-    return { databaseId, identity: await hubIdentity(secret, config.userId, databaseId) };
-  });
-  const shown = describe(config, found);
+  const shown = describe(config, await loadHubIdentity(config));
   if (options['json'] === true) await screen.json(shown);
   else await screen.out(formatIdentity(shown));
   return 'ok';
@@ -99,16 +84,11 @@ async function showIdentity({ config: given, screen, options }: CommandContext):
 
 async function renewIdentity({ config: given, screen, options }: CommandContext): Promise<ExitName> {
   const config = withHubDefaults(given);
-  const secret = await readSecret(config);
   if (!existsSync(config.databasePath))
     throw new CommandError('database', `${config.databasePath} does not exist, so that no hub has used it.`, {
       advice: 'Check db_path. The first start of the hub creates the database and its identity.',
     });
-  const found = await withHistory(config, async ({ database }) => {
-    const databaseId = renewDatabaseId(database);
-    return { databaseId, identity: await hubIdentity(secret, config.userId, databaseId) };
-  });
-  const shown = describe(config, found);
+  const shown = describe(config, await loadHubIdentity(config, renewDatabaseId));
   if (options['json'] === true) await screen.json(shown);
   else
     await screen.out([
@@ -118,15 +98,6 @@ async function renewIdentity({ config: given, screen, options }: CommandContext)
       'started again, which systemd and Kubernetes do. Every device then syncs with it from the start.',
     ]);
   return 'ok';
-}
-
-async function withHistory<T>(config: PeerConfig, work: (history: History) => Promise<T>): Promise<T> {
-  const history = openHistory(config);
-  try {
-    return await work(history);
-  } finally {
-    history.database.close();
-  }
 }
 
 /** What a user or a script needs to know about the hub. */
