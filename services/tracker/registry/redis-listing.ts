@@ -5,7 +5,7 @@ import { ALL_KEY, hubsKey, peerKey, userKey } from './redis-keys.ts';
 import { decodeEntries, decodeRecord } from './redis-records.ts';
 import { inBackground, type Store } from './redis-store.ts';
 import type { ListedPeer, ListQuery, Page, StarView } from './registry.ts';
-import { starOf, type UserPeer } from './star.ts';
+import { isHubOf, starOf, type UserPeer } from './star.ts';
 
 /** Maximum records of one MGET and index entries of one repair script, so that other clients are not delayed. */
 const CHUNK = 1_000;
@@ -68,8 +68,37 @@ async function listAll(store: Store, { star, limit, after }: ListQuery): Promise
   ]);
   const { shown, next } = pageOf(decodeEntries(flat), { limit, after });
   const peers = await readPeers(store, ALL_KEY, shown, () => true);
-  const listing = star === undefined ? { peers } : starOf(peers, star, hubUsers && new Set(hubUsers));
+  const live = hubUsers && (await usersWithHub(store, peers, new Set(hubUsers)));
+  const listing = star === undefined ? { peers } : starOf(peers, star, live);
   return { ...listing, ...(next !== undefined && { next }) };
+}
+
+/**
+ * The users of a page with a live hub, on any page. The record of the hub decides here too.
+ *
+ * @param candidates users that have a hub according to the index
+ */
+async function usersWithHub(
+  store: Store,
+  peers: readonly UserPeer[],
+  candidates: ReadonlySet<string>,
+): Promise<Set<string | null>> {
+  const found = new Set(peers.filter(isHubOf).map(({ userId }) => userId));
+  const unknown = [...new Set(peers.map(({ userId }) => userId))].filter(
+    (userId): userId is string => userId !== null && candidates.has(userId) && !found.has(userId),
+  );
+  const indexes = await store.roundTrip(unknown.map(async (userId) => readHubs(store.client, userId)));
+  const entries = indexes.flatMap(decodeEntries);
+  const records = await readRecords(
+    store,
+    entries.map(({ peerId }) => peerKey(peerId)),
+  );
+  for (const record of records) {
+    if (record === null) continue;
+    const hub = decodeRecord(record);
+    if (isHubOf(hub)) found.add(hub.userId);
+  }
+  return found;
 }
 
 function pageOf<Peer extends { readonly peerId: string }>(

@@ -8,6 +8,7 @@ import { CLAIM_SECONDS, claimsOf } from './claims.ts';
 import { peerKey, slotOf } from './redis-keys.ts';
 import { createRedisRegistry } from './redis-registry.ts';
 import { parseRedisUrl } from './redis-url.ts';
+import type { ListQuery } from './registry.ts';
 import { suiteOfHolds } from './holds.suite.ts';
 import { device, type Replicas, type SuiteOptions, suiteOfRegistry } from './registry.suite.ts';
 
@@ -122,9 +123,12 @@ describe('in one Redis', () => {
     const { registry } = await openEmpty();
     await registry.register(device('a'));
     await registry.register({ ...device('hub'), isHub: true });
-    const seen = async (): Promise<string> =>
-      (await registry.list({ userId: 'alice', star: {} })).peers.map(({ peerId }) => peerId).join();
+    await registry.register(device('z', 'bob'));
+    await registry.register({ ...device('0', 'bob'), isHub: true });
+    const seen = async (query: ListQuery = { userId: 'alice' }): Promise<string> =>
+      (await registry.list({ ...query, star: {} })).peers.map(({ peerId }) => peerId).join();
     expect(await seen()).toBe('hub');
+    expect(await seen({ limit: 9 })).toBe('0,hub');
     const record = String(await redis.command('GET', 'rustory:peer:hub'));
     const [owner, json = ''] = record.split('\0');
     expect(owner).toBe('=alice');
@@ -132,6 +136,8 @@ describe('in one Redis', () => {
     // An earlier version replaces the record without a look at its mark, and leaves the index of hubs.
     await redis.command('SET', 'rustory:peer:hub', record.replace('\0 ', '\0'), 'PX', 60_000);
     expect(await seen()).toBe('hub,a');
+    expect(await seen({ limit: 9 })).toBe('0,a,hub');
+    expect(await seen({ limit: 9, after: 'a' })).toBe('hub');
     expect(await registry.register(device('hub'))).toEqual({ ok: true });
   });
 
