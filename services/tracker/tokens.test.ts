@@ -192,6 +192,16 @@ test('short tokens cause a warning that does not repeat them', () => {
   expect(warnings.join()).not.toContain('short ');
 });
 
+test('tokens on several lines with different permissions cause a warning, and the last line counts', () => {
+  const line = 'a-token-of-enough-characters user=alice';
+  expect(readTokens(file(`${line}\n${line}\n`)).warnings).toEqual([]);
+  const table = readTokens(file(`${line} hub\n${line}\n`));
+  expect(table.warnings).toEqual([
+    expect.stringMatching(/^TRACKER_TOKENS_FILE: 1 tokens are on several lines/),
+  ]);
+  expect(table.find('a-token-of-enough-characters')?.isHub).toBe(false);
+});
+
 describe('a directory of tokens', () => {
   test('as Kubernetes mounts a Secret is read, and read again when its link changes', async () => {
     const mount = join(directory, 'mount');

@@ -159,6 +159,7 @@ function readTable(path: string, needsHub: boolean, digest: (token: string) => s
   const files = readAll(path);
   const grants = new Map<string, Grant>();
   const problems: string[] = [];
+  const repeated = new Set<string>();
   let shortTokens = 0;
   for (const { place, line } of files.flatMap(linesOf)) {
     const [token, ...attributes] = line.trim().split(/\s+/);
@@ -166,7 +167,10 @@ function readTable(path: string, needsHub: boolean, digest: (token: string) => s
     try {
       checkToken(token);
       const id = digest(token);
-      grants.set(id, { id, ...parseAttributes(attributes) });
+      const grant = { id, ...parseAttributes(attributes) };
+      const earlier = grants.get(id);
+      if (earlier !== undefined && !isSameGrant(earlier, grant)) repeated.add(id);
+      grants.set(id, grant);
       if (token.length < SHORT_TOKEN_LENGTH) shortTokens += 1;
     } catch (error) {
       problems.push(`${VARIABLE}: ${place}: ${describeError(error)}.`);
@@ -177,6 +181,7 @@ function readTable(path: string, needsHub: boolean, digest: (token: string) => s
   if (problems.length > 0) throw new ConfigError(problems);
   const hasHub = [...grants.values()].some(({ isHub }) => isHub);
   const shortWarning = `${VARIABLE}: ${shortTokens} tokens have fewer than ${SHORT_TOKEN_LENGTH} characters and can be guessed; use longer ones.`;
+  const repeatedWarning = `${VARIABLE}: ${repeated.size} tokens are on several lines with different permissions, of which the last line counts; write each token once.`;
   return {
     path,
     size: grants.size,
@@ -184,11 +189,16 @@ function readTable(path: string, needsHub: boolean, digest: (token: string) => s
     contentHash: digest(files.map(({ text }) => text).join('\n')),
     warnings: [
       ...(shortTokens === 0 ? [] : [shortWarning]),
+      ...(repeated.size === 0 ? [] : [repeatedWarning]),
       ...(needsHub && !hasHub ? [NO_HUB_WARNING] : []),
     ],
     find: (token) => (token.length > MAX_TOKEN_LENGTH ? undefined : grants.get(digest(token))),
     reread: () => readTable(path, needsHub, digest),
   };
+}
+
+function isSameGrant(a: Grant, b: Grant): boolean {
+  return a.userId === b.userId && a.readOnly === b.readOnly && a.isHub === b.isHub;
 }
 
 interface TokenFile {
