@@ -45,4 +45,30 @@ describe('the bytes of messages that arrive', () => {
     expect(await later).toBe(true);
     expect(await budget.open().grow(500, AbortSignal.abort())).toBe(true);
   });
+
+  test('of one that ends while it waits are not reserved', async () => {
+    const budget = createByteBudget(10);
+    const [large, left] = [budget.open(), budget.open()];
+    expect(large.grow(1_000, never)).toBe(true);
+    const waiting = left.grow(500, never);
+    left.release();
+    expect(await waiting).toBe(false);
+    large.release();
+    const next = budget.open();
+    expect(next.grow(500, never)).toBe(true);
+    next.release();
+    expect(budget.open().grow(10, never)).toBe(true);
+  });
+
+  test('are granted to the next one when one that waits before it gives up', async () => {
+    const budget = createByteBudget(10);
+    const [large, first, second] = [budget.open(), budget.open(), budget.open()];
+    expect(large.grow(1_000, never)).toBe(true);
+    const controller = new AbortController();
+    const refused = first.grow(500, controller.signal);
+    const next = second.grow(1, never);
+    controller.abort();
+    expect(await refused).toBe(false);
+    expect(await next).toBe(true);
+  });
 });

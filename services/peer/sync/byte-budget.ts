@@ -10,13 +10,17 @@ export interface ByteHold {
    * Raises the size of the message to `bytes`. Resolves to false when the signal aborts while it waits for others to end.
    */
   grow(bytes: number, signal: AbortSignal): true | Promise<boolean>;
-  /** Ends the message. */
+  /** Ends the message, also one that waits. */
   release(): void;
 }
 
 /** @param maxBytes maximum bytes of all messages, except one */
 export function createByteBudget(maxBytes: number): ByteBudget {
-  const waiting = new Set<{ readonly bytes: number; readonly hold: ByteHold; grant(): void }>();
+  const waiting = new Set<{
+    readonly bytes: number;
+    readonly hold: ByteHold;
+    settle(isGranted: boolean): void;
+  }>();
   let used = 0;
   /** The message that may exceed the limit. */
   let largest: ByteHold | undefined;
@@ -37,7 +41,7 @@ export function createByteBudget(maxBytes: number): ByteBudget {
   function grantWaiting(): void {
     for (const each of waiting) {
       if (!tryGrow(each.hold, each.bytes)) return;
-      each.grant();
+      each.settle(true);
     }
   }
 
@@ -49,8 +53,12 @@ export function createByteBudget(maxBytes: number): ByteBudget {
         signal.removeEventListener('abort', onAbort);
         resolve(isGranted);
       };
-      const onAbort = (): void => settle(false);
-      const request = { bytes, hold, grant: () => settle(true) };
+      const onAbort = (): void => {
+        settle(false);
+        // What follows may be smaller.
+        grantWaiting();
+      };
+      const request = { bytes, hold, settle };
       waiting.add(request);
       signal.addEventListener('abort', onAbort, { once: true });
     });
@@ -64,6 +72,8 @@ export function createByteBudget(maxBytes: number): ByteBudget {
             ? true
             : waitToGrow(hold, bytes, signal),
         release() {
+          // Its sender may have left while it waited. What it is granted afterwards would never be released.
+          for (const each of waiting) if (each.hold === hold) each.settle(false);
           if (hold === largest) largest = undefined;
           else used -= sizes.get(hold) ?? 0;
           sizes.delete(hold);
