@@ -138,6 +138,9 @@ describe.each([PLAIN, ZSTD])('version %s', (protocol) => {
   test('bounds the size on the wire', async () => {
     const answer = decodePushAnswer(protocol, Buffer.alloc(MAX_PUSH_ANSWER_BYTES + 1));
     await expect(answer).rejects.toThrow(MessageTooLargeError);
+    const largest = Buffer.alloc(MAX_PUSH_BYTES, ' ');
+    largest.write('{"entries":[]}');
+    expect(await decodePushRequest(PLAIN, largest, createOwners())).toMatchObject({ entries: 0 });
     const request = decodePushRequest(protocol, Buffer.alloc(MAX_PUSH_BYTES + 1), createOwners());
     await expect(request).rejects.toThrow(MessageTooLargeError);
   });
@@ -194,7 +197,7 @@ describe('a large push', () => {
 
   test('is rejected above four times the size on the wire', async () => {
     const message = zstdCompressSync(`{"entries":[],"more":"${'x'.repeat(4 * MAX_PUSH_BYTES)}"}`);
-    await expect(decodePushRequest(ZSTD, message, createOwners())).rejects.toThrow(/outside|too large/);
+    await expect(decodePushRequest(ZSTD, message, createOwners())).rejects.toThrow(/too large/);
   });
 
   test('is incomplete when its end is missing', async () => {
