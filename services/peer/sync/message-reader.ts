@@ -30,6 +30,12 @@ export class BadMessageError extends Error {
   readonly code = 'BAD_MESSAGE';
 }
 
+/** There is no memory for a message now. The same request may succeed later. */
+export class NoMemoryError extends Error {
+  override readonly name = 'NoMemoryError';
+  readonly code = 'NO_MEMORY';
+}
+
 export interface MessageRules {
   /** Whether the message is compressed by zstd. */
   readonly isCompressed: boolean;
@@ -42,9 +48,11 @@ export interface MessageRules {
   readonly fields: readonly string[];
   /** Maximum size of what is not in a list, in bytes. Default 262,144. */
   readonly maxOtherBytes?: number;
+  /** Called with the decompressed size so far, before more of the message is in memory. Default: there is always memory. */
+  readonly reserve?: ((bytes: number) => boolean | Promise<boolean>) | undefined;
 }
 
-/** @throws BadMessageError, MessageTooLargeError, StreamCutError, or an error of a list's `onItem` */
+/** @throws BadMessageError, MessageTooLargeError, NoMemoryError, StreamCutError, or an error of a list's `onItem` */
 export async function readMessage(message: Uint8Array, rules: MessageRules): Promise<SplitObject> {
   const pieces = splitMessage(message, rules);
   for (;;) {
@@ -60,7 +68,7 @@ export async function readMessage(message: Uint8Array, rules: MessageRules): Pro
  */
 export async function* splitMessage(
   message: Uint8Array,
-  { isCompressed, what, maxBytes, lists, fields, maxOtherBytes = MAX_OTHER_BYTES }: MessageRules,
+  { isCompressed, what, maxBytes, lists, fields, maxOtherBytes = MAX_OTHER_BYTES, reserve }: MessageRules,
 ): AsyncGenerator<void, SplitObject> {
   if (message.length > maxBytes) throw new MessageTooLargeError(what, message.length, maxBytes);
   const splitter = createJsonSplitter({ lists, fields, maxOtherBytes });
@@ -74,7 +82,11 @@ export async function* splitMessage(
       throw new BadMessageError(`The ${what} ${error.message}.`, { cause: error });
     }
   };
+  let bytes = 0;
   for await (const piece of pieces) {
+    bytes += piece.length;
+    if ((await reserve?.(bytes)) === false)
+      throw new NoMemoryError(`There is no memory for the ${what} now.`);
     split(() => splitter.push(piece));
     yield;
   }

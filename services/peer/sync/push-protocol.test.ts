@@ -2,7 +2,7 @@ import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { describe, expect, test } from '@jest/globals';
 import { makeEntries } from '../../../testing/peer.ts';
 import { toWire } from '../history/entry.ts';
-import { BadMessageError } from './message-reader.ts';
+import { BadMessageError, NoMemoryError } from './message-reader.ts';
 import { createOwners } from './provenance.ts';
 import {
   decodePushAnswer,
@@ -198,6 +198,20 @@ describe('a large push', () => {
   test('is rejected above four times the size on the wire', async () => {
     const message = zstdCompressSync(`{"entries":[],"more":"${'x'.repeat(4 * MAX_PUSH_BYTES)}"}`);
     await expect(decodePushRequest(ZSTD, message, createOwners())).rejects.toThrow(/too large/);
+  });
+
+  test('needs memory while it is decoded, and ends without', async () => {
+    const [entry] = makeEntries(1).map(toWire);
+    const large = { ...entry, cmd: 'x'.repeat(4_000_000) };
+    const json = JSON.stringify({ entries: [large, large] });
+    const message = zstdCompressSync(json);
+    const asked: number[] = [];
+    const request = await decodePushRequest(ZSTD, message, createOwners(), (bytes) => asked.push(bytes) > 0);
+    expect(request.entries).toBe(2);
+    expect(asked.at(-1)).toBe(json.length);
+    const refusedAt = async (limit: number) =>
+      decodePushRequest(ZSTD, message, createOwners(), async (bytes) => bytes < limit);
+    await expect(refusedAt(2_000_000)).rejects.toThrow(NoMemoryError);
   });
 
   test('is incomplete when its end is missing', async () => {

@@ -44,12 +44,15 @@ type ListName = keyof Items;
  * Reads a push without storing anything.
  *
  * @param owners gets the user and the device of each item of which they can be read, also of one that is not valid
- * @throws BadMessageError, MessageTooLargeError, StreamCutError
+ * @param reserve called before more than these bytes of JSON are decoded; `false` ends the work. An ordinary push of `rr` does
+ * not need it
+ * @throws BadMessageError, MessageTooLargeError, NoMemoryError, StreamCutError
  */
 export async function decodePushRequest(
   protocol: string,
   message: Uint8Array,
   owners: Owners,
+  reserve: (bytes: number) => boolean | Promise<boolean> = () => true,
 ): Promise<PushRequest> {
   const isCompressed = isCompressedPush(protocol);
   const kept: Items = { entries: [], deletions: [] };
@@ -94,7 +97,10 @@ export async function decodePushRequest(
     // Spaces and unknown fields are dropped as they are read.
     maxOtherBytes: MAX_PUSH_BYTES * DECOMPRESSED_FACTOR,
   };
-  const { fields, counts } = await readMessage(message, rules);
+  const { fields, counts } = await readMessage(message, {
+    ...rules,
+    reserve: (bytes) => bytes <= MAX_KEPT_BYTES || reserve(bytes),
+  });
   if (!counts.has('entries')) throw new BadMessageError('The field entries of the push must be a list.');
   // Absent in pushes of `rr` 0.1.
   if ((fields.get('deletions') ?? undefined) !== undefined)

@@ -149,7 +149,7 @@ function createPushHandler(deps: PushServeDeps, writer: PushWriter, stopping: Ab
   const { answerMs = DEFAULT_ANSWER_MS } = deps;
   const [places, turns] = createSemaphores(limits, answerMs);
   const [locks, late] = [createPeerLocks(), createLatePushes()];
-  const budget = createByteBudget(limits.pushBytes);
+  const [budget, decoded] = [createByteBudget(limits.pushBytes), createByteBudget(limits.pushBytes)];
   const admission = createAdmission(deps);
   const { answer, refuse } = createPushAnswers({ log, idleTimeoutMs, signal: stopping });
 
@@ -171,7 +171,7 @@ function createPushHandler(deps: PushServeDeps, writer: PushWriter, stopping: Ab
     const deadline = AbortSignal.timeout(Math.ceil(Math.max(Math.min(MIN_WORK_MS, answerMs), leftMs)));
     const signal = anySignal(stopping, AbortSignal.timeout(MAX_WORK_MS));
     const options = { protocol: stream.protocol, message, deadline, signal };
-    const work = workOn(record, { membership, userId, locks, late, turns, writer }, options).catch(
+    const work = workOn(record, { membership, userId, locks, late, turns, decoded, writer }, options).catch(
       (error: unknown): PushOutcome => {
         if (stopping.aborted) return 'stopping';
         if (error instanceof DatabaseError) return outcomeOfStorage(error, storage);

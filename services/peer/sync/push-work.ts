@@ -1,7 +1,8 @@
 // The work on one push after it has been received: decodes it, checks whose items it has, and stores them.
 import { describeError } from '../../shared/errors.ts';
 import type { Member, Membership } from './membership.ts';
-import { BadMessageError } from './message-reader.ts';
+import type { ByteBudget } from './byte-budget.ts';
+import { BadMessageError, NoMemoryError } from './message-reader.ts';
 import { checkProvenance, checkUser, createOwners, type Owners } from './provenance.ts';
 import type { PushCounts } from './push-protocol.ts';
 import { decodePushRequest, type PushRequest } from './push-request.ts';
@@ -62,6 +63,8 @@ export interface PushWorkDeps {
   readonly locks: PeerLocks;
   readonly late: LatePushes;
   readonly turns: Semaphore;
+  /** For the decoded bytes of pushes: a few kilobytes may decompress to entries of many megabytes. */
+  readonly decoded: ByteBudget;
   readonly writer: PushWriter;
 }
 
@@ -111,17 +114,18 @@ async function confirmAndStore(
 
 async function decodeAndStore(
   record: PushRecord,
-  { turns, writer, userId }: PushWorkDeps,
+  { turns, decoded, writer, userId }: PushWorkDeps,
   options: PushWorkOptions,
 ): Promise<PushOutcome> {
   const { protocol, message, deadline, signal } = options;
   const turn = await turns.acquire(record.peer, deadline);
   if (!turn.ok) return outcomeOfPermit(turn.reason);
+  const hold = decoded.open();
   try {
     signal.throwIfAborted();
     const owners = createOwners();
     record.owners = owners;
-    const request = await decodePushRequest(protocol, message, owners);
+    const request = await decodePushRequest(protocol, message, owners, (bytes) => hold.grow(bytes, deadline));
     record.request = request;
     const { member } = record;
     const checked = member === undefined ? checkUser(owners, userId) : checkProvenance(owners, member);
@@ -129,10 +133,12 @@ async function decodeAndStore(
     if (!checked.ok) return 'foreign_items';
     return await storeAll(record, request, writer, options);
   } catch (error) {
+    if (error instanceof NoMemoryError) return 'too_many';
     if (!isBadMessage(error)) throw error;
     record.problem = describeError(error);
     return 'invalid_message';
   } finally {
+    hold.release();
     turn.release();
   }
 }
