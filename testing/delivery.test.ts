@@ -27,7 +27,7 @@ interface ServiceValues {
   readonly image: { readonly repository: string; readonly tag: string };
 }
 
-const SERVICES = ['tracker', 'relay'];
+const SERVICES = ['tracker', 'relay', 'hub'];
 
 describe('skaffold.yaml', () => {
   const { build, deploy } = read('skaffold.yaml') as Skaffold;

@@ -29,6 +29,33 @@ const ADA = { enabled: true, users: [{ name: 'ada', userId: 'ada' }] };
 const umbrella = async (hub: object, more: object = {}): Promise<Release> =>
   render(UMBRELLA, { hub: { ...ADA, ...hub }, ...more });
 
+// A render of the umbrella takes a second of CPU time, so one serves several tests.
+const ANY_NAMESPACE = [{ namespaceSelector: {} }];
+/** With all NetworkPolicies, and two relays. */
+const withPolicies = async (): Promise<Release> =>
+  umbrella(
+    { serveTo: 'anyone', networkPolicy: { enabled: true } },
+    {
+      tracker: { networkPolicy: { enabled: true, apiFrom: ANY_NAMESPACE } },
+      relay: { replicaCount: 2, networkPolicy: { enabled: true, p2pFrom: ANY_NAMESPACE } },
+    },
+  );
+/** Without a Service, and with all egress. */
+const withoutService = async (): Promise<Release> =>
+  umbrella({ service: { type: 'None' }, networkPolicy: { enabled: true, anyEgress: true } });
+/** A star whose hubs are dialed directly. */
+const directStar = async (): Promise<Release> =>
+  umbrella({
+    star: true,
+    users: [
+      { name: 'ada', userId: 'ada', loadBalancerIP: '203.0.113.7' },
+      { name: 'bob', userId: 'bob', announce: ['/ip4/203.0.113.9/tcp/4002'] },
+    ],
+    announce: ['/ip4/{loadBalancerIP}/tcp/4002'],
+    service: { type: 'LoadBalancer' },
+  });
+const ofAllUsers = async (): Promise<Release> => umbrella({ users: USERS });
+
 /** The text of a variable as the process sees it: Kubernetes replaces a double dollar sign. */
 const seenByProcess = (value: unknown): string => String(value).replaceAll('$$', '$');
 
@@ -39,35 +66,27 @@ const starOf = (release: Release): unknown => environment(release.only('Deployme
 
 const trackers = (objects: readonly KubernetesObject[]) => objects.find(({ kind }) => kind === 'Deployment');
 
-const sizeOf = async (values: object): Promise<unknown> =>
-  environment(hubOf(await render(HUB, values as never)))['RUSTORY_MAX_DATABASE_BYTES'];
+const sizeOf = (release: Release): unknown => environment(hubOf(release))['RUSTORY_MAX_DATABASE_BYTES'];
 
-const retention = async (values: object): Promise<unknown> =>
-  valueAt(
-    hubOf(await render(HUB, values as never)),
-    'spec',
-    'persistentVolumeClaimRetentionPolicy',
-    'whenDeleted',
-  );
+const retention = (release: Release): unknown =>
+  valueAt(hubOf(release), 'spec', 'persistentVolumeClaimRetentionPolicy', 'whenDeleted');
 
-const ports = async (type: string): Promise<unknown[]> => {
-  const release = await umbrella({ service: { type }, networkPolicy: { enabled: true } });
-  expect(release.all('Service').some(({ metadata }) => metadata.name === 'rustory-hub-ada')).toBe(
-    type !== 'None',
-  );
+/** This chart alone, with values that no other test needs by default. */
+const withValues = async (): Promise<Release> =>
+  render(HUB, {
+    startupSeconds: 601,
+    persistence: { size: '10Gi', retention: 'Delete' },
+    tokens: { existingSecret: 'mine' },
+  });
+
+const ports = (release: Release): unknown[] => {
   const policy = release.only('NetworkPolicy', 'rustory-hub');
   const rules = (valueAt(policy, 'spec', 'ingress') ?? []) as unknown[];
   return rules.map((rule) => valueAt(rule, 'ports', 0, 'port'));
 };
 
-const egress = async (values: object): Promise<string> =>
-  JSON.stringify(
-    valueAt(
-      (await umbrella({ networkPolicy: { enabled: true, ...values } })).only('NetworkPolicy', 'rustory-hub'),
-      'spec',
-      'egress',
-    ),
-  );
+const egress = (release: Release): string =>
+  JSON.stringify(valueAt(release.only('NetworkPolicy', 'rustory-hub'), 'spec', 'egress'));
 
 describe('a hub of each user', () => {
   test('has its own StatefulSet of one pod, volume and Service, and the exact user id', async () => {
@@ -99,23 +118,24 @@ describe('a hub of each user', () => {
 
   test('has only variables of the peer, and no secret among them', async () => {
     const known = new Set([...Object.keys(listVariables()), 'HOME']);
-    const names = Object.keys(environment(hubOf(await umbrella({ serveTo: 'anyone' }))));
+    const names = Object.keys(environment(hubOf(await withPolicies())));
     expect(names.filter((name) => !known.has(name))).toEqual([]);
     expect(names).not.toContain('RUSTORY_TRACKER_TOKEN');
   });
 
   test('has a database smaller than its volume, unless the values set its size', async () => {
-    expect(await sizeOf({ persistence: { size: '10Gi' } })).toBe(String(8 * 1024 ** 3));
-    expect(await sizeOf({ config: { RUSTORY_MAX_DATABASE_BYTES: 2_000_000_000 } })).toBe('2000000000');
+    expect(sizeOf(await withValues())).toBe(String(8 * 1024 ** 3));
+    const release = await render(HUB, { config: { RUSTORY_MAX_DATABASE_BYTES: 2_000_000_000 } });
+    expect(sizeOf(release)).toBe('2000000000');
   });
 
   test('keeps its volume by default, and deletes it only when the values say so', async () => {
-    expect(await retention({})).toBe('Retain');
-    expect(await retention({ persistence: { retention: 'Delete' } })).toBe('Delete');
+    expect(retention(await render(HUB))).toBe('Retain');
+    expect(retention(await withValues())).toBe('Delete');
   });
 
   test('may take long to start, because it tests its database', async () => {
-    const set = hubOf(await render(HUB, { startupSeconds: 601 }));
+    const set = hubOf(await withValues());
     const { periodSeconds, failureThreshold } = valueAt(podSpec(set), 'containers', 0, 'startupProbe') as {
       periodSeconds: number;
       failureThreshold: number;
@@ -132,7 +152,7 @@ describe('a hub of each user', () => {
 
 describe('the network of a hub', () => {
   test('is that of the release: its trackers, the addresses of all its relays inside the cluster, its Secrets', async () => {
-    const set = hubOf(await umbrella({}, { relay: { replicaCount: 2 } }));
+    const set = hubOf(await withPolicies());
     expect(environment(set)).toMatchObject({
       RUSTORY_TRACKERS: 'http://rustory-tracker.p2p.svc:8850',
       RUSTORY_TRACKER_TOKEN_OVER_HTTP: 'true',
@@ -152,7 +172,7 @@ describe('the network of a hub', () => {
   });
 
   test('is that of the values when this chart is alone', async () => {
-    const set = hubOf(await render(HUB, { tokens: { existingSecret: 'mine' } }));
+    const set = hubOf(await withValues());
     expect(environment(set)).toMatchObject({
       RUSTORY_TRACKERS: 'https://tracker.example.org',
       RUSTORY_RELAY_ADDR: expect.stringContaining('/p2p/12D3'),
@@ -172,12 +192,7 @@ describe('the network of a hub', () => {
 
 describe('direct connections to a hub', () => {
   test('are announced with the address or the port of each user', async () => {
-    const users = [
-      { name: 'ada', userId: 'ada', loadBalancerIP: '203.0.113.7' },
-      { name: 'bob', userId: 'bob', announce: ['/ip4/203.0.113.9/tcp/4002'] },
-    ];
-    const announce = ['/ip4/{loadBalancerIP}/tcp/4002'];
-    const release = await umbrella({ users, announce, service: { type: 'LoadBalancer' } });
+    const release = await directStar();
     const announced = ['rustory-hub-ada', 'rustory-hub-bob'].map(
       (name) => environment(hubOf(release, name))['RUSTORY_ANNOUNCE_ADDRS'],
     );
@@ -191,23 +206,23 @@ describe('direct connections to a hub', () => {
   });
 
   test('need a Service: without one, the NetworkPolicy allows none', async () => {
-    expect(await ports('ClusterIP')).toEqual(['p2p']);
-    expect(await ports('None')).toEqual([]);
+    const services = (release: Release) => release.all('Service').map(({ metadata }) => metadata.name);
+    expect(services(await withPolicies())).toContain('rustory-hub-ada');
+    expect(ports(await withPolicies())).toEqual(['p2p']);
+    expect(services(await withoutService())).not.toContain('rustory-hub-ada');
+    expect(ports(await withoutService())).toEqual([]);
   });
 
   test('of the hub itself go only to DNS, trackers and relays, unless the values allow all', async () => {
-    const strict = await egress({});
+    const strict = egress(await withPolicies());
     for (const part of ['"port":53', '"tracker"', '"port":8850', '"relay"', '"port":4001'])
       expect(strict).toContain(part);
     expect(strict).not.toContain('endPort');
-    expect(await egress({ anyEgress: true })).toContain('endPort');
+    expect(egress(await withoutService())).toContain('endPort');
   });
 
   test('to trackers and relays are allowed by their NetworkPolicies', async () => {
-    const from = [{ namespaceSelector: {} }];
-    const policies = { tracker: { networkPolicy: { enabled: true, apiFrom: from } } };
-    const relay = { networkPolicy: { enabled: true, p2pFrom: from } };
-    const release = await umbrella({}, { ...policies, relay });
+    const release = await withPolicies();
     const set = hubOf(release);
     const labels = valueAt(set, 'spec', 'template', 'metadata', 'labels');
     for (const name of ['rustory-tracker', 'rustory-relay']) {
@@ -226,8 +241,8 @@ describe('direct connections to a hub', () => {
 
 describe('hub.star', () => {
   test('sets the variable of the trackers, and nothing does without it', async () => {
-    expect(starOf(await umbrella({ star: true }))).toBe('true');
-    expect(starOf(await umbrella({}))).toBeUndefined();
+    expect(starOf(await directStar())).toBe('true');
+    expect(starOf(await ofAllUsers())).toBeUndefined();
     expect(starOf(await render(UMBRELLA))).toBeUndefined();
   });
 
@@ -300,7 +315,7 @@ describe('generated tokens of hubs', () => {
 });
 
 test('`helm test` pushes and pulls through a hub of its own, and asks each real hub for one entry', async () => {
-  const release = await umbrella({ users: USERS });
+  const release = await ofAllUsers();
   const args = valueAt(podSpec(release.only('Pod')), 'containers', 0, 'args') as string[];
   expect(args).toContain('--hub');
   const items = (args.find((arg) => arg.startsWith('--hubs=')) ?? '').replace('--hubs=', '').split(',');
@@ -314,7 +329,7 @@ test('`helm test` pushes and pulls through a hub of its own, and asks each real 
 
 describe('NOTES.txt', () => {
   test('have a config.toml of each user that the peer accepts, and the commands of devices and for a backup', async () => {
-    const { notes } = await umbrella({ users: USERS });
+    const { notes } = await ofAllUsers();
     const [, block = ''] = /config\.toml on each device:\n\n((?: {2}.*\n)+)/.exec(notes) ?? [];
     const ids = [...block.matchAll(/^ +(?:# )?(user_id = .*)$/gm)].map(
       ([, line = '']) => parseToml(line)['user_id'],
@@ -326,15 +341,23 @@ describe('NOTES.txt', () => {
       'rr daemon\n',
       'rustory-peer daemon --push',
       'exec rustory-hub-user-0-0 -c hub -- node /app/peer.js backup - > history.db',
-      'new-identity',
+      'exec rustory-hub-user-0-0 -c hub -- node /app/peer.js hub new-identity',
+      'set hub.serveTo=anyone',
     ])
       expect(notes).toContain(text);
     expect((await render(HUB)).notes).toContain('in plain text');
   });
 
+  test('have the two programs of rr 0.1 where the hub answers it', async () => {
+    const { notes } = await withPolicies();
+    for (const text of ['\n  rr p2p-serve\n', '\n  rr p2p-sync --watch --push\n'])
+      expect(notes).toContain(text);
+    expect((await ofAllUsers()).notes).not.toContain('p2p-serve');
+  });
+
   test('say what a star does only when it is on, and nothing about hubs without them', async () => {
-    expect((await umbrella({ star: true })).notes).toContain('hub.star is on');
-    expect((await umbrella({})).notes).not.toContain('hub.star');
+    expect((await directStar()).notes).toContain('hub.star is on');
+    expect((await ofAllUsers()).notes).not.toContain('hub.star is on');
     expect((await render(UMBRELLA)).notes).not.toMatch(/hub/i);
   });
 });

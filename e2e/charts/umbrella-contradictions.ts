@@ -114,6 +114,14 @@ export const UMBRELLA_CONTRADICTIONS: readonly Contradiction[] = [
     'hub.star sets a variable of the trackers of this release, but tracker.enabled is false',
   ],
   [
+    'a star whose hubs have no token',
+    UMBRELLA,
+    {
+      hub: { ...HUB, star: true, tokens: { existingSecret: '' }, network: { trackers: ['https://t.test'] } },
+    },
+    'hub.star requires a hub that registers with a token',
+  ],
+  [
     'a star that a variable turns off',
     UMBRELLA,
     { tracker: { config: { TRACKER_STAR: false } }, hub: { ...HUB, star: true } },

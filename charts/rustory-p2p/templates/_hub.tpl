@@ -78,13 +78,22 @@ with a public address has no circuit, and many load balancers do not answer pods
 {{- define "rustory-p2p.hubNotes" -}}
 {{- include "hub.notes" .Subcharts.hub }}
 
-On each device of these users, with the config.toml above (docs/rr.md has a unit of systemd):
+On each device of these users, with the config.toml above and a device_id that no other device has, and that is not "hub"
+(docs/rr.md has units of systemd):
 
   rr daemon
 
 pushes to the hub and pulls from it every 60 seconds, from any network. The same with rustory-peer:
 
   rustory-peer daemon --push
+{{ if eq .Values.hub.serveTo "anyone" }}
+rr 0.1 has no daemon, and runs two programs:
+
+  rr p2p-serve
+  rr p2p-sync --watch --push
+{{- else }}
+rr 0.1 has another peer id at each sync, so that the hub does not answer it. To change this, set hub.serveTo=anyone.
+{{- end }}
 {{- if .Values.hub.star }}
 
 hub.star is on: while the hub of a user is registered, the devices of this user are listed only the hub, and sync with it
@@ -113,6 +122,8 @@ alone. When it is away for longer than a registration lives (90 seconds), they s
 {{- printf "hub.star sets a variable of the trackers of this release, but tracker.enabled is false. Set TRACKER_STAR at your trackers, and hub.star to false.\n" -}}
 {{- else if not .Values.tracker.auth.enabled -}}
 {{- printf "hub.star requires tokens, because without them every device could register as the hub of a user, but tracker.auth.enabled is false. Set tracker.auth.enabled to true, or hub.star to false.\n" -}}
+{{- else if and $hub.network.trackers (not $hub.tokens.existingSecret) -}}
+{{- printf "hub.star requires a hub that registers with a token, but hub.network.trackers is set, for which the chart generates none. Leave hub.network.trackers empty, or set hub.tokens.existingSecret.\n" -}}
 {{- else if eq (toString .Values.tracker.config.TRACKER_STAR) "false" -}}
 {{- printf "hub.star is true, but tracker.config.TRACKER_STAR is false. Remove one of them.\n" -}}
 {{- end -}}

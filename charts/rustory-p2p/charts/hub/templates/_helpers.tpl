@@ -68,7 +68,7 @@ The network that the values name, as JSON. The umbrella chart uses its own track
 {{/* Variables that `config` may override. Arguments: context, user, network. */}}
 {{- define "hub.configDefaults" -}}
 {{- $defaults := dict "RUSTORY_LISTEN" "/ip4/0.0.0.0/tcp/4002,/ip6/::/tcp/4002" "RUSTORY_OPS_HOST" "::" -}}
-{{- /* The rest is for the write-ahead log, a backup in progress and the file system. */ -}}
+{{- /* The rest is for the write-ahead log and the file system. */ -}}
 {{- with include "rustory.bytes" .context.Values.persistence.size -}}
 {{- $_ := set $defaults "RUSTORY_MAX_DATABASE_BYTES" (printf "%d" (div (mul (int64 .) 8) 10)) -}}
 {{- end -}}

@@ -15,6 +15,9 @@ Back up a hub while it runs, and restore it:
   kubectl --namespace {{ $namespace }} exec -i {{ $pod }} -c hub -- node /app/peer.js restore - < history.db
 {{- end }}
 
-Never put a snapshot of the volume back without "rustory-peer hub new-identity": devices would not send again what they
+After a snapshot of the volume was put back, give the hub a new identity: otherwise devices do not send again what they
 have sent since the snapshot. docs/hub.md tells more.
+{{ with first .Values.users }}
+  kubectl --namespace {{ $namespace }} exec {{ include "hub.name" (dict "context" $context "user" .) }}-0 -c hub -- node /app/peer.js hub new-identity
+{{- end }}
 {{- end -}}

@@ -4,9 +4,11 @@ release. Arguments: context; network, as of `hub.network`.
 */}}
 {{- define "hub.statefulsets" -}}
 {{- include "hub.loadSecrets" .context -}}
+{{- /* Once for all users, because it takes as long as the rest of the render. */ -}}
+{{- $checksum := include "rustory.checksum" (list (trim .context.Values.loadedSecrets.hub.content) (.network.keys | default "")) -}}
 {{- range .context.Values.users }}
 ---
-{{ include "hub.statefulset" (dict "context" $.context "network" $.network "user" .) }}
+{{ include "hub.statefulset" (dict "context" $.context "network" $.network "user" . "checksum" $checksum) }}
 {{- end }}
 {{- end -}}
 
@@ -35,7 +37,7 @@ spec:
         app.kubernetes.io/component: {{ .user.name }}
       annotations:
         # The hub reads its secret and the swarm key only at the start.
-        checksum/keys: {{ include "rustory.checksum" (list (trim $values.loadedSecrets.hub.content) ($network.keys | default "")) }}
+        checksum/keys: {{ .checksum }}
         {{- with $values.podAnnotations }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
