@@ -77,6 +77,12 @@ describe('values.schema.json rejects', () => {
     ['a user without an id', HUB, { users: [{ name: 'ada' }] }, "missing property 'userId'"],
     ['a user id that YAML reads as a number', HUB, { users: [{ name: 'ada', userId: 7 }] }, 'got number'],
     ['a user id with a NUL', HUB, { users: [{ name: 'ada', userId: 'a\0b' }] }, "'/users/0/userId'"],
+    [
+      'a user id with a character that YAML rejects',
+      HUB,
+      { users: [{ name: 'ada', userId: '\u007f' }] },
+      "'/users/0/userId'",
+    ],
     ['a name that Kubernetes rejects', HUB, { users: [{ name: 'Ada L', userId: 'a' }] }, "'/users/0/name'"],
     ['a token of the tracker as a variable', HUB, { config: { RUSTORY_TRACKER_TOKEN: 'x' } }, 'not allowed'],
     ['a relay without its peer id', HUB, { network: { relays: ['/dns4/r/tcp/1'] } }, "'/network/relays/0'"],
