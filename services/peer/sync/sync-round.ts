@@ -143,7 +143,7 @@ async function findTargets(
     const targets = peers.map(toTarget);
     return { targets, problems, warnings, isComplete: source === 'trackers' && problems.length === 0 };
   }
-  const named = new Map(given.map((target) => [target.peerId, withAddresses(target, peers)]));
+  const named = new Map(given.map((target) => [target.peerId, withListed(target, peers)]));
   const refused = [...named.keys()].filter((peerId) => revoked.has(peerId));
   for (const peerId of refused) named.delete(peerId);
   const notes = refused.map((peerId) => `The device ${peerId} is revoked, so that it is not synced with.`);
@@ -154,8 +154,11 @@ function toTarget(peer: KnownPeer): RoundTarget {
   return { ...peer, isListed: true };
 }
 
-function withAddresses(target: Target, found: readonly Target[]): Target {
-  if (target.addresses.length > 0) return target;
+/** A peer that the user names, with what a tracker lists about it. Addresses that are named replace those of the tracker. */
+function withListed(target: Target, found: readonly KnownPeer[]): RoundTarget {
   const listed = found.find(({ peerId }) => peerId === target.peerId);
-  return { ...target, addresses: listed?.addresses ?? [] };
+  if (listed === undefined) return target;
+  const { userId, deviceId, isHub } = listed;
+  const addresses = target.addresses.length > 0 ? target.addresses : listed.addresses;
+  return { ...target, addresses, userId, deviceId, ...(isHub === true && { isHub }) };
 }
