@@ -38,6 +38,8 @@ async function createHub() {
       const { stdout } = await device.run(['hub', 'identity', '--json'], env);
       return (JSON.parse(stdout) as { peer_id: string }).peer_id;
     },
+    run: async (args: readonly string[], more: Record<string, string> = {}) =>
+      device.run(args, { ...env, ...more }),
     async doctor(more: Record<string, string> = {}): Promise<Found[]> {
       const { stdout } = await device.run(['doctor', '--json'], { ...env, ...more });
       return (JSON.parse(stdout) as { findings: Found[] }).findings;
@@ -69,6 +71,24 @@ test('doctor with the configuration of a hub checks the identity of its database
   expect(find(await hub.doctor(), 'hub')).toMatchObject([
     { state: 'ok', detail: expect.stringContaining('with 1 address') },
   ]);
+});
+
+test('hub identity names an announced address of another peer, with which the hub does not start', async () => {
+  const hub = await createHub();
+  const other = '/ip4/8.8.8.8/tcp/4002/p2p/12D3KooWRfdEznKxzJbPSkejpr8aRmRX6e8NGW1XWT5irbxBAzuV';
+  const { code, stderr } = await hub.run(['hub', 'identity'], { RUSTORY_ANNOUNCE_ADDRS: other });
+  expect([code, stderr]).toEqual([
+    0,
+    expect.stringContaining(`announce_addrs: "${other}" names another peer`),
+  ]);
+});
+
+test('doctor shows the defaults of a hub', async () => {
+  const hub = await createHub();
+  const { stdout } = await hub.run(['doctor', '--json']);
+  const { settings } = JSON.parse(stdout) as { settings: object[] };
+  expect(settings).toContainEqual({ key: 'device_id', value: 'hub', origin: 'default' });
+  expect(settings).toContainEqual({ key: 'listen', value: '/ip4/0.0.0.0/tcp/4002', origin: 'default' });
 });
 
 test('doctor reports a secret that cannot be used, and connects to relays in the cluster', async () => {

@@ -45,12 +45,18 @@ export function checkHubSettings(settings: readonly SettingReading[]): string[] 
 
 /** The configuration with the defaults of the hub. */
 export function withHubDefaults(config: PeerConfig): PeerConfig {
+  const defaults = { deviceId: DEFAULT_DEVICE_ID, listen: [DEFAULT_LISTEN] };
   const isDefault = (name: SettingName): boolean =>
     config.settings.some((setting) => setting.name === name && setting.origin === 'default');
   return {
     ...config,
-    deviceId: isDefault('deviceId') ? DEFAULT_DEVICE_ID : config.deviceId,
-    listen: isDefault('listen') ? [DEFAULT_LISTEN] : config.listen,
+    deviceId: isDefault('deviceId') ? defaults.deviceId : config.deviceId,
+    listen: isDefault('listen') ? defaults.listen : config.listen,
+    settings: config.settings.map((setting) =>
+      setting.origin === 'default' && (setting.name === 'deviceId' || setting.name === 'listen')
+        ? { ...setting, value: defaults[setting.name] }
+        : setting,
+    ),
   };
 }
 

@@ -46,7 +46,8 @@ With the configuration of a hub (hub_secret_path) it checks the hub.
   ${PROGRAM.name} doctor --json | jq '.findings[] | select(.state == "failed")'`,
   options: { json: JSON_OPTION },
   maxPositionals: 0,
-  async run({ config, options, screen, signal }) {
+  async run({ config: given, options, screen, signal }) {
+    const config = isHubConfig(given) ? withHubDefaults(given) : given;
     const isJson = options['json'] === true;
     const settings = config.settings.map((setting) => ({
       key: setting.key,
@@ -81,13 +82,12 @@ With the configuration of a hub (hub_secret_path) it checks the hub.
 
 /** The checks of a device, or of a hub when the configuration is one of a hub. */
 async function runChecks(
-  given: PeerConfig,
+  config: PeerConfig,
   signal: AbortSignal,
   report: (found: readonly Finding[]) => Promise<void>,
   onWait: (seconds: number) => void,
 ): Promise<void> {
-  const isHub = given.hub.secretPath !== undefined;
-  const config = isHub ? withHubDefaults(given) : given;
+  const isHub = isHubConfig(config);
   await report([...checkConfig(config), ...(isHub ? checkHubConfig(config) : []), ...checkFileModes(config)]);
   // Before the database is opened, which makes it private.
   const modes = readModes(config);
@@ -110,6 +110,10 @@ async function runChecks(
     await checkFromNode(config, { signal, report, hasDatabase, identity: hub?.identity });
   else if (hasDatabase && !isHub)
     await report(await checkHub(config, { signal, ownPeerId: undefined, dialer: undefined }));
+}
+
+function isHubConfig({ hub }: PeerConfig): boolean {
+  return hub.secretPath !== undefined;
 }
 
 interface NodeCheckOptions {

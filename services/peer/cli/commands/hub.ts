@@ -13,6 +13,7 @@ import { CommandError, type ExitName } from '../exit-codes.ts';
 import { loadHubIdentity, loadHubSecret } from '../hub-identity.ts';
 import { type HubIdentity, runHub } from '../hub-process.ts';
 import { checkIntegrity } from '../integrity-component.ts';
+import type { Screen } from '../screen.ts';
 import { type Command, type CommandContext, JSON_OPTION } from './command.ts';
 
 export const hub: Command = {
@@ -76,7 +77,7 @@ start; nothing is stored twice.
 
 async function showIdentity({ config: given, screen, options }: CommandContext): Promise<ExitName> {
   const config = withHubDefaults(given);
-  const shown = describe(config, await loadHubIdentity(config));
+  const shown = describe(config, await loadHubIdentity(config), screen);
   if (options['json'] === true) await screen.json(shown);
   else await screen.out(formatIdentity(shown));
   return 'ok';
@@ -88,7 +89,7 @@ async function renewIdentity({ config: given, screen, options }: CommandContext)
     throw new CommandError('database', `${config.databasePath} does not exist, so that no hub has used it.`, {
       advice: 'Check db_path. The first start of the hub creates the database and its identity.',
     });
-  const shown = describe(config, await loadHubIdentity(config, renewDatabaseId));
+  const shown = describe(config, await loadHubIdentity(config, renewDatabaseId), screen);
   if (options['json'] === true) await screen.json(shown);
   else
     await screen.out([
@@ -101,9 +102,11 @@ async function renewIdentity({ config: given, screen, options }: CommandContext)
 }
 
 /** What a user or a script needs to know about the hub. */
-function describe(config: PeerConfig, { databaseId, identity }: HubIdentity) {
+function describe(config: PeerConfig, { databaseId, identity }: HubIdentity, screen: Screen) {
   const peerId = peerIdFromPrivateKey(identity).toString();
-  const { addresses, isPublic } = readAnnounced(config.hub.announced, peerId);
+  const { addresses, isPublic, problems } = readAnnounced(config.hub.announced, peerId);
+  // The hub itself does not start with them.
+  for (const problem of problems) screen.note(`warning: announce_addrs: ${problem}`);
   const relays = isPublic ? [] : groupRelays(config.relays);
   return {
     peer_id: peerId,
