@@ -29,8 +29,15 @@ export function selectRows(words: readonly string[]): { matrix: Row[]; across: R
     );
     return columns.length === 0 ? [] : [{ ...row, columns }];
   };
+  const isChosen = words.length > 0;
   const matrix = PROGRAMS.flatMap((program) =>
-    MUXERS.map((muxer) => ({ name: `${program.name} ${muxer}`, program, muxer, columns: SCENARIOS })),
+    MUXERS.map((muxer) => ({
+      name: `${program.name} ${muxer}`,
+      program,
+      muxer,
+      // A program that offers both gets yamux, so that most scenarios would do the same as with yamux alone.
+      columns: SCENARIOS.filter(({ negotiates = false }) => isChosen || muxer !== 'both' || negotiates),
+    })),
   );
   const across = PROGRAMS.map((program) => ({
     name: `${program.name} serves`,

@@ -89,6 +89,8 @@ matching cells and does not write this page.
 
 ## Each program with our services
 
+Cells that are empty would do the same as with yamux alone, and run only when a word selects them.
+
 ${formatTable(matrix, scenarios)}
 
 | column | the program … |
@@ -105,7 +107,7 @@ ${formatTable(across, pairs)}
 ## Both generations of \`rr\`
 
 \`rr 1.x\` and \`rr 0.1\` are not the released clients but programs on the libp2p of their generation that do what the clients do:
-[e2e/interop/rr/README.md](../e2e/interop/rr/README.md) says what. Cells that are empty are about something that 0.1 does not have, or ran with another muxer.
+[e2e/interop/rr/README.md](../e2e/interop/rr/README.md) says what. Cells that are empty are about something that 0.1 does not have, or run in another row.
 
 ${formatTable(rr, run)}
 

@@ -17,20 +17,29 @@ export interface RrRow {
 const LONG = 'long';
 
 /**
- * These run for one muxer of each generation, unless a word selects them: the mesh loads both cores, `hub mixed` has devices
- * with every muxer, and the others do not depend on it.
+ * Scenarios that run in one row of 1.x, unless a word selects them: the mesh loads both cores, and the others either do not
+ * depend on the muxer, or meet every muxer in `hub mixed` and in the cells of the other programs. They are spread over the
+ * rows, which run side by side.
  */
-const ONE_MUXER = new Set(['mesh', 'hub mixed', 'hub refuses', 'hub lost']);
-const ONE_MUXER_ROWS = new Set(['rr 1.x yamux, mplex', 'rr 0.1 yamux']);
+const ONE_ROW_OF_1X: ReadonlyMap<string, string> = new Map([
+  ['mesh', 'rr 1.x yamux, mplex'],
+  ['hub', 'rr 1.x yamux, mplex'],
+  ['hub mixed', 'rr 1.x yamux, mplex'],
+  ['hub direct', 'rr 1.x yamux'],
+  ['hub refuses', 'rr 1.x yamux'],
+  ['hub lost', 'rr 1.x mplex'],
+  ['peer pushes', 'rr 1.x mplex'],
+]);
 
 /** The rows of the table. With words, only the cells whose name contains one of them. */
 export function selectRrRows(words: readonly string[]): RrRow[] {
   return RR_PROGRAMS.flatMap((program) => {
+    const isGen1 = program.generation === '1.x';
     const columns = RR_SCENARIOS.filter((scenario) => {
       const { name, onlyGen1 = false, isLong = false } = scenario;
-      if (onlyGen1 && program.generation !== '1.x') return false;
+      if (onlyGen1 && !isGen1) return false;
       if (isLong && !words.some((word) => word.includes(LONG))) return false;
-      if (words.length === 0) return !ONE_MUXER.has(name) || ONE_MUXER_ROWS.has(program.name);
+      if (words.length === 0) return !isGen1 || (ONE_ROW_OF_1X.get(name) ?? program.name) === program.name;
       return words.some((word) => `${program.name}: ${name}`.includes(word));
     });
     return columns.length === 0 ? [] : [{ program, columns }];

@@ -15,6 +15,8 @@ export interface Scenario {
   readonly name: string;
   /** What it proves; completes the sentence "The program …". */
   readonly proves: string;
+  /** Whether it depends on which muxers a program offers, and not only on the one that is chosen. */
+  readonly negotiates?: boolean;
   run(cell: Cell): Promise<void>;
 }
 
@@ -22,6 +24,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'reserve',
     proves: 'gets a reservation with an address through which it is reachable',
+    negotiates: true,
     run: reserve,
   },
   {
@@ -32,6 +35,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'dial',
     proves: 'dials another instance of itself through the relay: identify and ping',
+    negotiates: true,
     run: dial,
   },
   { name: 'bulk', proves: 'sends 256 MiB to another instance of itself; the hashes are equal', run: bulk },
@@ -43,6 +47,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'peer ← 1.0.1',
     proves: 'serves our peer with sync-pull 1.0.1',
+    negotiates: true,
     run: async (cell) => serveOurs(cell, '1.0.1'),
   },
   {
@@ -53,6 +58,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'peer → 1.0.1',
     proves: 'pulls from our peer with sync-pull 1.0.1',
+    negotiates: true,
     run: async (cell) => pullOurs(cell, '1.0.1'),
   },
   {

@@ -15,9 +15,10 @@ import { wireDeletion, wireEntries } from '../../testing/wire-entries.ts';
 
 afterEach(cleanUp);
 
-const ENTRIES = 100_000;
+/** Enough to interrupt pushes at several places. `TEST_KILLS=20 TEST_ENTRIES=100000` is the full size. */
+const KILLS = Number(process.env['TEST_KILLS'] ?? 8);
+const ENTRIES = Number(process.env['TEST_ENTRIES'] ?? 30_000);
 const BATCH = 1_000;
-const KILLS = 20;
 
 /** The longest pause between an acknowledgement and a kill, in milliseconds: longer than a push takes. */
 const MAX_PAUSE_MS = 60;
@@ -32,7 +33,7 @@ const SEED = Number(process.env['TEST_SEED'] ?? randomInt(2 ** 32));
 
 describe('a hub', () => {
   test(
-    `that is killed ${KILLS} times during pushes (seed ${SEED}) loses and doubles nothing that it acknowledged`,
+    `that is killed ${KILLS} times during pushes of ${ENTRIES} entries (seed ${SEED}) loses and doubles nothing that it acknowledged`,
     async () => {
       const random = createRandom(SEED);
       const network = await startNetwork();
