@@ -6,7 +6,7 @@ import { DatabaseError } from './database.ts';
 export const STORAGE_PROBLEMS = {
   database_full: {
     effect: 'the database has its maximum size',
-    doc: 'The database has `max_database_bytes`. Raise it, or delete entries: the space of deleted entries is used again.',
+    doc: 'The database has `max_database_bytes`. Raise it, or delete entries: the space of deleted entries is used again. Deletions that devices push are stored until they use another sixteenth.',
   },
   disk_full: {
     effect: 'the disk is full',

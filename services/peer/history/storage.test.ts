@@ -96,6 +96,17 @@ test('a database of the maximum size is full, and the space of deleted entries c
   expect(checks(storage)).toEqual(ACCEPTED);
 });
 
+test('a full database accepts deletions until they use another sixteenth', () => {
+  store.insert(makeEntries(1_000, 'laptop', 1_000));
+  const { databaseBytes } = create().sizes();
+  expect(create({ maxBytes: databaseBytes }).check()).toEqual({ ok: false, reason: 'database_full' });
+  expect(create({ maxBytes: databaseBytes }).check('deletions')).toEqual({ ok: true });
+  const maxBytes = Math.floor((databaseBytes * 16) / 17);
+  expect(create({ maxBytes }).check('deletions')).toEqual({ ok: false, reason: 'database_full' });
+  freeBytes = 0;
+  expect(create({ maxBytes: databaseBytes }).check('deletions')).toEqual({ ok: false, reason: 'disk_full' });
+});
+
 test('the limit is the configured one, or what the disk permits', () => {
   const { databaseBytes } = create().sizes();
   expect(create({ maxBytes: 5 * MIB }).sizes().limitBytes).toBe(5 * MIB);

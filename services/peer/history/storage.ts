@@ -16,6 +16,12 @@ import {
 /** Time for which the result of a check is used again, in milliseconds. */
 const CACHE_MS = 1_000;
 
+/**
+ * Bytes above the maximum that deletions may use, as a share of it: a full database should not keep the secrets that its user
+ * deletes. A deletion removes an entry that is larger, but its space is free only when a whole page is.
+ */
+const DELETION_SHARE = 1 / 16;
+
 export interface StorageSizes {
   /** Bytes of the database that are in use: without the space of deleted rows, which is used again, and without the log. */
   readonly databaseBytes: number;
@@ -28,8 +34,11 @@ export interface StorageSizes {
 }
 
 export interface Storage {
-  /** Whether something can be stored. Cheap: the result may be a second old. */
-  check(): Result<object, StorageProblem>;
+  /**
+   * Whether entries can be stored, or deletions, which a full database still accepts for a while. Cheap: the result may be a
+   * second old.
+   */
+  check(kind?: 'entries' | 'deletions'): Result<object, StorageProblem>;
   /** The same, with a real write. For readiness. */
   checkWrite(): Result<object, StorageProblem>;
   /**
@@ -72,7 +81,11 @@ export function createStorage(deps: StorageDeps): Storage {
   }));
   /** The last failure of a write; `undefined` after one that succeeded. */
   let failure: { readonly reason: StorageProblem; readonly error: unknown } | undefined;
-  const cached = { check: remember(checkSizes), checkWrite: remember(checkWrite) };
+  const cached = {
+    entries: remember(() => checkSizes(maxBytes)),
+    deletions: remember(() => checkSizes(maxBytes * (1 + DELETION_SHARE))),
+    write: remember(checkWrite),
+  };
 
   function sizes(): StorageSizes {
     const databaseBytes = database.read(() => Number(statements.used.get()?.['bytes']));
@@ -102,24 +115,24 @@ export function createStorage(deps: StorageDeps): Storage {
     }
   }
 
-  function compare(): StorageProblem | undefined {
+  function compare(limitBytes: number): StorageProblem | undefined {
     try {
       const { databaseBytes, freeBytes } = sizes();
       if (freeBytes < minFreeBytes) return 'disk_full';
-      return databaseBytes >= maxBytes ? 'database_full' : undefined;
+      return databaseBytes >= limitBytes ? 'database_full' : undefined;
     } catch (error) {
       return noteFailure(error);
     }
   }
 
-  function checkSizes(): Result<object, StorageProblem> {
-    const problem = compare();
+  function checkSizes(limitBytes: number): Result<object, StorageProblem> {
+    const problem = compare(limitBytes);
     if (problem !== undefined) return refused(problem);
     return failure === undefined ? { ok: true } : write();
   }
 
   function checkWrite(): Result<object, StorageProblem> {
-    const problem = compare();
+    const problem = compare(maxBytes);
     return problem === undefined ? write() : refused(problem);
   }
 
@@ -168,7 +181,13 @@ export function createStorage(deps: StorageDeps): Storage {
     }
   }
 
-  return { check: cached.check.get, checkWrite: cached.checkWrite.get, report, describe, sizes };
+  return {
+    check: (kind = 'entries') => cached[kind].get(),
+    checkWrite: cached.write.get,
+    report,
+    describe,
+    sizes,
+  };
 }
 
 function freeBytesOf(directory: string): number {

@@ -130,6 +130,31 @@ describe('a push that cannot be stored', () => {
     expect(responder.events.map(({ outcome }) => outcome)).toEqual(['database_full', 'stored']);
   });
 
+  test('is stored as far as it deletes while the database is full', async () => {
+    let isFull = false;
+    const storage = {
+      check: (kind?: string) =>
+        isFull && kind !== 'deletions' ? refused('database_full' as const) : { ok: true as const },
+      report: () => undefined,
+    };
+    const responder = await startResponder({ storage });
+    const { push } = await startMember(responder);
+    expect(await push({ entries })).toMatchObject({ ok: true, inserted: 5 });
+    isFull = true;
+    const late = wireEntries('laptop', 1, { first: 5 });
+    expect(await push({ entries: late, deletions: [wireDeletion('laptop', 3)] })).toMatchObject({
+      ok: false,
+      inserted: 0,
+    });
+    expect(responder.ids()).not.toContain('laptop-0000003');
+    expect(await push({ entries: [], deletions: [wireDeletion('laptop', 4)] })).toMatchObject({
+      ok: true,
+      deletion_deleted: 1,
+    });
+    expect(responder.ids()).toHaveLength(3);
+    expect(responder.events.map(({ outcome }) => outcome)).toEqual(['stored', 'database_full', 'stored']);
+  });
+
   test('is refused when the disk becomes full in a transaction', async () => {
     const responder = await startResponder();
     const { push } = await startMember(responder);

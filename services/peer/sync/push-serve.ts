@@ -171,13 +171,12 @@ function createPushHandler(deps: PushServeDeps, writer: PushWriter, stopping: Ab
     const deadline = AbortSignal.timeout(Math.ceil(Math.max(Math.min(MIN_WORK_MS, answerMs), leftMs)));
     const signal = anySignal(stopping, AbortSignal.timeout(MAX_WORK_MS));
     const options = { protocol: stream.protocol, message, deadline, signal };
-    const work = workOn(record, { membership, userId, locks, late, turns, decoded, writer }, options).catch(
-      (error: unknown): PushOutcome => {
-        if (stopping.aborted) return 'stopping';
-        if (error instanceof DatabaseError) return outcomeOfStorage(error, storage);
-        throw error;
-      },
-    );
+    const parts = { membership, userId, locks, late, turns, decoded, writer, storage };
+    const work = workOn(record, parts, options).catch((error: unknown): PushOutcome => {
+      if (stopping.aborted) return 'stopping';
+      if (error instanceof DatabaseError) return outcomeOfStorage(error, storage);
+      throw error;
+    });
     const atDeadline = aborted(deadline).then((): PushOutcome => (writer.isLocked() ? 'locked' : 'deadline'));
     const outcome = await Promise.race([work, atDeadline]);
     await answer(stream, record, outcome);
@@ -194,7 +193,7 @@ function createPushHandler(deps: PushServeDeps, writer: PushWriter, stopping: Ab
       const admitted = await waits.measure(admission.admitPush(record.peer));
       if (!admitted.ok) return await refuse(stream, record, outcomeOf(admitted.reason));
       record.member = admitted.member;
-      const checked = storage?.check();
+      const checked = storage?.check('deletions');
       if (checked?.ok === false) return await refuse(stream, record, checked.reason);
       const message = await receive(stream, hold, waits);
       if (message === undefined) return await answer(stream, record, 'too_many');

@@ -6,7 +6,7 @@ import { BadMessageError, NoMemoryError } from './message-reader.ts';
 import { checkProvenance, checkUser, createOwners, type Owners } from './provenance.ts';
 import type { PushCounts } from './push-protocol.ts';
 import { decodePushRequest, type PushRequest } from './push-request.ts';
-import { outcomeOfPermit, type PushOutcome } from './push-outcomes.ts';
+import { outcomeOfPermit, type PushOutcome, type PushStorage } from './push-outcomes.ts';
 import {
   addStored,
   NOTHING_STORED,
@@ -66,6 +66,7 @@ export interface PushWorkDeps {
   /** For the decoded bytes of pushes: a few kilobytes may decompress to entries of many megabytes. */
   readonly decoded: ByteBudget;
   readonly writer: PushWriter;
+  readonly storage?: PushStorage | undefined;
 }
 
 export interface PushWorkOptions {
@@ -114,7 +115,7 @@ async function confirmAndStore(
 
 async function decodeAndStore(
   record: PushRecord,
-  { turns, decoded, writer, userId }: PushWorkDeps,
+  { turns, decoded, writer, storage, userId }: PushWorkDeps,
   options: PushWorkOptions,
 ): Promise<PushOutcome> {
   const { protocol, message, deadline, signal } = options;
@@ -131,7 +132,7 @@ async function decodeAndStore(
     const checked = member === undefined ? checkUser(owners, userId) : checkProvenance(owners, member);
     record.problem = checked.ok ? undefined : checked.reason;
     if (!checked.ok) return 'foreign_items';
-    return await storeAll(record, request, writer, options);
+    return await storeAll(record, request, { writer, storage }, options);
   } catch (error) {
     if (error instanceof NoMemoryError) return 'too_many';
     if (!isBadMessage(error)) throw error;
@@ -146,7 +147,7 @@ async function decodeAndStore(
 async function storeAll(
   record: PushRecord,
   request: PushRequest,
-  writer: PushWriter,
+  { writer, storage }: Pick<PushWorkDeps, 'writer' | 'storage'>,
   { deadline, signal }: PushWorkOptions,
 ): Promise<PushOutcome> {
   const options = {
@@ -155,6 +156,9 @@ async function storeAll(
     onStored: (counts: StoredCounts) => void (record.stored = addStored(record.stored, counts)),
   };
   for await (const items of itemsOf(request)) {
+    // A full database still accepts deletions.
+    const checked = items.items.length === 0 ? undefined : storage?.check(items.kind);
+    if (checked?.ok === false) return checked.reason;
     const result = await writer.write(items, options);
     if (!result.ok) return result.reason;
   }
