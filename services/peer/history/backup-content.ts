@@ -1,7 +1,7 @@
 // Reads the content of a backup, from a file or from standard input, into a new file: whether it is a database at all, and
 // whether it is complete, is checked while it is read.
 import { closeSync, createReadStream, fsyncSync, openSync, readSync, statSync, writeSync } from 'node:fs';
-import { checkSpace, DatabaseFileError } from './database-files.ts';
+import { checkSpace, DatabaseFileError, followLinks } from './database-files.ts';
 
 /** The first bytes of every SQLite database. */
 const MAGIC = Buffer.from('SQLite format 3\0', 'latin1');
@@ -38,7 +38,7 @@ export function readBackupFile(file: string, path: string): AsyncIterable<Uint8A
       },
     );
   // Before anything is written.
-  checkSpace(path, Number(stats.size) + SPARE_BYTES);
+  checkSpace(followLinks(path), Number(stats.size) + SPARE_BYTES);
   return createReadStream(file);
 }
 

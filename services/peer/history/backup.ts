@@ -10,6 +10,7 @@ import {
   countRows,
   DatabaseFileError,
   findDamage,
+  followLinks,
   isDiskFull,
   noSpace,
   primaryCode,
@@ -50,9 +51,10 @@ export interface BackupOptions {
  */
 export async function backUpDatabase(
   path: string,
-  target: string,
+  given: string,
   options: BackupOptions = {},
 ): Promise<BackupReport> {
+  const target = followLinks(given);
   checkTarget(path, target, options.isForced === true);
   const temporary = temporaryName(target, 'backup');
   try {

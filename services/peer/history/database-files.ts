@@ -8,11 +8,12 @@ import {
   linkSync,
   openSync,
   readdirSync,
+  readlinkSync,
   renameSync,
   rmSync,
   statfsSync,
 } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { errorCode } from '../../shared/errors.ts';
 
@@ -35,6 +36,9 @@ interface FileErrorOptions {
   readonly concernsDatabase?: boolean;
 }
 
+/** Maximum symbolic links that lead to a file; the same as in Linux. */
+const MAX_LINKS = 40;
+
 /** A backup cannot be made or restored. The message is a whole sentence. */
 export class DatabaseFileError extends Error {
   override readonly name = 'DatabaseFileError';
@@ -46,6 +50,23 @@ export class DatabaseFileError extends Error {
     this.code = concernsDatabase ? 'DATABASE_UNUSABLE' : 'BACKUP_UNUSABLE';
     this.advice = advice;
   }
+}
+
+/**
+ * The file that a path leads to, which need not exist: a file that replaces it must be on its disk, and SQLite has its log
+ * there.
+ */
+export function followLinks(path: string): string {
+  let file = path;
+  for (let links = 0; links < MAX_LINKS; links += 1) {
+    try {
+      file = resolve(dirname(file), readlinkSync(file));
+    } catch {
+      // Not a link.
+      break;
+    }
+  }
+  return file;
 }
 
 /** A name beside a file that nobody else uses. */

@@ -1,6 +1,7 @@
 // Notices that the file of an open database was deleted or replaced. SQLite would go on with the file that it has open,
 // which no other process sees, and whose content is gone when this process ends.
 import { statSync } from 'node:fs';
+import { followLinks } from './database-files.ts';
 
 /** The file at the path is not the one that is open. */
 export class FileReplacedError extends Error {
@@ -23,7 +24,8 @@ export interface FileWatch {
 export function createFileWatch(path: string, before: string | undefined): FileWatch {
   if (before !== undefined && readIdentity(path) !== before)
     throw new FileReplacedError('it was replaced while it was opened');
-  const files = [path, `${path}-wal`].map((file) => ({ file, identity: readIdentity(file) }));
+  // SQLite has the log beside the file that a symbolic link leads to.
+  const files = [path, `${followLinks(path)}-wal`].map((file) => ({ file, identity: readIdentity(file) }));
   return {
     check() {
       for (const { file, identity } of files) {

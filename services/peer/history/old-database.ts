@@ -1,7 +1,8 @@
 // What a restore takes from the database that it replaces: the devices that `rr` removed from the user's network, because
-// a removed device must not come back with an older copy.
+// a removed device must not come back with an older copy, and the user of the hub, who must not get the history of another.
 import { existsSync } from 'node:fs';
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
+import { readHubUser } from './hub-user.ts';
 
 /** Wait for another process, in milliseconds. */
 const BUSY_TIMEOUT_MS = 5_000;
@@ -12,21 +13,25 @@ export interface OldDatabase {
   readonly revocations: ReadonlyArray<Record<string, SQLOutputValue>>;
   /** Whether it has an id, so that only hubs, which notice that their file is replaced, have it open. */
   readonly isOfHub: boolean;
+  /** The user of the hub, if a hub was started with it. */
+  readonly hubUser: string | undefined;
 }
 
 /** What is known of the database; nothing when there is none, or when it cannot be read. */
 export function readOldDatabase(path: string): OldDatabase {
-  const nothing: OldDatabase = { revocations: [], isOfHub: false };
+  const nothing: OldDatabase = { revocations: [], isOfHub: false, hubUser: undefined };
   let sqlite: DatabaseSync | undefined;
   try {
     if (!existsSync(path)) return nothing;
     // Not only for reading: the last process that closes the database would leave its log behind.
     sqlite = new (process.getBuiltinModule('node:sqlite').DatabaseSync)(path, { timeout: BUSY_TIMEOUT_MS });
+    const isOfHub =
+      hasTable(sqlite, 'rustory_p2p_database') &&
+      sqlite.prepare("SELECT 1 FROM rustory_p2p_database WHERE name = 'id'").get() !== undefined;
     return {
       revocations: readRevocations(sqlite),
-      isOfHub:
-        hasTable(sqlite, 'rustory_p2p_database') &&
-        sqlite.prepare("SELECT 1 FROM rustory_p2p_database WHERE name = 'id'").get() !== undefined,
+      isOfHub,
+      hubUser: isOfHub ? readHubUser(sqlite) : undefined,
     };
   } catch {
     return nothing;

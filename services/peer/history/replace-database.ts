@@ -7,6 +7,7 @@ import { basename, dirname, join } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { errorCode } from '../../shared/errors.ts';
 import { DatabaseFileError, primaryCode, renameToNew, syncToDisk, tryLink } from './database-files.ts';
+import { readIdentity } from './file-identity.ts';
 
 /** Maximum wait for processes that read or write, in milliseconds. */
 const LOCK_WAIT_MS = 10_000;
@@ -41,8 +42,11 @@ export function replaceDatabase(path: string, next: string, options: ReplaceOpti
   const step = options.onStep ?? (() => {});
   removeLinks(path);
   if (!existsSync(path)) return placeNew(path, next, options, step);
+  const before = readIdentity(path);
   const lock = lockDatabase(path, options.allowsUsers);
   try {
+    // The lock would be that of a file which another restore has replaced.
+    if (readIdentity(path) !== before) throw inUse(path);
     step('keep');
     const kept = keep(path, options.suffix);
     // A log that could not be emptied belongs to a file that cannot be read, and may help to repair it.

@@ -7,12 +7,14 @@ import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { errorCode } from '../../shared/errors.ts';
 import { makePrivateDirectory } from '../../shared/files.ts';
+import { quote } from '../../shared/variables.ts';
 import type { BackupReport } from './backup.ts';
 import { type ContentOptions, writeContent } from './backup-content.ts';
 import {
   countRows,
   DatabaseFileError,
   findDamage,
+  followLinks,
   isDiskFull,
   noSpace,
   primaryCode,
@@ -21,6 +23,7 @@ import {
   temporaryName,
 } from './database-files.ts';
 import { writeNewId } from './database-id.ts';
+import { findOtherUser, noteHubUser } from './hub-user.ts';
 import { type OldDatabase, readOldDatabase, writeRevocations } from './old-database.ts';
 import { replaceDatabase } from './replace-database.ts';
 import { prepareSchema, SchemaError } from './schema.ts';
@@ -47,10 +50,11 @@ export interface RestoreOptions extends ContentOptions {
  * @throws DatabaseFileError when it cannot be restored; nothing was changed then
  */
 export async function restoreDatabase(
-  path: string,
+  given: string,
   content: AsyncIterable<Uint8Array>,
   options: RestoreOptions,
 ): Promise<RestoreReport> {
+  const path = followLinks(given);
   makePrivateDirectory(dirname(path));
   const next = temporaryName(path, 'restore');
   try {
@@ -86,10 +90,12 @@ function prepareCopy(next: string, old: OldDatabase, { name, nowUnixMs }: Restor
     sqlite.exec('PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON');
     checkCopy(sqlite, name);
     prepareSchema(sqlite, nowUnixMs);
+    checkUser(sqlite, old, name);
     sqlite.exec('BEGIN IMMEDIATE');
     raiseSequences(sqlite, nowUnixMs());
     writeNewId(sqlite);
     writeRevocations(sqlite, old);
+    if (old.hubUser !== undefined) noteHubUser(sqlite, old.hubUser);
     sqlite.exec(RESET_SQL);
     sqlite.exec('COMMIT');
     const counts = countRows(sqlite);
@@ -109,6 +115,15 @@ function checkCopy(sqlite: DatabaseSync, name: string): void {
       `${name} is a database of another program: it has no table "entries". Nothing was changed.`,
       { advice: 'Give a file that "rustory-peer backup" wrote.' },
     );
+}
+
+function checkUser(sqlite: DatabaseSync, { hubUser }: OldDatabase, name: string): void {
+  const other = hubUser === undefined ? undefined : findOtherUser(sqlite, hubUser);
+  if (other === undefined) return;
+  throw new DatabaseFileError(
+    `${name} has the history of user ${quote(other)}, and the hub is that of user ${quote(String(hubUser))}, whose devices would all get it. Nothing was changed.`,
+    { advice: 'Give a backup of the hub of this user.' },
+  );
 }
 
 /**

@@ -1,14 +1,16 @@
 // `hub`: the always-on device of one user, and the commands about its identity.
 import { existsSync } from 'node:fs';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
+import { ConfigError } from '../../../shared/errors.ts';
 import { quote } from '../../../shared/variables.ts';
 import { type PeerConfig, PROGRAM } from '../../config/config.ts';
 import { ensureDatabaseId, renewDatabaseId } from '../../history/database-id.ts';
+import { claimForUser } from '../../history/hub-user.ts';
 import { readAnnounced } from '../../hub/announce.ts';
 import { checkHubSettings, withHubDefaults } from '../../hub/configuration.ts';
 import { hubIdentity, shownId } from '../../hub/identity.ts';
 import { groupRelays } from '../../network/relays.ts';
-import { openHistory } from '../context.ts';
+import { type History, openHistory } from '../context.ts';
 import { CommandError, type ExitName } from '../exit-codes.ts';
 import { loadHubIdentity, loadHubSecret } from '../hub-identity.ts';
 import { type HubIdentity, runHub } from '../hub-process.ts';
@@ -68,12 +70,23 @@ start; nothing is stored twice.
     const integrity = existsSync(path) ? [await checkIntegrity({ path, log })] : [];
     // Pushes of other devices are acknowledged.
     const history = openHistory(config, { isDurable: true });
+    checkUser(history, config);
     const databaseId = ensureDatabaseId(history.database);
     const identity = await hubIdentity(secret, config.userId, databaseId);
     await runHub(config, history, { databaseId, identity, components: integrity }, log);
     return 'ok';
   },
 };
+
+/** @throws ConfigError when the database is that of another user */
+function checkUser({ database }: History, { userId }: PeerConfig): void {
+  const claimed = claimForUser(database, userId);
+  if (claimed.ok) return;
+  database.close();
+  throw new ConfigError([
+    `user_id: ${database.path} has the history of user ${quote(claimed.otherUser)}, which the hub would give to all devices of user ${quote(userId)}; set user_id to the user of the database, or db_path to a new file.`,
+  ]);
+}
 
 async function showIdentity({ config: given, screen, options }: CommandContext): Promise<ExitName> {
   const config = withHubDefaults(given);
