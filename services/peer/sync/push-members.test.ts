@@ -104,7 +104,7 @@ describe('who may push', () => {
   test('a large push is answered also when it is refused', async () => {
     const responder = await startResponder();
     const { push } = await startMember(responder, null);
-    const entries = wireEntries('laptop', 20_000, { commandLength: 200 });
+    const entries = wireEntries('laptop', 600, { commandLength: 10_000 });
     expect(await push({ entries }, { encoding: 'json' })).toEqual(REFUSED);
   });
 });

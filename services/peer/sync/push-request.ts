@@ -7,13 +7,7 @@ import { isLabel } from '../history/entry-rules.ts';
 import { isObject, MAX_DELETION_BYTES, MAX_ENTRY_BYTES, type ParsedItem, parseItem } from './item-parser.ts';
 import type { InvalidCounts } from './invalid-items.ts';
 import { createJsonSplitter, type JsonItem, JsonSplitError, type ListRules } from './json-splitter.ts';
-import {
-  BadMessageError,
-  DECOMPRESSED_FACTOR,
-  type MessageRules,
-  readMessage,
-  splitMessage,
-} from './message-reader.ts';
+import { BadMessageError, type MessageRules, readMessage, splitMessage } from './message-reader.ts';
 import type { Owners } from './provenance.ts';
 import { isCompressedPush, MAX_PUSH_BYTES } from './push-protocol.ts';
 
@@ -22,6 +16,9 @@ import { isCompressedPush, MAX_PUSH_BYTES } from './push-protocol.ts';
  * which no valid one has. Each item costs time, and a few kilobytes can decompress to millions of empty ones.
  */
 const MAX_ITEMS = 500_000;
+
+/** Maximum size of what is not in an item, in bytes: the commas between the items, and unknown fields, which cost time too. */
+const MAX_OTHER_BYTES = 2 * MAX_ITEMS + 256 * 1024;
 
 /** Maximum bytes of JSON and number of the items that are kept: more than those of an ordinary push of `rr`, which has 1,000. */
 const MAX_KEPT_BYTES = 512 * 1024;
@@ -94,8 +91,7 @@ export async function decodePushRequest(
     maxBytes: MAX_PUSH_BYTES,
     lists,
     fields: [],
-    // Spaces and unknown fields are dropped as they are read.
-    maxOtherBytes: MAX_PUSH_BYTES * DECOMPRESSED_FACTOR,
+    maxOtherBytes: MAX_OTHER_BYTES,
   };
   const { fields, counts } = await readMessage(message, {
     ...rules,

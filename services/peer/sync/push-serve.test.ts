@@ -4,7 +4,7 @@ import { startMember, startResponder } from '../../../testing/push-responder.ts'
 import { openStream } from '../../../testing/push-client.ts';
 import { readToEnd, sendBytes } from '../../../testing/raw-stream.ts';
 import { wireDeletion, wireEntries } from '../../../testing/wire-entries.ts';
-import { decode, encode, PUSH } from '../../../testing/wire-messages.ts';
+import { decode, PUSH } from '../../../testing/wire-messages.ts';
 import { until, WAIT_TIMEOUT_MS } from '../../../testing/wait.ts';
 import { refused } from '../../shared/result.ts';
 import { openDatabase } from '../history/database.ts';
@@ -186,10 +186,10 @@ describe('a large push', () => {
   test('is stored as a whole, and its repetition is ignored', async () => {
     const responder = await startResponder();
     const { push } = await startMember(responder);
-    const entries = wireEntries('laptop', 6_000);
-    expect(await push({ entries })).toMatchObject({ ok: true, inserted: 6_000 });
+    const entries = wireEntries('laptop', 3_000);
+    expect(await push({ entries })).toMatchObject({ ok: true, inserted: 3_000 });
     expect(responder.ids()).toEqual(entries.map(({ entry_id: id }) => id));
-    expect(await push({ entries })).toMatchObject({ ok: true, inserted: 0, ignored: 6_000 });
+    expect(await push({ entries })).toMatchObject({ ok: true, inserted: 0, ignored: 3_000 });
   });
 
   test('that is answered too early to be stored is stored nevertheless, and its repetition finds it', async () => {
@@ -283,14 +283,5 @@ describe('many pushes', () => {
     expect(responder.events.at(-1)?.outcome).toBe('too_many');
     for (const stream of held) stream.abort(new Error('The device left.'));
     await until(async () => (await last.push({ entries })).ok, 'the push is stored');
-  });
-
-  test('of more items than valid ones can be are refused', async () => {
-    const responder = await startResponder();
-    const { connection, exchange, push } = await startMember(responder);
-    const bomb = encode({ entries: Array.from({ length: 600_000 }, () => ({})) }, 'zstd');
-    expect(decode(await exchange(connection, PUSH.zstd, bomb), 'zstd')).toMatchObject({ ok: false });
-    expect(responder.events.map(({ outcome }) => outcome)).toEqual(['invalid_message']);
-    expect(await push({ entries: wireEntries('laptop', 1) })).toMatchObject({ ok: true });
   });
 });
