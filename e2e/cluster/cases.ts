@@ -21,6 +21,7 @@ export const CASES: readonly Case[] = [
   UMBRELLA,
   join(UMBRELLA, 'charts/tracker'),
   join(UMBRELLA, 'charts/relay'),
+  join(UMBRELLA, 'charts/hub'),
 ].flatMap((chart) =>
   globSync(join(chart, 'ci/*-values.yaml'))
     .toSorted()
@@ -46,6 +47,21 @@ const trackerCertificate: Preparation = async (namespace) => {
   return [];
 };
 
+/** The Secrets of `existing-secrets-values.yaml`. */
+const existingSecrets: Preparation = async (namespace) => {
+  await swarmKey(namespace);
+  await namespace.secret('rustory-identity', { seed: 'a test seed that is long enough for the relay' });
+  await namespace.secret('rustory-tokens', { token: 'a-test-token' });
+  await namespace.secret('rustory-redis', { password: PASSWORD });
+  return [];
+};
+
+const hubToken: Preparation = async (namespace) => {
+  const data = { 'token-ada': 'the-token-of-a-hub', tokens: 'the-token-of-a-hub user=ada hub' };
+  await namespace.secret('rustory-hub-tokens', data);
+  return [];
+};
+
 const PREPARATIONS: Readonly<Record<string, Preparation>> = {
   'rustory-p2p/cluster-redis': async (namespace) => {
     const databases = await createNamespace(DATABASES);
@@ -53,12 +69,10 @@ const PREPARATIONS: Readonly<Record<string, Preparation>> = {
     await namespace.apply({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'redis-ca' }, data });
     return [databases];
   },
-  'rustory-p2p/existing-secrets': async (namespace) => {
-    await swarmKey(namespace);
-    await namespace.secret('rustory-identity', { seed: 'a test seed that is long enough for the relay' });
-    await namespace.secret('rustory-tokens', { token: 'a-test-token' });
-    await namespace.secret('rustory-redis', { password: PASSWORD });
-    return [];
+  'rustory-p2p/existing-secrets': existingSecrets,
+  'rustory-p2p/hub-existing-secrets': async (namespace) => {
+    await namespace.secret('rustory-hub', { secret: 'a test secret that is long enough for the hub' });
+    return [...(await existingSecrets(namespace)), ...(await hubToken(namespace))];
   },
   'rustory-p2p/external-redis': async (namespace) => {
     await namespace.secret('my-redis', { password: PASSWORD });
@@ -76,6 +90,8 @@ const PREPARATIONS: Readonly<Record<string, Preparation>> = {
   'rustory-p2p/tls': trackerCertificate,
   'rustory-p2p/relays-only': swarmKey,
   'relay/region': swarmKey,
+  'hub/default': swarmKey,
+  'hub/tokens': async (namespace) => [...(await swarmKey(namespace)), ...(await hubToken(namespace))],
   'tracker/shared-redis': async () => {
     const databases = await createNamespace(DATABASES);
     await startRedis(databases);

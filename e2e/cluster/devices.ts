@@ -24,11 +24,15 @@ export interface Device {
   record(count: number): void;
 }
 
-/** @param relays The relays in its configuration. Default: all of the network. */
+/**
+ * @param relays The relays in its configuration. Default: all of the network.
+ * @param userId The user of the device and of its entries. Default: the device has another user than its entries.
+ */
 export function createDevice(
   { folder, tracker, token, relays: all }: ClusterNetwork,
   name: string,
   relays: readonly string[] = all,
+  userId?: string,
 ): Device {
   mkdirSync(join(folder, name), { recursive: true });
   const env: Record<string, string> = {
@@ -38,6 +42,7 @@ export function createDevice(
     RUSTORY_TRACKER_TOKEN_OVER_HTTP: 'true',
     // The device can only be reached through the relays, like a device behind a NAT.
     RUSTORY_LISTEN: 'none',
+    ...(userId === undefined ? {} : { RUSTORY_USER_ID: userId }),
   };
   const database = env['RUSTORY_DB_PATH'] ?? '';
   let recorded = 0;
@@ -49,7 +54,9 @@ export function createDevice(
     record(count) {
       const opened = openDatabase(database);
       try {
-        createStore(opened).insert(makeEntries(name, count, recorded));
+        const entries = makeEntries(name, count, recorded);
+        if (userId !== undefined) for (const entry of entries) Object.assign(entry, { user_id: userId });
+        createStore(opened).insert(entries);
         recorded += count;
       } finally {
         opened.close();

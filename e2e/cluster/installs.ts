@@ -31,7 +31,7 @@ async function checkInstall(checks: Checks, installCase: Case, values: readonly 
     if (installCase.chart === UMBRELLA && !installCase.name.endsWith('relays-only'))
       await checks.check(`${file} passes helm test`, async () => {
         const output = await namespace.test();
-        return /\d+ of \d+ relays work/.exec(output)?.[0];
+        return [...output.matchAll(/\d+ of \d+ relays work|\d+ hubs asked/g)].join(', ');
       });
     await checks.check(`${file} uninstalls and leaves only the objects that Helm keeps`, async () => {
       const output = await namespace.uninstall();

@@ -15,7 +15,7 @@ const DEFAULT_OBJECTS = new Set(['ConfigMap/kube-root-ca.crt', 'ServiceAccount/d
 
 /**
  * The objects of a release that remain after an uninstall: `kept` have the annotation that makes Helm keep them, or are
- * named in the output of Helm; `leaked` are the others. Helm does not name generated Secrets, which are no objects of the release.
+ * named in the output of Helm, or are volumes of hubs; `leaked` are the others. Helm does not name generated Secrets, which are no objects of the release.
  * Objects that the charts did not create, and objects that Kubernetes will garbage-collect, do not count.
  */
 export async function remainingObjects(
@@ -25,6 +25,7 @@ export async function remainingObjects(
   const objects = (await namespace.list(KINDS)).filter((object) => isFromChart(object));
   const isKept = ({ kind, metadata }: KubernetesObject): boolean =>
     metadata.annotations?.['helm.sh/resource-policy'] === 'keep' ||
+    isVolumeOfHub({ kind, metadata }) ||
     helmOutput.includes(`[${kind}] ${metadata.name}`);
   return {
     kept: namesOf(objects.filter(isKept)),
@@ -38,8 +39,14 @@ function namesOf(objects: readonly KubernetesObject[]): string[] {
 
 function isFromChart({ kind, metadata }: KubernetesObject): boolean {
   if (DEFAULT_OBJECTS.has(`${kind}/${metadata.name}`)) return false;
+  if (isVolumeOfHub({ kind, metadata })) return true;
   if (metadata.labels?.['app.kubernetes.io/part-of'] !== 'rustory-p2p') return false;
   return metadata.ownerReferences === undefined;
+}
+
+/** Kubernetes makes the volumes of a StatefulSet, with only the labels that select its pods, and keeps those of hubs. */
+function isVolumeOfHub({ kind, metadata }: Pick<KubernetesObject, 'kind' | 'metadata'>): boolean {
+  return kind === 'PersistentVolumeClaim' && metadata.labels?.['app.kubernetes.io/name'] === 'hub';
 }
 
 export async function checkLeftovers(checks: Checks, network: ClusterNetwork): Promise<void> {

@@ -4,11 +4,14 @@ import { describeError } from '../../services/shared/errors.ts';
 import { startFleet } from './fleet.ts';
 import { type ClusterNetwork, createClusterNetwork } from './network.ts';
 import { buildAll, loadAll } from './images.ts';
+import { checkHubs } from './hub.ts';
+import { HUB_VALUES } from './hub-release.ts';
 import { checkInstalls } from './installs.ts';
 import { checkLeftovers } from './leftovers.ts';
 import { HELP, type Options, readOptions, type Scenario } from './options.ts';
 import { checkOutside } from './outside.ts';
 import { checkSecrets } from './secrets.ts';
+import { provideStorage } from './storage.ts';
 import { missingTools } from './tools.ts';
 import { checkCrash, checkUpgrade } from './upgrade.ts';
 
@@ -25,9 +28,31 @@ async function main(options: Options): Promise<void> {
     });
     if (!built || options.build) return;
   }
-  if (runs('installs')) await checkInstalls(checks, options);
-  if (runs('secrets')) await checkSecrets(checks, options);
-  if ((['outside', 'upgrade', 'crash', 'leftovers'] as const).some(runs)) await checkNetwork(options, runs);
+  // Only hubs require volumes.
+  const storage = runs('installs') || runs('hub') ? await provideStorage() : undefined;
+  if (storage?.made !== undefined)
+    checks.report(`the cluster has no default storage class; made one: ${storage.made}`);
+  try {
+    if (runs('installs')) await checkInstalls(checks, options);
+    if (runs('secrets')) await checkSecrets(checks, options);
+    if ((['outside', 'upgrade', 'crash', 'leftovers'] as const).some(runs)) await checkNetwork(options, runs);
+    if (runs('hub')) await checkHubNetwork(options);
+  } finally {
+    await storage?.remove();
+  }
+}
+
+async function checkHubNetwork(options: Options): Promise<void> {
+  let network: ClusterNetwork | undefined;
+  await checks.check('a network with the hubs of two users installs and becomes ready', async () => {
+    network = await createClusterNetwork(options, HUB_VALUES);
+  });
+  if (network === undefined) return;
+  try {
+    await checkHubs(checks, network);
+  } finally {
+    await network.close();
+  }
 }
 
 /** Runs the scenarios with devices outside the cluster. They share one network. */

@@ -23,18 +23,21 @@ export interface ClusterNetwork {
   readonly relays: readonly string[];
   /** Contains the swarm key and the folders of the devices. */
   readonly folder: string;
-  /** Upgrades the release with another pod annotation, so that every pod is replaced. */
-  upgrade(revision: string): Promise<void>;
+  /** Upgrades the release with another pod annotation, so that every pod is replaced, or with other values of hubs. */
+  upgrade(revision: string, hub?: object): Promise<void>;
   install(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Installs a network that devices outside can reach. */
-export async function createClusterNetwork(options: Options): Promise<ClusterNetwork> {
+/**
+ * Installs a network that devices outside can reach.
+ * @param hub The values of its hubs. Default: it has none.
+ */
+export async function createClusterNetwork(options: Options, hub: object = {}): Promise<ClusterNetwork> {
   const folder = await mkdtemp(join(tmpdir(), 'rustory-cluster-'));
-  const values = async (revision: string): Promise<string[]> => {
+  const values = async (revision: string, hubValues = hub): Promise<string[]> => {
     const path = join(folder, 'values.json');
-    await writeFile(path, JSON.stringify(valuesOf(options, revision)));
+    await writeFile(path, JSON.stringify({ ...valuesOf(options, revision), hub: hubValues }));
     return [path, ...options.values];
   };
   const namespace = await createNamespace('rustory-network');
@@ -46,8 +49,8 @@ export async function createClusterNetwork(options: Options): Promise<ClusterNet
   try {
     await install();
     const configuration = await readConfiguration(namespace, folder);
-    const upgrade = async (revision: string): Promise<void> =>
-      namespace.upgrade(UMBRELLA, await values(revision));
+    const upgrade = async (revision: string, hubValues?: object): Promise<void> =>
+      namespace.upgrade(UMBRELLA, await values(revision, hubValues));
     return { namespace, host: options.host, folder, ...configuration, install, upgrade, close };
   } catch (error) {
     await close();

@@ -20,14 +20,14 @@ export interface Options {
   readonly help: boolean;
 }
 
-export const SCENARIOS = ['installs', 'secrets', 'outside', 'upgrade', 'crash', 'leftovers'] as const;
+export const SCENARIOS = ['installs', 'secrets', 'outside', 'upgrade', 'crash', 'leftovers', 'hub'] as const;
 export type Scenario = (typeof SCENARIOS)[number];
 
 export const HELP = `npm run e2e:cluster -- [OPTIONS]
 
 Installs the charts in the cluster of KUBECONFIG, in its own namespaces, and tests them: each ci values file, with
 "helm test"; the generated Secrets; devices outside the cluster; a rolling upgrade while devices sync; killed pods; the objects that remain
-after an uninstall. Requires kubectl, helm, and a network route to the Ingress controller and to the relays.
+after an uninstall; hubs with their backups. Requires kubectl, helm, and a network route to the Ingress controller and to the relays.
 
   --load COMMAND          build the images with buildah, and load them into the nodes with this command, to which the
                           path of an image archive is appended, such as 'kind load image-archive' or
