@@ -31,7 +31,7 @@ const MAX_RELAYS = 64;
 export const networkTest: Command = {
   name: 'network-test',
   alias: 'grid-test',
-  usage: 'network-test [--relays A,B] [--token-file FILE] [--hub] [--hubs A,B]',
+  usage: 'network-test [--relays A,B] [--hub] [--hubs A,B]',
   summary: 'test trackers and relays with two temporary devices',
   help: `For each relay, one device reserves on it and registers with the trackers, and
 another device finds it there and pulls a thousand entries through the relay.
