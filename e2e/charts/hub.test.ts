@@ -79,6 +79,9 @@ const withValues = async (): Promise<Release> =>
     tokens: { existingSecret: 'mine' },
   });
 
+const namesOfServices = (release: Release): string[] =>
+  release.all('Service').map(({ metadata }) => metadata.name);
+
 const ports = (release: Release): unknown[] => {
   const policy = release.only('NetworkPolicy', 'rustory-hub');
   const rules = (valueAt(policy, 'spec', 'ingress') ?? []) as unknown[];
@@ -206,10 +209,9 @@ describe('direct connections to a hub', () => {
   });
 
   test('need a Service: without one, the NetworkPolicy allows none', async () => {
-    const services = (release: Release) => release.all('Service').map(({ metadata }) => metadata.name);
-    expect(services(await withPolicies())).toContain('rustory-hub-ada');
+    expect(namesOfServices(await withPolicies())).toContain('rustory-hub-ada');
     expect(ports(await withPolicies())).toEqual(['p2p']);
-    expect(services(await withoutService())).not.toContain('rustory-hub-ada');
+    expect(namesOfServices(await withoutService())).not.toContain('rustory-hub-ada');
     expect(ports(await withoutService())).toEqual([]);
   });
 
