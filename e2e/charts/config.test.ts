@@ -39,10 +39,13 @@ const DEFAULTS = [
 /** The names of all variables of the service in any of the `ci` cases, without those of `config`. */
 async function variablesOfChart(chart: string, name: string): Promise<Set<string>> {
   const found = new Set<string>();
-  for (const one of CASES.filter((candidate) => [chart, UMBRELLA].includes(candidate.chart))) {
+  const cases = CASES.filter((candidate) => [chart, UMBRELLA].includes(candidate.chart));
+  // At the same time: one after the other they would reach the deadline of the test on a busy machine.
+  const releases = await Promise.all(cases.map(renderCase));
+  for (const [index, one] of cases.entries()) {
     const values = one.chart === UMBRELLA ? valueAt(one.values, name) : one.values;
     const config = new Set([...Object.keys(valueAt(values, 'config') ?? {}), ...DEFAULTS]);
-    for (const object of (await renderCase(one)).objects) {
+    for (const object of releases[index]?.objects ?? []) {
       if (valueAt(podSpec(object), 'containers', 0, 'name') !== name) continue;
       const variables = valueAt(podSpec(object), 'containers', 0, 'env') as ReadonlyArray<{ name: string }>;
       for (const variable of variables) if (!config.has(variable.name)) found.add(variable.name);
