@@ -131,7 +131,7 @@ async function checkDeletedPod(checks: Checks, scenario: HubScenario): Promise<v
       await hub.hasAllOf(device, scenario.rows);
       if (atDeletion.includes(LARGE_HISTORY))
         throw new Error(`The push was complete before the new pod: ${atDeletion.join(', ')} entries.`);
-      return `deleted after ${atDeletion.join(' and ')} of ${LARGE_HISTORY} entries`;
+      return `${atDeletion.join(' and ')} of ${LARGE_HISTORY} entries were acknowledged when there was a new pod`;
     },
   );
 }
