@@ -1,6 +1,7 @@
 // `backup`: a copy of the database while it is in use, in a file or on standard output.
 import { createReadStream } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import { toPrintableJson } from '../../../shared/printable.ts';
 import { PROGRAM } from '../../config/config.ts';
 import { backUpDatabase, type BackupReport, copyDatabase } from '../../history/backup.ts';
 import { removeDatabase, temporaryName } from '../../history/database-files.ts';
@@ -77,7 +78,7 @@ async function writeToOutput(context: CommandContext, directory: string): Promis
       await screen.bytes(chunk as Uint8Array);
     }
     screen.endProgress();
-    screen.note(options['json'] === true ? JSON.stringify(report) : describe(report));
+    screen.note(options['json'] === true ? toPrintableJson(report) : describe(report));
     process.exitCode = undefined;
     return 'ok';
   } finally {
