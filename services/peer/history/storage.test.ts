@@ -71,14 +71,23 @@ test('a disk without a free block is full whatever the configuration says', () =
   expect(checks(storage)).toEqual(refusedBy('disk_full'));
 });
 
-test('a result is used again for a second', () => {
+test('a limit that is reached counts at the next check, and a real write is used again for a second', () => {
+  const writes = (): unknown =>
+    database.sqlite.prepare(`SELECT value FROM rustory_p2p_database WHERE name = 'write_checks'`).get()?.[
+      'value'
+    ];
   const storage = create();
   expect(checks(storage)).toEqual(ACCEPTED);
-  freeBytes = 0;
+  const before = writes();
   nowMs += 999;
-  expect(storage.check()).toEqual({ ok: true });
+  expect(storage.checkWrite()).toEqual({ ok: true });
+  expect(writes()).toBe(before);
+  freeBytes = 0;
+  expect([storage.check(), storage.checkWrite()]).toEqual(refusedBy('disk_full'));
+  freeBytes = 100 * MIB;
   nowMs += 1;
-  expect(storage.check()).toEqual({ ok: false, reason: 'disk_full' });
+  expect(storage.checkWrite()).toEqual({ ok: true });
+  expect(writes()).not.toBe(before);
 });
 
 test('a database of the maximum size is full, and the space of deleted entries counts as free', () => {

@@ -13,7 +13,7 @@ import {
   storageProblemOf,
 } from './storage-problems.ts';
 
-/** Time for which the result of a check is used again, in milliseconds. */
+/** Time for which the result of a real write is used again, in milliseconds. The sizes are read at each check. */
 const CACHE_MS = 1_000;
 
 /**
@@ -35,8 +35,8 @@ export interface StorageSizes {
 
 export interface Storage {
   /**
-   * Whether entries can be stored, or deletions, which a full database still accepts for a while. Cheap: the result may be a
-   * second old.
+   * Whether entries can be stored, or deletions, which a full database still accepts for a while. Cheap: after a write that
+   * failed it writes, at most once a second.
    */
   check(kind?: 'entries' | 'deletions'): Result<object, StorageProblem>;
   /** The same, with a real write. For readiness. */
@@ -81,11 +81,8 @@ export function createStorage(deps: StorageDeps): Storage {
   }));
   /** The last failure of a write; `undefined` after one that succeeded. */
   let failure: { readonly reason: StorageProblem; readonly error: unknown } | undefined;
-  const cached = {
-    entries: remember(() => checkSizes(maxBytes)),
-    deletions: remember(() => checkSizes(maxBytes * (1 + DELETION_SHARE))),
-    write: remember(checkWrite),
-  };
+  const limits = { entries: maxBytes, deletions: maxBytes * (1 + DELETION_SHARE) };
+  const written = remember(write);
 
   function sizes(): StorageSizes {
     const databaseBytes = database.read(() => Number(statements.used.get()?.['bytes']));
@@ -103,7 +100,7 @@ export function createStorage(deps: StorageDeps): Storage {
     if (reason === undefined) return undefined;
     failure = { reason, error };
     // The next check writes, whatever the last one found.
-    for (const { forget } of Object.values(cached)) forget();
+    written.forget();
     return reason;
   }
 
@@ -125,15 +122,10 @@ export function createStorage(deps: StorageDeps): Storage {
     }
   }
 
-  function checkSizes(limitBytes: number): Result<object, StorageProblem> {
-    const problem = compare(limitBytes);
+  function check(kind: keyof typeof limits, isWritten: boolean): Result<object, StorageProblem> {
+    const problem = compare(limits[kind]);
     if (problem !== undefined) return refused(problem);
-    return failure === undefined ? { ok: true } : write();
-  }
-
-  function checkWrite(): Result<object, StorageProblem> {
-    const problem = compare(maxBytes);
-    return problem === undefined ? write() : refused(problem);
+    return failure === undefined && !isWritten ? { ok: true } : written.get();
   }
 
   function write(): Result<object, StorageProblem> {
@@ -152,13 +144,13 @@ export function createStorage(deps: StorageDeps): Storage {
     return reason;
   }
 
-  /** Uses the result of a check again for a short time. */
-  function remember(check: () => Result<object, StorageProblem>) {
+  /** Uses the result again for a short time. */
+  function remember(work: () => Result<object, StorageProblem>) {
     let last: { readonly atMs: number; readonly result: Result<object, StorageProblem> } | undefined;
     return {
       get() {
         if (last === undefined || nowMs() - last.atMs >= CACHE_MS) {
-          const result = check();
+          const result = work();
           last = { atMs: nowMs(), result };
         }
         return last.result;
@@ -182,8 +174,8 @@ export function createStorage(deps: StorageDeps): Storage {
   }
 
   return {
-    check: (kind = 'entries') => cached[kind].get(),
-    checkWrite: cached.write.get,
+    check: (kind = 'entries') => check(kind, false),
+    checkWrite: () => check('entries', true),
     report,
     describe,
     sizes,
