@@ -88,12 +88,15 @@ describe('a client that holds a connection', () => {
   });
 
   test('with an endless chunked body gets 413 above the limit', async () => {
-    const endless = await openClient();
-    endless.socket.write(`${POST}Transfer-Encoding: chunked\r\n\r\n`);
     const piece = `4000\r\n${'x'.repeat(0x4000)}\r\n`;
-    for (let n = 0; n < 8; n += 1) endless.socket.write(piece);
-    await until(() => endless.received().includes('body_too_large'), 'it is refused');
-    await until(endless.isClosed, 'it is closed');
+    await until(async () => {
+      const endless = await openClient();
+      endless.socket.write(`${POST}Transfer-Encoding: chunked\r\n\r\n`);
+      for (let n = 0; n < 8; n += 1) endless.socket.write(piece);
+      await until(endless.isClosed, 'it is closed');
+      // The tracker closes while bytes arrive, so a reset of the connection may overtake the answer.
+      return endless.received().includes('body_too_large');
+    }, 'it is refused');
   });
 
   test.each([
