@@ -71,11 +71,13 @@ test('a disk without a free block is full whatever the configuration says', () =
   expect(checks(storage)).toEqual(refusedBy('disk_full'));
 });
 
+/** Changes with each real write of a check. */
+function writes(): unknown {
+  const row = database.sqlite.prepare(`SELECT value FROM rustory_p2p_database WHERE name = 'write_checks'`);
+  return row.get()?.['value'];
+}
+
 test('a limit that is reached counts at the next check, and a real write is used again for a second', () => {
-  const writes = (): unknown =>
-    database.sqlite.prepare(`SELECT value FROM rustory_p2p_database WHERE name = 'write_checks'`).get()?.[
-      'value'
-    ];
   const storage = create();
   expect(checks(storage)).toEqual(ACCEPTED);
   const before = writes();
