@@ -66,7 +66,8 @@ function areQuiet(peer: string): boolean {
     lines.length > 0 &&
     lines.every(
       (line) =>
-        numberOf(line, 'bytes_sent') === numberOf(line, 'bytes_acked') &&
+        // The counter of sent bytes would not do: it counts repeated packets too.
+        ['unacked', 'notsent'].every((name) => numberOf(line, name) === 0) &&
         ['lastsnd', 'lastrcv'].every((name) => numberOf(line, name) >= QUIET_MS),
     )
   );
