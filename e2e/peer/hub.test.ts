@@ -1,5 +1,6 @@
 // The hub as a process. The tests share one network and one hub, and each continues where the one before ended, because
 // every start of a process needs more than a second of CPU time.
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startRelay, startTracker } from '../../scripts/local-network.ts';
 import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
@@ -98,6 +99,18 @@ describe('the hub', () => {
       const answer = await member.push(connection, { entries: wireEntries('laptop', 60) });
       expect(answer).toMatchObject({ ok: true, inserted: 10, ignored: 50 });
       expect(readHistory(hub.databasePath).entries.size).toBe(60);
+    },
+    TEST_TIMEOUT_MS,
+  );
+
+  test(
+    'without relays and announced addresses is not registered',
+    async () => {
+      const env = { RUSTORY_RELAY_ADDR: '', RUSTORY_DB_PATH: join(network.directory, 'alone.db') };
+      const alone = await startHub(network, { env });
+      await alone.running.waitFor('not registered without an address');
+      expect((await list()).map(({ peer_id: peerId }) => peerId)).not.toContain(alone.peerId);
+      expect(await alone.stop()).toBe(0);
     },
     TEST_TIMEOUT_MS,
   );

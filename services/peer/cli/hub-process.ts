@@ -85,7 +85,7 @@ export async function runHub(
     unlistedRelays,
     reservations: wantedReservations,
     role: HUB_ROLE,
-    requiresAddress: wantedReservations > 0 || announced.addresses.length > 0,
+    requiresAddress: true,
     storage,
     onPush: activity.onPush,
     onPull: activity.onPull,

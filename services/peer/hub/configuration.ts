@@ -70,7 +70,7 @@ export function hubWarnings({ hub, trackers, relays }: PeerConfig): string[] {
       : []),
     ...(relays.length + hub.internalRelays.length === 0 && hub.announced.length === 0
       ? [
-          'relay_addr, announce_addrs: Without one of them the hub registers no address, so that no device connects to it.',
+          'relay_addr, announce_addrs: Without one of them the hub has no address and is not registered, so that no device finds it; set relay_addr to the relays that the devices use.',
         ]
       : []),
     ...(hub.secretPath !== undefined && isReadableByAll(hub.secretPath)
