@@ -1,6 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { afterEach, expect, test } from '@jest/globals';
+import { identityFromSeed } from '../../private-network/identity.ts';
 import { formatSwarmKey } from '../../private-network/key.ts';
 import { cleanUp } from '../../../testing/cleanup.ts';
 import { createTestHome } from '../../../testing/cli.ts';
@@ -8,6 +10,8 @@ import { startTestRelay, testSwarmKey } from '../../../testing/peer.ts';
 import { startTestTracker } from '../../../testing/test-tracker.ts';
 
 afterEach(cleanUp);
+
+const SECRET = 'a secret of a hub that nobody else has';
 
 interface Found {
   readonly subject: string;
@@ -22,7 +26,7 @@ async function createHub() {
   const relay = await startTestRelay();
   const paths = { key: join(device.home, 'swarm.key'), secret: join(device.home, 'hub.secret') };
   writeFileSync(paths.key, formatSwarmKey(testSwarmKey), { mode: 0o600 });
-  writeFileSync(paths.secret, 'a secret of a hub that nobody else has', { mode: 0o600 });
+  writeFileSync(paths.secret, SECRET, { mode: 0o600 });
   const env = {
     RUSTORY_USER_ID: 'ada',
     RUSTORY_HUB_SECRET_PATH: paths.secret,
@@ -81,6 +85,15 @@ test('hub identity names an announced address of another peer, with which the hu
     0,
     expect.stringContaining(`announce_addrs: "${other}" names another peer`),
   ]);
+});
+
+test('the seed of a relay is not accepted as the secret of a hub', async () => {
+  const hub = await createHub();
+  const relay = peerIdFromPrivateKey(await identityFromSeed(Buffer.from(SECRET), 0)).toString();
+  const { code, stderr } = await hub.run(['hub', 'identity'], {
+    RUSTORY_RELAY_ADDR: `/dns4/relay.lan/tcp/4001/p2p/${relay}`,
+  });
+  expect([code, stderr]).toEqual([78, expect.stringContaining('has the seed of a relay in relay_addr')]);
 });
 
 test('doctor shows the defaults of a hub', async () => {

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
 import { startMember, startResponder } from '../../../testing/push-responder.ts';
-import { openStream } from '../../../testing/push-client.ts';
+import { FIRST_PUSH_WAIT_MS, openStream } from '../../../testing/push-client.ts';
 import { readToEnd, sendBytes } from '../../../testing/raw-stream.ts';
 import { wireDeletion, wireEntries } from '../../../testing/wire-entries.ts';
 import { decode, PUSH } from '../../../testing/wire-messages.ts';
@@ -103,6 +103,16 @@ describe('a push that cannot be stored', () => {
     other.sqlite.exec('ROLLBACK');
     expect(await push({ entries })).toMatchObject({ ok: true, inserted: 5 });
     expect(responder.events.map(({ outcome }) => outcome)).toEqual(['locked', 'stored']);
+  });
+
+  test('is answered within the first wait of rr by default', async () => {
+    const responder = await startResponder({ answerMs: undefined });
+    const { push } = await startMember(responder);
+    const other = openDatabase(responder.databasePath);
+    onCleanup(() => other.close());
+    other.sqlite.exec('BEGIN IMMEDIATE');
+    const signal = AbortSignal.timeout(FIRST_PUSH_WAIT_MS);
+    expect(await push({ entries }, { signal })).toMatchObject({ ok: false, inserted: 0 });
   });
 
   test('waits while another process writes for a short time', async () => {

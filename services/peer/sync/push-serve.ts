@@ -80,7 +80,7 @@ export interface PushServeDeps {
   /** Idle timeout of a sender in milliseconds. Default 10,000. */
   readonly idleTimeoutMs?: number;
   /** Maximum time until the answer in milliseconds, without the time in which the bytes arrive. Default 3,000. */
-  readonly answerMs?: number;
+  readonly answerMs?: number | undefined;
 }
 
 export interface PushServer {
