@@ -97,7 +97,8 @@ rr 0.1 has another peer id at each sync, so that the hub does not answer it. To 
 {{- if .Values.hub.star }}
 
 hub.star is on: while the hub of a user is registered, the devices of this user are listed only the hub, and sync with it
-alone. When it is away for longer than a registration lives (90 seconds), they sync with each other again.
+alone. When it is away for longer than a registration lives ({{ .Values.tracker.config.TRACKER_TTL_SECONDS | default 60 }}
+seconds), they sync with each other again.
 {{- end }}
 {{- end -}}
 
