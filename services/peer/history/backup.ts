@@ -11,6 +11,7 @@ import {
   DatabaseFileError,
   findDamage,
   followLinks,
+  hasTable,
   isDiskFull,
   noSpace,
   primaryCode,
@@ -19,6 +20,7 @@ import {
   syncToDisk,
   temporaryName,
 } from './database-files.ts';
+import { removeId } from './database-id.ts';
 
 /** Wait for a process that has locked the database, in milliseconds. */
 const BUSY_TIMEOUT_MS = 5_000;
@@ -174,8 +176,7 @@ function finishCopy(path: string, copy: string): BackupReport {
         { advice: 'Keep the earlier backups, and restore one of them.', concernsDatabase: true },
       );
     const counts = countRows(sqlite);
-    if (sqlite.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'rustory_p2p_database'").get() !== undefined)
-      sqlite.exec("DELETE FROM rustory_p2p_database WHERE name = 'id'");
+    if (hasTable(sqlite, 'rustory_p2p_database')) removeId(sqlite);
     sqlite.close();
     chmodSync(copy, 0o600);
     return { ...counts, bytes: statSync(copy).size };

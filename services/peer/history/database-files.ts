@@ -92,12 +92,17 @@ export function removeDatabase(path: string): void {
   for (const suffix of ['', '-journal', '-wal', '-shm']) rmSync(`${path}${suffix}`, { force: true });
 }
 
+/** Bytes of the disk of a directory that this user may still write. */
+export function freeBytesOf(directory: string): number {
+  const { bavail, bsize } = statfsSync(directory);
+  return bavail * bsize;
+}
+
 /** @throws DatabaseFileError when the disk of a file, which need not exist, has less than `bytes` free */
 export function checkSpace(path: string, bytes: number): void {
   let directory = dirname(path);
   while (!existsSync(directory)) directory = dirname(directory);
-  const { bavail, bsize } = statfsSync(directory);
-  const freeBytes = bavail * bsize;
+  const freeBytes = freeBytesOf(directory);
   if (freeBytes < bytes) throw noSpace(path, { bytes, freeBytes });
 }
 
@@ -136,11 +141,16 @@ export function primaryCode(error: unknown): number {
   return code & 0xff;
 }
 
+export function hasTable(sqlite: DatabaseSync, name: string): boolean {
+  return (
+    sqlite.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?").get(name) !== undefined
+  );
+}
+
 /** The entries and deletions of a database; 0 for a table that it does not have. */
 export function countRows(sqlite: DatabaseSync): { readonly entries: number; readonly deletions: number } {
-  const tables = sqlite.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
   const count = (table: string): number =>
-    tables.some(({ name }) => name === table)
+    hasTable(sqlite, table)
       ? Number(sqlite.prepare(`SELECT count(*) AS count FROM ${table}`).get()?.['count'])
       : 0;
   return { entries: count('entries'), deletions: count('entry_deletions') };

@@ -53,6 +53,11 @@ export function writeNewId(sqlite: DatabaseSync): string {
   return id;
 }
 
+/** Takes the id from a copy, so that a hub which is started with it creates another one. */
+export function removeId(sqlite: DatabaseSync): void {
+  sqlite.exec("DELETE FROM rustory_p2p_database WHERE name = 'id'");
+}
+
 /** Writes in a transaction that a power failure does not undo: devices may already have seen the new peer id. */
 function writeDurably<T>({ sqlite, read, write }: Database, work: () => T): T {
   const before = Number(read(() => sqlite.prepare('PRAGMA synchronous').get())?.['synchronous']);

@@ -7,6 +7,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import { describeError, errorCode } from '../../shared/errors.ts';
 import { makePrivateDirectory } from '../../shared/files.ts';
 import { refused, type Result } from '../../shared/result.ts';
+import { primaryCode } from './database-files.ts';
 import { createFileWatch, FileReplacedError, readIdentity } from './file-identity.ts';
 import { prepareSchema, SchemaError } from './schema.ts';
 
@@ -279,10 +280,4 @@ function isWritable(directory: string): boolean {
   } catch {
     return false;
   }
-}
-
-function primaryCode(error: unknown): number {
-  const code = typeof error === 'object' && error !== null && 'errcode' in error ? Number(error.errcode) : 0;
-  // Extended result codes contain the primary code in their low byte.
-  return code & 0xff;
 }

@@ -2,6 +2,7 @@
 // a removed device must not come back with an older copy, and the user of the hub, who must not get the history of another.
 import { existsSync } from 'node:fs';
 import type { DatabaseSync, SQLOutputValue } from 'node:sqlite';
+import { hasTable } from './database-files.ts';
 import { readHubUser } from './hub-user.ts';
 
 /** Wait for another process, in milliseconds. */
@@ -38,12 +39,6 @@ export function readOldDatabase(path: string): OldDatabase {
   } finally {
     sqlite?.close();
   }
-}
-
-function hasTable(sqlite: DatabaseSync, name: string): boolean {
-  return (
-    sqlite.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?").get(name) !== undefined
-  );
 }
 
 function readRevocations(sqlite: DatabaseSync): OldDatabase['revocations'] {

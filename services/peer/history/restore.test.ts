@@ -215,6 +215,22 @@ describe('a database that is in use', () => {
     expect(idsOf()).toEqual([...ALL, 'after-0']);
     expect(temporaryFiles()).toEqual([]);
   });
+
+  test('of another device is not replaced either when it was restored before', async () => {
+    const [laptop, copy] = [join(directory, 'laptop.db'), join(directory, 'copy.db')];
+    const restoreLaptop = async () =>
+      restoreDatabase(laptop, readBackupFile(copy, laptop), { name: copy, nowUnixMs: () => NOW_UNIX_MS });
+    const before = open(laptop);
+    before.store.insert(makeEntries(1, 'early'));
+    await backUpDatabase(laptop, copy);
+    before.database.close();
+    await restoreLaptop();
+    const { database, store } = open(laptop);
+    await expect(restoreLaptop()).rejects.toThrow(/another process uses the database/);
+    expect(readDatabaseId(database)).toBeUndefined();
+    store.insert(makeEntries(1, 'after'));
+    expect(idsOf(laptop)).toEqual(['early-0', 'after-0']);
+  });
 });
 
 describe('is refused, and changes nothing, when the content', () => {

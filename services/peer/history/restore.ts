@@ -1,6 +1,6 @@
-// Puts a backup in the place of the database. The copy that takes its place has a new id and raised numbers, so that nothing
-// that other devices remember about the old database hides what the new one stores. docs/decisions/backup.md tells what
-// happens to each table, and why.
+// Puts a backup in the place of the database. The copy that takes its place has raised numbers, and that of a hub a new id, so
+// that nothing that other devices remember about the old database hides what the new one stores. docs/decisions/backup.md
+// tells what happens to each table, and why.
 import { chownSync, statSync } from 'node:fs';
 import { constants } from 'node:os';
 import { dirname } from 'node:path';
@@ -15,6 +15,7 @@ import {
   DatabaseFileError,
   findDamage,
   followLinks,
+  hasTable,
   isDiskFull,
   noSpace,
   primaryCode,
@@ -22,7 +23,7 @@ import {
   syncToDisk,
   temporaryName,
 } from './database-files.ts';
-import { writeNewId } from './database-id.ts';
+import { removeId, writeNewId } from './database-id.ts';
 import { findOtherUser, noteHubUser } from './hub-user.ts';
 import { type OldDatabase, readOldDatabase, writeRevocations } from './old-database.ts';
 import { replaceDatabase } from './replace-database.ts';
@@ -93,7 +94,9 @@ function prepareCopy(next: string, old: OldDatabase, { name, nowUnixMs }: Restor
     checkUser(sqlite, old, name);
     sqlite.exec('BEGIN IMMEDIATE');
     raiseSequences(sqlite, nowUnixMs());
-    writeNewId(sqlite);
+    // Only a hub has one. Without a hub before, a hub that is started with the copy creates it.
+    if (old.isOfHub) writeNewId(sqlite);
+    else removeId(sqlite);
     writeRevocations(sqlite, old);
     if (old.hubUser !== undefined) noteHubUser(sqlite, old.hubUser);
     sqlite.exec(RESET_SQL);
@@ -109,8 +112,7 @@ function prepareCopy(next: string, old: OldDatabase, { name, nowUnixMs }: Restor
 function checkCopy(sqlite: DatabaseSync, name: string): void {
   const damage = findDamage(sqlite);
   if (damage !== undefined) throw damaged(name, damage);
-  const entries = sqlite.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'entries'");
-  if (entries.get() === undefined)
+  if (!hasTable(sqlite, 'entries'))
     throw new DatabaseFileError(
       `${name} is a database of another program: it has no table "entries". Nothing was changed.`,
       { advice: 'Give a file that "rustory-peer backup" wrote.' },

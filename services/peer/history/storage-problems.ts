@@ -1,6 +1,6 @@
 // Why nothing can be stored: reasons, as metric labels, and their detection in errors.
-import { errorCode } from '../../shared/errors.ts';
 import { DatabaseError } from './database.ts';
+import { isDiskFull, primaryCode } from './database-files.ts';
 
 /** Reasons; docs/metrics.md shows the sentences. `effect` is the start of the sentence in /readyz and in the log. */
 export const STORAGE_PROBLEMS = {
@@ -27,10 +27,7 @@ export type StorageProblem = keyof typeof STORAGE_PROBLEMS;
 export const LEAST_FREE_BYTES = 256 * 1024;
 
 /** Primary result codes of SQLite (https://sqlite.org/rescode.html). */
-const SQLITE_FULL = 13;
 const NOT_WRITABLE: ReadonlySet<number> = new Set([3, 8, 10, 11, 14, 26]);
-
-const DISK_FULL_CODES: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT']);
 
 /**
  * The reason of an error, if the error says that nothing can be stored.
@@ -39,9 +36,8 @@ const DISK_FULL_CODES: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT']);
  */
 export function storageProblemOf(error: unknown, freeBytes: number): StorageProblem | undefined {
   const cause = error instanceof DatabaseError ? error.cause : error;
-  if (DISK_FULL_CODES.has(errorCode(cause))) return 'disk_full';
+  if (isDiskFull(cause)) return 'disk_full';
   const code = primaryCode(cause);
-  if (code === SQLITE_FULL) return 'disk_full';
   const isRefused = error instanceof DatabaseError ? !isBusy(code) : NOT_WRITABLE.has(code);
   if (!isRefused) return undefined;
   return freeBytes < LEAST_FREE_BYTES ? 'disk_full' : 'not_writable';
@@ -50,10 +46,4 @@ export function storageProblemOf(error: unknown, freeBytes: number): StorageProb
 /** Whether another connection or process has locked the database. */
 function isBusy(code: number): boolean {
   return code === 5 || code === 6;
-}
-
-/** Extended result codes contain the primary code in their low byte. */
-function primaryCode(error: unknown): number {
-  const code = typeof error === 'object' && error !== null && 'errcode' in error ? Number(error.errcode) : 0;
-  return code & 0xff;
 }

@@ -1,11 +1,12 @@
 // Whether something can be stored: the size of the database and of its disk, compared with their limits before SQLite
 // fails, and the failures of SQLite. What is stored already can be read all the same. A problem ends by itself when there
 // is space again.
-import { statfsSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { describeError } from '../../shared/errors.ts';
 import { refused, type Result } from '../../shared/result.ts';
 import type { Database } from './database.ts';
+import { freeBytesOf } from './database-files.ts';
 import {
   LEAST_FREE_BYTES,
   STORAGE_PROBLEMS,
@@ -180,9 +181,4 @@ export function createStorage(deps: StorageDeps): Storage {
     describe,
     sizes,
   };
-}
-
-function freeBytesOf(directory: string): number {
-  const { bavail, bsize } = statfsSync(directory);
-  return bavail * bsize;
 }
