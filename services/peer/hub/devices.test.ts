@@ -82,6 +82,22 @@ describe('the devices that the hub heard of', () => {
     expect(row?.['rows']).toBe(256);
   });
 
+  test('delay nothing while another process writes, and are stored with the next device', () => {
+    const path = join(makeDirectory(), 'history.db');
+    const clock = { now: 1_000_000 };
+    const { devices } = open(path, clock);
+    const other = openDatabase(path);
+    onCleanup(() => other.close());
+    other.sqlite.exec('BEGIN IMMEDIATE');
+    const startMs = performance.now();
+    devices.heard('laptop');
+    expect(performance.now() - startMs).toBeLessThan(2_000);
+    other.sqlite.exec('ROLLBACK');
+    clock.now += 1;
+    devices.heard('desktop');
+    expect(sorted(open(path, clock).devices.silentSeconds())).toEqual([0, 1]);
+  });
+
   test('are known while the database cannot be written', () => {
     const clock = { now: 1_000_000 };
     const { devices, database } = open(join(makeDirectory(), 'history.db'), clock);

@@ -64,14 +64,16 @@ export function createHeardDevices({ database, log, nowUnixSeconds }: HeardDevic
     if (due.length === 0) return;
     writtenAt = now;
     try {
-      database.write(() => {
+      // A wait would stop everything in this process, also pushes that must be answered.
+      const { ok } = database.writeNow(() => {
         for (const [deviceId, at] of due) statements.save.run(deviceId, at);
         for (const forgotten of written.keys()) if (!heardAt.has(forgotten)) statements.remove.run(forgotten);
       });
+      if (!ok) return;
       for (const [deviceId, at] of due) written.set(deviceId, at);
       for (const known of written.keys()) if (!heardAt.has(known)) written.delete(known);
     } catch (error) {
-      // The disk is full, or another process writes. This process still knows it.
+      // The disk is full. This process still knows it.
       log.debug({ devices: due.length, error: describeError(error) }, 'times of devices not stored');
     }
   }
