@@ -1,12 +1,14 @@
-import { copyFileSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFileSync, mkdirSync, readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { finished, type Running, startProgram } from '../../scripts/processes.ts';
 import { currentBundle } from '../../testing/bundle.ts';
 import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
 import { makeEntries, makeTestDirectory, startNetwork } from '../../testing/network.ts';
 import { startSilentServer, UNKNOWN_PEER } from '../../testing/silent-server.ts';
-import { until } from '../../testing/wait.ts';
+import { deadlineSignal, until } from '../../testing/wait.ts';
 
 afterEach(cleanUp);
 
@@ -34,6 +36,35 @@ describe('a sync', () => {
     await until(() => silent.connections() > 0, 'the sync is connecting');
     syncing.kill(signal);
     expect(await syncing.exited).toBe(code);
+  });
+});
+
+describe('a signal ends', () => {
+  async function start(...args: string[]) {
+    const laptop = (await startNetwork()).device('laptop');
+    // More than a pipe and the buffers of both programs hold.
+    laptop.insert(makeEntries('laptop', 10_000));
+    const child = spawn(process.execPath, ['services/peer/main.ts', ...args], { env: laptop.env });
+    onCleanup(() => void child.kill('SIGKILL'));
+    const directory = dirname(laptop.databasePath);
+    const temporary = (): boolean => readdirSync(directory).some((name) => name.endsWith('.tmp'));
+    return { child, temporary, exited: once(child, 'exit', { signal: deadlineSignal() }) };
+  }
+
+  test('a restore whose input neither continues nor ends', async () => {
+    const { child, temporary, exited } = await start('restore', '-');
+    await until(temporary, 'the input is read');
+    child.kill('SIGTERM');
+    expect(await exited).toEqual([143, null]);
+    expect(temporary()).toBe(false);
+  });
+
+  test('a backup whose output is not read', async () => {
+    const { child, temporary, exited } = await start('backup', '-');
+    await once(child.stdout, 'readable', { signal: deadlineSignal() });
+    child.kill('SIGTERM');
+    expect(await exited).toEqual([143, null]);
+    expect(temporary()).toBe(false);
   });
 });
 

@@ -29,8 +29,8 @@ export interface Screen {
    * @param style that of the first `columns` characters of each line, if colors are used
    */
   out(lines: string | readonly string[], style?: Style, columns?: number): Promise<void>;
-  /** Writes bytes as they are, for a result that is a file. Never to a terminal. */
-  bytes(chunk: Uint8Array): Promise<void>;
+  /** Writes bytes as they are, for a result that is a file. Never to a terminal. The signal ends the wait for the reader. */
+  bytes(chunk: Uint8Array, signal: AbortSignal): Promise<void>;
   /** Writes each value as one line of JSON. */
   json(...values: readonly unknown[]): Promise<void>;
   /** Writes a line to standard error. */
@@ -81,8 +81,9 @@ export function createScreen({ stdout, stderr, useColor, nowMs }: ScreenOptions)
       const all = typeof lines === 'string' ? [lines] : lines;
       await write(all.map((line) => paint(line, style, columns)).join('\n'));
     },
-    async bytes(chunk) {
-      if (!stdout.write(chunk)) await once(stdout, 'drain');
+    async bytes(chunk, signal) {
+      signal.throwIfAborted();
+      if (!stdout.write(chunk)) await once(stdout, 'drain', { signal });
     },
     json: async (...values) => write(values.map(toPrintableJson).join('\n')),
     note(line) {

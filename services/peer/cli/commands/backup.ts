@@ -73,10 +73,7 @@ async function writeToOutput(context: CommandContext, directory: string): Promis
   process.on('exit', remove);
   try {
     const report = await copyDatabase(config.databasePath, copy, optionsOf(context));
-    for await (const chunk of createReadStream(copy)) {
-      signal.throwIfAborted();
-      await screen.bytes(chunk as Uint8Array);
-    }
+    for await (const chunk of createReadStream(copy)) await screen.bytes(chunk as Uint8Array, signal);
     screen.endProgress();
     screen.note(options['json'] === true ? toPrintableJson(report) : describe(report));
     process.exitCode = undefined;

@@ -1,6 +1,7 @@
 // `restore`: puts a backup in the place of the database.
 import { statSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { addAbortSignal } from 'node:stream';
 import { PROGRAM } from '../../config/config.ts';
 import { readBackupFile } from '../../history/backup-content.ts';
 import { restoreDatabase, type RestoreReport } from '../../history/restore.ts';
@@ -43,12 +44,16 @@ next sync; what no other device has is only in the old database.
       });
     const { databasePath: path } = config;
     const isInput = file === STANDARD_INPUT;
-    const report = await restoreDatabase(path, isInput ? readInput() : readBackupFile(resolve(file), path), {
-      name: isInput ? 'standard input' : resolve(file),
-      nowUnixMs: Date.now,
-      signal,
-      onProgress: (bytes) => screen.progress(`copying: ${formatBytes(bytes)}`),
-    });
+    const report = await restoreDatabase(
+      path,
+      isInput ? readInput(signal) : readBackupFile(resolve(file), path),
+      {
+        name: isInput ? 'standard input' : resolve(file),
+        nowUnixMs: Date.now,
+        signal,
+        onProgress: (bytes) => screen.progress(`copying: ${formatBytes(bytes)}`),
+      },
+    );
     screen.endProgress();
     const { kept, ...counts } = report;
     if (options['json'] === true) await screen.json({ path, ...counts, replaced: kept ?? null });
@@ -57,12 +62,13 @@ next sync; what no other device has is only in the old database.
   },
 };
 
-function readInput(): AsyncIterable<Uint8Array> {
+function readInput(signal: AbortSignal): AsyncIterable<Uint8Array> {
   if (process.stdin.isTTY)
     throw new CommandError('usage', 'Standard input is a terminal.', {
       advice: 'Redirect a backup to standard input, or give its file.',
     });
-  return process.stdin;
+  // A program that writes nothing and does not end would keep the signal from being noticed.
+  return addAbortSignal(signal, process.stdin);
 }
 
 async function show(path: string, report: RestoreReport, screen: Screen): Promise<void> {
