@@ -41,6 +41,18 @@ export function makeDirectory(): string {
   return directory;
 }
 
+/** Opens or creates a database, and closes it after the test unless the test has closed it. */
+export function openStore(
+  path: string,
+  nowUnixMs?: () => number,
+): { readonly database: Database; readonly store: Store } {
+  const database = openDatabase(path, nowUnixMs);
+  onCleanup(() => {
+    if (database.sqlite.isOpen) database.close();
+  });
+  return { database, store: createStore(database) };
+}
+
 export function makeEntries(count: number, device = 'laptop', commandLength = 10): Entry[] {
   return Array.from({ length: count }, (_, position) => ({
     entry_id: `${device}-${position}`,

@@ -39,20 +39,20 @@ describe('a sync', () => {
   });
 });
 
-describe('a signal ends', () => {
-  async function start(...args: string[]) {
-    const laptop = (await startNetwork()).device('laptop');
-    // More than a pipe and the buffers of both programs hold.
-    laptop.insert(makeEntries('laptop', 10_000));
-    const child = spawn(process.execPath, ['services/peer/main.ts', ...args], { env: laptop.env });
-    onCleanup(() => void child.kill('SIGKILL'));
-    const directory = dirname(laptop.databasePath);
-    const temporary = (): boolean => readdirSync(directory).some((name) => name.endsWith('.tmp'));
-    return { child, temporary, exited: once(child, 'exit', { signal: deadlineSignal() }) };
-  }
+/** Runs a command with pipes, on a device with more entries than a pipe and the buffers of both programs hold. */
+async function startPiped(...args: string[]) {
+  const laptop = (await startNetwork()).device('laptop');
+  laptop.insert(makeEntries('laptop', 10_000));
+  const child = spawn(process.execPath, ['services/peer/main.ts', ...args], { env: laptop.env });
+  onCleanup(() => void child.kill('SIGKILL'));
+  const directory = dirname(laptop.databasePath);
+  const temporary = (): boolean => readdirSync(directory).some((name) => name.endsWith('.tmp'));
+  return { child, temporary, exited: once(child, 'exit', { signal: deadlineSignal() }) };
+}
 
+describe('a signal ends', () => {
   test('a restore whose input neither continues nor ends', async () => {
-    const { child, temporary, exited } = await start('restore', '-');
+    const { child, temporary, exited } = await startPiped('restore', '-');
     await until(temporary, 'the input is read');
     child.kill('SIGTERM');
     expect(await exited).toEqual([143, null]);
@@ -60,7 +60,7 @@ describe('a signal ends', () => {
   });
 
   test('a backup whose output is not read', async () => {
-    const { child, temporary, exited } = await start('backup', '-');
+    const { child, temporary, exited } = await startPiped('backup', '-');
     await once(child.stdout, 'readable', { signal: deadlineSignal() });
     child.kill('SIGTERM');
     expect(await exited).toEqual([143, null]);

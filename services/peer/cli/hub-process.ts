@@ -109,7 +109,6 @@ export async function runHub(
       addresses: config.hub.internalRelays,
       relays: internal,
       isConnected: (relay) => node.libp2p.getPeers().some((peer) => peer.toString() === relay),
-      log,
       exitCode: EXIT_CODES.failure.code,
     }),
     createIdentityChange({

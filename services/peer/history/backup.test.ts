@@ -11,11 +11,11 @@ import {
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
-import { makeDirectory, makeEntries, readEntries } from '../../../testing/peer.ts';
+import { makeDirectory, makeEntries, openStore, readEntries } from '../../../testing/peer.ts';
 import { backUpDatabase } from './backup.ts';
-import { type Database, DatabaseError, openDatabase } from './database.ts';
+import { type Database, DatabaseError } from './database.ts';
 import { ensureDatabaseId, readDatabaseId } from './database-id.ts';
-import { createStore, type Store } from './store.ts';
+import type { Store } from './store.ts';
 
 const by = { user_id: 'ada', device_id: 'laptop', deleted_at: 1 };
 
@@ -29,19 +29,11 @@ beforeEach(() => {
   directory = makeDirectory();
   path = join(directory, 'history.db');
   target = join(directory, 'backup.db');
-  ({ database, store } = open(path));
+  ({ database, store } = openStore(path));
   store.insert(makeEntries(300));
   store.deleteEntries(['laptop-7'], by);
 });
 afterEach(cleanUp);
-
-function open(file: string) {
-  const opened = openDatabase(file);
-  onCleanup(() => {
-    if (opened.sqlite.isOpen) opened.close();
-  });
-  return { database: opened, store: createStore(opened) };
-}
 
 const filesBeside = (file: string): string[] => readdirSync(dirname(file)).toSorted();
 
@@ -53,7 +45,7 @@ test('a backup is one complete file, for its owner only, without the id of the d
   expect(filesBeside(target)).toEqual(['backup.db', 'history.db', 'history.db-shm', 'history.db-wal']);
   // The file can be read where nothing can be written beside it.
   chmodSync(target, 0o400);
-  const copy = open(target);
+  const copy = openStore(target);
   expect(readEntries(copy.store)).toEqual(readEntries(store));
   expect(readDatabaseId(copy.database)).toBeUndefined();
   expect(readDatabaseId(database)).toMatch(/^[0-9a-f]{32}$/);
@@ -61,7 +53,7 @@ test('a backup is one complete file, for its owner only, without the id of the d
 
 test('a backup ends and is consistent while another process writes all the time', async () => {
   store.insert(makeEntries(20_000, 'desktop', 200));
-  const writer = open(path).store;
+  const writer = openStore(path).store;
   let stored = 0;
   const timer = setInterval(() => {
     writer.insert(makeEntries(5, `late-${stored}`));
@@ -73,7 +65,7 @@ test('a backup ends and is consistent while another process writes all the time'
   clearInterval(timer);
   expect(stored).toBeGreaterThan(0);
   expect(entries).toBeLessThan(store.summary().entries);
-  expect(readEntries(open(target).store)).toEqual(readEntries(store).slice(0, entries));
+  expect(readEntries(openStore(target).store)).toEqual(readEntries(store).slice(0, entries));
   expect(entries).toBeGreaterThanOrEqual(20_299);
   expect(shares).toEqual(shares.toSorted((a, b) => a - b));
 });
@@ -96,7 +88,7 @@ describe('a file that exists', () => {
     writeFileSync(target, 'old', { mode: 0o644 });
     await backUpDatabase(path, target, { isForced: true });
     expect(statSync(target).mode & 0o777).toBe(0o600);
-    expect(open(target).store.summary().entries).toBe(299);
+    expect(openStore(target).store.summary().entries).toBe(299);
   });
 
   test('is never the database itself, nor a directory', async () => {

@@ -4,14 +4,12 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
-import { makeDirectory, makeEntries } from '../../../testing/peer.ts';
+import { makeDirectory, makeEntries, openStore } from '../../../testing/peer.ts';
 import { backUpDatabase } from './backup.ts';
 import { readBackupFile } from './backup-content.ts';
-import { openDatabase } from './database.ts';
 import { ensureDatabaseId } from './database-id.ts';
 import { claimForUser } from './hub-user.ts';
 import { restoreDatabase } from './restore.ts';
-import { createStore } from './store.ts';
 
 let directory: string;
 let path: string;
@@ -30,13 +28,7 @@ beforeEach(async () => {
 });
 afterEach(cleanUp);
 
-function open(file = path) {
-  const database = openDatabase(file);
-  onCleanup(() => {
-    if (database.sqlite.isOpen) database.close();
-  });
-  return { database, store: createStore(database) };
-}
+const open = (file = path) => openStore(file);
 
 function entriesOf(file: string): number {
   const { database, store } = open(file);

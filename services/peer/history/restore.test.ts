@@ -11,14 +11,13 @@ import {
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
-import { makeDirectory, makeEntries, readEntries } from '../../../testing/peer.ts';
+import { cleanUp } from '../../../testing/cleanup.ts';
+import { makeDirectory, makeEntries, openStore, readEntries } from '../../../testing/peer.ts';
 import { backUpDatabase } from './backup.ts';
 import { readBackupFile } from './backup-content.ts';
-import { DatabaseError, openDatabase } from './database.ts';
+import { DatabaseError } from './database.ts';
 import { ensureDatabaseId, readDatabaseId } from './database-id.ts';
 import { restoreDatabase, type RestoreReport } from './restore.ts';
-import { createStore } from './store.ts';
 
 const NOW_UNIX_MS = Date.UTC(2026, 10, 28, 10, 30);
 
@@ -39,13 +38,7 @@ beforeEach(async () => {
 });
 afterEach(cleanUp);
 
-function open(file = path) {
-  const database = openDatabase(file);
-  onCleanup(() => {
-    if (database.sqlite.isOpen) database.close();
-  });
-  return { database, store: createStore(database) };
-}
+const open = (file = path) => openStore(file);
 
 const idsOf = (file = path): string[] => {
   const { database, store } = open(file);

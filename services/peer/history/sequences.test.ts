@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
-import { makeDirectory, makeEntries, readEntries } from '../../../testing/peer.ts';
+import { makeDirectory, makeEntries, openStore, readEntries } from '../../../testing/peer.ts';
 import { type Database, openDatabase } from './database.ts';
 import { createStore } from './store.ts';
 
@@ -17,13 +17,7 @@ beforeEach(() => {
 });
 afterEach(cleanUp);
 
-function open() {
-  const database = openDatabase(path, () => clock.unixMs);
-  onCleanup(() => {
-    if (database.sqlite.isOpen) database.close();
-  });
-  return { database, store: createStore(database) };
-}
+const open = () => openStore(path, () => clock.unixMs);
 
 function counters({ sqlite }: Database) {
   return sqlite

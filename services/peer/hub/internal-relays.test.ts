@@ -54,12 +54,12 @@ test('relays that do not answer in time are absent, and the log names them', asy
 });
 
 test('a relay that answers later or with another peer id ends the hub; a known one is only left alone', async () => {
-  const { libp2p, log } = await startAsking();
+  const { libp2p } = await startAsking();
   const relay = await startTestRelay();
   const address = withoutId(relay.address);
   const isConnected = (peerId: string): boolean =>
     libp2p.getPeers().some((peer) => peer.toString() === peerId);
-  const common = { libp2p, addresses: [address], isConnected, log, exitCode: 7, intervalMs: 20 };
+  const common = { libp2p, addresses: [address], isConnected, exitCode: 7, intervalMs: 20 };
   const peerId = relay.libp2p.peerId.toString();
   const known = createRelayWatch({ ...common, relays: new Map([[address, peerId]]) });
   let isEnded = false;

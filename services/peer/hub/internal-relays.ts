@@ -78,7 +78,7 @@ export function addressesOf(relays: InternalRelays): string[] {
   return [...relays].map(([address, peerId]) => `${address}/p2p/${peerId}`);
 }
 
-export interface RelayWatchDeps extends Omit<LearnDeps, 'sleep' | 'signal'> {
+export interface RelayWatchDeps extends Pick<LearnDeps, 'libp2p' | 'addresses'> {
   /** What the hub uses. */
   readonly relays: InternalRelays;
   /** Whether the hub is connected to this peer. */

@@ -54,7 +54,7 @@ of a hub, elsewhere. Put a copy back with "${PROGRAM.name} restore", never with 
     const report = await backUpDatabase(config.databasePath, target, { isForced, onProgress, signal });
     screen.endProgress();
     if (options['json'] === true) await screen.json({ path: target, ...report });
-    else await screen.out(`${target}: ${describe(report)}`);
+    else await screen.out(`${target}: ${describeContent(report)}`);
     return 'ok';
   },
 };
@@ -75,7 +75,7 @@ async function writeToOutput(context: CommandContext, directory: string): Promis
     const report = await copyDatabase(config.databasePath, copy, optionsOf(context));
     for await (const chunk of createReadStream(copy)) await screen.bytes(chunk as Uint8Array, signal);
     screen.endProgress();
-    screen.note(options['json'] === true ? toPrintableJson(report) : describe(report));
+    screen.note(options['json'] === true ? toPrintableJson(report) : describeContent(report));
     process.exitCode = undefined;
     return 'ok';
   } finally {
@@ -90,7 +90,8 @@ function optionsOf({ screen, signal }: CommandContext) {
   return { onProgress, signal };
 }
 
-function describe({ entries, deletions, bytes }: BackupReport): string {
+/** What a copy contains. */
+export function describeContent({ entries, deletions, bytes }: BackupReport): string {
   const counts = [
     formatAmount(entries, 'entry', 'entries'),
     formatAmount(deletions, 'deletion', 'deletions'),

@@ -6,7 +6,8 @@ import { PROGRAM } from '../../config/config.ts';
 import { readBackupFile } from '../../history/backup-content.ts';
 import { restoreDatabase, type RestoreReport } from '../../history/restore.ts';
 import { CommandError } from '../exit-codes.ts';
-import { formatAmount, formatBytes, type Screen } from '../screen.ts';
+import { formatBytes, type Screen } from '../screen.ts';
+import { describeContent } from './backup.ts';
 import { type Command, JSON_OPTION } from './command.ts';
 
 /** The argument that stands for standard input. */
@@ -72,13 +73,8 @@ function readInput(signal: AbortSignal): AsyncIterable<Uint8Array> {
 }
 
 async function show(path: string, report: RestoreReport, screen: Screen): Promise<void> {
-  const { entries, deletions, bytes, kept } = report;
-  const counts = [
-    formatAmount(entries, 'entry', 'entries'),
-    formatAmount(deletions, 'deletion', 'deletions'),
-    formatBytes(bytes),
-  ];
-  await screen.out(`${path}: restored ${counts.join(', ')}`);
+  const { kept } = report;
+  await screen.out(`${path}: restored ${describeContent(report)}`);
   if (kept === undefined) return;
   const size = statSync(kept, { throwIfNoEntry: false })?.size ?? 0;
   screen.note(
