@@ -26,7 +26,7 @@ const retention = (release: Release): unknown =>
 const withValues = async (): Promise<Release> =>
   render(HUB, {
     startupSeconds: 601,
-    persistence: { size: '10Gi', retention: 'Delete' },
+    persistence: { size: '10Gi', retention: 'Delete', storageClassName: 'fast' },
     tokens: { existingSecret: 'mine' },
   });
 
@@ -86,6 +86,16 @@ describe('a hub of each user', () => {
   test('keeps its volume by default, and deletes it only when the values say so', async () => {
     expect(retention(await render(HUB))).toBe('Retain');
     expect(retention(await withValues())).toBe('Delete');
+  });
+
+  test('has the storage class of the values, and otherwise that of the cluster', async () => {
+    const claim = (release: Release): unknown =>
+      valueAt(hubOf(release), 'spec', 'volumeClaimTemplates', 0, 'spec');
+    expect(claim(await withValues())).toMatchObject({
+      storageClassName: 'fast',
+      resources: { requests: { storage: '10Gi' } },
+    });
+    expect(claim(await render(HUB))).not.toHaveProperty('storageClassName');
   });
 
   test('may take long to start, because it tests its database', async () => {
@@ -156,6 +166,19 @@ describe('direct connections to a hub', () => {
       loadBalancerIP: '203.0.113.7',
       externalTrafficPolicy: 'Local',
       ports: [{ name: 'p2p', port: 4002, targetPort: 'p2p' }],
+    });
+  });
+
+  test('through the nodes have the port of each user', async () => {
+    const release = await render(HUB, {
+      users: [{ name: 'ada', userId: 'ada', nodePort: 30_402 }],
+      service: { type: 'NodePort' },
+      announce: ['/ip4/203.0.113.7/tcp/{nodePort}'],
+    });
+    expect(environment(hubOf(release))['RUSTORY_ANNOUNCE_ADDRS']).toBe('/ip4/203.0.113.7/tcp/30402');
+    expect(valueAt(release.only('Service', 'rustory-hub-ada'), 'spec')).toMatchObject({
+      type: 'NodePort',
+      ports: [{ name: 'p2p', port: 4002, nodePort: 30_402 }],
     });
   });
 
