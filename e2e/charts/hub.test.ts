@@ -22,6 +22,9 @@ const sizeOf = (release: Release): unknown => environment(hubOf(release))['RUSTO
 const retention = (release: Release): unknown =>
   valueAt(hubOf(release), 'spec', 'persistentVolumeClaimRetentionPolicy', 'whenDeleted');
 
+const claim = (release: Release): unknown =>
+  valueAt(hubOf(release), 'spec', 'volumeClaimTemplates', 0, 'spec');
+
 /** This chart alone, with values that no other test needs by default. */
 const withValues = async (): Promise<Release> =>
   render(HUB, {
@@ -89,8 +92,6 @@ describe('a hub of each user', () => {
   });
 
   test('has the storage class of the values, and otherwise that of the cluster', async () => {
-    const claim = (release: Release): unknown =>
-      valueAt(hubOf(release), 'spec', 'volumeClaimTemplates', 0, 'spec');
     expect(claim(await withValues())).toMatchObject({
       storageClassName: 'fast',
       resources: { requests: { storage: '10Gi' } },
