@@ -59,7 +59,11 @@ export async function missingOf(expression: string): Promise<string[]> {
       if (TARGET_LABELS.has(label)) continue;
       const values = series?.get(label);
       // The label values of an `…_info` metric depend on this machine. All others exist from the start.
-      const isKnown = values !== undefined && (!equals || metric.endsWith('_info') || values.has(value));
+      const isKnown =
+        values !== undefined &&
+        (label === 'le'
+          ? matchesLimit(values, value)
+          : !equals || metric.endsWith('_info') || values.has(value));
       if (!isKnown) missing.push(`${metric}{${label}="${value}"}`);
     }
     for (const required of ['job', 'namespace', 'release'])
@@ -68,4 +72,10 @@ export async function missingOf(expression: string): Promise<string[]> {
   }
   for (const label of grouping) if (!labels.has(label)) missing.push(`label ${label}`);
   return missing;
+}
+
+/** Whether a matcher matches the limit of a bucket in Prometheus 2, and in 3, which stores the limit `5` as `5.0`. */
+function matchesLimit(limits: ReadonlySet<string>, pattern: string): boolean {
+  const whole = new RegExp(`^(?:${pattern})$`);
+  return [...limits].some((limit) => whole.test(limit) && (limit.includes('.') || whole.test(`${limit}.0`)));
 }

@@ -24,8 +24,8 @@ const REDIS_BASE_BYTES = 8 * 1024 * 1024;
 
 /**
  * Maximum bytes of Redis for one peer: its record of 8 KiB with key (8.5 KB), its entries in the two indexes (0.9 KB),
- * claims that find conflicts (2.8 KB) and the hold of its peer id (0.8 KB), if clients fill all of them on purpose. All of it is 11.9 KB in Redis, and 0.8 KB more for a hub, which is in two more indexes. A
- * device of typical size uses 2 KB.
+ * claims that find conflicts (2.8 KB) and the hold of its peer id (0.8 KB), if clients fill all of them on purpose. All
+ * of it is 11.9 KB in Redis, and 0.8 KB more for a hub, which is in two more indexes. A device of typical size uses 2 KB.
  */
 const REDIS_PEER_BYTES = 13 * 1024;
 
