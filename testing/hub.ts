@@ -1,12 +1,11 @@
 // A hub as a process, with its files in the directory of a network.
-import { createServer } from 'node:net';
-import { once } from 'node:events';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { hubEnvironment } from '../scripts/local-network.ts';
 import { type Running, startService } from '../scripts/processes.ts';
 import { readSwarmKey } from '../services/private-network/key.ts';
 import { onCleanup } from './cleanup.ts';
+import { freePort } from './free-port.ts';
 import type { TestNetwork } from './network.ts';
 import { type PushClient, type PushClientOptions, startPushClient } from './push-client.ts';
 import type { SmallDisk } from './small-disk.ts';
@@ -111,6 +110,7 @@ export async function startHub(network: TestNetwork, options: HubOptions = {}): 
 
 async function prepare({ directory, relay, tracker }: TestNetwork, { env = {}, disk }: HubOptions) {
   const databasePath = join(disk?.folder ?? directory, 'hub.db');
+  // A hub that is started again has the same address.
   const port = await freePort();
   return {
     databasePath,
@@ -124,16 +124,6 @@ async function prepare({ directory, relay, tracker }: TestNetwork, { env = {}, d
       ...env,
     },
   };
-}
-
-/** A port that is free now, so that a hub that is started again has the same address. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
 /** A device of the user `ada` that is registered and dials; written without the code of the peer. */

@@ -2,17 +2,16 @@
 // `p2p-serve` of the stand-in for `rr` 1.x, which receives the same from the same senders, directly on loopback. Prints a
 // table for docs/hub.md: pushes and entries per second, and the CPU time of the receiving process per 1,000 entries.
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { parseArgs } from 'node:util';
-import { deviceEnvironment, startTracker, type Tracker } from '../../scripts/local-network.ts';
+import { hubEnvironment, startTracker, type Tracker } from '../../scripts/local-network.ts';
 import { type Running, startService } from '../../scripts/processes.ts';
 import { createSwarmKeyFile } from '../../services/private-network/key.ts';
 import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
+import { freePort } from '../../testing/free-port.ts';
 import { makeEntries } from '../../testing/network.ts';
 import { peerIds } from '../../testing/peer-ids.ts';
 import { cpuSeconds, residentMiB } from '../../testing/process-usage.ts';
@@ -80,32 +79,17 @@ function device(place: Place, name: string, options: readonly string[]): Promise
   });
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address !== null ? address.port : 0;
-}
-
 async function startOurHub({ folder, tracker, swarmKey }: Place) {
-  const secret = join(folder, 'hub.secret');
-  writeFileSync(secret, 'a secret of a hub in a bench, 32 bytes at least\n', { mode: 0o600 });
   copyFileSync(swarmKey, join(folder, 'swarm.key'));
-  const common = deviceEnvironment(folder, 'hub', { tracker, relay: { address: '' } });
-  const { RUSTORY_P2P_IDENTITY_KEY_PATH: _, RUSTORY_RELAY_ADDR: __, ...env } = common;
+  const { RUSTORY_RELAY_ADDR: _, ...env } = hubEnvironment(folder, { tracker, relay: { address: '' } });
   const port = await freePort();
   const running = startService('peer', {
     args: ['hub'],
     env: {
       ...env,
       RUSTORY_USER_ID: USER,
-      RUSTORY_HUB_SECRET_PATH: secret,
       RUSTORY_LISTEN: `/ip4/127.0.0.1/tcp/${port}`,
       RUSTORY_ANNOUNCE_ADDRS: `/ip4/127.0.0.1/tcp/${port}`,
-      RUSTORY_OPS_HOST: '127.0.0.1',
-      RUSTORY_OPS_PORT: '0',
     },
   });
   onCleanup(async () => running.stop());

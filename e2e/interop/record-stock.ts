@@ -1,7 +1,6 @@
 // `node e2e/interop/record-stock.ts`: records the messages between the stock client and server of circuit-relay-v2 in
 // services/relay/stock.transcripts.json. `services/relay/stock.transcripts.test.ts` compares our relay with them.
 import { writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2';
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys';
 import { identify } from '@libp2p/identify';
@@ -10,6 +9,7 @@ import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import type { AbstractStream } from '@libp2p/utils';
 import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
+import { freePort } from '../../testing/free-port.ts';
 import { until } from '../../testing/wait.ts';
 import { loadCipher } from '../../services/private-network/cipher.ts';
 import { generateSwarmKey } from '../../services/private-network/key.ts';
@@ -79,17 +79,7 @@ async function startNode(seed: string, options: Parameters<typeof createLibp2p>[
   });
 }
 
-/** A free port. It must be known in advance, because the announced address hides the listen address. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  const address = server.address();
-  server.close();
-  return typeof address === 'object' && address !== null ? address.port : 0;
-}
-
+// It must be known in advance, because the announced address hides the listen address.
 const port = await freePort();
 const relay = await startNode(seeds.relay, {
   addresses: { listen: [`/ip4/127.0.0.1/tcp/${port}`], announce: [ANNOUNCED] },

@@ -4,12 +4,12 @@
 // before, as on machines that are all fast. `patient` is the same with ten devices that connect at a time, and that repeat a
 // push until it is stored: for the memory of the hub, on a machine that is busy. The hub is the bundle of the image. Prints the
 // failures, the times, and the memory and CPU time of relay and hub.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Connection, Libp2p } from '@libp2p/interface';
 import { multiaddr } from '@multiformats/multiaddr';
-import { startRelay, startTracker } from '../../scripts/local-network.ts';
+import { hubEnvironment, startRelay, startTracker } from '../../scripts/local-network.ts';
 import { startProgram } from '../../scripts/processes.ts';
 import { readSwarmKey } from '../../services/private-network/key.ts';
 import { currentBundle } from '../../testing/bundle.ts';
@@ -124,25 +124,15 @@ async function register(tracker: string, peerId: string, deviceId: string): Prom
 
 /** Starts the hub, and resolves when it is registered with a circuit. */
 async function startHub(tracker: string, relay: string) {
-  const secret = join(folder, 'hub.secret');
-  writeFileSync(secret, 'a secret of a hub under load, 32 bytes at least\n', { mode: 0o600 });
   const container = createContainer(hubMiB, 'hub');
   const hub = startProgram('hub', currentBundle('peer'), {
     args: ['hub'],
     under: container.under,
     env: {
       ...container.env,
-      HOME: folder,
-      RUSTORY_CONFIG: join(folder, 'config.toml'),
-      RUSTORY_DB_PATH: join(folder, 'hub.db'),
+      ...hubEnvironment(folder, { tracker: { url: tracker }, relay: { address: relay } }),
       RUSTORY_USER_ID: USER,
-      RUSTORY_TRACKERS: tracker,
-      RUSTORY_RELAY_ADDR: relay,
-      RUSTORY_SWARM_KEY_PATH: join(folder, 'swarm.key'),
-      RUSTORY_HUB_SECRET_PATH: secret,
       RUSTORY_LISTEN: 'none',
-      RUSTORY_OPS_HOST: '127.0.0.1',
-      RUSTORY_OPS_PORT: '0',
     },
   });
   onCleanup(async () => {

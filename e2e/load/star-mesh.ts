@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import type { Libp2p } from '@libp2p/interface';
 import { multiaddr } from '@multiformats/multiaddr';
-import { startRelay, startTracker } from '../../scripts/local-network.ts';
+import { hubEnvironment, startRelay, startTracker } from '../../scripts/local-network.ts';
 import { startService } from '../../scripts/processes.ts';
 import { readSwarmKey } from '../../services/private-network/key.ts';
 import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
@@ -78,23 +78,13 @@ async function startOne(tracker: string, relay: string, name: string): Promise<D
 }
 
 async function startHub(tracker: string, relay: string): Promise<void> {
-  const secret = join(folder, 'hub.secret');
-  writeFileSync(secret, 'a secret of a hub under load, 32 bytes at least\n', { mode: 0o600 });
   const hub = startService('peer', {
     args: ['hub'],
     env: {
-      HOME: folder,
-      RUSTORY_CONFIG: join(folder, 'config.toml'),
-      RUSTORY_DB_PATH: join(folder, 'hub.db'),
+      ...hubEnvironment(folder, { tracker: { url: tracker }, relay: { address: relay } }),
       RUSTORY_USER_ID: USER,
-      RUSTORY_TRACKERS: tracker,
       RUSTORY_TRACKER_TOKEN: HUB_TOKEN,
-      RUSTORY_RELAY_ADDR: relay,
-      RUSTORY_SWARM_KEY_PATH: join(folder, 'swarm.key'),
-      RUSTORY_HUB_SECRET_PATH: secret,
       RUSTORY_LISTEN: 'none',
-      RUSTORY_OPS_HOST: '127.0.0.1',
-      RUSTORY_OPS_PORT: '0',
     },
   });
   onCleanup(async () => hub.stop());

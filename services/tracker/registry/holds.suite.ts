@@ -1,8 +1,9 @@
 // Tests of holds. The test file of every registry runs this suite.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { until } from '../../../testing/wait.ts';
+import { device } from '../../../testing/tracker-registrations.ts';
 import { MAX_HOLDS_PER_USER } from './holds.ts';
-import { device, type Replicas, type SuiteOptions } from './registry.suite.ts';
+import { type Replicas, type SuiteOptions } from './registry.suite.ts';
 
 const HELD = { ok: false, reason: 'held' };
 const FOREIGN = { ok: false, reason: 'foreign' };

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
+import { device } from '../../../testing/tracker-registrations.ts';
 import { CLAIM_SECONDS, MAX_CLAIMS_PER_KEY, MAX_REPORTS, REPORT_SECONDS } from './claims.ts';
 import { createMemoryRegistry } from './memory-registry.ts';
-import { device } from './registry.suite.ts';
 import type { Registry } from './registry.ts';
 
 function create(): { registry: Registry; clock: { seconds: number } } {

@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
+import { device } from '../../../testing/tracker-registrations.ts';
 import { createMemoryRegistry, MAX_HOLDS_PER_PEER } from './memory-registry.ts';
 import { suiteOfHolds } from './holds.suite.ts';
-import { device, suiteOfRegistry } from './registry.suite.ts';
+import { suiteOfRegistry } from './registry.suite.ts';
 
 suiteOfRegistry('the memory registry', async (options) => {
   const registry = createMemoryRegistry({ ...options, nowUnixMs: Date.now, nowMs: Date.now });

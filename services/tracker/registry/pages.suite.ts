@@ -1,10 +1,7 @@
 // Tests of the pages of a listing; part of the suite of every registry.
 import { expect, test } from '@jest/globals';
-import type { Page, Registration, Registry } from './registry.ts';
-
-function device(peerId: string, userId = 'alice'): Registration {
-  return { peerId, userId, deviceId: null, hostname: null, json: JSON.stringify({ peer_id: peerId }) };
-}
+import { device } from '../../../testing/tracker-registrations.ts';
+import type { Page, Registry } from './registry.ts';
 
 /** @param subject the registry and a replica of it */
 export function testPages(subject: () => { readonly registry: Registry; readonly replica: Registry }): void {

@@ -6,10 +6,10 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
 import { freePort, type RedisProcess, startRedis } from '../../../testing/redis.ts';
 import { until } from '../../../testing/wait.ts';
+import { device } from '../../../testing/tracker-registrations.ts';
 import { createLogger } from '../../shared/log.ts';
 import { createRedisRegistry } from './redis-registry.ts';
 import { parseRedisUrl } from './redis-url.ts';
-import { device } from './registry.suite.ts';
 import { type Registry, RegistryUnavailableError } from './registry.ts';
 
 afterEach(cleanUp);

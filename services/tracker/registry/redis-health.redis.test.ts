@@ -8,10 +8,10 @@ import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
 import type { RedisProcess } from '../../../testing/redis.ts';
 import { startCluster } from '../../../testing/redis-topologies.ts';
 import { until } from '../../../testing/wait.ts';
+import { device } from '../../../testing/tracker-registrations.ts';
 import type { RedisProblem } from './redis-problems.ts';
 import { open, outcomes, startServer } from './redis-health.suite.ts';
 import { parseRedisUrl } from './redis-url.ts';
-import { device } from './registry.suite.ts';
 import { RegistryUnavailableError } from './registry.ts';
 
 afterEach(cleanUp);

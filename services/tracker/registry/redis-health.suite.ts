@@ -2,11 +2,11 @@
 import { expect } from '@jest/globals';
 import { onCleanup } from '../../../testing/cleanup.ts';
 import { type RedisProcess, startRedis } from '../../../testing/redis.ts';
+import { device } from '../../../testing/tracker-registrations.ts';
 import { createLogger } from '../../shared/log.ts';
 import type { RedisProblem } from './redis-problems.ts';
 import { createRedisRegistry } from './redis-registry.ts';
 import { parseRedisUrl, type RedisAddress } from './redis-url.ts';
-import { device } from './registry.suite.ts';
 import { type Registry, RegistryUnavailableError } from './registry.ts';
 
 export async function startServer(args: readonly string[] = []): Promise<RedisProcess> {

@@ -5,10 +5,10 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
 import { makeDirectory } from '../../../testing/peer.ts';
 import { startRedis } from '../../../testing/redis.ts';
+import { device } from '../../../testing/tracker-registrations.ts';
 import { createLogger } from '../../shared/log.ts';
 import { readTrackerConfig } from '../config.ts';
 import { createRedisRegistry } from './redis-registry.ts';
-import { device } from './registry.suite.ts';
 
 afterEach(cleanUp);
 

@@ -3,6 +3,7 @@ import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
 import { type ClusterSetup, startCluster } from '../../../testing/redis-topologies.ts';
 import { type RedisProcess, startRedis } from '../../../testing/redis.ts';
 import { until } from '../../../testing/wait.ts';
+import { device } from '../../../testing/tracker-registrations.ts';
 import { createLogger } from '../../shared/log.ts';
 import { CLAIM_SECONDS, claimsOf } from './claims.ts';
 import { peerKey, slotOf } from './redis-keys.ts';
@@ -10,7 +11,7 @@ import { createRedisRegistry } from './redis-registry.ts';
 import { parseRedisUrl } from './redis-url.ts';
 import type { ListQuery } from './registry.ts';
 import { suiteOfHolds } from './holds.suite.ts';
-import { device, type Replicas, type SuiteOptions, suiteOfRegistry } from './registry.suite.ts';
+import { type Replicas, type SuiteOptions, suiteOfRegistry } from './registry.suite.ts';
 
 const log = createLogger('test', 'silent');
 

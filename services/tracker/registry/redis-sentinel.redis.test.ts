@@ -6,10 +6,11 @@ import {
   startSentinelSetup,
 } from '../../../testing/redis-topologies.ts';
 import { until } from '../../../testing/wait.ts';
+import { device } from '../../../testing/tracker-registrations.ts';
 import { createLogger } from '../../shared/log.ts';
 import { createRedisRegistry } from './redis-registry.ts';
 import { parseRedisUrl, type RedisAddress } from './redis-url.ts';
-import { device, type SuiteOptions, suiteOfRegistry } from './registry.suite.ts';
+import { type SuiteOptions, suiteOfRegistry } from './registry.suite.ts';
 import { type Registry, RegistryUnavailableError } from './registry.ts';
 
 const PASSWORD = 'a-password';

@@ -6,10 +6,10 @@ import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
 import { type RedisProcess, startRedis } from '../../../testing/redis.ts';
 import { type ClusterSetup, startCluster } from '../../../testing/redis-topologies.ts';
 import { until } from '../../../testing/wait.ts';
+import { device } from '../../../testing/tracker-registrations.ts';
 import { createLogger } from '../../shared/log.ts';
 import { createRedisRegistry } from './redis-registry.ts';
 import { parseRedisUrl } from './redis-url.ts';
-import { device } from './registry.suite.ts';
 import { type Registry, RegistryOverloadedError, RegistryUnavailableError } from './registry.ts';
 
 /** Devices that reconnect at the same time. */

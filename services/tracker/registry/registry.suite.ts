@@ -1,6 +1,7 @@
 // Tests of the guarantees in registry.ts. The test file of every implementation runs this suite.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { until } from '../../../testing/wait.ts';
+import { device } from '../../../testing/tracker-registrations.ts';
 import { testCounts } from './counts.suite.ts';
 import { testPages } from './pages.suite.ts';
 import { testStar } from './star.suite.ts';
@@ -19,16 +20,6 @@ export interface Replicas {
 export interface SuiteOptions {
   readonly ttlSeconds: number;
   readonly maxPeers: number;
-}
-
-export function device(peerId: string, userId: string | null = 'alice', extra = ''): Registration {
-  return {
-    peerId,
-    userId,
-    deviceId: null,
-    hostname: null,
-    json: JSON.stringify({ peer_id: peerId, addrs: [], meta: { user_id: userId, extra } }),
-  };
 }
 
 /** A registration of a device with a device id and a hostname. */

@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
+import { device } from '../../../testing/tracker-registrations.ts';
 import { createMemoryRegistry } from './memory-registry.ts';
 import { withStaleListings } from './stale-listings.ts';
-import { device, suiteOfRegistry } from './registry.suite.ts';
+import { suiteOfRegistry } from './registry.suite.ts';
 import { type Registry, RegistryUnavailableError } from './registry.ts';
 
 suiteOfRegistry('a registry with stale listings', async (options) => {

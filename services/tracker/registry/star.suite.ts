@@ -1,24 +1,11 @@
 // Tests of the star; part of the suite of every registry.
 import { expect, test } from '@jest/globals';
 import { until } from '../../../testing/wait.ts';
+import { device, hub } from '../../../testing/tracker-registrations.ts';
 import type { Replicas, SuiteOptions } from './registry.suite.ts';
-import type { Page, Registration, Registry, StarView } from './registry.ts';
+import type { Page, Registry, StarView } from './registry.ts';
 
 const HUB = { ok: false, reason: 'hub' };
-
-function device(peerId: string, userId: string | null = 'alice', extra = ''): Registration {
-  return {
-    peerId,
-    userId,
-    deviceId: null,
-    hostname: null,
-    json: JSON.stringify({ peer_id: peerId, addrs: [], meta: { user_id: userId, extra } }),
-  };
-}
-
-function hub(peerId: string, userId: string | null = 'alice', extra = ''): Registration {
-  return { ...device(peerId, userId, extra), isHub: true };
-}
 
 /** What a device lists, as peer ids. */
 async function seen(registry: Registry, userId?: string, star: StarView = {}): Promise<string> {
