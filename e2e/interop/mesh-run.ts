@@ -4,6 +4,7 @@ import type { Relay, Tracker } from '../../scripts/local-network.ts';
 import type { LogLine, Running } from '../../scripts/processes.ts';
 import { makeEntries } from '../../testing/network.ts';
 import { cpuSeconds, residentMiB } from '../../testing/process-usage.ts';
+import { until } from '../../testing/wait.ts';
 import { createRrDevice } from './rr-device.ts';
 import type { RrProgram } from './rr-programs.ts';
 
@@ -69,7 +70,7 @@ export async function runMesh(options: MeshOptions): Promise<MeshResult> {
       ),
     );
   }
-  const before = { relay: cpuSeconds(relay), tracker: cpuSeconds(tracker) };
+  const cpuBefore = { relay: cpuSeconds(relay), tracker: cpuSeconds(tracker) };
   const endMs = performance.now() + options.seconds * 1000;
   while (performance.now() < endMs) {
     await sleep(Math.min(intervalSeconds * 1000, endMs - performance.now()));
@@ -78,11 +79,21 @@ export async function runMesh(options: MeshOptions): Promise<MeshResult> {
     const failed = rounds.filter((round) => round['failed'] !== 0).length;
     options.report(`${rounds.length} rounds, ${failed} failed; ${failures.length} failed circuits`);
   }
-  await sleep(Math.min(intervalSeconds, LAST_ROUND_SECONDS) * 500);
+  // All rounds start when the clock shows a multiple of the interval. Each device finishes the ones that start then, so
+  // that no round is counted in part.
+  const intervalMs = intervalSeconds * 1000;
+  await sleep(intervalMs - (Date.now() % intervalMs));
+  const roundsOf = (): number[] => daemons.map((daemon) => daemon.logged('round').length);
+  const before = roundsOf();
+  await until(
+    () => roundsOf().every((rounds, index) => rounds > (before[index] ?? 0)),
+    'each device finishes its last round',
+    intervalMs + LAST_ROUND_SECONDS * 1000,
+  );
   for (const daemon of daemons)
     for (const msg of ['round', 'synced', 'sync failed', 'dial failed', 'daemon ended'])
       lines.push(...daemon.logged(msg));
-  return summarize(options, lines, before);
+  return summarize(options, lines, cpuBefore);
 }
 
 function summarize(
