@@ -99,6 +99,10 @@ describe('a hub of each user', () => {
     expect(claim(await render(HUB))).not.toHaveProperty('storageClassName');
   });
 
+  test('is replaced by an upgrade also when it is not ready, so that new values can mend it', async () => {
+    expect(valueAt(hubOf(await withValues()), 'spec', 'podManagementPolicy')).toBe('Parallel');
+  });
+
   test('may take long to start, because it tests its database', async () => {
     const set = hubOf(await withValues());
     const { periodSeconds, failureThreshold } = valueAt(podSpec(set), 'containers', 0, 'startupProbe') as {

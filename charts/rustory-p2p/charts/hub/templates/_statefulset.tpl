@@ -26,6 +26,9 @@ spec:
   # One process per database: two would use one identity.
   replicas: 1
   serviceName: {{ include "rustory.fullname" $context }}
+  # With OrderedReady an upgrade does not replace a pod that is not ready, such as that of a hub with wrong values or a
+  # full database, even if the upgrade mends it.
+  podManagementPolicy: Parallel
   revisionHistoryLimit: 3
   selector:
     matchLabels:
