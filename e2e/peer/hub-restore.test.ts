@@ -164,6 +164,7 @@ test(
       'a peer has pulled more than this database ever stored; was an older copy of the database restored?',
     );
     expect(line).toMatchObject({ level: 'warn' });
+    expect(await hub.metric('rustory_hub_high_requests_total')).toBeGreaterThan(0);
     expect(readHistory(hub.databasePath).entries.size).toBe(3 * AMOUNT + 1);
 
     laptop.record(AMOUNT - 1);

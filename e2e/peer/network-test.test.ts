@@ -4,9 +4,11 @@ import { createServer, request as httpRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { openDatabase } from '../../services/peer/history/database.ts';
+import { createStore } from '../../services/peer/history/store.ts';
 import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
 import { startHub } from '../../testing/hub.ts';
-import { startNetwork, type TestNetwork } from '../../testing/network.ts';
+import { makeEntries, startNetwork, type TestNetwork } from '../../testing/network.ts';
 
 afterEach(cleanUp);
 
@@ -41,6 +43,9 @@ describe('network-test', () => {
     const { network, relay } = await startClosedNetwork(tokens);
     const hub = await startHub(network, { env: { RUSTORY_TRACKER_TOKEN: 'a-token-of-the-hub-of-ada' } });
     await hub.registered();
+    const database = openDatabase(hub.databasePath);
+    createStore(database).insert(makeEntries('laptop', 5));
+    database.close();
     const file = join(network.directory, 'tokens');
     const tester = network.device('tester');
     const { code, stdout } = await tester.run(
@@ -51,6 +56,7 @@ describe('network-test', () => {
       '--hubs=ada',
     );
     expect([stdout, code]).toEqual([expect.stringContaining(`the hub ${hub.peerId} answered a pull`), 0]);
+    expect(await hub.metric('rustory_hub_sent_entries_total')).toBe(1);
     expect(stdout).toContain('pushed 1000 entries to a temporary hub, and left');
     expect(stdout).toContain('pulled 1000 entries from it on another device');
     const listing = await fetch(`${network.tracker.url}/api/v1/peers`, {
