@@ -1,7 +1,10 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { cleanUp } from '../../../testing/cleanup.ts';
+import { openStream } from '../../../testing/push-client.ts';
 import { listedDevice, startMember, startResponder } from '../../../testing/push-responder.ts';
+import { sendBytes } from '../../../testing/raw-stream.ts';
 import { wireDeletion, wireEntries } from '../../../testing/wire-entries.ts';
+import { PUSH } from '../../../testing/wire-messages.ts';
 import { until } from '../../../testing/wait.ts';
 
 afterEach(cleanUp);
@@ -99,6 +102,34 @@ describe('who may push', () => {
     const { push } = await startMember(responder, 'laptop');
     expect(await push({ entries: wireEntries('desktop', 1) })).toMatchObject({ ok: false });
     expect(await push({ entries: wireEntries('laptop', 1) })).toMatchObject({ ok: true });
+  });
+
+  test('a device id that is too large to be one is not reported, and one of a device is', async () => {
+    const responder = await startResponder({ answersAnyone: true });
+    const { push } = await startMember(responder, null);
+    const [entry] = wireEntries('laptop', 1);
+    for (const deviceId of ['x'.repeat(1_000_000), '', 'laptop'])
+      expect(await push({ entries: [{ ...entry, device_id: deviceId }] as never })).toMatchObject({
+        ok: true,
+      });
+    await until(() => responder.events.length === 3, 'the pushes are reported');
+    expect(responder.events.map(({ deviceId }) => deviceId?.slice(0, 20))).toEqual([
+      undefined,
+      undefined,
+      'laptop',
+    ]);
+  });
+
+  test('devices that may not push, and send slowly, keep no place from those that may', async () => {
+    const responder = await startResponder({ limits: { inWork: 1, waiting: 1, pushBytes: 1_000_000 } });
+    const { push } = await startMember(responder);
+    const unlisted = await startMember(responder, null);
+    for (let count = 0; count < 2; count += 1) {
+      const stream = await openStream(unlisted.connection, PUSH.json);
+      await sendBytes(stream, Buffer.from('{'));
+    }
+    await until(() => responder.lines.some(({ message }) => message === 'push refused'), 'one is refused');
+    expect(await push({ entries: wireEntries('laptop', 1) })).toMatchObject({ ok: true, inserted: 1 });
   });
 
   test('a large push is answered also when it is refused', async () => {

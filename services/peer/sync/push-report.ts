@@ -1,6 +1,7 @@
 // Reports each push that has ended: to the log, and to the metrics of a hub.
 import { createLimitedLog } from '../../shared/limited-log.ts';
 import type { Logger } from '../../shared/log.ts';
+import { isLabel } from '../history/entry-rules.ts';
 import type { PushEvent, PushOutcome } from './push-outcomes.ts';
 import type { PushRecord } from './push-work.ts';
 
@@ -68,7 +69,8 @@ export function createPushReport({
   };
 }
 
+/** Of an item that is not valid the id may be any text, of megabytes. */
 function onlyDevice({ owners }: PushRecord): string | undefined {
   const [device, other] = owners?.devices ?? [];
-  return other === undefined ? device : undefined;
+  return other === undefined && device !== '' && isLabel(device) ? device : undefined;
 }

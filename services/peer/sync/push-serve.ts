@@ -184,25 +184,35 @@ function createPushHandler(deps: PushServeDeps, writer: PushWriter, stopping: Ab
     return outcome;
   }
 
+  /** Resolves to the reason if the push is refused. */
+  async function admit(record: PushRecord): Promise<PushOutcome | undefined> {
+    const admitted = await admission.admitPush(record.peer);
+    if (!admitted.ok) return outcomeOf(admitted.reason);
+    record.member = admitted.member;
+    const checked = storage?.check('deletions');
+    return checked?.ok === false ? checked.reason : undefined;
+  }
+
   return async (stream, record) => {
     const place = await places.acquire(record.peer, stopping);
     if (!place.ok) return refuse(stream, record, outcomeOfPermit(place.reason));
     const hold = budget.open();
     const waits = createStopwatch(nowMs);
+    let refusal: PushOutcome | undefined;
     try {
-      const admitted = await waits.measure(admission.admitPush(record.peer));
-      if (!admitted.ok) return await refuse(stream, record, outcomeOf(admitted.reason));
-      record.member = admitted.member;
-      const checked = storage?.check('deletions');
-      if (checked?.ok === false) return await refuse(stream, record, checked.reason);
-      const message = await receive(stream, hold, waits);
-      if (message === undefined) return await answer(stream, record, 'too_many');
-      record.bytes = message.length;
-      return await storeInTime(stream, record, message, answerMs - waits.totalMs());
+      refusal = await waits.measure(admit(record));
+      if (refusal === undefined) {
+        const message = await receive(stream, hold, waits);
+        if (message === undefined) return await answer(stream, record, 'too_many');
+        record.bytes = message.length;
+        return await storeInTime(stream, record, message, answerMs - waits.totalMs());
+      }
     } finally {
       hold.release();
       place.release();
     }
+    // Without a place, because what is discarded may arrive slowly.
+    return refuse(stream, record, refusal);
   };
 }
 
