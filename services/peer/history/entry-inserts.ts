@@ -1,25 +1,13 @@
 // Inserts entries. An entry whose id is stored or deleted is ignored.
 import type { Database } from './database.ts';
 import type { Entry } from './entry.ts';
-
-const COLUMNS = [
-  'entry_id',
-  'device_id',
-  'user_id',
-  'ts',
-  'cmd',
-  'cwd',
-  'exit_code',
-  'duration_ms',
-  'shell',
-  'hostname',
-  'version',
-] as const satisfies ReadonlyArray<keyof Entry>;
+import { ENTRY_COLUMNS } from './entry-rows.ts';
 
 // Only a duplicate id is ignored. `INSERT OR IGNORE` would ignore every other violated constraint too.
-const INSERT_SQL = `INSERT INTO entries (${COLUMNS.join(', ')})
-  SELECT ${COLUMNS.map((_, position) => `?${position + 1}`).join(', ')}
-  WHERE NOT EXISTS (SELECT 1 FROM entry_deletions WHERE entry_id = ?1) ON CONFLICT(entry_id) DO NOTHING`;
+const INSERT_SQL = `INSERT INTO entries (${ENTRY_COLUMNS.join(', ')})
+  SELECT ${ENTRY_COLUMNS.map((_, position) => `?${position + 1}`).join(', ')}
+  WHERE NOT EXISTS (SELECT 1 FROM entry_deletions WHERE entry_id = ?${ENTRY_COLUMNS.indexOf('entry_id') + 1})
+  ON CONFLICT(entry_id) DO NOTHING`;
 
 export interface InsertCounts {
   readonly inserted: number;
@@ -37,7 +25,7 @@ export interface EntryInserts {
 export function createEntryInserts({ sqlite, read }: Database): EntryInserts {
   const statement = read(() => sqlite.prepare(INSERT_SQL));
   const insert = (entry: Entry): boolean =>
-    Number(statement.run(...COLUMNS.map((column) => entry[column])).changes) > 0;
+    Number(statement.run(...ENTRY_COLUMNS.map((column) => entry[column])).changes) > 0;
 
   return {
     insert,

@@ -10,6 +10,10 @@ import {
 } from './entry-rules.ts';
 
 const TEXT_FIELDS = Object.keys(TEXT_LIMITS) as Array<keyof typeof TEXT_LIMITS>;
+const NUMBER_FIELDS = Object.keys(NUMBER_LIMITS) as Array<keyof typeof NUMBER_LIMITS>;
+
+/** The names of the columns of an entry, besides its number. */
+export const ENTRY_COLUMNS = [...TEXT_FIELDS, ...NUMBER_FIELDS];
 
 /** A text; the number of its bytes if it is too large; the bytes of a text with a NUL; NULL if it is no text. */
 function textSql(field: string, maxBytes: number): string {
@@ -28,8 +32,6 @@ function isNumberSql(field: keyof typeof NUMBER_LIMITS): string {
   const [min, max] = NUMBER_LIMITS[field];
   return `(typeof(${field}) = 'integer' AND ${field} BETWEEN ${min} AND ${max})`;
 }
-
-const NUMBER_FIELDS = Object.keys(NUMBER_LIMITS) as Array<keyof typeof NUMBER_LIMITS>;
 
 /** The columns of an entry, for `readRow`. */
 export const ENTRY_COLUMNS_SQL = [

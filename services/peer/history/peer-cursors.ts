@@ -60,18 +60,32 @@ const PULL_TABLES = [
   ['peer_state', 'last_cursor'],
   ['peer_delete_state', 'last_delete_cursor'],
 ] as const;
+/** These columns contain numbers of this database. */
 export const PUSH_TABLES = [
   ['peer_push_state', 'last_pushed_seq'],
   ['peer_delete_push_state', 'last_pushed_delete_seq'],
 ] as const;
 
 /** Counts that the cursors of a peer were set back, so that an answer to an earlier push does not move them. */
-export const COUNT_RESET_SQL = `INSERT INTO rustory_p2p_syncs(peer_id, resets) VALUES (?, 1)
+const COUNT_RESET_SQL = `INSERT INTO rustory_p2p_syncs(peer_id, resets) VALUES (?, 1)
   ON CONFLICT(peer_id) DO UPDATE SET resets = resets + 1`;
 
 /** A cursor. `rr` stores any 64-bit one that a peer sends. A number that no peer can have is position 0. */
-export const cursorSql = (column: string): string =>
+const cursorSql = (column: string): string =>
   `CASE WHEN typeof(${column}) = 'integer' AND ${column} BETWEEN 0 AND ${Number.MAX_SAFE_INTEGER} THEN ${column} ELSE 0 END`;
+
+type Tables = typeof PULL_TABLES | typeof PUSH_TABLES;
+
+/** The columns `cursor` and `deleteCursor` of the peer in the first parameter. */
+export const cursorsSql = ([[entries, cursor], [deletions, deleteCursor]]: Tables): string =>
+  `coalesce((SELECT ${cursorSql(cursor)} FROM ${entries} WHERE peer_id = ?1), 0) AS cursor,
+   coalesce((SELECT ${cursorSql(deleteCursor)} FROM ${deletions} WHERE peer_id = ?1), 0) AS deleteCursor`;
+
+/** The cursors of all peers. */
+export const allCursorsSql = ([[entries, cursor], [deletions, deleteCursor]]: Tables): string =>
+  `SELECT peer_id AS peerId, ${cursorSql(cursor)} AS cursor, ${cursorSql(deleteCursor)} AS deleteCursor
+   FROM (SELECT peer_id FROM ${entries} UNION SELECT peer_id FROM ${deletions})
+   LEFT JOIN ${entries} USING (peer_id) LEFT JOIN ${deletions} USING (peer_id) ORDER BY peer_id`;
 
 /** Two processes may answer the same peer, so what it acknowledged only moves forward. */
 export const forwardSql = ([table, column]: readonly [string, string]): string =>
@@ -87,19 +101,9 @@ export function createPeerCursors(
   highestStored: () => Cursors,
 ): PeerCursors {
   const statements = read(() => ({
-    of: sqlite.prepare(
-      `SELECT coalesce((SELECT ${cursorSql('last_cursor')} FROM peer_state WHERE peer_id = ?1), 0) AS cursor,
-         coalesce((SELECT ${cursorSql('last_delete_cursor')} FROM peer_delete_state WHERE peer_id = ?1), 0) AS deleteCursor`,
-    ),
-    pushed: sqlite.prepare(
-      `SELECT coalesce((SELECT ${cursorSql('last_pushed_seq')} FROM peer_push_state WHERE peer_id = ?1), 0) AS cursor,
-         coalesce((SELECT ${cursorSql('last_pushed_delete_seq')} FROM peer_delete_push_state WHERE peer_id = ?1), 0) AS deleteCursor`,
-    ),
-    all: sqlite.prepare(
-      `SELECT peer_id AS peerId, ${cursorSql('last_cursor')} AS cursor, ${cursorSql('last_delete_cursor')} AS deleteCursor
-       FROM (SELECT peer_id FROM peer_state UNION SELECT peer_id FROM peer_delete_state)
-       LEFT JOIN peer_state USING (peer_id) LEFT JOIN peer_delete_state USING (peer_id) ORDER BY peer_id`,
-    ),
+    of: sqlite.prepare(`SELECT ${cursorsSql(PULL_TABLES)}`),
+    pushed: sqlite.prepare(`SELECT ${cursorsSql(PUSH_TABLES)}`),
+    all: sqlite.prepare(allCursorsSql(PULL_TABLES)),
     // `rr` may have moved the cursor in a shared database, so that the entry belongs to another position.
     // As bytes, because Node.js 22 ends a text at the first NUL.
     anchor: sqlite.prepare(

@@ -6,9 +6,9 @@ import { createDeletions, DELETION_COLUMNS_SQL, readDeletionRow } from './deleti
 import type { Entry } from './entry.ts';
 import { ENTRY_COLUMNS_SQL, NOT_DELETED_SQL, readRow } from './entry-rows.ts';
 import {
-  COUNT_RESET_SQL,
-  cursorSql,
+  allCursorsSql,
   type Cursors,
+  cursorsSql,
   forwardSql,
   PUSH_TABLES,
   type SomeCursors,
@@ -73,11 +73,6 @@ export interface PushStore {
    * @returns whether the cursors are at or above `to` now
    */
   move(peerId: string, read: PushPosition, to: SomeCursors): boolean;
-  /**
-   * Sets the push cursors of a peer to 0 if they are those that were read, because the peer has nothing of what it
-   * acknowledged.
-   */
-  reset(peerId: string, read: PushPosition): boolean;
   /** The highest `ingest_seq` and `delete_seq` of all rows. */
   highest(): Cursors;
   readEntries: ReadRows<Entry>;
@@ -92,26 +87,13 @@ export interface PushStore {
 export function createPushStore(database: Database): PushStore {
   const { sqlite, read, write } = database;
   const deletions = createDeletions(database);
-  const [entrySql, deletionSql] = PUSH_TABLES.map(
-    ([table, column]) => `coalesce((SELECT ${cursorSql(column)} FROM ${table} WHERE peer_id = ?1), 0)`,
-  );
   const own = 'device_id = ?1 AND user_id = ?2';
   const statements = read(() => ({
     position: sqlite.prepare(
-      `SELECT ${entrySql} AS cursor, ${deletionSql} AS deleteCursor,
-         coalesce((SELECT resets FROM rustory_p2p_syncs WHERE peer_id = ?1), 0) AS resets`,
+      `SELECT ${cursorsSql(PUSH_TABLES)}, coalesce((SELECT resets FROM rustory_p2p_syncs WHERE peer_id = ?1), 0) AS resets`,
     ),
-    positions: sqlite.prepare(
-      `SELECT peer_id AS peerId, coalesce(${cursorSql('last_pushed_seq')}, 0) AS cursor,
-         coalesce(${cursorSql('last_pushed_delete_seq')}, 0) AS deleteCursor
-       FROM (SELECT peer_id FROM peer_push_state UNION SELECT peer_id FROM peer_delete_push_state)
-       LEFT JOIN peer_push_state USING (peer_id) LEFT JOIN peer_delete_push_state USING (peer_id) ORDER BY peer_id`,
-    ),
+    positions: sqlite.prepare(allCursorsSql(PUSH_TABLES)),
     forward: PUSH_TABLES.map((table) => sqlite.prepare(forwardSql(table))),
-    back: PUSH_TABLES.map(([table, column]) =>
-      sqlite.prepare(`UPDATE ${table} SET ${column} = 0 WHERE peer_id = ?`),
-    ),
-    countReset: sqlite.prepare(COUNT_RESET_SQL),
     highest: sqlite.prepare(
       `SELECT coalesce((SELECT max(ingest_seq) FROM entries), 0) AS cursor,
          coalesce((SELECT max(delete_seq) FROM entry_deletions), 0) AS deleteCursor`,
@@ -173,15 +155,6 @@ export function createPushStore(database: Database): PushStore {
         return true;
       });
     },
-    reset: (peerId, from) =>
-      write(() => {
-        const { cursor, deleteCursor, resets } = position(peerId);
-        if (cursor !== from.cursor || deleteCursor !== from.deleteCursor || resets !== from.resets)
-          return false;
-        for (const statement of statements.back) statement.run(peerId);
-        statements.countReset.run(peerId);
-        return true;
-      }),
     highest: () => read(() => statements.highest.get() as unknown as Cursors),
     readEntries({ deviceId, userId }, after, visit) {
       read(() => {

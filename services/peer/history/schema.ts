@@ -1,6 +1,7 @@
 // The tables of the database: those of `rr` 1.x, and those that only this peer uses, which `rr` ignores. Statements name
 // all columns, because their order differs between files: `rr` added some to existing tables.
 import type { DatabaseSync } from 'node:sqlite';
+import { ENTRY_COLUMNS } from './entry-rows.ts';
 import { hasTooLargeNumbers, noteCounters, raiseSequences, replaceTooLargeNumbers } from './sequences.ts';
 
 interface Table {
@@ -11,20 +12,7 @@ interface Table {
 
 const TABLES: Readonly<Record<string, Table>> = {
   entries: {
-    uses: [
-      'ingest_seq',
-      'entry_id',
-      'device_id',
-      'user_id',
-      'ts',
-      'cmd',
-      'cwd',
-      'exit_code',
-      'duration_ms',
-      'shell',
-      'hostname',
-      'version',
-    ],
+    uses: ['ingest_seq', ...ENTRY_COLUMNS],
     sql: `
 CREATE TABLE IF NOT EXISTS entries (
   ingest_seq INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -6,7 +6,7 @@
 // without a battery is behind after a power failure, so each time they are raised by more than a database can lose.
 import type { DatabaseSync } from 'node:sqlite';
 import type { Database } from './database.ts';
-import type { Cursors, SomeCursors } from './peer-cursors.ts';
+import { type Cursors, PUSH_TABLES, type SomeCursors } from './peer-cursors.ts';
 import { createUnusedSeqs, noteUnused } from './unused-seqs.ts';
 
 const TABLES = { entries: 'ingest_seq', entry_deletions: 'delete_seq' } as const;
@@ -23,15 +23,9 @@ const LOST_ROWS = 1_000_000;
  */
 const MAX_SEQ = Number.MAX_SAFE_INTEGER - 2 ** 40;
 
-/** Columns that contain numbers of this database. */
-const PUSH_COLUMNS = {
-  peer_push_state: 'last_pushed_seq',
-  peer_delete_push_state: 'last_pushed_delete_seq',
-} as const;
-
 const TOO_LARGE_SQL = [
   `SELECT 1 FROM sqlite_sequence WHERE name IN ('entries', 'entry_deletions') AND seq > ${MAX_SEQ}`,
-  ...Object.entries({ ...TABLES, ...PUSH_COLUMNS }).map(
+  ...[...Object.entries(TABLES), ...PUSH_TABLES].map(
     ([table, column]) => `SELECT 1 FROM ${table} WHERE ${column} > ${MAX_SEQ}`,
   ),
 ].join(' UNION ALL ');
@@ -65,7 +59,7 @@ export function replaceTooLargeNumbers(sqlite: DatabaseSync, unixMs: number): vo
       DELETE FROM ${STORED} WHERE name = '${table}' AND seq > ${MAX_SEQ};`);
   }
   // What a peer has of the new numbers is not known. It gets these rows again, and ignores those that it has.
-  for (const [table, column] of Object.entries(PUSH_COLUMNS))
+  for (const [table, column] of PUSH_TABLES)
     sqlite.exec(`UPDATE ${table} SET ${column} = 0 WHERE ${column} > ${MAX_SEQ}`);
 }
 
