@@ -46,7 +46,7 @@ export interface Admission {
 
 export interface AdmissionDeps {
   readonly membership: Membership;
-  /** Whether peers that are not members are answered too. */
+  /** Whether pulls and pushes of peers that are not members are answered too. */
   readonly answersAnyone: boolean;
   /** The only peers that are answered; `undefined` when they are not limited. */
   readonly allowedPeers?: ReadonlySet<string> | undefined;

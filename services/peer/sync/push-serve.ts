@@ -3,14 +3,12 @@
 import type { Connection, Stream } from '@libp2p/interface';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describeError, toError } from '../../shared/errors.ts';
-import type { Logger } from '../../shared/log.ts';
 import { aborted, anySignal } from '../../shared/signals.ts';
 import { DatabaseError } from '../history/database.ts';
 import type { Store } from '../history/store.ts';
 import type { PeerLibp2p } from '../network/node.ts';
-import { createAdmission } from './admission.ts';
+import { type AdmissionDeps, createAdmission } from './admission.ts';
 import { type ByteHold, createByteBudget } from './byte-budget.ts';
-import type { Membership } from './membership.ts';
 import { createLatePushes } from './late-pushes.ts';
 import { createPeerLocks } from './peer-locks.ts';
 import { createPushAnswers, RECEIVE_MS } from './push-answers.ts';
@@ -60,18 +58,11 @@ const MAX_STREAMS_PER_CONNECTION = 16;
 /** Maximum time for the pushes in work when this peer stops, in milliseconds. */
 const STOP_MS = 1_000;
 
-export interface PushServeDeps {
+export interface PushServeDeps extends AdmissionDeps {
   readonly libp2p: PeerLibp2p;
   readonly store: Store;
-  readonly membership: Membership;
   /** The user of this device. */
   readonly userId: string;
-  /** Whether pushes of peers that are in no list are stored too. */
-  readonly answersAnyone: boolean;
-  /** The only peers whose pushes are stored; `undefined` when they are not limited. */
-  readonly allowedPeers?: ReadonlySet<string> | undefined;
-  readonly log: Logger;
-  readonly nowMs: () => number;
   /** Default: everything is tried to be stored. */
   readonly storage?: PushStorage | undefined;
   readonly onPush?: ((event: PushEvent) => void) | undefined;

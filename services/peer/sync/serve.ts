@@ -7,8 +7,7 @@ import type { Logger } from '../../shared/log.ts';
 import { anySignal } from '../../shared/signals.ts';
 import type { Store } from '../history/store.ts';
 import type { PeerLibp2p } from '../network/node.ts';
-import { createAdmission } from './admission.ts';
-import type { Membership } from './membership.ts';
+import { type AdmissionDeps, createAdmission } from './admission.ts';
 import { createPageReader, type Unsendable } from './page.ts';
 import type { PullEvent } from './pull-outcomes.ts';
 import { createSemaphore, type PermitRefusal, type Semaphore } from './semaphore.ts';
@@ -46,16 +45,9 @@ const PROBLEM_LINES_PER_MINUTE = 20;
 /** Maximum lines per minute and kind about what cannot be sent. `doctor` counts all of it. */
 const UNSENDABLE_LINES_PER_MINUTE = 5;
 
-export interface ServeDeps {
+export interface ServeDeps extends AdmissionDeps {
   readonly libp2p: PeerLibp2p;
   readonly store: Store;
-  readonly membership: Membership;
-  /** Whether peers that are not members are answered too. */
-  readonly answersAnyone: boolean;
-  /** The only peers that are answered; `undefined` when they are not limited. */
-  readonly allowedPeers?: ReadonlySet<string> | undefined;
-  readonly log: Logger;
-  readonly nowMs: () => number;
   /** Idle timeout of a requester in milliseconds. Default 30,000. */
   readonly idleTimeoutMs?: number;
   /** Default: those of the memory of the process. */
