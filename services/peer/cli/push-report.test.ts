@@ -2,7 +2,8 @@ import { describe, expect, test } from '@jest/globals';
 import { createTestOutput } from '../../../testing/cli.ts';
 import type { PullReport } from '../sync/pull.ts';
 import type { PushReport } from '../sync/push.ts';
-import type { Round } from '../sync/sync-round.ts';
+import { NO_ROUND, type Round } from '../sync/sync-round.ts';
+import { NO_REPORT } from '../sync/turn.ts';
 import { exitOfRound } from './commands/sync.ts';
 import { createScreen } from './screen.ts';
 import { showRound, showWatchRound } from './sync-report.ts';
@@ -19,33 +20,12 @@ const pushOf = (change: Partial<PushReport>): PushReport => ({
 });
 
 const reportOf = (peerId: string, push: Partial<PushReport>): PullReport => ({
+  ...NO_REPORT,
   peerId,
-  address: '/ip4/10.0.0.1/tcp/1',
-  entries: 0,
-  duplicates: 0,
-  deleted: 0,
-  invalid: { entries: 0, deletions: 0, text: undefined },
-  bytes: 1,
-  durationMs: 1,
-  nextCursor: 1,
-  isUnfinished: false,
-  hasNewDatabase: false,
-  isRefused: false,
-  error: undefined,
-  attempts: [],
   push: pushOf(push),
 });
 
-const roundOf = (...reports: readonly PullReport[]): Round => ({
-  reports,
-  skipped: [],
-  postponed: [],
-  waiting: [],
-  continues: false,
-  retryInMs: undefined,
-  problems: [],
-  warnings: [],
-});
+const roundOf = (...reports: readonly PullReport[]): Round => ({ ...NO_ROUND, reports });
 
 async function show(round: Round, isWatch = false, isJson = false) {
   const [stdout, stderr] = [createTestOutput(false, 200), createTestOutput(false, 200)];

@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import { createTestOutput } from '../../../testing/cli.ts';
 import type { PullReport } from '../sync/pull.ts';
-import type { Round } from '../sync/sync-round.ts';
+import { NO_ROUND, type Round } from '../sync/sync-round.ts';
+import { NO_REPORT } from '../sync/turn.ts';
 import { exitOfRound } from './commands/sync.ts';
 import { createScreen } from './screen.ts';
 import { showRound, showWatchRound } from './sync-report.ts';
@@ -9,37 +10,16 @@ import { showRound, showWatchRound } from './sync-report.ts';
 const TRACKERS = ['http://tracker.lan'];
 
 const report = (peerId: string, change: Partial<PullReport> = {}): PullReport => ({
+  ...NO_REPORT,
   peerId,
-  address: '/ip4/10.0.0.1/tcp/1',
   entries: 1_000,
-  duplicates: 0,
-  deleted: 0,
-  invalid: { entries: 0, deletions: 0, text: undefined },
-  bytes: 1,
-  durationMs: 1,
-  nextCursor: 1,
-  isUnfinished: false,
-  hasNewDatabase: false,
-  isRefused: false,
-  error: undefined,
-  attempts: [],
   ...change,
 });
 
 const failed = (peerId: string): PullReport =>
-  report(peerId, { error: 'No address led to the peer (16 tried).', address: undefined, entries: 0 });
+  report(peerId, { error: 'No address led to the peer (16 tried).', entries: 0 });
 
-const roundOf = (change: Partial<Round>): Round => ({
-  reports: [],
-  skipped: [],
-  postponed: [],
-  waiting: [],
-  continues: false,
-  retryInMs: undefined,
-  problems: [],
-  warnings: [],
-  ...change,
-});
+const roundOf = (change: Partial<Round>): Round => ({ ...NO_ROUND, ...change });
 
 function createTestScreen() {
   const [stdout, stderr] = [createTestOutput(false, 200), createTestOutput(false, 200)];

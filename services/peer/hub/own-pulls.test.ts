@@ -4,9 +4,9 @@ import { createTestLog } from '../../../testing/peer.ts';
 import { until } from '../../../testing/wait.ts';
 import { aborted } from '../../shared/signals.ts';
 import type { PullReport } from '../sync/pull.ts';
-import type { Round } from '../sync/sync-round.ts';
+import { NO_ROUND, type Round } from '../sync/sync-round.ts';
 import type { OwnPullOutcome } from './outcomes.ts';
-import { createOwnPulls, NO_ROUND } from './own-pulls.ts';
+import { createOwnPulls } from './own-pulls.ts';
 
 afterEach(cleanUp);
 

@@ -3,7 +3,7 @@
 import type { Component } from '../../shared/lifecycle.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { PullReport } from '../sync/pull.ts';
-import type { Round } from '../sync/sync-round.ts';
+import { NO_ROUND, type Round } from '../sync/sync-round.ts';
 import { createWatch } from '../sync/watch.ts';
 import type { HubMetrics } from './metrics.ts';
 import { outcomeOf } from './outcomes.ts';
@@ -13,18 +13,6 @@ const JITTER = 0.2;
 
 /** Maximum random pause before the first round in milliseconds: devices that wait for the hub come first. */
 const START_JITTER_MS = 10_000;
-
-/** A round that was not run. */
-export const NO_ROUND: Round = {
-  reports: [],
-  skipped: [],
-  postponed: [],
-  waiting: [],
-  continues: false,
-  retryInMs: undefined,
-  problems: [],
-  warnings: [],
-};
 
 export interface OwnPullsDeps {
   readonly round: (signal: AbortSignal) => Promise<Round>;

@@ -38,6 +38,18 @@ export interface Round extends PullAllResult, Pick<Discovery, 'problems' | 'warn
   readonly retryInMs: number | undefined;
 }
 
+/** A round that was not run. */
+export const NO_ROUND: Round = {
+  reports: [],
+  skipped: [],
+  postponed: [],
+  waiting: [],
+  continues: false,
+  retryInMs: undefined,
+  problems: [],
+  warnings: [],
+};
+
 /**
  * Runs one round. A peer or a tracker that fails is reported, not thrown. A round with `untilComplete` is the only one of
  * its process: it also tries the peers that failed recently, after the others.

@@ -205,7 +205,8 @@ function failedReport({ peerId }: Target, error: unknown, durationMs: number): P
   };
 }
 
-const NO_REPORT: Omit<PullReport, 'peerId'> = {
+/** A report of nothing. */
+export const NO_REPORT: Omit<PullReport, 'peerId'> = {
   address: undefined,
   entries: 0,
   duplicates: 0,
