@@ -9,7 +9,7 @@ import { openDatabase } from '../services/peer/history/database.ts';
 import { createStore } from '../services/peer/history/store.ts';
 import { createPeerNode } from '../services/peer/network/node.ts';
 import type { PushEvent } from '../services/peer/sync/push-outcomes.ts';
-import { type PushServeDeps, servePushes } from '../services/peer/sync/push-serve.ts';
+import { type PushServeDeps, type PushServer, servePushes } from '../services/peer/sync/push-serve.ts';
 import { onCleanup } from './cleanup.ts';
 import {
   createTestLog,
@@ -32,7 +32,7 @@ export interface ResponderOptions extends Partial<
   readonly log?: Logger;
 }
 
-export interface Responder extends TestDevice {
+export interface Responder extends TestDevice, PushServer {
   readonly address: string;
   readonly databasePath: string;
   /** The devices that the tracker lists. */
@@ -43,7 +43,6 @@ export interface Responder extends TestDevice {
   isBusy(): boolean;
   /** The ids of the stored entries, sorted. */
   ids(): string[];
-  stop(): Promise<void>;
 }
 
 /** The record of a device that a tracker lists for the user `ada`. */
@@ -81,7 +80,7 @@ export async function startResponder(options: ResponderOptions = {}): Promise<Re
   const tracker = { list: async () => ({ peers: await list(), skipped: 0 }) } as unknown as TrackerClient;
   const { log, lines } = createTestLog();
   const events: PushEvent[] = [];
-  const { stop } = await servePushes({
+  const server = await servePushes({
     libp2p: node.libp2p,
     store,
     membership: createTestMembership(device, [tracker]),
@@ -94,9 +93,10 @@ export async function startResponder(options: ResponderOptions = {}): Promise<Re
     answerMs: WAIT_TIMEOUT_MS,
     ...rest,
   });
-  onCleanup(stop);
+  onCleanup(async () => server.stop());
   return {
     ...device,
+    ...server,
     databasePath: path,
     address: String(node.libp2p.getMultiaddrs()[0]),
     listed,
@@ -110,7 +110,6 @@ export async function startResponder(options: ResponderOptions = {}): Promise<Re
       readEntries(store)
         .map(({ entry_id: id }) => id)
         .toSorted(),
-    stop,
   };
 }
 

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
 import { startMember, startResponder } from '../../../testing/push-responder.ts';
 import { FIRST_PUSH_WAIT_MS, openStream } from '../../../testing/push-client.ts';
-import { readToEnd, sendBytes } from '../../../testing/raw-stream.ts';
+import { sendBytes } from '../../../testing/raw-stream.ts';
 import { wireDeletion, wireEntries } from '../../../testing/wire-entries.ts';
 import { decode, PUSH } from '../../../testing/wire-messages.ts';
 import { until, WAIT_TIMEOUT_MS } from '../../../testing/wait.ts';
@@ -190,6 +190,22 @@ describe('a push that cannot be stored', () => {
     expect(await pushed).toMatchObject({ ok: false });
     expect(responder.events.map(({ outcome }) => outcome)).toEqual(['stopping']);
   });
+
+  test('is answered before a drain ends, in which no other is accepted', async () => {
+    const responder = await startResponder();
+    const { push } = await startMember(responder);
+    const other = openDatabase(responder.databasePath);
+    onCleanup(() => other.close());
+    other.sqlite.exec('BEGIN IMMEDIATE');
+    const pushed = push({ entries });
+    await until(() => responder.isBusy(), 'the push arrives');
+    const drained = responder.drain(AbortSignal.timeout(WAIT_TIMEOUT_MS));
+    await expect(push({ entries })).rejects.toThrow();
+    other.sqlite.exec('ROLLBACK');
+    await drained;
+    expect(responder.events.map(({ outcome }) => outcome)).toEqual(['stored']);
+    expect(await pushed).toMatchObject({ ok: true, inserted: 5 });
+  });
 });
 
 describe('a large push', () => {
@@ -229,6 +245,20 @@ describe('a large push', () => {
     expect(responder.ids()).toHaveLength(8_000);
   });
 
+  test('is refused while another one that is larger than the memory arrives, and stored afterwards', async () => {
+    const limits = { inWork: 2, waiting: 30, pushBytes: 10_000 };
+    const responder = await startResponder({ limits, answerMs: 300 });
+    const [holder, { push }] = [await startMember(responder, 'a'), await startMember(responder, 'b')];
+    const stream = await openStream(holder.connection, PUSH.json);
+    await sendBytes(stream, Buffer.alloc(500_000, ' '));
+    const entries = wireEntries('b', 500);
+    expect(await push({ entries }, { encoding: 'json' })).toEqual(REFUSED);
+    await until(() => responder.events.length === 1, 'the push has ended');
+    expect(responder.events[0]?.outcome).toBe('too_many');
+    stream.abort(new Error('The device left.'));
+    await until(async () => (await push({ entries }, { encoding: 'json' })).ok, 'the push is stored');
+  });
+
   test('that never ends holds its place until the idle timeout', async () => {
     const responder = await startResponder({ idleTimeoutMs: 200 });
     const { connection, push } = await startMember(responder);
@@ -239,59 +269,5 @@ describe('a large push', () => {
     await until(() => responder.events.length >= 4, 'the pushes have ended');
     expect(new Set(responder.events.map(({ outcome }) => outcome))).toEqual(new Set(['interrupted']));
     expect(await push({ entries: wireEntries('laptop', 1) })).toMatchObject({ ok: true });
-  });
-});
-
-describe('many pushes', () => {
-  test('two devices that push the same entries at once store them once', async () => {
-    const responder = await startResponder({ answersAnyone: true });
-    const clients = [await startMember(responder, null), await startMember(responder, null)];
-    const entries = wireEntries('laptop', 3_000);
-    const answers = await Promise.all(clients.map(async ({ push }) => push({ entries })));
-    expect(answers.map(({ ok }) => ok)).toEqual([true, true]);
-    expect(answers.reduce((sum, { inserted }) => sum + (inserted ?? 0), 0)).toBe(3_000);
-    expect(responder.ids()).toHaveLength(3_000);
-  });
-
-  test('two processes with one database store the same entries once', async () => {
-    const first = await startResponder({ answersAnyone: true });
-    const second = await startResponder({ answersAnyone: true, databasePath: first.databasePath });
-    const clients = [await startMember(first, null), await startMember(second, null)];
-    const entries = wireEntries('laptop', 2_000);
-    const answers = await Promise.all(clients.map(async ({ push }) => push({ entries })));
-    expect(answers.map(({ ok }) => ok)).toEqual([true, true]);
-    expect(answers.reduce((sum, { inserted }) => sum + (inserted ?? 0), 0)).toBe(2_000);
-    expect(first.ids()).toHaveLength(2_000);
-  });
-
-  test('of one peer above the limit are answered, not reset', async () => {
-    const responder = await startResponder();
-    const { connection, push } = await startMember(responder);
-    const signal = AbortSignal.timeout(WAIT_TIMEOUT_MS);
-    const held = await Promise.all(Array.from({ length: 4 }, async () => openStream(connection, PUSH.json)));
-    for (const stream of held) await sendBytes(stream, Buffer.from('{"entries":['));
-    await until(async () => !(await push({ entries: wireEntries('laptop', 1) })).ok, 'the places are taken');
-    expect(responder.events.at(-1)?.outcome).toBe('too_many_of_peer');
-    const answers = held.map(async (stream) => {
-      const answer = readToEnd(stream, signal);
-      await sendBytes(stream, Buffer.from(']}'));
-      await stream.close({ signal });
-      return decode(await answer, 'json');
-    });
-    for (const answer of answers) expect(await answer).toEqual({ ok: true, ...NOTHING });
-    expect(await push({ entries: wireEntries('laptop', 1) })).toMatchObject({ ok: true });
-  });
-
-  test('above the limit of all are refused, and served afterwards', async () => {
-    const responder = await startResponder({ limits: { inWork: 1, waiting: 1, pushBytes: 1_000_000 } });
-    const members = [await startMember(responder, 'a'), await startMember(responder, 'b')];
-    const last = await startMember(responder, 'c');
-    const held = await Promise.all(members.map(async ({ connection }) => openStream(connection, PUSH.json)));
-    for (const stream of held) await sendBytes(stream, Buffer.from('{'));
-    const entries = wireEntries('c', 1);
-    await until(async () => !(await last.push({ entries })).ok, 'the places are taken');
-    expect(responder.events.at(-1)?.outcome).toBe('too_many');
-    for (const stream of held) stream.abort(new Error('The device left.'));
-    await until(async () => (await last.push({ entries })).ok, 'the push is stored');
   });
 });
