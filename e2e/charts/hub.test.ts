@@ -170,6 +170,7 @@ describe('direct connections to a hub', () => {
       type: 'LoadBalancer',
       loadBalancerIP: '203.0.113.7',
       externalTrafficPolicy: 'Local',
+      publishNotReadyAddresses: true,
       ports: [{ name: 'p2p', port: 4002, targetPort: 'p2p' }],
     });
   });
