@@ -5,16 +5,15 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { unixSeconds } from '../../shared/clock.ts';
 import { VERSION } from '../../shared/program.ts';
 import type { PeerConfig } from '../config/config.ts';
 import type { KnownPeer } from '../discovery/peer-book.ts';
-import { createPeerTurns } from '../discovery/peer-turns.ts';
 import type { Entry } from '../history/entry.ts';
 import type { PeerNode } from '../network/node.ts';
 import { DEFAULT_LIMIT, pull, type PullReport } from '../sync/pull.ts';
 import type { TurnBudget } from '../sync/round-budget.ts';
 import { syncRound } from '../sync/sync-round.ts';
+import { createRoundDeps } from './commands/sync.ts';
 import {
   createNode,
   createPullDeps,
@@ -168,24 +167,14 @@ async function syncOnce(
   const { userId, deviceId } = config;
   const registrations = createSyncRegistrations(config, node, log.child({}, { level: 'silent' }));
   try {
-    const deps = createPullDeps(config, node, history.store);
+    const deps = createRoundDeps(config, { history, node, registrations });
     const push = { pushes: history.pushes, owner: { userId, deviceId } };
-    const { reports } = await syncRound(
-      {
-        discovery: {
-          trackers: createTrackers(config),
-          peerBook: history.peerBook,
-          userId,
-          ownPeerId: node.libp2p.peerId.toString(),
-          nowUnixSeconds: unixSeconds,
-          registrations,
-        },
-        pulls: isPushing ? { ...deps, push } : deps,
-        turns: createPeerTurns(history.database),
-        random: Math.random,
-      },
-      { limit: DEFAULT_LIMIT, targets: undefined, untilComplete: true, signal },
-    );
+    const { reports } = await syncRound(isPushing ? { ...deps, pulls: { ...deps.pulls, push } } : deps, {
+      limit: DEFAULT_LIMIT,
+      targets: undefined,
+      untilComplete: true,
+      signal,
+    });
     return reports.find(({ peerId }) => peerId !== node.libp2p.peerId.toString());
   } finally {
     await registrations.stop();
