@@ -33,6 +33,7 @@ import { createRoundDeps } from './commands/sync.ts';
 import { createBaseComponents, createServing, runComponents } from './components.ts';
 import { createNode, type History, pause } from './context.ts';
 import { EXIT_CODES } from './exit-codes.ts';
+import { type HubIdentity, rejectSeed } from './hub-identity.ts';
 
 /** Drain deadline in milliseconds: a push is answered within 4 s, and a pull that is interrupted continues later. */
 const DRAIN_MS = 5_000;
@@ -40,14 +41,9 @@ const DRAIN_MS = 5_000;
 /** Maximum devices whose names are compared with that of the hub. */
 const MAX_NAMES = 1_000;
 
-/** What the hub is with its present database. */
-export interface HubIdentity {
-  readonly databaseId: string;
-  readonly identity: PrivateKey;
-}
-
 /** What the hub starts with. */
 export interface HubStart extends HubIdentity {
+  readonly secret: Uint8Array;
   /** Components that begin before all others. */
   readonly components: readonly Component[];
 }
@@ -56,12 +52,13 @@ export interface HubStart extends HubIdentity {
 export async function runHub(
   given: PeerConfig,
   history: History,
-  { databaseId, identity, components }: HubStart,
+  { databaseId, identity, secret, components }: HubStart,
   log: Logger,
 ): Promise<void> {
   for (const warning of hubWarnings(given)) log.warn({ warning }, 'configuration');
   const internal = await findInternalRelays(given, identity, log);
   const unlistedRelays = new Set(addressesOf(internal));
+  await rejectSeed(secret, given, { relays: [...unlistedRelays], setting: 'internal_relay_addrs' });
   const config = { ...given, relays: [...given.relays, ...unlistedRelays] };
   const peerId = peerIdFromPrivateKey(identity).toString();
   const announced = announcedOf(config, peerId);

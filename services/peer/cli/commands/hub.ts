@@ -12,8 +12,8 @@ import { hubIdentity, shownId } from '../../hub/identity.ts';
 import { groupRelays } from '../../network/relays.ts';
 import { type History, openHistory } from '../context.ts';
 import { CommandError, type ExitName } from '../exit-codes.ts';
-import { loadHubIdentity, loadHubSecret } from '../hub-identity.ts';
-import { type HubIdentity, runHub } from '../hub-process.ts';
+import { type HubIdentity, loadHubIdentity, loadHubSecret } from '../hub-identity.ts';
+import { runHub } from '../hub-process.ts';
 import { checkIntegrity } from '../integrity-component.ts';
 import type { Screen } from '../screen.ts';
 import { type Command, type CommandContext, JSON_OPTION } from './command.ts';
@@ -73,7 +73,7 @@ start; nothing is stored twice.
     checkUser(history, config);
     const databaseId = ensureDatabaseId(history.database);
     const identity = await hubIdentity(secret, config.userId, databaseId);
-    await runHub(config, history, { databaseId, identity, components: integrity }, log);
+    await runHub(config, history, { databaseId, identity, secret, components: integrity }, log);
     return 'ok';
   },
 };
