@@ -51,7 +51,7 @@ export function createHubSettings(path: (doc: string) => Variable<string | undef
     }),
     maxDatabaseBytes: integer(MIB, Number.MAX_SAFE_INTEGER, {
       fallback: undefined,
-      doc: 'Maximum bytes of the database of the hub that are in use, without its log; the space of deleted entries is used again. Above it nothing more is stored, and the hub is not ready. Default: no limit but min_free_bytes.',
+      doc: 'Maximum bytes of the database of the hub that are in use, without its log; the space of deleted entries is used again. Above it no more entries are stored, deletions until they use another sixteenth, and the hub is not ready. Default: no limit but min_free_bytes.',
     }),
     minFreeBytes: integer(0, Number.MAX_SAFE_INTEGER, {
       fallback: String(64 * MIB),

@@ -5,7 +5,7 @@ import { describeError } from '../../shared/errors.ts';
 import type { Database } from '../history/database.ts';
 
 /** Time after which a silent device is forgotten, in seconds: 30 days. It has been given away, or renamed. */
-export const FORGOTTEN_SECONDS = 30 * 24 * 60 * 60;
+const FORGOTTEN_SECONDS = 30 * 24 * 60 * 60;
 
 /** Maximum devices that are remembered; the longest silent one is forgotten first. No user has that many. */
 const MAX_DEVICES = 256;
