@@ -121,7 +121,7 @@ export function createMemoryRegistry({
       if (old !== undefined && isHubOf(old) && registration.isHub !== true) return refused('hub');
       if (old !== undefined) remove(old);
       const seenUnixMicros = Math.floor(nowUnixMs() * 1_000);
-      add({ ...registration, seenUnixMicros, expiresMs: nowMs() + ttlMs });
+      add({ ...registration, isHub: isHubOf(registration), seenUnixMicros, expiresMs: nowMs() + ttlMs });
       // Claims are compared by their times, so these never go back.
       latestUnixMicros = Math.max(latestUnixMicros + 1, seenUnixMicros);
       if (owner === undefined) holds.free(registration.peerId);

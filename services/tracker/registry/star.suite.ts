@@ -119,6 +119,7 @@ export function testStar(
     expect(await registry.register(hub('c'))).toEqual({ ok: false, reason: 'full' });
     expect(await registry.register(hub('a', 'bob'), 'bob')).toEqual({ ok: false, reason: 'foreign' });
     expect(await registry.register(hub('b', null))).toEqual({ ok: true });
+    for (const { isHub = false } of (await replica.list({})).peers) expect(isHub).toBe(false);
     expect(await seen(replica, 'alice')).toBe('a');
     expect(await seen(replica)).toBe('b,a');
     expect(await pagesOf(replica, undefined, {})).toBe('a,b');
