@@ -46,7 +46,8 @@ export interface RestoreOptions extends ContentOptions {
 }
 
 /**
- * Replaces the database by the content of a backup. At every moment the database is the old one or the new one.
+ * Replaces the database by the content of a backup. At every moment the database is the old one or the new one; only on a
+ * file system without hard links there is none for an instant, and the old one has the name of the kept file.
  *
  * @throws DatabaseFileError when it cannot be restored; nothing was changed then
  */
