@@ -17,10 +17,11 @@ const AREA_RULES = {
 /** The modules of `services` that a module may import in addition to itself. */
 const SERVICE_RULES: Readonly<Record<string, readonly string[]>> = {
   shared: [],
-  'private-network': ['shared'],
+  wire: ['shared'],
+  'private-network': ['shared', 'wire'],
   tracker: ['shared'],
-  relay: ['private-network', 'shared'],
-  peer: ['private-network', 'shared'],
+  relay: ['private-network', 'shared', 'wire'],
+  peer: ['private-network', 'shared', 'wire'],
 };
 
 /**
