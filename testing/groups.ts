@@ -18,8 +18,8 @@ interface Group {
 /** In the order in which they run. The interop matrix is a program (`e2e/interop/run.ts`) and has no test files. */
 export const GROUPS = {
   unit: {
-    summary: 'tests that start no other process (services, testing)',
-    include: ['{services,testing}/**/*.test.ts'],
+    summary: 'tests that start no other process (services, testing, bench)',
+    include: ['{services,testing,bench}/**/*.test.ts'],
     exclude: ['**/*.{redis,slow}.test.ts'],
   },
   redis: {

@@ -12,6 +12,7 @@ const AREA_RULES = {
   scripts: ['scripts', 'services'],
   testing: ['testing', 'scripts', 'services'],
   e2e: ['e2e', 'testing', 'scripts', 'services'],
+  bench: ['bench', 'e2e', 'testing', 'scripts', 'services'],
 } as const satisfies Record<(typeof AREAS)[number], readonly string[]>;
 
 /** The modules of `services` that a module may import in addition to itself. */
@@ -115,7 +116,7 @@ describe('the import rules', () => {
     },
     {
       packages: /^(?:@libp2p\/|libp2p$)/,
-      importers: /^(?:services\/(?:private-network|relay|peer)|testing|e2e)\//,
+      importers: /^(?:services\/(?:private-network|relay|peer)|testing|e2e|bench)\//,
     },
   ])('$packages is imported only by $importers', ({ packages, importers }) => {
     expect(violations(({ file, target }) => !packages.test(target) || importers.test(file))).toEqual([]);

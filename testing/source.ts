@@ -5,7 +5,7 @@ import { posix } from 'node:path';
 import { ROOT } from './groups.ts';
 
 /** The directories with code. */
-export const AREAS = ['services', 'testing', 'scripts', 'e2e'] as const;
+export const AREAS = ['services', 'testing', 'scripts', 'e2e', 'bench'] as const;
 
 export interface Import {
   /** The importing file, relative to the root of the repository. */

@@ -1,0 +1,152 @@
+// The method: rounds of fresh processes, every row once in each round, in shuffled order.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Benchmark, Run, RunContext, Sample, Table } from './benchmark.ts';
+import { describeMachine } from './machine.ts';
+import type { BenchmarkResult, RowResult } from './result.ts';
+import { nextScale, voidReason } from './sample-rules.ts';
+import { createRandom, shuffled } from './shuffle.ts';
+
+/** Minimum rounds of a valid result, in addition to the warm-up. */
+export const MIN_ROUNDS = 5;
+
+/** Attempts to get a sample that counts, in each round. */
+const ATTEMPTS = 3;
+
+/** Load average above which the report says that the machine was not quiet. */
+const QUIET_LOAD = 0.7;
+
+export interface MethodOptions {
+  readonly rounds: number;
+  readonly seed: number;
+  /** One small run of each row, to see that it works. The result is invalid. */
+  readonly isQuick: boolean;
+  /** Only rows whose table, case or variant contains this text. The result is invalid. */
+  readonly only?: string;
+  readonly command: string;
+  readonly progress: (text: string) => void;
+}
+
+/** A row while the benchmark runs. */
+interface Row {
+  readonly table: Table;
+  readonly run: Run;
+  readonly samples: Array<Sample | null>;
+  readonly voids: string[];
+  scale: number;
+  skipped?: string;
+}
+
+/** Runs all rows of a benchmark in rounds. @throws when a run throws in the warm-up */
+export async function runBenchmark(benchmark: Benchmark, options: MethodOptions): Promise<BenchmarkResult> {
+  const { progress } = options;
+  const machine = describeMachine();
+  const startedAt = new Date();
+  const rows = benchmark.tables.flatMap((table) =>
+    table.runs
+      .filter((run) => isWanted(table, run, options.only))
+      .map((run): Row => ({ table, run, samples: [], voids: [], scale: 1 })),
+  );
+  for (const row of rows) {
+    const reason = await row.run.unavailable?.();
+    if (reason !== undefined) row.skipped = reason;
+  }
+  const random = createRandom(options.seed);
+  const active = rows.filter(({ skipped }) => skipped === undefined);
+  for (let round = options.isQuick ? 1 : 0; round <= options.rounds; round += 1) {
+    for (const [index, row] of shuffled(active, random).entries()) {
+      progress(
+        `${benchmark.name}: round ${round} of ${options.rounds}, ${index + 1} of ${active.length}: ${nameOf(row)}`,
+      );
+      if (round === 0) await warmUp(row);
+      else row.samples.push(await sampleOf(row, round, options));
+    }
+  }
+  return {
+    name: benchmark.name,
+    command: options.command,
+    startedAt: startedAt.toISOString(),
+    seconds: Math.round((Date.now() - startedAt.getTime()) / 1000),
+    seed: options.seed,
+    rounds: options.rounds,
+    invalid: invalidReasons(options, machine.loadBefore),
+    machine,
+    tables: benchmark.tables.map((table) => ({
+      key: table.key,
+      rows: rows.filter((row) => row.table === table).map(resultOf),
+    })),
+  };
+}
+
+function isWanted(table: Table, run: Run, only: string | undefined): boolean {
+  return only === undefined || `${table.key} ${run.case} ${run.variant}`.includes(only);
+}
+
+function nameOf({ table, run }: Row): string {
+  return [table.title, run.case, run.title].filter((part) => part !== '').join(', ');
+}
+
+function invalidReasons({ rounds, isQuick, only }: MethodOptions, load: number): string[] {
+  return [
+    ...(isQuick ? ['These are single small samples of a quick run.'] : []),
+    ...(rounds < MIN_ROUNDS && !isQuick
+      ? [`There are ${rounds} rounds; valid figures have at least ${MIN_ROUNDS}.`]
+      : []),
+    ...(only === undefined ? [] : [`Only the rows with "${only}" were run.`]),
+    ...(load > QUIET_LOAD
+      ? [`Other programs used the machine: its load average was ${load} before the start.`]
+      : []),
+  ];
+}
+
+/** Finds the scale; the sample does not count. Stops when the next scale is a guess from a sufficient sample. */
+async function warmUp(row: Row): Promise<void> {
+  const sample = await runOnce(row, 0);
+  if (row.table.minimum !== 'any') row.scale = nextScale(row.scale, sample);
+  if (sample.errors.length > 0) row.voids.push(`warm-up: ${String(sample.errors[0])}`);
+}
+
+async function sampleOf(row: Row, round: number, options: MethodOptions): Promise<Sample | null> {
+  const minimum = options.isQuick ? 'any' : (row.table.minimum ?? 'work');
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
+    const sample = await runOnce(row, round);
+    const reason = voidReason(sample, minimum);
+    if (reason === undefined) return sample;
+    options.progress(`  void: ${reason}`);
+    row.voids.push(`round ${round}: ${reason}`);
+    if (sample.errors.length === 0) row.scale = nextScale(row.scale, sample);
+    if (options.isQuick) break;
+  }
+  return null;
+}
+
+/** One run in a folder of its own. What it started is stopped, also when it throws; then the run is void. */
+async function runOnce({ run, scale }: Row, round: number): Promise<Sample> {
+  const folder = mkdtempSync(join(tmpdir(), 'rustory-bench-'));
+  const steps: Array<() => unknown> = [() => rmSync(folder, { recursive: true, force: true })];
+  const context: RunContext = { scale, round, folder, onEnd: (step) => void steps.push(step) };
+  try {
+    return await run.run(context);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    return { cpuSeconds: 0, loadCpuSeconds: 0, seconds: 0, operations: 0, errors: [message] };
+  } finally {
+    for (let step = steps.pop(); step !== undefined; step = steps.pop()) await step();
+  }
+}
+
+function resultOf({ table, run, samples, voids, skipped }: Row): RowResult {
+  const figures = (valueOf: (sample: Sample) => number | undefined): Array<number | null> =>
+    samples.map((sample) => (sample === null ? null : (valueOf(sample) ?? null)));
+  return {
+    case: run.case,
+    variant: run.variant,
+    title: run.title,
+    values: Object.fromEntries(table.columns.map(({ key, valueOf }) => [key, figures(valueOf)])),
+    cpuSeconds: figures(({ cpuSeconds }) => cpuSeconds),
+    loadCpuSeconds: figures(({ loadCpuSeconds }) => loadCpuSeconds),
+    voids,
+    ...(skipped === undefined ? {} : { skipped }),
+  };
+}
