@@ -3,7 +3,8 @@
 // their cost, not that of the cryptography, limits a relay.
 //
 // Rules that every layer follows:
-// - Bytes that are handed up are valid only during the call. Who needs them later copies them. They may be changed in place.
+// - Bytes that are handed up stay as they are until `onReadEnd`, so that a muxer can join pieces of one read. Above a muxer
+//   they are valid only during the call. Who needs them later copies them. They may be changed in place.
 // - Everything in the buffer before `start` is spent: the receiver may overwrite it, for example with the part of a message
 //   that it kept, or with the header of a frame that it forwards. It must not expect a minimum of such bytes.
 // - A layer may replace the `sink` of the layer below while it receives bytes. The rest of those bytes is its own to pass on.
@@ -93,7 +94,12 @@ export interface WireStream {
   /** For debugging and for the limits of the owner. */
   readonly session: MuxSession;
   readonly isOpen: boolean;
-  /** Sends or queues `buffer[start..end)`. Returns false when bytes wait for the window or for the socket. */
+  /** Whether the other side has closed its direction; its last bytes may still wait here. */
+  readonly isRemoteEnded: boolean;
+  /**
+   * Sends or queues `buffer[start..end)`. Returns false when bytes wait for the window or for the socket. A stream that has
+   * ended, or whose direction is closed, discards them.
+   */
   write(buffer: Buffer, start: number, end: number): boolean;
   /** Written bytes that wait. */
   readonly queuedBytes: number;
@@ -127,8 +133,15 @@ export interface LaneListener {
  * stream of yamux, of mplex, or of something else that carries circuits.
  */
 export interface LaneEnd {
-  /** Bytes that `send` takes now without queueing them. 0 while the socket is blocked. */
+  /**
+   * Bytes that `send` takes now without queueing them: what the device lets us send, and while its socket is blocked, not
+   * more than a small amount of unsent bytes.
+   */
   readonly room: number;
+  /** Whether bytes wait for the socket of the device. */
+  readonly isBlocked: boolean;
+  /** Measured round trip to the device, in milliseconds; `undefined` if it is unknown. */
+  readonly roundTripMs: number | undefined;
   /** Sends `buffer[start..end)`. It is sealed at once, so the header may overwrite the bytes before `start`. At most `room` bytes. */
   send(buffer: Buffer, start: number, end: number): void;
   /** Bytes that the device of this end may still send: its credit. Infinite without flow control for streams. */
