@@ -14,6 +14,7 @@ import { withinDeadline } from '../../services/shared/signals.ts';
 import { metric } from '../../testing/load-devices.ts';
 import { createDevice, type Device, makeEntries } from '../../testing/network.ts';
 import type { Muxer, Program } from './programs.ts';
+import { type RustRelay, startRustRelay } from './rust-relay.ts';
 
 /** Timeout of one step of a scenario, in milliseconds; sufficient for 256 MiB on a busy machine. */
 export const STEP_TIMEOUT_MS = 120_000;
@@ -51,6 +52,8 @@ export interface Cell {
   serve(relay: Pick<Relay, 'address'>, args?: readonly string[], variant?: Variant): Promise<Serving>;
   /** Starts a separate relay with the swarm key of the network. */
   startRelay(env?: Record<string, string>, folder?: string): Promise<Relay>;
+  /** Starts the relay of rust-libp2p with the swarm key of the network. */
+  startRustRelay(): Promise<RustRelay>;
   /** Makes a temporary folder. */
   folder(): string;
   /** Makes a device with our peer. */
@@ -111,6 +114,7 @@ export function createCell(network: Network, program: Program, muxer: Muxer): Ce
     async startRelay(env = {}, folder = cell.folder()) {
       return track(await startRelay(folder, { env: { RELAY_SWARM_KEY_FILE: network.swarmKey, ...env } }));
     },
+    startRustRelay: async () => track(await startRustRelay({ swarmKey: network.swarmKey })),
     folder: () => mkdtempSync(join(network.folder, 'cell-')),
     device(relay) {
       const folder = cell.folder();

@@ -1,7 +1,7 @@
 // The cells of both tables, and how they run: rows in parallel, the cells of a row one after another.
 import { describeError } from '../../services/shared/errors.ts';
 import { type Cell, createCell, type Network } from './cell.ts';
-import { type Pair, PAIRS } from './pairs.ts';
+import { PAIRS } from './pairs.ts';
 import { isInstalled, type Muxer, MUXERS, type Program, PROGRAMS } from './programs.ts';
 import type { Result } from './report.ts';
 import { SCENARIOS } from './scenarios.ts';
@@ -9,11 +9,20 @@ import { SCENARIOS } from './scenarios.ts';
 /** Rows that run at the same time. A row mostly waits, so two cores are sufficient. */
 const PARALLEL_ROWS = 3;
 
+/** A scenario, or a pair. */
+interface Column {
+  readonly name: string;
+  /** Further programs that the cell starts. */
+  readonly dialer?: Program;
+  readonly relay?: Program;
+  run(cell: Cell): Promise<void>;
+}
+
 export interface Row {
   readonly name: string;
   readonly program: Program;
   readonly muxer: Muxer;
-  readonly columns: ReadonlyArray<{ readonly name: string; run(cell: Cell): Promise<void> }>;
+  readonly columns: readonly Column[];
 }
 
 type CellResult = Omit<Result, 'row' | 'column'>;
@@ -48,9 +57,18 @@ export function selectRows(words: readonly string[]): { matrix: Row[]; across: R
   return { matrix: matrix.flatMap(select), across: across.flatMap(select) };
 }
 
+/** The programs that the cells of the rows start. */
+export function programsOfRows(rows: readonly Row[]): Set<Program> {
+  return new Set(rows.flatMap((row) => row.columns.flatMap((column) => programsOf(row, column))));
+}
+
+function programsOf({ program }: Row, { dialer, relay }: Column): Program[] {
+  return [program, dialer, relay].filter((used) => used !== undefined);
+}
+
 /** Builds the programs. Returns those that cannot run. */
 export async function buildPrograms(
-  programs: readonly Program[],
+  programs: Iterable<Program>,
   report: (text: string) => void,
 ): Promise<Unavailable> {
   const unavailable = new Map<Program, CellResult>();
@@ -103,8 +121,9 @@ export function createRunner(
   async function runRow(row: Row): Promise<Result[]> {
     const results: Result[] = [];
     for (const column of row.columns) {
-      const programs = [row.program, ...('dialer' in column ? [(column as Pair).dialer] : [])];
-      const missing = programs.map((program) => unavailable.get(program)).find(Boolean);
+      const missing = programsOf(row, column)
+        .map((program) => unavailable.get(program))
+        .find(Boolean);
       const result = missing ?? (await runCell(row, column));
       results.push({ row: row.name, column: column.name, ...result });
       const reason = result.reason === undefined ? '' : `\n        ${result.reason}`;

@@ -26,7 +26,7 @@ async function exchange(cell: Cell, variant: Variant): Promise<void> {
   const entries = trickyEntries(cell.program.name);
   const serving = await cell.serve(relay, cell.entriesFile(entries));
   await reach(cell, relay, serving, variant);
-  await sendBulk(cell, serving, BULK_BYTES, variant);
+  await sendBulk(cell, relay, serving, BULK_BYTES, variant);
   const { lines, code, stderr } = await cell.run(relay, ['pull', '--peer', serving.peerId], variant);
   assert.equal(code, 0, stderr);
   const pulled = lines.filter(({ msg }) => msg === 'entry').map((line) => line['entry']);

@@ -6,13 +6,19 @@
 //   PROGRAM push --relay … --peer id [--version …] [--entries FILE] [--deletions FILE] [--limit N] [--bad KIND]
 //   PROGRAM register|list --tracker URL --user NAME --relay ADDRESS
 //
+// The Rust programs have more for the benchmarks: `bulk --wait` connects, and sends after a line of input; `pull --summary`
+// prints a hash of the entries instead of the entries; and
+//
+//   PROGRAM relay --key FILE --muxer … [--listen ADDRESS] [--identity FILE] [--defaults|--rr-limits]
+//   PROGRAM sync --relay ADDRESS --key FILE --muxer … --peers id,id… --count N --parallel N
+//
 // `serve` answers pushes as `--answer KIND,…` says, one after another, and repeats the last one: counts (default), nulls,
 // bare (only `ok`), refuse (`ok` is false), garbage or close. `--bad` sends a push that is garbage, cut, large (more than 16 MiB), a bomb (more than 64 MiB decompressed) or has
 // bad items.
 //
 // Each program prints one JSON object per line. The field `msg` is started, reserved, lost, circuit, dialed, entry, pulled,
-// served, pushed, took, deletion, half, sent, received, confirmed, registered or listed. If it fails, it prints a line with the `msg` error to
-// standard error and exits with 1.
+// served, pushed, took, deletion, half, sent, received, confirmed, registered or listed; listening, ready and synced in
+// the commands for the benchmarks. If it fails, it prints a line with the `msg` error to standard error and exits with 1.
 import { copyFileSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startRelay, startTracker } from '../../scripts/local-network.ts';
 import { cleanUp } from '../../testing/cleanup.ts';
-import { buildPrograms, createRunner, type Row, selectRows } from './matrix.ts';
+import { buildPrograms, createRunner, programsOfRows, type Row, selectRows } from './matrix.ts';
 import { PAIRS } from './pairs.ts';
 import { PROGRAMS } from './programs.ts';
 import { createRrRunner, type RrRow, selectRrRows } from './rr-matrix.ts';
@@ -41,8 +41,7 @@ interface Selection {
 
 /** Runs the rows and returns the exit code. */
 async function run({ matrix, across, rr }: Selection, isComplete: boolean): Promise<number> {
-  const programs = across.length > 0 ? PROGRAMS : matrix.map(({ program }) => program);
-  const unavailable = await buildPrograms([...new Set(programs)], print);
+  const unavailable = await buildPrograms(programsOfRows([...matrix, ...across]), print);
   const rrMissing = rr.length > 0 ? await buildRr(print) : undefined;
   const folder = mkdtempSync(join(tmpdir(), 'rustory-interop-'));
   const relay = await startRelay(folder, { env: { RELAY_CIRCUIT_BYTES: String(CIRCUIT_BYTES) } });

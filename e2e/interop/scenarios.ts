@@ -5,10 +5,13 @@ import { until } from '../../testing/wait.ts';
 import { createSwarmKeyFile } from '../../services/private-network/key.ts';
 import { type Cell, STEP_TIMEOUT_MS, relayMetric, trickyEntries } from './cell.ts';
 import * as pushScenarios from './push-scenarios.ts';
+import type { Program } from './programs.ts';
 import * as relayScenarios from './relay-scenarios.ts';
+import { rustRelayProgram } from './rust-relay.ts';
 import { find, reach, sendBulk } from './steps.ts';
 
 const BULK_BYTES = 256 * 1024 * 1024;
+const BULK_BYTES_OF_RUST_RELAY = 16 * 1024 * 1024;
 
 export interface Scenario {
   /** The head of its column. */
@@ -17,6 +20,8 @@ export interface Scenario {
   readonly proves: string;
   /** Whether it depends on which muxers a program offers, and not only on the one that is chosen. */
   readonly negotiates?: boolean;
+  /** The program that is the relay instead of ours. */
+  readonly relay?: Program;
   run(cell: Cell): Promise<void>;
 }
 
@@ -108,6 +113,12 @@ export const SCENARIOS: readonly Scenario[] = [
     proves: 'registers with null for empty fields and parses the list strictly',
     run: tracker,
   },
+  {
+    name: 'rust relay',
+    proves: 'does the same as in `dial`, and sends 16 MiB, through the relay of rust-libp2p',
+    relay: rustRelayProgram(),
+    run: rustRelay,
+  },
 ];
 
 async function reserve(cell: Cell): Promise<void> {
@@ -139,8 +150,17 @@ async function dial(cell: Cell): Promise<void> {
 }
 
 async function bulk(cell: Cell): Promise<void> {
-  const serving = await cell.serve(cell.network.relay);
-  await sendBulk(cell, serving, BULK_BYTES);
+  const { relay } = cell.network;
+  const serving = await cell.serve(relay);
+  await sendBulk(cell, relay, serving, BULK_BYTES);
+}
+
+async function rustRelay(cell: Cell): Promise<void> {
+  const relay = await cell.startRustRelay();
+  const serving = await cell.serve(relay);
+  await reach(cell, relay, serving);
+  await sendBulk(cell, relay, serving, BULK_BYTES_OF_RUST_RELAY);
+  assert.equal(await relay.stop(), 0);
 }
 
 async function serveOurs(cell: Cell, version: string): Promise<void> {

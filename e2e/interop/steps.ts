@@ -9,7 +9,12 @@ import type { Variant, Cell, Serving } from './cell.ts';
 const IDENTIFY_DEFECT_OF_JS = /^Multiaddr \/p2p\/\w+ was not an IPv4/;
 
 /** Dials the serving program: identify and ping. */
-export async function reach(cell: Cell, relay: Relay, { peerId }: Serving, variant?: Variant): Promise<void> {
+export async function reach(
+  cell: Cell,
+  relay: Pick<Relay, 'address'>,
+  { peerId }: Serving,
+  variant?: Variant,
+): Promise<void> {
   const { lines, code, stderr } = await cell.run(relay, ['dial', '--peer', peerId], variant);
   assert.equal(code, 0, stderr);
   const dialed = find(lines, 'dialed');
@@ -22,12 +27,13 @@ export async function reach(cell: Cell, relay: Relay, { peerId }: Serving, varia
 /** Sends bytes to the serving program and compares the hashes of both sides with the expected hash. */
 export async function sendBulk(
   cell: Cell,
+  relay: Pick<Relay, 'address'>,
   serving: Serving,
   bytes: number,
   variant?: Variant,
 ): Promise<void> {
   const args = ['bulk', '--peer', serving.peerId, '--bytes', String(bytes)];
-  const { lines, code, stderr } = await cell.run(cell.network.relay, args, variant);
+  const { lines, code, stderr } = await cell.run(relay, args, variant);
   assert.equal(code, 0, stderr);
   const received = await serving.waitFor('received');
   const hash = hashOfBulk(bytes);

@@ -23,8 +23,18 @@ pub struct Bulk {
     pub bytes: u64,
     /// The hexadecimal hash of the received data; empty on the sending side.
     pub sha256: String,
-    /// If set, the sender waits for it after half of the data.
-    pub pause: Option<Arc<Notify>>,
+    /// If set, the sender waits.
+    pub pause: Option<Pause>,
+}
+
+/// Where the sender waits, and for what.
+#[derive(Debug)]
+pub struct Pause {
+    /// The bytes that are then not sent yet.
+    pub left: u64,
+    /// The message that is printed then.
+    pub msg: &'static str,
+    pub resume: Arc<Notify>,
 }
 
 #[derive(Clone, Default)]
@@ -79,11 +89,9 @@ impl Codec for BulkCodec {
         let mut hash = Sha256::new();
         let mut pause = bulk.pause;
         for index in 0u64.. {
-            if left <= bulk.bytes / 2
-                && let Some(resume) = pause.take()
-            {
+            if let Some(Pause { msg, resume, .. }) = pause.take_if(|pause| left <= pause.left) {
                 io.flush().await?;
-                print_line(json!({ "msg": "half" }));
+                print_line(json!({ "msg": msg }));
                 resume.notified().await;
             }
             if left == 0 {

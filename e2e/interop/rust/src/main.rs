@@ -14,10 +14,13 @@ mod bulk;
 mod node;
 mod options;
 mod push;
+mod relay;
+mod repeat;
 mod requester;
 mod responder;
 mod sync;
 mod tracker;
+mod usage;
 
 use std::error::Error;
 use std::io::Write;
@@ -66,6 +69,8 @@ async fn run() -> Outcome<()> {
     match options.command.as_str() {
         "reserve" | "serve" => responder::run(&options).await,
         "dial" | "pull" | "push" | "bulk" => requester::run(&options).await,
+        "sync" => repeat::run(&options).await,
+        "relay" => relay::run(&options).await,
         "register" => tracker::register(&options),
         "list" => tracker::list(&options),
         other => Err(format!("Unknown command \"{other}\".").into()),

@@ -19,7 +19,7 @@ use crate::sync::{self, JsonCodec};
 use crate::{Outcome, print_line};
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Timeout of one request and its response; sufficient for 256 MiB on a slow machine.
 const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(300);
@@ -37,16 +37,22 @@ pub struct Behaviour {
 /// Creates a node with a new identity and prints its peer id.
 pub fn create(options: &Options) -> Outcome<Swarm<Behaviour>> {
     let identity = Keypair::generate_ed25519();
+    let swarm = create_as(options, &identity)?;
+    print_line(
+        serde_json::json!({ "msg": "started", "peer_id": swarm.local_peer_id().to_string() }),
+    );
+    Ok(swarm)
+}
+
+/// Creates a node with this identity.
+pub fn create_as(options: &Options, identity: &Keypair) -> Outcome<Swarm<Behaviour>> {
     let peer = identity.public().to_peer_id();
     let (circuits, client) = relay::client::new(peer);
-    let transport = transport(options, &identity, circuits)?;
+    let transport = transport(options, identity, circuits)?;
     let exchange = || request_response::Config::default().with_request_timeout(EXCHANGE_TIMEOUT);
     let behaviour = Behaviour {
         relay: client,
-        identify: identify::Behaviour::new(identify::Config::new(
-            "/rustory/1.0.0".into(),
-            identity.public(),
-        )),
+        identify: identify::Behaviour::new(about(identity)),
         ping: ping::Behaviour::default(),
         pull: request_response::Behaviour::with_codec(
             JsonCodec::PULL,
@@ -64,8 +70,12 @@ pub fn create(options: &Options) -> Outcome<Swarm<Behaviour>> {
         ),
     };
     let config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE_TIMEOUT);
-    print_line(serde_json::json!({ "msg": "started", "peer_id": peer.to_string() }));
     Ok(Swarm::new(transport, behaviour, peer, config))
+}
+
+/// What the node says about itself in identify.
+pub fn about(identity: &Keypair) -> identify::Config {
+    identify::Config::new("/rustory/1.0.0".into(), identity.public())
 }
 
 /// Those versions of a protocol that `--version` allows.
@@ -89,9 +99,25 @@ fn transport(
     identity: &Keypair,
     circuits: relay::client::Transport,
 ) -> Outcome<Boxed<(PeerId, StreamMuxerBox)>> {
-    let key = options.swarm_key()?;
     let sockets = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true));
-    let secured = OrTransport::new(circuits, sockets)
+    secure(options, identity, OrTransport::new(circuits, sockets))
+}
+
+/// Adds the layers of the private network to the connections of a transport.
+pub fn secure<Sockets>(
+    options: &Options,
+    identity: &Keypair,
+    sockets: Sockets,
+) -> Outcome<Boxed<(PeerId, StreamMuxerBox)>>
+where
+    Sockets: Transport + Send + Unpin + 'static,
+    Sockets::Output: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    Sockets::Error: Send + Sync,
+    Sockets::Dial: Send,
+    Sockets::ListenerUpgrade: Send,
+{
+    let key = options.swarm_key()?;
+    let secured = sockets
         .and_then(move |socket, _| protect(key, socket))
         .upgrade(Version::V1)
         .authenticate(noise::Config::new(identity)?);

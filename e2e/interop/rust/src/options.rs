@@ -1,6 +1,6 @@
 //! The command line: a command, then options with a value, and flags.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 
 use libp2p::pnet::PreSharedKey;
@@ -8,12 +8,18 @@ use libp2p::{Multiaddr, PeerId};
 
 use crate::Outcome;
 
-const FLAGS: [&str; 1] = ["--pause"];
+const FLAGS: [&str; 5] = [
+    "--pause",
+    "--wait",
+    "--summary",
+    "--defaults",
+    "--rr-limits",
+];
 
 pub struct Options {
     pub command: String,
     values: HashMap<String, String>,
-    pub pause: bool,
+    flags: HashSet<String>,
 }
 
 impl Options {
@@ -22,11 +28,11 @@ impl Options {
         let mut options = Self {
             command,
             values: HashMap::new(),
-            pause: false,
+            flags: HashSet::new(),
         };
         while let Some(name) = args.next() {
             if FLAGS.contains(&name.as_str()) {
-                options.pause = true;
+                options.flags.insert(name);
                 continue;
             }
             let value = args
@@ -35,6 +41,10 @@ impl Options {
             options.values.insert(name, value);
         }
         Ok(options)
+    }
+
+    pub fn has(&self, flag: &str) -> bool {
+        self.flags.contains(flag)
     }
 
     pub fn text(&self, name: &str) -> Outcome<&str> {

@@ -1,6 +1,7 @@
 //! The commands `dial`, `pull`, `push` and `bulk`: a device that dials another device through the relay.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures::StreamExt;
 use libp2p::multiaddr::Protocol;
@@ -8,13 +9,15 @@ use libp2p::request_response::{Event, Message as Exchange};
 use libp2p::swarm::{Swarm, SwarmEvent};
 use libp2p::{PeerId, identify, ping, relay};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 
-use crate::bulk::Bulk;
+use crate::bulk::{Bulk, Pause};
 use crate::node::{Behaviour, BehaviourEvent, create};
 use crate::options::Options;
 use crate::push::Pushing;
 use crate::sync::{Message, PullRequest, PullResponse};
+use crate::usage::cpu_ms;
 use crate::{Outcome, explain, print_line};
 
 /// Default of `--limit`: maximum entries per request.
@@ -27,6 +30,9 @@ struct Requester<'a> {
     cursor: i64,
     limit: usize,
     entries: usize,
+    /// With `--summary`, `pull` prints this hash of the lines of all entries, and not the entries.
+    hash: Option<Sha256>,
+    start: Instant,
     push: Option<Pushing>,
     /// `dial` waits for the agent of the other device and for its response to a ping.
     agent: Option<String>,
@@ -34,6 +40,7 @@ struct Requester<'a> {
 }
 
 pub async fn run(options: &Options) -> Outcome<()> {
+    let start = Instant::now();
     let peer = options.peer()?;
     let mut swarm = create(options)?;
     swarm.dial(
@@ -52,6 +59,8 @@ pub async fn run(options: &Options) -> Outcome<()> {
         cursor: 0,
         limit,
         entries: 0,
+        hash: options.has("--summary").then(Sha256::new),
+        start,
         push: None,
         agent: None,
         pinged: false,
@@ -115,11 +124,11 @@ impl Requester<'_> {
                 self.send_push()?;
             }
             "bulk" => {
-                let pause = self.options.pause.then(notify_on_input);
+                let bytes = self.options.number("--bytes")?;
                 let bulk = Bulk {
-                    bytes: self.options.number("--bytes")?,
+                    bytes,
                     sha256: String::new(),
-                    pause,
+                    pause: self.pause(bytes),
                 };
                 self.swarm
                     .behaviour_mut()
@@ -129,6 +138,19 @@ impl Requester<'_> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// With `--wait`, the data is sent after a line of input; with `--pause`, the second half.
+    fn pause(&self, bytes: u64) -> Option<Pause> {
+        let (left, msg) = if self.options.has("--wait") {
+            (bytes, "ready")
+        } else if self.options.has("--pause") {
+            (bytes / 2, "half")
+        } else {
+            return None;
+        };
+        let resume = notify_on_input();
+        Some(Pause { left, msg, resume })
     }
 
     /// Prints the result of `dial` when it is complete. Returns whether it is.
@@ -172,19 +194,31 @@ impl Requester<'_> {
         } = serde_json::from_slice(&response.json)?;
         self.entries += entries.len();
         for entry in entries {
-            print_line(
-                json!({ "msg": "entry", "entry": entry.with_time(|ts| ts.unix_timestamp()) }),
-            );
+            let entry = entry.with_time(|ts| ts.unix_timestamp());
+            if let Some(hash) = self.hash.as_mut() {
+                serde_json::to_writer(&mut *hash, &entry)?;
+                hash.update(b"\n");
+            } else {
+                print_line(json!({ "msg": "entry", "entry": entry }));
+            }
         }
         let Some(cursor) = next_cursor else {
-            print_line(
-                json!({ "msg": "pulled", "entries": self.entries, "protocol": response.protocol }),
-            );
+            self.report_pulled(&response.protocol);
             return Ok(true);
         };
         self.cursor = cursor;
         self.send_pull()?;
         Ok(false)
+    }
+
+    fn report_pulled(&mut self, protocol: &str) {
+        let mut line = json!({ "msg": "pulled", "entries": self.entries, "protocol": protocol });
+        if let Some(hash) = self.hash.take() {
+            line["sha256"] = json!(hex::encode(hash.finalize()));
+            line["ms"] = json!(self.start.elapsed().as_secs_f64() * 1e3);
+            line["cpu_ms"] = json!(cpu_ms());
+        }
+        print_line(line);
     }
 
     /// Sends the next push. Returns whether there is none.
@@ -224,7 +258,7 @@ impl Requester<'_> {
                 message: Exchange::Response { response, .. },
                 ..
             } => {
-                print_line(json!({ "msg": "confirmed", "sha256": response }));
+                print_line(json!({ "msg": "confirmed", "sha256": response, "cpu_ms": cpu_ms() }));
                 Ok(true)
             }
             Event::OutboundFailure { error, .. } => Err(error.into()),

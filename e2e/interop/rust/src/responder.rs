@@ -18,6 +18,7 @@ use crate::node::{Behaviour, BehaviourEvent, create};
 use crate::options::Options;
 use crate::push;
 use crate::sync::{Entry, Message, PullRequest, PullResponse};
+use crate::usage::cpu_ms;
 use crate::{Outcome, explain, print_line};
 
 /// Delay before a lost reservation is requested again.
@@ -105,9 +106,12 @@ impl Responder {
                     },
                 ..
             })) => {
-                print_line(
-                    json!({ "msg": "received", "bytes": request.bytes, "sha256": request.sha256 }),
-                );
+                print_line(json!({
+                    "msg": "received",
+                    "bytes": request.bytes,
+                    "sha256": request.sha256,
+                    "cpu_ms": cpu_ms(),
+                }));
                 let _ = self
                     .swarm
                     .behaviour_mut()
