@@ -8,14 +8,18 @@ import { createCircuitAdmission } from '../../services/relay/circuit-admission.t
 import { NO_HOP_EVENTS } from '../../services/relay/hop-events.ts';
 import { createHopTiming } from '../../services/relay/hop-timing.ts';
 import { createHop, type HopOptions } from '../../services/relay/hop.ts';
+import { createLibp2pConnections } from '../../services/relay/libp2p/connection.ts';
+import { Libp2pStream } from '../../services/relay/libp2p/stream.ts';
 import { HOP_PROTOCOL, STOP_PROTOCOL } from '../../services/relay/messages.ts';
 import { createRelayMetrics } from '../../services/relay/metrics.ts';
 import { createReservationStore } from '../../services/relay/reservation-store.ts';
 import { createRefusalLog } from '../../services/relay/refusal-log.ts';
 import { createUnreachablePeers } from '../../services/relay/unreachable-peers.ts';
 import { createLogger } from '../../services/shared/log.ts';
+import { createLoopClock } from '../../services/shared/loop-clock.ts';
 import { loadCipher } from '../../services/private-network/cipher.ts';
 import type { SwarmKey } from '../../services/private-network/key.ts';
+import { MAX_STREAM_BUFFER_BYTES } from '../../services/private-network/muxers.ts';
 import { createTransportStack } from '../../services/private-network/transport-stack.ts';
 import { relayConfig } from '../../testing/relay-config.ts';
 import type { Cell } from './cell.ts';
@@ -57,8 +61,9 @@ export async function recordHop(cell: Cell, key: SwarmKey): Promise<HopTranscrip
     ...hopOptions(await relayConfig({ identity })),
     addresses: () => node.getMultiaddrs(),
   });
+  const connections = createLibp2pConnections(MAX_STREAM_BUFFER_BYTES, createLoopClock());
   const handle = async (stream: Stream, connection: Connection): Promise<void> => {
-    const handled = hop.handle(stream, tapped(connection, stops));
+    const handled = hop.handle(new Libp2pStream(connections.ofOpen(tapped(connection, stops)), stream));
     // After the handler has added its listener, which must get the data that has already arrived.
     hops.push(tap(stream));
     await handled;

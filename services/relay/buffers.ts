@@ -1,8 +1,6 @@
 // Memory for bytes that wait for slow receivers, with one limit for all circuits together. A paused stream can still
 // receive its whole window. Above the limit the relay therefore stops reading from the connections of paused senders,
 // and TCP slows them down.
-import type { Stream } from '@libp2p/interface';
-import { holdReading, releaseReading } from '../private-network/muxers.ts';
 import type { RelayLimits } from './config.ts';
 
 /** Interval at which the waiting bytes are counted again while a direction is paused, in milliseconds. */
@@ -10,8 +8,13 @@ const CHECK_INTERVAL_MS = 10;
 
 /** One direction of a circuit that is paused: its receiver is slower than its sender, or its rate is limited. */
 export interface PausedDirection {
-  readonly from: Stream;
-  readonly to: Stream;
+  /** Bytes that wait in the relay. */
+  waitingBytes(): number;
+  /** Maximum bytes that can wait while the connection of the sender is read. */
+  maxWaitingBytes(): number;
+  /** Reads no bytes from the connection of the sender until `releaseReading`. Repeated calls have no effect. */
+  holdReading(): void;
+  releaseReading(): void;
 }
 
 export interface Buffers {
@@ -24,10 +27,10 @@ export interface Buffers {
 }
 
 /**
- * Reads from the connection of a paused sender only while its whole window (`circuitBufferBytes`) fits into
- * `bufferedBytes`. Otherwise reading stops, and only the bytes of the last socket read are buffered.
+ * Reads from the connection of a paused sender only while all that can arrive (a window) fits into `bufferedBytes`.
+ * Otherwise reading stops, and only the bytes of the last socket read are buffered.
  */
-export function createBuffers(limits: Pick<RelayLimits, 'bufferedBytes' | 'circuitBufferBytes'>): Buffers {
+export function createBuffers(limits: Pick<RelayLimits, 'bufferedBytes'>): Buffers {
   /** Bytes reserved for each paused direction. */
   const reservedBytes = new Map<PausedDirection, number>();
   let totalBytes = 0;
@@ -36,12 +39,11 @@ export function createBuffers(limits: Pick<RelayLimits, 'bufferedBytes' | 'circu
   // Reserves whole windows, because a thousand senders can fill their windows within one iteration of the event loop,
   // long before the next check.
   function reserve(direction: PausedDirection): void {
-    const { from, to } = direction;
-    const maxBytes = Math.max(from.readBufferLength, limits.circuitBufferBytes) + to.writeBufferLength;
+    const maxBytes = direction.maxWaitingBytes();
     const isHeld = totalBytes + maxBytes > limits.bufferedBytes;
-    if (isHeld) holdReading(from, direction);
-    else releaseReading(from, direction);
-    const bytes = isHeld ? waitingBytes(direction) : maxBytes;
+    if (isHeld) direction.holdReading();
+    else direction.releaseReading();
+    const bytes = isHeld ? direction.waitingBytes() : maxBytes;
     reservedBytes.set(direction, bytes);
     totalBytes += bytes;
   }
@@ -60,19 +62,15 @@ export function createBuffers(limits: Pick<RelayLimits, 'bufferedBytes' | 'circu
     remove(direction) {
       totalBytes -= reservedBytes.get(direction) ?? 0;
       if (!reservedBytes.delete(direction)) return;
-      releaseReading(direction.from, direction);
+      direction.releaseReading();
       if (reservedBytes.size > 0) return;
       clearInterval(timer);
       timer = undefined;
     },
     bytes() {
       let sum = 0;
-      for (const direction of reservedBytes.keys()) sum += waitingBytes(direction);
+      for (const direction of reservedBytes.keys()) sum += direction.waitingBytes();
       return sum;
     },
   };
-}
-
-function waitingBytes({ from, to }: PausedDirection): number {
-  return from.readBufferLength + to.writeBufferLength;
 }

@@ -1,20 +1,20 @@
-// A circuit: two streams that are joined by their events. Bytes are forwarded as they arrive.
-import type { Stream } from '@libp2p/interface';
+// Circuits: pairs of joined streams with their limits. How the bytes move is the matter of the streams (`Pipe`).
 import { monotonicMs } from '../shared/clock.ts';
 import type { Buffers, PausedDirection } from './buffers.ts';
 import type { RelayLimits } from './config.ts';
+import type { Pipe, PipeListener, RelayStream } from './connection.ts';
 import type { CircuitEnd, Direction } from './outcomes.ts';
 import type { TokenBucket } from './token-bucket.ts';
 
-export interface CircuitOptions {
+/** Maximum interval of the checks for idle and expired circuits, in milliseconds. */
+const MAX_SWEEP_INTERVAL_MS = 1_000;
+
+/** Checks within the shortest limit, so that a circuit ends soon after it. */
+const SWEEPS_PER_LIMIT = 4;
+
+export interface CircuitsOptions {
   readonly limits: Pick<RelayLimits, 'circuitSeconds' | 'circuitIdleSeconds' | 'circuitBytes'>;
-  /** Rate limiters that every byte counts towards. Empty: no rate limit. */
-  readonly rateLimiters: readonly TokenBucket[];
   readonly buffers: Buffers;
-  /** Ends the circuit when the relay stops. */
-  readonly signal: AbortSignal;
-  /** Ends the circuit when another one takes its place. */
-  readonly evicted?: AbortSignal;
   readonly onBytes: (direction: Direction, bytes: number) => void;
 }
 
@@ -25,183 +25,233 @@ export interface CircuitSummary {
   readonly seconds: number;
 }
 
-/**
- * Joins two streams until both have ended, one fails, or a limit is reached; then both are closed or reset. When the
- * writer of a stream closes it, the other stream is closed after all bytes that came before.
- *
- * Maximum memory for each direction: the receive window of a paused stream, and the same amount again in the send
- * buffer of the other stream. `buffers` limits the memory of all circuits together.
- */
-export async function joinStreams(
-  source: Stream,
-  target: Stream,
-  options: CircuitOptions,
-): Promise<CircuitSummary> {
-  const { limits, rateLimiters, buffers, signal, evicted } = options;
-  const ended = Promise.withResolvers<CircuitEnd>();
-  const startedMs = monotonicMs();
-  let lastByteMs = startedMs;
-  let bytes = 0;
+/** A circuit in progress. */
+export interface RunningCircuit {
+  /** Resolves when both streams have ended. Never rejects. */
+  readonly ended: Promise<CircuitSummary>;
+  /** Resets both streams. Only the reason of the first call counts. */
+  end(reason: CircuitEnd): void;
+}
 
-  const abort = (end: CircuitEnd): void => {
-    // Only the first reason is used, because aborting one stream makes the other one report a reset.
-    ended.resolve(end);
-    const error = new CircuitError(end);
-    source.abort(error);
-    target.abort(error);
-  };
-  const onClose = (): void => {
-    if (source.status !== 'open' && target.status !== 'open') ended.resolve('closed');
-  };
-  const onBytes = (direction: Direction, count: number): void => {
-    lastByteMs = monotonicMs();
-    bytes += count;
-    options.onBytes(direction, count);
-  };
-  const pump = (from: Stream, to: Stream, direction: Direction): (() => void) =>
-    forward(from, to, {
-      maxBytes: limits.circuitBytes,
-      rateLimiters,
-      buffers,
-      onBytes: (count) => onBytes(direction, count),
-      onClose,
-      abort,
-    });
+export interface Circuits {
+  /**
+   * Joins two streams until both have ended, one fails, or a limit is reached; then both are closed or reset. When the
+   * writer of a stream closes it, the other stream is closed after all bytes that came before.
+   *
+   * Maximum memory for each direction: the receive window of a paused stream, and the same amount again in the send
+   * buffer of the other stream. `buffers` limits the memory of all circuits together.
+   *
+   * @param rateLimiters those that every byte counts towards. Empty: no rate limit
+   */
+  join(source: RelayStream, target: RelayStream, rateLimiters: readonly TokenBucket[]): RunningCircuit;
+}
 
-  const durationTimer = setTimeout(() => abort('duration'), limits.circuitSeconds * 1000);
-  const idleMs = limits.circuitIdleSeconds * 1000;
-  const idleTimer = setInterval(() => {
-    if (monotonicMs() - lastByteMs >= idleMs) abort('idle');
-  }, idleMs / 4);
-  const onShutdown = (): void => abort('shutdown');
-  const onEvicted = (): void => abort('evicted');
-  signal.addEventListener('abort', onShutdown, { once: true });
-  evicted?.addEventListener('abort', onEvicted, { once: true });
-  const stopPumps = [pump(source, target, 'to_target'), pump(target, source, 'to_source')];
-  if (signal.aborted) onShutdown();
-  if (evicted?.aborted === true) onEvicted();
-  try {
-    return { end: await ended.promise, bytes, seconds: (monotonicMs() - startedMs) / 1000 };
-  } finally {
-    clearTimeout(durationTimer);
-    clearInterval(idleTimer);
-    signal.removeEventListener('abort', onShutdown);
-    evicted?.removeEventListener('abort', onEvicted);
-    for (const stopPump of stopPumps) stopPump();
+/** @param nowMs monotonic clock */
+export function createCircuits(options: CircuitsOptions, nowMs: () => number = monotonicMs): Circuits {
+  const { circuitSeconds, circuitIdleSeconds } = options.limits;
+  const shortestMs = Math.min(circuitSeconds, circuitIdleSeconds) * 1000;
+  const running = new Set<JoinedCircuit>();
+  let timer: NodeJS.Timeout | undefined;
+
+  function sweep(): void {
+    const currentMs = nowMs();
+    for (const circuit of running) circuit.check(currentMs);
+  }
+
+  function remove(circuit: JoinedCircuit): void {
+    running.delete(circuit);
+    if (running.size > 0) return;
+    clearInterval(timer);
+    timer = undefined;
+  }
+
+  return {
+    join(source, target, rateLimiters) {
+      const circuit = new JoinedCircuit(options, rateLimiters, nowMs(), (ended) => {
+        remove(ended);
+        return nowMs();
+      });
+      running.add(circuit);
+      timer ??= setInterval(sweep, Math.min(MAX_SWEEP_INTERVAL_MS, shortestMs / SWEEPS_PER_LIMIT));
+      circuit.start(source, target);
+      return circuit;
+    },
+  };
+}
+
+/** A class, because its methods run for every message that is relayed. */
+class JoinedCircuit implements RunningCircuit, PipeListener {
+  readonly ended: Promise<CircuitSummary>;
+  readonly #options: CircuitsOptions;
+  readonly #rateLimiters: readonly TokenBucket[];
+  readonly #resolve: (summary: CircuitSummary) => void;
+  readonly #onEnd: (circuit: JoinedCircuit) => number;
+  readonly #startedMs: number;
+  readonly #toTarget: CircuitDirection;
+  readonly #toSource: CircuitDirection;
+  #pipe: Pipe | undefined;
+  #isEnded = false;
+  /** Bytes at the last check, and the time of the check that found this number first. */
+  #checkedBytes = 0;
+  #activeMs: number;
+
+  /** @param onEnd called when it ends; returns the time */
+  constructor(
+    options: CircuitsOptions,
+    rateLimiters: readonly TokenBucket[],
+    startedMs: number,
+    onEnd: (circuit: JoinedCircuit) => number,
+  ) {
+    const { promise, resolve } = Promise.withResolvers<CircuitSummary>();
+    this.ended = promise;
+    this.#resolve = resolve;
+    this.#options = options;
+    this.#rateLimiters = rateLimiters;
+    this.#onEnd = onEnd;
+    this.#startedMs = this.#activeMs = startedMs;
+    this.#toTarget = new CircuitDirection('to_target', options.buffers);
+    this.#toSource = new CircuitDirection('to_source', options.buffers);
+  }
+
+  start(source: RelayStream, target: RelayStream): void {
+    this.#pipe = source.join(target, this);
+    for (const direction of [this.#toTarget, this.#toSource]) direction.attach(this.#pipe);
+    // It may have ended while it was joined.
+    if (this.#isEnded) this.#stop();
+  }
+
+  check(currentMs: number): void {
+    const { limits } = this.#options;
+    const bytes = this.#toTarget.bytes + this.#toSource.bytes;
+    if (bytes !== this.#checkedBytes) {
+      this.#checkedBytes = bytes;
+      this.#activeMs = currentMs;
+    }
+    if (currentMs - this.#startedMs >= limits.circuitSeconds * 1000) this.end('duration');
+    else if (currentMs - this.#activeMs >= limits.circuitIdleSeconds * 1000) this.end('idle');
+  }
+
+  end(reason: CircuitEnd): void {
+    if (this.#finish(reason)) this.#pipe?.reset(new CircuitError(reason));
+  }
+
+  onBytes(name: Direction, count: number): boolean {
+    if (this.#isEnded) return false;
+    const direction = this.#direction(name);
+    if (direction.bytes + count > this.#options.limits.circuitBytes) {
+      this.end('bytes');
+      return false;
+    }
+    direction.bytes += count;
+    this.#options.onBytes(name, count);
+    if (this.#rateLimiters.length > 0) direction.spend(this.#rateLimiters, count);
+    return true;
+  }
+
+  onBlocked(name: Direction): void {
+    this.#direction(name).block(true);
+  }
+
+  onUnblocked(name: Direction): void {
+    this.#direction(name).block(false);
+  }
+
+  onClosed(): void {
+    this.#finish('closed');
+  }
+
+  onReset(): void {
+    this.end('reset');
+  }
+
+  #direction(name: Direction): CircuitDirection {
+    return name === 'to_target' ? this.#toTarget : this.#toSource;
+  }
+
+  /** Returns whether this was the first reason. */
+  #finish(end: CircuitEnd): boolean {
+    if (this.#isEnded) return false;
+    this.#isEnded = true;
+    const endedMs = this.#onEnd(this);
+    this.#stop();
+    const bytes = this.#toTarget.bytes + this.#toSource.bytes;
+    this.#resolve({ end, bytes, seconds: (endedMs - this.#startedMs) / 1000 });
+    return true;
+  }
+
+  #stop(): void {
+    this.#toTarget.stop();
+    this.#toSource.stop();
   }
 }
 
-interface ForwardOptions {
-  readonly maxBytes: number;
-  readonly rateLimiters: readonly TokenBucket[];
-  readonly buffers: Buffers;
-  readonly onBytes: (bytes: number) => void;
-  readonly onClose: () => void;
-  readonly abort: (end: CircuitEnd) => void;
-}
+/** One direction of a circuit: its bytes, its rate, and whether it is paused. */
+class CircuitDirection implements PausedDirection {
+  bytes = 0;
+  readonly #name: Direction;
+  readonly #buffers: Buffers;
+  #pipe: Pipe | undefined;
+  #isBlocked = false;
+  /** Runs while a rate limiter has a negative balance. */
+  #throttle: NodeJS.Timeout | undefined;
+  #isStopped = false;
 
-/** Forwards one direction of a circuit. The returned function releases its timer and its buffer accounting. */
-function forward(from: Stream, to: Stream, options: ForwardOptions): () => void {
-  const { maxBytes, rateLimiters, buffers, onBytes, abort } = options;
-  const direction: PausedDirection = { from, to };
-  let bytes = 0;
-  let isBlocked = false;
-  let isResuming = false;
+  constructor(name: Direction, buffers: Buffers) {
+    this.#name = name;
+    this.#buffers = buffers;
+  }
 
-  // A stream throws when its connection was just lost. An exception in an event handler would end the process.
-  const guard = (step: () => void): void => {
-    try {
-      step();
-    } catch {
-      abort('reset');
-    }
-  };
-  const throttle = createThrottle(rateLimiters, () => guard(resume));
-  // The library's resume() would undo a pause from within it, so pausing waits until resume() has returned.
-  const pauseIfNeeded = (): void => {
-    const mustPause = isBlocked || throttle.isActive();
-    if (!mustPause || isResuming || from.readStatus !== 'readable') return;
-    from.pause();
-    buffers.add(direction);
-  };
-  const resume = (): void => {
-    if (isBlocked || throttle.isActive() || from.readStatus !== 'paused') return;
-    buffers.remove(direction);
-    isResuming = true;
-    from.resume();
-    isResuming = false;
-    pauseIfNeeded();
-  };
-  // Reading resumes only when the other stream has sent all buffered bytes. Otherwise its buffer would grow with each
-  // drain.
-  const unblock = (): void => {
-    if (!isBlocked || to.writeBufferLength > 0 || to.writableNeedsDrain) return;
-    isBlocked = false;
-    resume();
-  };
-  // The library's own listener flushes the stream in a microtask that was queued before this one.
-  const onDrain = (): void => queueMicrotask(() => guard(unblock));
+  attach(pipe: Pipe): void {
+    this.#pipe = pipe;
+    this.#update();
+  }
 
-  from.addEventListener('message', ({ data }) => {
-    if (to.status !== 'open') return;
-    bytes += data.byteLength;
-    if (bytes > maxBytes) {
-      abort('bytes');
-      return;
-    }
-    onBytes(data.byteLength);
-    guard(() => {
-      isBlocked = !to.send(data) || isBlocked;
-      if (rateLimiters.length > 0) throttle.spend(data.byteLength);
-      pauseIfNeeded();
-    });
-  });
-  to.addEventListener('drain', onDrain);
-  to.addEventListener('idle', onDrain);
-  forwardEnd(from, to, options);
-  return () => {
-    throttle.stop();
-    buffers.remove(direction);
-  };
-}
+  block(isBlocked: boolean): void {
+    this.#isBlocked = isBlocked;
+    this.#update();
+  }
 
-/** Is active while a rate limiter has a negative balance. Calls `onEnd` when this ends. */
-function createThrottle(rateLimiters: readonly TokenBucket[], onEnd: () => void) {
-  let timer: NodeJS.Timeout | undefined;
+  spend(rateLimiters: readonly TokenBucket[], bytes: number): void {
+    let waitMs = 0;
+    for (const limiter of rateLimiters) waitMs = Math.max(waitMs, limiter.spend(bytes));
+    if (waitMs === 0 || this.#throttle !== undefined || this.#isStopped) return;
+    this.#throttle = setTimeout(() => {
+      this.#throttle = undefined;
+      this.#update();
+      this.#pipe?.resume(this.#name);
+    }, waitMs);
+    this.#pipe?.pause(this.#name);
+    this.#update();
+  }
 
-  return {
-    isActive: () => timer !== undefined,
-    spend(bytes: number): void {
-      const waitMs = Math.max(0, ...rateLimiters.map((limiter) => limiter.spend(bytes)));
-      if (waitMs === 0 || timer !== undefined) return;
-      timer = setTimeout(() => {
-        timer = undefined;
-        onEnd();
-      }, waitMs);
-    },
-    stop: () => clearTimeout(timer),
-  };
-}
+  stop(): void {
+    this.#isStopped = true;
+    clearTimeout(this.#throttle);
+    this.#throttle = undefined;
+    this.#buffers.remove(this);
+  }
 
-/** Forwards the writer's close, and aborts the circuit when a stream ends in another way. */
-function forwardEnd(
-  from: Stream,
-  to: Stream,
-  { onClose, abort }: Pick<ForwardOptions, 'onClose' | 'abort'>,
-): void {
-  let isClosedByWriter = false;
-  from.addEventListener('remoteCloseWrite', () => {
-    isClosedByWriter = true;
-  });
-  from.addEventListener('end', () => {
-    // Without a close by the writer the connection was lost. The other side must not mistake this for a normal end.
-    if (!isClosedByWriter) abort('reset');
-    else if (to.status === 'open') to.close().catch(() => abort('reset'));
-  });
-  from.addEventListener('close', ({ error }) => {
-    if (error === undefined) onClose();
-    else abort('reset');
-  });
+  #update(): void {
+    if (this.#pipe === undefined || this.#isStopped) return;
+    if (this.#isBlocked || this.#throttle !== undefined) this.#buffers.add(this);
+    else this.#buffers.remove(this);
+  }
+
+  waitingBytes(): number {
+    return this.#pipe?.waitingBytes(this.#name) ?? 0;
+  }
+
+  maxWaitingBytes(): number {
+    return this.#pipe?.maxWaitingBytes(this.#name) ?? 0;
+  }
+
+  holdReading(): void {
+    this.#pipe?.holdReading(this.#name);
+  }
+
+  releaseReading(): void {
+    this.#pipe?.releaseReading(this.#name);
+  }
 }
 
 class CircuitError extends Error {

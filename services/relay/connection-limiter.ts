@@ -1,15 +1,13 @@
 // The connection limiter: limits connections in total, per peer and per address, and closes idle and stalled
-// connections. It keeps its own counts, because the library copies the list of all connections for each query.
-import type { Connection, ConnectionGater, MultiaddrConnection } from '@libp2p/interface';
-import type { HandshakeLimiter } from '../private-network/handshake-limiter.ts';
-import { clientNetwork } from '../shared/client-network.ts';
+// connections. It has the list of all connections.
 import { monotonicMs } from '../shared/clock.ts';
 import type { RelayLimits } from './config.ts';
 import { createByAddress } from './by-address.ts';
+import { NOBODY, type RelayConnection } from './connection.ts';
 import { addTo } from './counts.ts';
 import { createIdleConnections } from './idle-connections.ts';
 import { DEAD_MS, EVICTABLE_MS } from './liveness-limits.ts';
-import type { AnyConnection, Liveness } from './liveness.ts';
+import type { Liveness } from './liveness.ts';
 import type { RelayMetrics } from './metrics.ts';
 import type { ConnectionRefusal } from './outcomes.ts';
 import type { RefusalLog } from './refusal-log.ts';
@@ -17,35 +15,34 @@ import type { TcpTimeouts } from './tcp-timeouts.ts';
 
 export interface ConnectionLimiterOptions {
   readonly limits: RelayLimits;
-  readonly handshakes: HandshakeLimiter;
   readonly metrics: RelayMetrics;
   readonly refusals: RefusalLog;
-  /** All open connections. */
-  connections(): Connection[];
   /** Whether the connection holds a reservation. */
-  isHolder(connection: AnyConnection): boolean;
+  isHolder(connection: RelayConnection): boolean;
   readonly liveness: Liveness;
   readonly tcpTimeouts: Pick<TcpTimeouts, 'apply'>;
 }
 
 export interface ConnectionLimiter {
-  readonly gater: ConnectionGater;
+  /** Admits a new connection, before its handshake, and counts it until it closes. A refused one is not counted. */
+  accept(connection: RelayConnection): boolean;
+  /** Admits a connection at the end of its handshake: its peer is known, and it counts as open. */
+  open(connection: RelayConnection): boolean;
+  /** All open connections. */
+  connections(): ReadonlySet<RelayConnection>;
   /**
    * Closes connections without reservation and use after `idleSeconds`, and connections that send bytes but accept none
    * for `circuitIdleSeconds`. Call it every few seconds.
    */
-  closeIdle(): Promise<void>;
+  closeIdle(): void;
 }
 
 /** An open connection, or one in its handshake. */
 interface TrackedConnection {
-  readonly address: string;
-  /** Known after the handshake. */
-  peer: string | undefined;
-  /** Last time at which it accepted bytes, had none to send, or was quiet. */
+  /** Whether its handshake is finished. */
+  isOpen: boolean;
+  /** Last check at which it had no bytes to send, or was quiet. */
   writableAtMs: number;
-  /** Last time at which it accepted bytes or had none to send. */
-  drainedAtMs: number;
 }
 
 /** @param nowMs clock of the silence of peers */
@@ -53,33 +50,32 @@ export function createConnectionLimiter(
   options: ConnectionLimiterOptions,
   nowMs: () => number = monotonicMs,
 ): ConnectionLimiter {
-  const { limits, handshakes, metrics, liveness, isHolder, refusals } = options;
+  const { limits, metrics, liveness, isHolder, refusals } = options;
   const { connectionsPerAddress: maxPerAddress = Number.POSITIVE_INFINITY } = limits;
-  const tracked = new Map<MultiaddrConnection, TrackedConnection>();
+  const tracked = new Map<RelayConnection, TrackedConnection>();
   // Includes pending handshakes, because starting handshakes is the cheapest attack on a relay.
   const countByAddress = new Map<string, number>();
-  const openByPeer = new Map<string, Set<MultiaddrConnection>>();
-  const openByAddress = createByAddress<MultiaddrConnection>();
+  const openByPeer = new Map<string, Set<RelayConnection>>();
+  const openByAddress = createByAddress<RelayConnection>();
   const areAddressesReal = limits.connectionsPerAddress !== undefined;
-  const idle = createIdleConnections(options, nowMs);
-  let open = 0;
+  const openConnections = new Set<RelayConnection>();
+  const idle = createIdleConnections({ ...options, connections: () => openConnections }, nowMs);
 
-  function refuse(reason: ConnectionRefusal, connection: MultiaddrConnection, peer?: string): true {
+  function report(reason: ConnectionRefusal, { address, peer }: RelayConnection): void {
     metrics.connectionRefused(reason);
-    refusals.refused('connection', reason, {
-      address: connection.remoteAddr.toString(),
-      ...(peer === undefined ? {} : { peer }),
-    });
-    return true;
+    refusals.refused('connection', reason, { address, ...(peer === NOBODY ? {} : { peer: peer.id }) });
+  }
+
+  function refuse(reason: ConnectionRefusal, connection: RelayConnection): false {
+    report(reason, connection);
+    return false;
   }
 
   /** Whether another connection may be opened. At the maximum, the longest idle one is closed for it. */
   function evictIdle(): boolean {
     const evicted = idle.longest();
     if (evicted === undefined) return false;
-    metrics.connectionRefused('idle');
-    const request = { peer: evicted.remotePeer.toString(), address: evicted.remoteAddr.toString() };
-    refusals.refused('connection', 'idle', request);
+    report('idle', evicted);
     evicted.abort(
       new Error('The relay has the maximum number of connections, and this one was the longest idle.'),
     );
@@ -87,12 +83,12 @@ export function createConnectionLimiter(
   }
 
   /** The connections of the address that has the most, for an address without any. */
-  function crowdFor(address: string): ReadonlySet<MultiaddrConnection> {
+  function crowdFor(address: string): ReadonlySet<RelayConnection> {
     return !areAddressesReal || openByAddress.count(address) > 0 ? new Set() : openByAddress.largest();
   }
 
   /** The newest connection of the address that has the most, without reservation if possible. */
-  function newestOfCrowd(address: string): MultiaddrConnection | undefined {
+  function newestOfCrowd(address: string): RelayConnection | undefined {
     const crowd = [...crowdFor(address)];
     return crowd.findLast((connection) => !isHolder(connection)) ?? crowd.at(-1);
   }
@@ -100,32 +96,31 @@ export function createConnectionLimiter(
   function evictCrowding(address: string): boolean {
     const evicted = newestOfCrowd(address);
     if (evicted === undefined) return false;
-    const peer = tracked.get(evicted)?.peer;
-    refuse('crowding', evicted, peer);
+    report('crowding', evicted);
     evicted.abort(
       new Error('The relay has the maximum number of connections, and most of them come from this address.'),
     );
     return true;
   }
 
-  function untrack(connection: MultiaddrConnection): void {
+  function untrack(connection: RelayConnection): void {
     const entry = tracked.get(connection);
     if (entry === undefined) return;
     tracked.delete(connection);
-    addTo(countByAddress, entry.address, -1);
-    if (entry.peer === undefined) return;
-    open -= 1;
-    openByAddress.remove(entry.address, connection);
-    const ofPeer = openByPeer.get(entry.peer);
+    addTo(countByAddress, connection.network, -1);
+    if (!entry.isOpen) return;
+    openConnections.delete(connection);
+    openByAddress.remove(connection.network, connection);
+    const ofPeer = openByPeer.get(connection.peer.id);
     ofPeer?.delete(connection);
-    if (ofPeer?.size === 0) openByPeer.delete(entry.peer);
+    if (ofPeer?.size === 0) openByPeer.delete(connection.peer.id);
   }
 
   /**
    * Closes the connection of a peer that has been quiet for the longest time, one with a reservation last. Returns
    * whether there was a quiet one.
    */
-  function evictQuiet(ofPeer: ReadonlySet<MultiaddrConnection>): boolean {
+  function evictQuiet(ofPeer: ReadonlySet<RelayConnection>): boolean {
     const [evicted] = [...ofPeer]
       .filter((connection) => liveness.quietMs(connection) >= EVICTABLE_MS)
       .toSorted(
@@ -143,48 +138,41 @@ export function createConnectionLimiter(
   }
 
   return {
-    gater: {
-      denyInboundConnection(connection) {
-        // None is evicted before the other side has proved the swarm key and its peer id.
-        const address = addressOf(connection);
-        const isFull = open >= limits.connections && idle.longest() === undefined;
-        if (isFull && crowdFor(address).size === 0) return refuse('all', connection);
-        if ((countByAddress.get(address) ?? 0) >= maxPerAddress) return refuse('address', connection);
-        addTo(countByAddress, address, 1);
-        tracked.set(connection, { address, peer: undefined, writableAtMs: nowMs(), drainedAtMs: nowMs() });
-        connection.addEventListener('close', () => untrack(connection));
-        handshakes.begin(connection);
-        return false;
-      },
-      denyInboundUpgradedConnection(peerId, connection) {
-        // If it closed during its handshake, no further close event would untrack it.
-        const entry = tracked.get(connection);
-        if (entry === undefined) return true;
-        handshakes.finish(connection);
-        // Other handshakes may have finished since this one began.
-        const peer = peerId.toString();
-        if (!hasRoom(peer)) return refuse('peer', connection, peer);
-        if (open >= limits.connections && !evictIdle() && !evictCrowding(entry.address))
-          return refuse('all', connection, peer);
-        entry.peer = peer;
-        const ofPeer = openByPeer.get(peer) ?? new Set();
-        openByPeer.set(peer, ofPeer.add(connection));
-        open += 1;
-        openByAddress.add(entry.address, connection);
-        connection.addEventListener('drain', () => (entry.drainedAtMs = entry.writableAtMs = nowMs()));
-        liveness.watch(connection);
-        options.tcpTimeouts.apply(connection);
-        return false;
-      },
+    accept(connection) {
+      // None is evicted before the other side has proved the swarm key and its peer id.
+      const { network } = connection;
+      const isFull = openConnections.size >= limits.connections && idle.longest() === undefined;
+      if (isFull && crowdFor(network).size === 0) return refuse('all', connection);
+      if ((countByAddress.get(network) ?? 0) >= maxPerAddress) return refuse('address', connection);
+      addTo(countByAddress, network, 1);
+      tracked.set(connection, { isOpen: false, writableAtMs: nowMs() });
+      connection.onClose(() => untrack(connection));
+      return true;
     },
-    async closeIdle() {
+    open(connection) {
+      // If it closed during its handshake, no further callback would untrack it.
+      const entry = tracked.get(connection);
+      if (entry === undefined) return false;
+      // Other handshakes may have finished since this one began.
+      const { network, peer } = connection;
+      if (!hasRoom(peer.id)) return refuse('peer', connection);
+      if (openConnections.size >= limits.connections && !evictIdle() && !evictCrowding(network))
+        return refuse('all', connection);
+      entry.isOpen = true;
+      const ofPeer = openByPeer.get(peer.id) ?? new Set();
+      openByPeer.set(peer.id, ofPeer.add(connection));
+      openConnections.add(connection);
+      openByAddress.add(network, connection);
+      options.tcpTimeouts.apply(connection);
+      return true;
+    },
+    connections: () => openConnections,
+    closeIdle() {
       abortStalled(tracked, options, nowMs());
-      await Promise.all(
-        idle.expired().map(async (connection) => {
-          metrics.idleClosed();
-          await connection.close().catch((error: Error) => connection.abort(error));
-        }),
-      );
+      for (const connection of idle.expired()) {
+        metrics.idleClosed();
+        connection.close();
+      }
     },
   };
 }
@@ -194,21 +182,17 @@ export function createConnectionLimiter(
  * a connection is quiet its network may be interrupted, which it survives until it is dead.
  */
 function abortStalled(
-  tracked: ReadonlyMap<MultiaddrConnection, TrackedConnection>,
+  tracked: ReadonlyMap<RelayConnection, TrackedConnection>,
   { limits, metrics, liveness }: ConnectionLimiterOptions,
   currentMs: number,
 ): void {
   for (const [connection, entry] of tracked) {
-    if (!connection.writableNeedsDrain) entry.drainedAtMs = currentMs;
-    if (!connection.writableNeedsDrain || liveness.isQuiet(connection)) entry.writableAtMs = currentMs;
-    const isStuck = currentMs - entry.writableAtMs >= limits.circuitIdleSeconds * 1000;
-    if (!isStuck && currentMs - entry.drainedAtMs < DEAD_MS) continue;
+    if (!connection.hasUnsentBytes) connection.drainedAtMs = currentMs;
+    if (!connection.hasUnsentBytes || liveness.isQuiet(connection)) entry.writableAtMs = currentMs;
+    const writableAtMs = Math.max(entry.writableAtMs, connection.drainedAtMs);
+    const isStuck = currentMs - writableAtMs >= limits.circuitIdleSeconds * 1000;
+    if (!isStuck && currentMs - connection.drainedAtMs < DEAD_MS) continue;
     metrics.stuckClosed();
     connection.abort(new Error('The connection accepted none of the bytes sent to it.'));
   }
-}
-
-/** The source of a connection: its IPv4 address or IPv6 network. */
-export function addressOf({ remoteAddr }: Pick<Connection, 'remoteAddr'>): string {
-  return clientNetwork(remoteAddr.getComponents()[0]?.value ?? '');
 }

@@ -1,22 +1,21 @@
 // The CONNECT request: a circuit from the requesting peer to a peer with a reservation.
-import type { Connection, PeerId, Stream } from '@libp2p/interface';
 import { toError } from '../shared/errors.ts';
 import { createLimitedLog } from '../shared/limited-log.ts';
 import { refused, type Result } from '../shared/result.ts';
-import { anySignal } from '../shared/signals.ts';
 import type { Circuit } from './circuit-admission.ts';
-import { joinStreams } from './circuit.ts';
-import { addressOf } from './connection-limiter.ts';
+import { createCircuits } from './circuit.ts';
+import type { PeerIdentity, RelayStream } from './connection.ts';
 import type { HopExchange } from './hop-exchange.ts';
 import type { HopOptions } from './hop.ts';
 import { circuitLimit, Status } from './messages.ts';
 import {
+  type CircuitEnd,
   CIRCUIT_REFUSALS,
   type CircuitRefusal,
   type CircuitRefusalOutcome,
   type TargetRefusal,
 } from './outcomes.ts';
-import { createStopClient, isRelayed } from './stop.ts';
+import { createStopClient } from './stop.ts';
 
 /** Maximum log lines per minute about targets that do not answer, for each reason. */
 const REFUSAL_LINES_PER_MINUTE = 6;
@@ -30,21 +29,21 @@ interface CircuitPeers {
 }
 
 /** Serves one CONNECT request, and resolves when its circuit has ended. */
-export type ServeConnect = (
-  exchange: HopExchange,
-  connection: Connection,
-  target: PeerId,
-  signal: AbortSignal,
-) => Promise<void>;
+export type ServeConnect = (exchange: HopExchange, target: PeerIdentity) => Promise<void>;
 
-/** @param shutdown ends all circuits */
-export function createConnectHandler(options: HopOptions, shutdown: AbortSignal): ServeConnect {
+/** What a request does at present, so that it can be ended from outside. */
+interface Work {
+  end(reason: CircuitEnd): void;
+}
+
+export function createConnectHandler(options: HopOptions): ServeConnect {
   const { reservations, circuits, buffers, metrics, refusals, log, unreachablePeers } = options;
   const { limits } = options.config;
   const openStop = createStopClient({ limits, ...options });
+  const running = createCircuits({ limits, buffers, onBytes: metrics.bytes });
   const limitedLog = createLimitedLog<TargetRefusal>({ log, perMinute: REFUSAL_LINES_PER_MINUTE });
 
-  async function refuse(exchange: HopExchange, peers: CircuitPeers, reason: CircuitRefusal): Promise<void> {
+  function refuse(exchange: HopExchange, peers: CircuitPeers, reason: CircuitRefusal): void {
     metrics.circuit(reason);
     const { source: peer, target, address } = peers;
     if (isOfTarget(reason))
@@ -52,15 +51,15 @@ export function createConnectHandler(options: HopOptions, shutdown: AbortSignal)
     else refusals.refused('circuit', reason, { peer, target, address });
     const refusal: CircuitRefusalOutcome = CIRCUIT_REFUSALS[reason];
     if (refusal.isUnreachable === true) unreachablePeers.failed(peers.target, peers.source, reason);
-    await exchange.conclude({ status: refusal.status });
+    exchange.conclude({ status: refusal.status });
   }
 
-  async function accept(exchange: HopExchange, targetStream: Stream): Promise<Stream> {
+  function accept(exchange: HopExchange, targetStream: RelayStream): RelayStream {
     try {
-      await exchange.respond({ status: Status.OK, limit: circuitLimit(limits) });
-      return exchange.unwrap();
+      exchange.respond({ status: Status.OK, limit: circuitLimit(limits) });
+      return exchange.toStream();
     } catch (error) {
-      targetStream.abort(toError(error));
+      targetStream.reset(toError(error));
       throw error;
     }
   }
@@ -70,67 +69,71 @@ export function createConnectHandler(options: HopOptions, shutdown: AbortSignal)
    * its network, that one is asked at once.
    */
   async function openTarget(
-    source: PeerId,
+    source: PeerIdentity,
     target: string,
-    signal: AbortSignal,
-  ): Promise<Result<{ readonly stream: Stream }, CircuitRefusal>> {
+    work: Work,
+  ): Promise<Result<{ readonly stream: RelayStream }, CircuitRefusal>> {
+    let isEnded = false;
+    const ask = async (holder: RelayStream['connection']): ReturnType<typeof openTarget> => {
+      const attempt = openStop(source, holder);
+      work.end = () => {
+        isEnded = true;
+        attempt.cancel();
+      };
+      const removeListener = reservations.onLost(holder, attempt.cancel);
+      return attempt.result.finally(removeListener);
+    };
     const holder = reservations.holderOf(target);
     if (holder === undefined) return refused('no_reservation');
-    const lost = new AbortController();
-    const removeListener = reservations.onLost(holder, () =>
-      lost.abort(new Error('The target reserved on another connection.')),
-    );
-    const opened = await openStop(source, holder, anySignal(signal, lost.signal)).finally(removeListener);
+    const opened = await ask(holder);
     const next = reservations.holderOf(target);
-    if (opened.ok || next === undefined || next === holder || signal.aborted) return opened;
-    return openStop(source, next, signal);
+    if (opened.ok || next === undefined || next === holder || isEnded) return opened;
+    return ask(next);
   }
 
   async function run(
-    sourceStream: Stream,
-    targetStream: Stream,
+    sourceStream: RelayStream,
+    targetStream: RelayStream,
     peers: CircuitPeers,
-    evicted: AbortSignal,
+    work: Work,
   ): Promise<void> {
     metrics.circuit('ok');
     log.debug(peers, 'circuit opened');
-    const summary = await joinStreams(sourceStream, targetStream, {
-      limits,
-      rateLimiters: circuits.rateLimiters(peers.source),
-      buffers,
-      signal: shutdown,
-      evicted,
-      onBytes: metrics.bytes,
-    });
+    const circuit = running.join(sourceStream, targetStream, circuits.rateLimiters(peers.source));
+    work.end = circuit.end.bind(circuit);
+    const summary = await circuit.ended;
     metrics.circuitEnded(summary);
     log.debug({ ...peers, ...summary }, 'circuit ended');
   }
 
-  return async (exchange, connection, target, signal) => {
-    const peers = {
-      source: connection.remotePeer.toString(),
-      target: target.toString(),
-      address: connection.remoteAddr.toString(),
-    };
-    if (isRelayed(connection)) return refuse(exchange, peers, 'relayed');
-    const eviction = new AbortController();
+  return async (exchange, target) => {
+    const { connection } = exchange;
+    const { network, address } = connection;
+    const peers = { source: connection.peer.id, target: target.id, address };
+    if (connection.isRelayed) return refuse(exchange, peers, 'relayed');
+    const work: Work = { end: () => {} };
+    let isEvicted = false;
     const circuit: Circuit = {
       ...peers,
-      address: addressOf(connection),
-      evict: () => eviction.abort(new Error('The relay gave the place of this circuit to another one.')),
+      address: network,
+      evict() {
+        isEvicted = true;
+        work.end('evicted');
+      },
     };
     const admitted = circuits.open(circuit);
     if (!admitted.ok) return refuse(exchange, peers, admitted.reason);
+    exchange.onInterrupt = () => work.end('shutdown');
     try {
-      const opened = await openTarget(
-        connection.remotePeer,
-        peers.target,
-        anySignal(signal, eviction.signal),
-      );
-      if (!opened.ok)
-        return await refuse(exchange, peers, eviction.signal.aborted ? 'evicted' : opened.reason);
+      const opened = await openTarget(connection.peer, peers.target, work);
+      if (isEvicted) {
+        if (opened.ok)
+          opened.stream.reset(new Error('The relay gave the place of this circuit to another one.'));
+        return refuse(exchange, peers, 'evicted');
+      }
+      if (!opened.ok) return refuse(exchange, peers, opened.reason);
       unreachablePeers.reached(peers.target);
-      await run(await accept(exchange, opened.stream), opened.stream, peers, eviction.signal);
+      await run(accept(exchange, opened.stream), opened.stream, peers, work);
     } finally {
       circuits.close(circuit);
     }

@@ -1,11 +1,11 @@
 // What the hop side reports about reservations, for modules that watch which peers can be reached. The
 // callbacks run within the request, so they must be cheap and must not throw.
-import type { Connection } from '@libp2p/interface';
+import type { RelayConnection } from './connection.ts';
 
 /** A reservation and the connection that holds it, which has the peer id and the address. */
 export interface ReservationEvent {
   readonly peer: string;
-  readonly connection: Connection;
+  readonly connection: RelayConnection;
 }
 
 export interface HopEvents {

@@ -1,87 +1,93 @@
 // One exchange of hop messages on a stream: reads the request and writes one response.
-import type { PeerId, Stream } from '@libp2p/interface';
-import { peerIdFromMultihash } from '@libp2p/peer-id';
-import { pbStream } from '@libp2p/utils';
-import { decode as decodeMultihash } from 'multiformats/hashes/digest';
-import { errorCode } from '../shared/errors.ts';
 import { refused, type Result } from '../shared/result.ts';
+import type { LoopClock } from '../shared/loop-clock.ts';
+import {
+  MessageTooLongError,
+  type PeerIdentity,
+  type RelayConnection,
+  type RelayStream,
+} from './connection.ts';
+import { MAX_REFUSAL_DELAY_MS } from './late-answers.ts';
 import {
   decodeHopRequest,
   encodeHopResponse,
-  FRAMING,
   type HopResponse,
+  MAX_MESSAGE_BYTES,
   type RequestRejection,
 } from './messages.ts';
+import { parsePeer } from './peer-identity.ts';
 
-/** A request, with the target as a peer id. */
-export type Request = { readonly type: 'reserve' } | { readonly type: 'connect'; readonly target: PeerId };
+/**
+ * Deadline of one exchange of hop messages, in milliseconds: 15 s for its messages and for the target, and the longest
+ * delay of a late answer. Clients give up after about 10 to 60 seconds.
+ */
+const HOP_TIMEOUT_MS = 15_000 + MAX_REFUSAL_DELAY_MS;
+
+/** A request, with its target. */
+export type Request =
+  | { readonly type: 'reserve' }
+  | { readonly type: 'connect'; readonly target: PeerIdentity };
 
 export interface HopExchange {
+  readonly connection: RelayConnection;
   readRequest(): Promise<Result<{ readonly request: Request }, RequestRejection>>;
-  /** Writes the response and keeps the stream open. */
-  respond(response: HopResponse): Promise<void>;
-  /** Writes the response and closes the stream. */
-  conclude(response: HopResponse): Promise<void>;
-  /** The stream without the framing of messages, for the bytes of the circuit. */
-  unwrap(): Stream;
+  /** Writes the response and keeps the stream open. @throws Error when the stream is closed */
+  respond(response: HopResponse): void;
+  /** Writes the response and closes the stream. @throws Error when the stream is closed */
+  conclude(response: HopResponse): void;
+  /** The stream, for the bytes of the circuit, without the deadline. */
+  toStream(): RelayStream;
   /** Whether a response can still be read. */
   isOpen(): boolean;
   /** Calls back when the stream closes. The returned function removes the callback. */
   onClose(callback: () => void): () => void;
+  /** Replaced by the handler of the request to learn that the exchange is interrupted, before its stream is reset. */
+  onInterrupt: () => void;
+  /** Resets the stream, which ends every wait of the exchange. */
+  interrupt(error: Error): void;
 }
 
-/** Error codes of the library for a message that is longer than the limit. */
-const LENGTH_ERRORS = new Set(['ERR_MSG_DATA_TOO_LONG', 'ERR_MSG_LENGTH_TOO_LONG']);
-
-/** @param signal ends every wait of the exchange */
-export function createHopExchange(stream: Stream, signal: AbortSignal): HopExchange {
-  const messages = pbStream(stream, FRAMING);
-
-  async function respond(response: HopResponse): Promise<void> {
-    await messages.write(response, { encode: encodeHopResponse }, { signal });
-  }
-
-  return {
+export function createHopExchange(stream: RelayStream, clock: Pick<LoopClock, 'after'>): HopExchange {
+  const exchange: HopExchange = {
+    connection: stream.connection,
     async readRequest() {
       try {
-        return await messages.read({ decode: decodeRequest }, { signal });
+        return decodeRequest(await stream.readMessage(MAX_MESSAGE_BYTES));
       } catch (error) {
-        // The stream is intact, so a response can be sent.
-        if (LENGTH_ERRORS.has(errorCode(error))) return refused('malformed');
+        if (error instanceof MessageTooLongError) return refused('malformed');
         throw error;
       }
     },
-    respond,
-    async conclude(response) {
-      await respond(response);
-      // A peer that does not close its side would keep the stream open until the connection ends.
-      const abort = (): void => stream.abort(new Error('The peer did not close the hop stream in time.'));
-      signal.addEventListener('abort', abort, { once: true });
-      // The signal would reference its listener, and with it the stream and its connection, until it aborts.
-      stream.addEventListener('close', () => signal.removeEventListener('abort', abort));
-      await stream.close({ signal });
+    respond: (response) => stream.writeMessage(encodeHopResponse(response)),
+    conclude(response) {
+      stream.writeMessage(encodeHopResponse(response));
+      // A peer that does not close its side keeps the stream open until the deadline.
+      stream.closeWrite();
     },
-    unwrap: () => messages.unwrap(),
-    isOpen: () => stream.status === 'open',
-    onClose(callback) {
-      stream.addEventListener('close', callback);
-      if (stream.status !== 'open') callback();
-      return () => stream.removeEventListener('close', callback);
+    toStream() {
+      cancelDeadline();
+      return stream;
+    },
+    isOpen: () => stream.isOpen,
+    onClose: (callback) => stream.onClose(callback),
+    onInterrupt: () => {},
+    interrupt(error) {
+      exchange.onInterrupt();
+      stream.reset(error);
     },
   };
+  const cancelDeadline = clock.after(HOP_TIMEOUT_MS, () =>
+    exchange.interrupt(new Error('The exchange exceeded its deadline.')),
+  );
+  stream.onClose(cancelDeadline);
+  return exchange;
 }
 
-function decodeRequest(
-  bytes: Parameters<typeof decodeHopRequest>[0],
-): Result<{ readonly request: Request }, RequestRejection> {
+function decodeRequest(bytes: Uint8Array): Result<{ readonly request: Request }, RequestRejection> {
   const decoded = decodeHopRequest(bytes);
   if (!decoded.ok) return decoded;
   const { request } = decoded;
   if (request.type === 'reserve') return { ok: true, request };
-  try {
-    const target = peerIdFromMultihash(decodeMultihash(request.target));
-    return { ok: true, request: { type: 'connect', target } };
-  } catch {
-    return refused('malformed');
-  }
+  const target = parsePeer(request.target);
+  return target === undefined ? refused('malformed') : { ok: true, request: { type: 'connect', target } };
 }

@@ -1,15 +1,19 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { generateKeyPair } from '@libp2p/crypto/keys';
+import type { Connection, Stream } from '@libp2p/interface';
 import { pbStream } from '@libp2p/utils';
 import { HopMessage } from '../../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
 import { cleanUp } from '../../testing/cleanup.ts';
 import { relayConfig } from '../../testing/relay-config.ts';
 import { deadlineSignal, until } from '../../testing/wait.ts';
+import { createLoopClock } from '../shared/loop-clock.ts';
 import { createBuffers } from './buffers.ts';
 import { createCircuitAdmission } from './circuit-admission.ts';
 import { NO_HOP_EVENTS } from './hop-events.ts';
 import { createHopTiming } from './hop-timing.ts';
 import { createHop, type HopOptions } from './hop.ts';
+import { createLibp2pConnections } from './libp2p/connection.ts';
+import { Libp2pStream } from './libp2p/stream.ts';
 import { HOP_PROTOCOL } from './messages.ts';
 import { createRelayMetrics } from './metrics.ts';
 import { createReservationStore } from './reservation-store.ts';
@@ -49,7 +53,10 @@ async function createBareHop(overrides: Partial<HopOptions>) {
     ...createHopTiming(),
     ...overrides,
   });
-  return { ...hopSide, metrics };
+  const connections = createLibp2pConnections(config.limits.circuitBufferBytes, createLoopClock());
+  const handle = async (stream: Stream, connection: Connection): Promise<void> =>
+    hopSide.handle(new Libp2pStream(connections.ofOpen(connection), stream));
+  return { ...hopSide, handle, metrics };
 }
 
 const REFUSED = { type: 'STATUS', status: 'RESERVATION_REFUSED' };

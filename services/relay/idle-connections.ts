@@ -1,8 +1,7 @@
 // Idle connections: those with neither a reservation nor a stream that counts. They are closed at the idle timeout and,
 // when the relay has the maximum number of connections, earlier for new ones.
-import type { Connection } from '@libp2p/interface';
 import type { RelayLimits } from './config.ts';
-import type { AnyConnection } from './liveness.ts';
+import type { RelayConnection } from './connection.ts';
 import { PING_PROTOCOL } from './ping.ts';
 
 /** The protocols whose streams are no use of a connection: a peer that needs nothing from the relay uses them too. */
@@ -17,17 +16,17 @@ const SEARCH_INTERVAL_MS = 250;
 
 export interface IdleConnections {
   /** Those that were idle in all checks of the last `idleSeconds`. Call it every few seconds. */
-  expired(): Connection[];
+  expired(): RelayConnection[];
   /** The longest idle one. */
-  longest(): Connection | undefined;
+  longest(): RelayConnection | undefined;
 }
 
 interface IdleConnectionsOptions {
   readonly limits: Pick<RelayLimits, 'idleSeconds'>;
   /** All open connections. */
-  connections(): Connection[];
+  connections(): Iterable<RelayConnection>;
   /** Whether the connection holds a reservation. */
-  isHolder(connection: AnyConnection): boolean;
+  isHolder(connection: RelayConnection): boolean;
 }
 
 /** @param nowMs monotonic clock */
@@ -36,12 +35,11 @@ export function createIdleConnections(
   nowMs: () => number,
 ): IdleConnections {
   // The longest idle one is the first.
-  const idleSinceMs = new Map<Connection, number>();
+  const idleSinceMs = new Map<RelayConnection, number>();
   let searchedAtMs = Number.NEGATIVE_INFINITY;
 
-  function isIdle(connection: Connection): boolean {
-    const isUsed = connection.streams.some(({ protocol }) => !UNCOUNTED_PROTOCOLS.has(protocol));
-    return !isUsed && !isHolder(connection);
+  function isIdle(connection: RelayConnection): boolean {
+    return !isHolder(connection) && !connection.hasStreamsExcept(UNCOUNTED_PROTOCOLS);
   }
 
   function search(): void {
@@ -54,9 +52,9 @@ export function createIdleConnections(
     searchedAtMs = nowMs();
   }
 
-  function firstIdle(): Connection | undefined {
+  function firstIdle(): RelayConnection | undefined {
     for (const connection of idleSinceMs.keys()) {
-      if (connection.status === 'open' && isIdle(connection)) return connection;
+      if (connection.isOpen && isIdle(connection)) return connection;
       idleSinceMs.delete(connection);
     }
     return undefined;

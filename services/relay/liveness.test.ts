@@ -1,66 +1,87 @@
 import { describe, expect, test } from '@jest/globals';
-import type { MultiaddrConnection } from '@libp2p/interface';
-import { createManualClock } from '../../testing/manual-clock.ts';
+import { createManualClock, type ManualClock } from '../../testing/manual-clock.ts';
 import { QUIET_MS } from './liveness-limits.ts';
-import { createLiveness } from './liveness.ts';
+import { createLiveness, type HeardConnection } from './liveness.ts';
 
-/** The members of a connection that are used, with its events. */
-class TestConnection extends EventTarget {
-  readonly timeline = { open: 0 };
-  readStatus = 'readable';
-  status = 'open';
-  writableNeedsDrain = false;
+/** A connection without a socket. */
+class TestConnection implements HeardConnection {
+  heardAtMs = 0;
+  reads = 0;
+  unansweredReads: number | undefined;
+  isOpen = true;
+  isReadPaused = false;
+  hasUnsentBytes = false;
+  readonly #clock: ManualClock;
+  readonly #readCallbacks = new Set<() => void>();
+  readonly #closeCallbacks = new Set<() => void>();
+
+  constructor(clock: ManualClock) {
+    this.#clock = clock;
+  }
 
   receive(): void {
-    this.dispatchEvent(new Event('message'));
+    this.heardAtMs = this.#clock.nowMs();
+    this.reads += 1;
+    for (const callback of this.#readCallbacks) callback();
+  }
+
+  close(): void {
+    for (const callback of this.#closeCallbacks) callback();
+  }
+
+  onNextRead(callback: () => void): () => void {
+    this.#readCallbacks.add(callback);
+    return () => void this.#readCallbacks.delete(callback);
+  }
+
+  onClose(callback: () => void): () => void {
+    this.#closeCallbacks.add(callback);
+    return () => void this.#closeCallbacks.delete(callback);
   }
 }
 
 function setUp() {
   const clock = createManualClock();
-  const liveness = createLiveness(clock);
-  const connection = new TestConnection();
-  const watched = connection as unknown as MultiaddrConnection;
-  liveness.watch(watched);
-  return { clock, liveness, connection, watched };
+  const connection = new TestConnection(clock);
+  return { clock, liveness: createLiveness(clock), connection };
 }
 
 describe('a connection', () => {
   test('is quiet when no byte arrives, until one does', () => {
-    const { clock, liveness, connection, watched } = setUp();
+    const { clock, liveness, connection } = setUp();
     clock.advance(QUIET_MS);
-    expect(liveness.isQuiet(watched)).toBe(false);
+    expect(liveness.isQuiet(connection)).toBe(false);
     clock.advance(1);
-    expect(liveness.isQuiet(watched)).toBe(true);
+    expect(liveness.isQuiet(connection)).toBe(true);
     connection.receive();
-    expect(liveness.isQuiet(watched)).toBe(false);
+    expect(liveness.isQuiet(connection)).toBe(false);
   });
 
   test('is not quiet while the relay does not read from it, and for as long again afterwards', () => {
-    const { clock, liveness, connection, watched } = setUp();
-    connection.readStatus = 'paused';
+    const { clock, liveness, connection } = setUp();
+    connection.isReadPaused = true;
     clock.advance(10 * QUIET_MS);
-    expect(liveness.quietMs(watched)).toBe(0);
-    connection.readStatus = 'readable';
+    expect(liveness.quietMs(connection)).toBe(0);
+    connection.isReadPaused = false;
     clock.advance(QUIET_MS);
-    expect(liveness.isQuiet(watched)).toBe(false);
+    expect(liveness.isQuiet(connection)).toBe(false);
   });
 
   test('leaves a request unanswered only when no byte arrived since, and until the next byte', () => {
-    const { liveness, connection, watched } = setUp();
-    const answered = liveness.listen(watched);
+    const { liveness, connection } = setUp();
+    const answered = liveness.listen(connection);
     connection.receive();
-    expect([answered.markUnanswered(), liveness.isUnanswered(watched)]).toEqual([false, false]);
-    const unanswered = liveness.listen(watched);
-    expect([unanswered.markUnanswered(), liveness.isUnanswered(watched)]).toEqual([true, true]);
+    expect([answered.markUnanswered(), liveness.isUnanswered(connection)]).toEqual([false, false]);
+    const unanswered = liveness.listen(connection);
+    expect([unanswered.markUnanswered(), liveness.isUnanswered(connection)]).toEqual([true, true]);
     connection.receive();
-    expect(liveness.isUnanswered(watched)).toBe(false);
+    expect(liveness.isUnanswered(connection)).toBe(false);
   });
 
   test('that closes ends the wait for a byte', async () => {
-    const { liveness, connection, watched } = setUp();
-    const wait = liveness.listen(watched).within(1_000);
-    connection.dispatchEvent(new Event('close'));
+    const { liveness, connection } = setUp();
+    const wait = liveness.listen(connection).within(1_000);
+    connection.close();
     expect(await wait).toBe(false);
   });
 });

@@ -1,24 +1,32 @@
-// When the relay last received a byte on each connection. It listens on the connection below the swarm key, so every byte
+// When the relay last received a byte on each connection. Connections count the reads of their sockets, so every byte
 // counts, also one that answers nothing.
-import type { Connection, MultiaddrConnection } from '@libp2p/interface';
 import type { LoopClock } from '../shared/loop-clock.ts';
+import type { RelayConnection } from './connection.ts';
 import { QUIET_MS } from './liveness-limits.ts';
 
-/** A connection of either layer: both share the object `timeline`. */
-export type AnyConnection = Pick<Connection | MultiaddrConnection, 'timeline'>;
+/** What is needed of a connection. */
+export type HeardConnection = Pick<
+  RelayConnection,
+  | 'heardAtMs'
+  | 'reads'
+  | 'unansweredReads'
+  | 'isOpen'
+  | 'isReadPaused'
+  | 'hasUnsentBytes'
+  | 'onNextRead'
+  | 'onClose'
+>;
 
 export interface Liveness {
-  /** Watches a connection. Call it when its handshake is finished. */
-  watch(connection: MultiaddrConnection): void;
   /** Milliseconds since the last byte. 0 while the relay itself does not read from the connection. */
-  quietMs(connection: AnyConnection): number;
-  isQuiet(connection: AnyConnection): boolean;
+  quietMs(connection: HeardConnection): number;
+  isQuiet(connection: HeardConnection): boolean;
   /** Whether bytes for the connection wait in the relay, so that a response cannot be expected yet. */
-  hasUnsentBytes(connection: AnyConnection): boolean;
+  hasUnsentBytes(connection: HeardConnection): boolean;
   /** Runs a check on whether a byte arrives from now on. */
-  listen(connection: AnyConnection): ByteListener;
+  listen(connection: HeardConnection): ByteListener;
   /** Whether the connection left a request unanswered and has sent no byte since. */
-  isUnanswered(connection: AnyConnection): boolean;
+  isUnanswered(connection: HeardConnection): boolean;
 }
 
 /** Whether the connection has sent a byte since the listener was created. */
@@ -30,80 +38,43 @@ export interface ByteListener {
   markUnanswered(): boolean;
 }
 
-interface Entry {
-  /** The library's type lacks the status of reading. */
-  readonly connection: MultiaddrConnection & { readonly readStatus?: string };
-  heardAtMs: number;
-  /** Reads from the socket. */
-  reads: number;
-  isUnanswered: boolean;
-  readonly waiting: Set<(isHeard: boolean) => void>;
-}
-
 export function createLiveness(clock: Pick<LoopClock, 'nowMs' | 'after'>): Liveness {
-  const entries = new WeakMap<object, Entry>();
-
-  function settle({ waiting }: Entry, isHeard: boolean): void {
-    for (const resolve of waiting) resolve(isHeard);
-  }
-
-  function quietMs({ timeline }: AnyConnection): number {
-    const entry = entries.get(timeline);
-    if (entry === undefined) return 0;
+  function quietMs(connection: HeardConnection): number {
     // Bytes may wait in the kernel, because a buffer of the relay is full.
-    if (entry.connection.readStatus === 'paused') entry.heardAtMs = clock.nowMs();
-    return clock.nowMs() - entry.heardAtMs;
+    if (connection.isReadPaused) connection.heardAtMs = clock.nowMs();
+    return clock.nowMs() - connection.heardAtMs;
   }
 
-  async function waitFor(entry: Entry, durationMs: number): Promise<boolean> {
-    if (entry.connection.status !== 'open') return false;
+  async function waitFor(connection: HeardConnection, durationMs: number): Promise<boolean> {
+    if (!connection.isOpen) return false;
     const { promise, resolve } = Promise.withResolvers<boolean>();
-    entry.waiting.add(resolve);
-    const cancel = clock.after(durationMs, () => resolve(entry.connection.readStatus === 'paused'));
-    try {
-      return await promise;
-    } finally {
-      cancel();
-      entry.waiting.delete(resolve);
-    }
+    const removeReadCallback = connection.onNextRead(() => resolve(true));
+    const removeCloseCallback = connection.onClose(() => resolve(false));
+    const cancel = clock.after(durationMs, () => resolve(connection.isReadPaused));
+    const isHeard = await promise;
+    cancel();
+    removeReadCallback();
+    removeCloseCallback();
+    return isHeard;
   }
 
   return {
-    watch(connection) {
-      const entry: Entry = {
-        connection,
-        heardAtMs: clock.nowMs(),
-        reads: 0,
-        isUnanswered: false,
-        waiting: new Set(),
-      };
-      entries.set(connection.timeline, entry);
-      // The first listener would take the bytes of the handshake, so this is called after it.
-      connection.addEventListener('message', () => {
-        entry.heardAtMs = clock.nowMs();
-        entry.reads += 1;
-        entry.isUnanswered = false;
-        if (entry.waiting.size > 0) settle(entry, true);
-      });
-      connection.addEventListener('close', () => settle(entry, false));
-    },
     quietMs,
     isQuiet: (connection) => quietMs(connection) > QUIET_MS,
-    hasUnsentBytes: ({ timeline }) => entries.get(timeline)?.connection.writableNeedsDrain ?? false,
-    listen({ timeline }) {
-      const entry = entries.get(timeline);
-      const readsBefore = entry?.reads ?? 0;
-      const hasHeard = (): boolean => entry === undefined || entry.reads > readsBefore;
+    hasUnsentBytes: (connection) => connection.hasUnsentBytes,
+    listen(connection) {
+      const readsBefore = connection.reads;
+      const hasHeard = (): boolean => connection.reads > readsBefore;
       return {
         hasHeard,
-        within: async (durationMs) => hasHeard() || entry === undefined || (await waitFor(entry, durationMs)),
+        within: async (durationMs) => hasHeard() || waitFor(connection, durationMs),
         markUnanswered() {
-          if (entry === undefined || hasHeard() || entry.connection.status !== 'open') return false;
-          entry.isUnanswered = entry.connection.readStatus !== 'paused';
-          return entry.isUnanswered;
+          if (hasHeard() || !connection.isOpen || connection.isReadPaused) return false;
+          connection.unansweredReads = connection.reads;
+          return true;
         },
       };
     },
-    isUnanswered: ({ timeline }) => entries.get(timeline)?.isUnanswered ?? false,
+    isUnanswered: (connection) => connection.unansweredReads === connection.reads,
   };
 }

@@ -34,6 +34,16 @@ class LengthError extends Error {
   }
 }
 
+/** The message after its length, which must be below 16 KiB. */
+export function withLength(message: Uint8Array): Uint8Array {
+  const lengthBytes = message.length < 0x80 ? 1 : 2;
+  const framed = new Uint8Array(lengthBytes + message.length);
+  framed[0] = lengthBytes === 1 ? message.length : (message.length & 0x7f) | 0x80;
+  if (lengthBytes === 2) framed[1] = message.length >> 7;
+  framed.set(message, lengthBytes);
+  return framed;
+}
+
 export const HOP_PROTOCOL = '/libp2p/circuit/relay/0.2.0/hop';
 export const STOP_PROTOCOL = '/libp2p/circuit/relay/0.2.0/stop';
 

@@ -9,7 +9,7 @@ const REFRESH = { ok: true, grant: { kind: 'refresh' } };
 
 /** A connection, of which the store uses only the identity. */
 function connection(): Holder {
-  return { timeline: { open: 0 } } as Holder;
+  return {} as Holder;
 }
 
 function createStore(limits: Partial<RelayLimits> = {}) {

@@ -1,12 +1,12 @@
 // The reservation store: the peers that can be reached through this relay, each by the connection that reserved, with
 // limits on new reservations. A full store replaces one for a new peer where that is fair.
-import type { Connection } from '@libp2p/interface';
 import { refused, type Result } from '../shared/result.ts';
 import { monotonicMs } from '../shared/clock.ts';
 import type { RelayLimits } from './config.ts';
 import { createByAddress } from './by-address.ts';
+import type { RelayConnection } from './connection.ts';
 import { REPLACEABLE_MS } from './liveness-limits.ts';
-import type { AnyConnection, Liveness } from './liveness.ts';
+import type { Liveness } from './liveness.ts';
 import type { ConnectionRefusal, ReservationRefusal } from './outcomes.ts';
 import { createTokenBuckets, perMinute } from './token-bucket.ts';
 
@@ -17,7 +17,7 @@ export const MAX_RATED_PEERS = 100_000;
 const SEARCH_INTERVAL_MS = 1_000;
 
 /** The connection that holds a reservation. The store only compares it. */
-export type Holder = Connection;
+export type Holder = RelayConnection;
 
 /** A connection that lost its reservation to a new peer. */
 export interface Replaced {
@@ -48,7 +48,7 @@ export interface ReservationStore {
   onLost(holder: Holder, callback: () => void): () => void;
   isReserved(peer: string): boolean;
   /** Whether the connection holds the reservation of its peer. */
-  isHolder(connection: AnyConnection): boolean;
+  isHolder(connection: Holder): boolean;
   /**
    * Removes the reservation that a connection holds, when it closes. Returns its age in milliseconds; `undefined` when
    * the connection holds none.
@@ -78,8 +78,7 @@ export function createReservationStore(
   quietMs: Liveness['quietMs'] = () => 0,
 ): ReservationStore {
   const reservations = new Map<string, Reservation>();
-  /** The objects that a holder shares with its connection of the lower layer. */
-  const holders = new Set<AnyConnection['timeline']>();
+  const holders = new Set<Holder>();
   const lostCallbacks = new Map<Holder, Set<() => void>>();
   const peersByAddress = createByAddress<string>();
   const requests = createTokenBuckets(perMinute(limits.reservationsPerMinute), MAX_RATED_PEERS, nowMs);
@@ -90,7 +89,7 @@ export function createReservationStore(
 
   function remove(peer: string, { holder, address }: Reservation): void {
     reservations.delete(peer);
-    holders.delete(holder.timeline);
+    holders.delete(holder);
     peersByAddress.remove(address, peer);
     for (const callback of lostCallbacks.get(holder) ?? []) callback();
   }
@@ -167,7 +166,7 @@ export function createReservationStore(
       const grantedAtMs = nowMs();
       const sinceMs = existing?.address === address ? existing.sinceMs : grantedAtMs;
       reservations.set(peer, { holder, address, grantedAtMs, sinceMs });
-      holders.add(holder.timeline);
+      holders.add(holder);
       peersByAddress.add(address, peer);
       const grant: Grant =
         existing === undefined
@@ -189,7 +188,7 @@ export function createReservationStore(
       };
     },
     isReserved: (peer) => reservations.has(peer),
-    isHolder: ({ timeline }) => holders.has(timeline),
+    isHolder: (connection) => holders.has(connection),
     release(peer, holder) {
       const existing = reservations.get(peer);
       if (existing?.holder !== holder) return undefined;

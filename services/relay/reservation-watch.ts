@@ -3,7 +3,6 @@
 import { createLimitedLog } from '../shared/limited-log.ts';
 import type { Logger } from '../shared/log.ts';
 import type { LoopClock } from '../shared/loop-clock.ts';
-import { addressOf } from './connection-limiter.ts';
 import type { HopEvents, ReservationEvent } from './hop-events.ts';
 import type { Liveness } from './liveness.ts';
 
@@ -53,14 +52,14 @@ export function createReservationWatch({ log, clock, liveness }: ReservationWatc
 
   async function watchPrevious(peer: string, connections: ReservationEvent['connection'][]): Promise<void> {
     const [before, after] = connections;
-    if (before === undefined || after === undefined || addressOf(before) === addressOf(after)) return;
+    if (before === undefined || after === undefined || before.network === after.network) return;
     if (watched >= MAX_WATCHED) return;
     watched += 1;
     await new Promise<void>((resolve) => void clock.after(MOVING_MS, resolve));
-    const isInUse = before.status === 'open' && (await liveness.listen(before).within(IN_USE_MS));
+    const isInUse = before.isOpen && (await liveness.listen(before).within(IN_USE_MS));
     watched -= 1;
-    if (!isInUse || isDraining || after.status !== 'open') return;
-    const addresses = connections.map(({ remoteAddr }) => remoteAddr.toString());
+    if (!isInUse || isDraining || !after.isOpen) return;
+    const addresses = connections.map(({ address }) => address);
     logLimited(
       'identity',
       { peer, addresses },
@@ -79,7 +78,7 @@ export function createReservationWatch({ log, clock, liveness }: ReservationWatc
       if (isDraining) return;
       if (reason === 'moved') previous.set(peer, connection);
       else if (ageMs <= DROPPED_AT_ONCE_MS) {
-        const fields = { peer, address: connection.remoteAddr.toString(), seconds: Math.round(ageMs / 1000) };
+        const fields = { peer, address: connection.address, seconds: Math.round(ageMs / 1000) };
         logLimited('clock', fields, 'reservation dropped at once: is its clock ahead?', peer);
       }
     },

@@ -7,8 +7,8 @@ import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { byteStream } from '@libp2p/utils';
 import { multiaddr } from '@multiformats/multiaddr';
 import { HopMessage } from '../../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
-import { sealVoucher } from './hop-reserve.ts';
 import { encodeHopResponse, HOP_PROTOCOL, Status, STOP_PROTOCOL } from './messages.ts';
+import { createVoucherSealer } from './voucher.ts';
 import { deadlineSignal } from '../../testing/wait.ts';
 import { cleanUp } from '../../testing/cleanup.ts';
 import { type Relay, startPeer, startRelay } from '../../testing/relay.ts';
@@ -116,7 +116,9 @@ test('a reservation with the recorded time and addresses equals the recorded byt
   const { answer } = exchange('reserve');
   const expiresUnixSeconds = Number(HopMessage.decode(answer.subarray(2)).reservation?.expire);
   const relay = peerIdFromPrivateKey(keys.relay);
-  const voucher = await sealVoucher(keys.relay, relay, peerIdFromPrivateKey(keys.target), expiresUnixSeconds);
+  const target = peerIdFromPrivateKey(keys.target);
+  const peer = { id: target.toString(), multihash: target.toMultihash().bytes };
+  const voucher = await createVoucherSealer(keys.relay)(peer, expiresUnixSeconds);
   const addresses = [multiaddr(`${recorded.announced}/p2p/${relay.toString()}`).bytes];
   const ours = encodeHopResponse({
     status: Status.OK,

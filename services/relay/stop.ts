@@ -1,22 +1,19 @@
 // The relay side of the stop protocol: requests the target of a circuit to accept it, on the connection that holds its
 // reservation, and decides how long a target that is quiet is waited for.
 // https://github.com/libp2p/specs/blob/master/relay/circuit-v2.md#stop-protocol
-import type { Connection, PeerId, Stream } from '@libp2p/interface';
-import { pbStream } from '@libp2p/utils';
-import { CODE_P2P_CIRCUIT } from '@multiformats/multiaddr';
 import { describeError, toError } from '../shared/errors.ts';
 import type { Logger } from '../shared/log.ts';
 import type { LoopClock } from '../shared/loop-clock.ts';
 import { refused, type Result } from '../shared/result.ts';
-import { aborted, anySignal } from '../shared/signals.ts';
 import type { RelayLimits } from './config.ts';
+import type { PeerIdentity, RelayConnection, RelayStream } from './connection.ts';
 import { PROBE_MS, STOP_MS } from './liveness-limits.ts';
 import type { Liveness } from './liveness.ts';
 import {
   circuitLimit,
   decodeStopResponse,
   encodeStopRequest,
-  FRAMING,
+  MAX_MESSAGE_BYTES,
   Status,
   STOP_PROTOCOL,
 } from './messages.ts';
@@ -37,67 +34,100 @@ export interface StopOptions {
   readonly probe: Probe;
 }
 
-/** Opens a stream to the target for a circuit from `source`, and resolves when the target has accepted it. */
-export type OpenStop = (
-  source: PeerId,
-  target: Connection,
-  signal: AbortSignal,
-) => Promise<Result<{ readonly stream: Stream }, TargetRefusal>>;
+type StopResult = Result<{ readonly stream: RelayStream }, TargetRefusal>;
+
+/** A request to a target that is waited for. */
+export interface StopAttempt {
+  /** Resolves when the target has accepted the circuit, or with the reason why it has not. Never rejects. */
+  readonly result: Promise<StopResult>;
+  /** Ends the wait. A probe goes on, because other requests may wait for it. */
+  readonly cancel: () => void;
+}
+
+/** Opens a stream to the target for a circuit from `source`. */
+export type OpenStop = (source: PeerIdentity, target: RelayConnection) => StopAttempt;
 
 export function createStopClient({ limits, log, clock, liveness, probe }: StopOptions): OpenStop {
-  const maxOutboundStreams = limits.circuitsPerTarget + EXTRA_STREAMS;
+  const maxStreams = limits.circuitsPerTarget + EXTRA_STREAMS;
+  const limit = circuitLimit(limits);
 
-  async function request(connection: Connection, source: PeerId, signal: AbortSignal): Promise<Stream> {
-    const stream = await connection.newStream(STOP_PROTOCOL, { signal, maxOutboundStreams });
-    try {
-      const messages = pbStream(stream, FRAMING);
-      const message = { source: source.toMultihash().bytes, limit: circuitLimit(limits) };
-      await messages.write(message, { encode: encodeStopRequest }, { signal });
-      const status = await messages.read({ decode: decodeStopResponse }, { signal });
-      if (status !== Status.OK) throw new Error(`The target refused the circuit with status ${status}.`);
-      return messages.unwrap();
-    } catch (error) {
-      stream.abort(toError(error));
-      throw error;
-    }
+  async function request(stream: RelayStream, source: PeerIdentity): Promise<void> {
+    stream.writeMessage(encodeStopRequest({ source: source.multihash, limit }));
+    const status = decodeStopResponse(await stream.readMessage(MAX_MESSAGE_BYTES));
+    if (status !== Status.OK) throw new Error(`The target refused the circuit with status ${status}.`);
   }
 
-  /** The request waits behind bytes for the target that are not sent yet. While it reads them, this time does not count. */
-  function startDeadline(target: Connection): { readonly signal: AbortSignal; cancel(): void } {
-    const controller = new AbortController();
+  /**
+   * The request waits behind bytes for the target that are not sent yet. While it reads them, this time does not count.
+   *
+   * @returns cancels the deadline
+   */
+  function startDeadline(target: RelayConnection, onDeadline: () => void): () => void {
     const check = (): void => {
       if (liveness.hasUnsentBytes(target) && !liveness.isQuiet(target))
         cancel = clock.after(UNSENT_CHECK_MS, check);
-      else controller.abort(new Error('The target did not respond in time.'));
+      else onDeadline();
     };
     let cancel = clock.after(STOP_MS, check);
-    return { signal: controller.signal, cancel: () => cancel() };
+    return () => cancel();
   }
 
-  /** Ends early when the signal aborts; the probe itself goes on, because other requests may wait for it. */
-  async function isAwake(target: Connection, signal: AbortSignal): Promise<boolean> {
-    return Promise.race([probe(target, PROBE_MS), aborted(signal).then(() => false)]);
-  }
-
-  return async (source, target, signal) => {
-    if (liveness.isUnanswered(target)) return refused('target_still_quiet');
-    if (liveness.isQuiet(target) && !(await isAwake(target, signal)))
-      return refused(liveness.isUnanswered(target) ? 'target_quiet' : 'target_unreachable');
+  async function ask(
+    source: PeerIdentity,
+    target: RelayConnection,
+    attempt: Cancelation,
+  ): Promise<StopResult> {
     const listener = liveness.listen(target);
-    const deadline = startDeadline(target);
+    let stream: RelayStream | undefined;
+    let isLate = false;
+    const cancelDeadline = startDeadline(target, () => {
+      isLate = true;
+      stream?.reset(new Error('The target did not respond in time.'));
+    });
     try {
-      return { ok: true, stream: await request(target, source, anySignal(signal, deadline.signal)) };
+      const opened = (stream = target.openStream(STOP_PROTOCOL, maxStreams));
+      attempt.onCancel = () => opened.reset(new Error('The circuit is no longer requested.'));
+      await request(opened, source);
+      return { ok: true, stream: opened };
     } catch (error) {
-      log.debug({ target: target.remotePeer.toString(), error: describeError(error) }, 'stop failed');
-      const isUnanswered = deadline.signal.aborted && listener.markUnanswered();
-      return refused(isUnanswered ? 'target_no_answer' : 'target_unreachable');
+      stream?.reset(toError(error));
+      log.debug({ target: target.peer.id, error: describeError(error) }, 'stop failed');
+      return refused(isLate && listener.markUnanswered() ? 'target_no_answer' : 'target_unreachable');
     } finally {
-      deadline.cancel();
+      attempt.onCancel = () => {};
+      cancelDeadline();
     }
+  }
+
+  async function run(
+    source: PeerIdentity,
+    target: RelayConnection,
+    attempt: Cancelation,
+  ): Promise<StopResult> {
+    if (liveness.isUnanswered(target)) return refused('target_still_quiet');
+    if (liveness.isQuiet(target)) {
+      const canceled = new Promise<false>((resolve) => (attempt.onCancel = () => resolve(false)));
+      const isAwake = await Promise.race([probe(target, PROBE_MS), canceled]);
+      if (!isAwake) return refused(liveness.isUnanswered(target) ? 'target_quiet' : 'target_unreachable');
+      if (attempt.isCanceled) return refused('target_unreachable');
+    }
+    return ask(source, target, attempt);
+  }
+
+  return (source, target) => {
+    const attempt: Cancelation = { isCanceled: false, onCancel: () => {} };
+    return {
+      result: run(source, target, attempt),
+      cancel() {
+        attempt.isCanceled = true;
+        attempt.onCancel();
+      },
+    };
   };
 }
 
-/** Whether a connection is a circuit. Circuits over circuits are refused, because every byte would be relayed twice. */
-export function isRelayed(connection: Connection): boolean {
-  return connection.remoteAddr.getComponents().some(({ code }) => code === CODE_P2P_CIRCUIT);
+/** Whether an attempt is canceled, and what cancels it at present. */
+interface Cancelation {
+  isCanceled: boolean;
+  onCancel: () => void;
 }

@@ -2,7 +2,6 @@ import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterEach, expect, test } from '@jest/globals';
-import type { MultiaddrConnection } from '@libp2p/interface';
 import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
 import { startPeer, startRelay } from '../../testing/relay.ts';
 import { createTcpTimeouts } from './tcp-timeouts.ts';
@@ -63,8 +62,7 @@ if (process.platform === 'linux')
     onCleanup(() => void client.destroy());
     const socket = await accepted.promise;
     onCleanup(() => void socket.destroy());
-    // The member of the library's connection that is used.
-    timeouts.apply({ socket } as unknown as MultiaddrConnection);
+    timeouts.apply({ socket });
     expect(timeoutsOf(socket)).toEqual({ idle: 900, interval: 60, probes: 10, userTimeout: 1_500_000 });
   });
 

@@ -2,8 +2,8 @@
 // are in flight. By default Linux gives up bytes in flight after 924 seconds at the latest, without a try in the last two
 // minutes, and a gap of 15 minutes then ends most connections.
 import type { Socket } from 'node:net';
-import type { MultiaddrConnection } from '@libp2p/interface';
 import { describeError } from '../shared/errors.ts';
+import type { RelayConnection } from './connection.ts';
 import { DEAD_MS, KEEPALIVE_DELAY_MS, KEEPALIVE_INTERVAL_MS, KEEPALIVE_PROBES } from './liveness-limits.ts';
 
 /** Numbers of the Linux ABI: the level and the option for `setsockopt`. The option has a value in milliseconds. */
@@ -25,12 +25,7 @@ interface ForeignFunctions {
   };
 }
 
-/** The member of the library's connection that leads to its socket. `tcp-timeouts.slow.test.ts` checks both members. */
-interface TcpConnection {
-  readonly socket?: Socket;
-}
-
-/** The member `_handle` of a socket of Node. */
+/** The member `_handle` of a socket of Node; `tcp-timeouts.slow.test.ts` checks it. */
 interface Handle {
   readonly fd?: number;
 }
@@ -38,15 +33,14 @@ interface Handle {
 export interface TcpTimeouts {
   /** Why bytes in flight have the deadline of the kernel; `undefined` when they have ours. For the log. */
   readonly kernelDefault: string | undefined;
-  apply(connection: MultiaddrConnection): void;
+  apply(connection: Pick<RelayConnection, 'socket'>): void;
 }
 
 export function createTcpTimeouts(): TcpTimeouts {
   const loaded = loadSetUserTimeout();
   return {
     kernelDefault: typeof loaded === 'string' ? loaded : undefined,
-    apply(connection) {
-      const { socket } = connection as TcpConnection;
+    apply({ socket }) {
       if (socket === undefined) return;
       setKeepAlive(socket);
       const { fd } = (Reflect.get(socket, '_handle') ?? {}) as Handle;
