@@ -3,7 +3,7 @@
 // gives up each attempt after 250 ms, so that one lost packet or a slow network is a failure. Here an attempt goes on while
 // others start, until the deadline of the caller.
 import { lookup as lookupAddresses } from 'node:dns/promises';
-import { connect, isIP, type Socket } from 'node:net';
+import { connect, isIP, type OnReadOpts, type Socket } from 'node:net';
 import { describeError, errorCode } from './errors.ts';
 
 /** Time after which the next address is tried although the one before has not failed, in milliseconds; from RFC 8305. */
@@ -37,6 +37,8 @@ export interface SocketOptions {
   readonly keepAliveInitialDelay?: number;
   readonly noDelay?: boolean;
   readonly allowHalfOpen?: boolean;
+  /** Receives the bytes of the connection instead of its events. */
+  readonly onread?: OnReadOpts;
 }
 
 export interface TcpConnectOptions {

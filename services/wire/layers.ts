@@ -54,17 +54,24 @@ export interface BlockDuplex extends ByteDuplex {
   readonly out: Buffer;
   /** Where the next bytes belong in `out`. */
   readonly at: number;
-  /** Makes room for `length` contiguous bytes, at most `MAX_RESERVE_BYTES`. */
+  /**
+   * Makes room for `length` contiguous bytes, at most `MAX_RESERVE_BYTES`. No method of any connection is called between
+   * this and `commit`, because it may send what others have collected.
+   */
   reserve(length: number): void;
   /** The `length` bytes at `at` are written. */
   commit(length: number): void;
-  /** Changes outgoing bytes in place, once for all that are sent together. Set by the swarm key layer. */
+  /** Changes outgoing bytes, once for all that are sent together. Set by the swarm key layer. */
   filter: OutFilter | undefined;
 }
 
-/** Changes the bytes of `buffer[start..end)` in place just before they are sent. */
+/** Changes outgoing bytes just before they are sent. */
 export interface OutFilter {
-  onFlush(buffer: Buffer, start: number, end: number): void;
+  /**
+   * Writes the changed bytes of `buffer[start..end)` to the start of `target`, which may be the same memory as `buffer`
+   * if `start` is 0.
+   */
+  onFlush(buffer: Buffer, start: number, end: number, target: Buffer): void;
 }
 
 /** Maximum of one `reserve`, in bytes: a Noise message of the maximum size, with its length. */
