@@ -151,7 +151,7 @@ export class PipeEnd implements BlockDuplex {
     this.#reserved = 0;
     if (at === 0 || this.isClosed || this.#hasEnded) return;
     this.flushes += 1;
-    this.filter?.onFlush(out, 0, at);
+    this.filter?.onFlush(out, 0, at, out);
     const bytes = Buffer.from(out.subarray(0, at));
     out.fill(POISON);
     this.sent?.push(bytes);
