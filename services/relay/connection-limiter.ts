@@ -41,8 +41,12 @@ export interface ConnectionLimiter {
 interface TrackedConnection {
   /** Whether its handshake is finished. */
   isOpen: boolean;
-  /** Last check at which it had no bytes to send, or was quiet. */
+  /** Last check that found that it had accepted bytes, had none to send, or was quiet. */
   writableAtMs: number;
+  /** Last check that found that it had accepted bytes, or had none to send. */
+  drainedAtMs: number;
+  /** How often it had accepted all bytes at that check. */
+  drains: number;
 }
 
 /** @param nowMs clock of the silence of peers */
@@ -145,8 +149,10 @@ export function createConnectionLimiter(
       if (isFull && crowdFor(network).size === 0) return refuse('all', connection);
       if ((countByAddress.get(network) ?? 0) >= maxPerAddress) return refuse('address', connection);
       addTo(countByAddress, network, 1);
-      tracked.set(connection, { isOpen: false, writableAtMs: nowMs() });
-      connection.onClose(() => untrack(connection));
+      const currentMs = nowMs();
+      const { drains } = connection;
+      tracked.set(connection, { isOpen: false, writableAtMs: currentMs, drainedAtMs: currentMs, drains });
+      connection.onceClosed(() => untrack(connection));
       return true;
     },
     open(connection) {
@@ -187,11 +193,12 @@ function abortStalled(
   currentMs: number,
 ): void {
   for (const [connection, entry] of tracked) {
-    if (!connection.hasUnsentBytes) connection.drainedAtMs = currentMs;
-    if (!connection.hasUnsentBytes || liveness.isQuiet(connection)) entry.writableAtMs = currentMs;
-    const writableAtMs = Math.max(entry.writableAtMs, connection.drainedAtMs);
-    const isStuck = currentMs - writableAtMs >= limits.circuitIdleSeconds * 1000;
-    if (!isStuck && currentMs - connection.drainedAtMs < DEAD_MS) continue;
+    const hasDrained = !connection.hasUnsentBytes || connection.drains !== entry.drains;
+    entry.drains = connection.drains;
+    if (hasDrained) entry.drainedAtMs = currentMs;
+    if (hasDrained || liveness.isQuiet(connection)) entry.writableAtMs = currentMs;
+    const isStuck = currentMs - entry.writableAtMs >= limits.circuitIdleSeconds * 1000;
+    if (!isStuck && currentMs - entry.drainedAtMs < DEAD_MS) continue;
     metrics.stuckClosed();
     connection.abort(new Error('The connection accepted none of the bytes sent to it.'));
   }

@@ -31,8 +31,8 @@ export interface RelayConnection {
   readonly reads: number;
   /** The value of `reads` at which a request was given up as unanswered; `undefined` if there is none. */
   unansweredReads: number | undefined;
-  /** Last time at which the socket had accepted all bytes, on the loop clock, in milliseconds. */
-  drainedAtMs: number;
+  /** How often the socket has accepted all bytes after some had to wait. */
+  readonly drains: number;
   /** Whether the relay does not read from it, because a buffer is full. */
   readonly isReadPaused: boolean;
   /** Whether bytes for it wait in the relay. */
@@ -51,7 +51,7 @@ export interface RelayConnection {
   /** Calls back once when the next bytes arrive. The returned function removes the callback. */
   onNextRead(callback: () => void): () => void;
   /** Calls back once when the connection has closed. The returned function removes the callback. */
-  onClose(callback: () => void): () => void;
+  onceClosed(callback: () => void): () => void;
   /** Closes it after its bytes are sent, or after a deadline. */
   close(): void;
   abort(error: Error): void;
@@ -102,7 +102,7 @@ export interface RelayStream {
   closeWrite(): void;
   reset(error: Error): void;
   /** Calls back once when the stream has closed, at once if it has. The returned function removes the callback. */
-  onClose(callback: () => void): () => void;
+  onceClosed(callback: () => void): () => void;
   /** Joins it with a stream of the same kind: from now on, bytes of each are sent to the other. */
   join(target: RelayStream, listener: PipeListener): Pipe;
 }

@@ -69,7 +69,7 @@ export function createHopExchange(stream: RelayStream, clock: Pick<LoopClock, 'a
       return stream;
     },
     isOpen: () => stream.isOpen,
-    onClose: (callback) => stream.onClose(callback),
+    onClose: (callback) => stream.onceClosed(callback),
     onInterrupt: () => {},
     interrupt(error) {
       exchange.onInterrupt();
@@ -79,7 +79,7 @@ export function createHopExchange(stream: RelayStream, clock: Pick<LoopClock, 'a
   const cancelDeadline = clock.after(HOP_TIMEOUT_MS, () =>
     exchange.interrupt(new Error('The exchange exceeded its deadline.')),
   );
-  stream.onClose(cancelDeadline);
+  stream.onceClosed(cancelDeadline);
   return exchange;
 }
 

@@ -105,7 +105,7 @@ export function createReserveHandler(options: HopOptions): ServeReserve {
 
   function hold(peer: string, connection: RelayConnection, grant: Grant): void {
     if (grant.kind === 'refresh') return;
-    if (!watched.has(connection)) connection.onClose(() => release(peer, connection));
+    if (!watched.has(connection)) connection.onceClosed(() => release(peer, connection));
     watched.add(connection);
     if (grant.kind === 'new' && grant.replaced !== undefined) replace(grant.replaced);
     if (grant.kind === 'moved') {

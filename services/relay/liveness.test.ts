@@ -34,7 +34,7 @@ class TestConnection implements HeardConnection {
     return () => void this.#readCallbacks.delete(callback);
   }
 
-  onClose(callback: () => void): () => void {
+  onceClosed(callback: () => void): () => void {
     this.#closeCallbacks.add(callback);
     return () => void this.#closeCallbacks.delete(callback);
   }

@@ -14,7 +14,7 @@ export type HeardConnection = Pick<
   | 'isReadPaused'
   | 'hasUnsentBytes'
   | 'onNextRead'
-  | 'onClose'
+  | 'onceClosed'
 >;
 
 export interface Liveness {
@@ -49,7 +49,7 @@ export function createLiveness(clock: Pick<LoopClock, 'nowMs' | 'after'>): Liven
     if (!connection.isOpen) return false;
     const { promise, resolve } = Promise.withResolvers<boolean>();
     const removeReadCallback = connection.onNextRead(() => resolve(true));
-    const removeCloseCallback = connection.onClose(() => resolve(false));
+    const removeCloseCallback = connection.onceClosed(() => resolve(false));
     const cancel = clock.after(durationMs, () => resolve(connection.isReadPaused));
     const isHeard = await promise;
     cancel();

@@ -39,7 +39,7 @@ export function createPingResponder(): PingResponder {
       streams.delete(leastUsed);
       leastUsed.reset(new Error(`The connection has more than ${MAX_PING_STREAMS} ping streams.`));
     }
-    stream.onClose(() => {
+    stream.onceClosed(() => {
       streams.delete(stream);
       if (streams.size === 0 && streamsOf.get(connection) === streams) streamsOf.delete(connection);
     });
@@ -67,7 +67,7 @@ export function createProbe(clock: LoopClock, liveness: Liveness): Probe {
     const cancel = clock.after(Math.max(CLOSE_MS, durationMs), () =>
       stream.reset(new Error('The peer did not close the ping stream in time.')),
     );
-    stream.onClose(cancel);
+    stream.onceClosed(cancel);
     stream.write(randomBytes(PING_BYTES));
     stream.closeWrite();
   }

@@ -22,7 +22,7 @@ export class Libp2pConnection implements RelayConnection {
   heardAtMs: number;
   reads = 0;
   unansweredReads: number | undefined;
-  drainedAtMs: number;
+  drains = 0;
   readonly #transport: Transport;
   #connection: Connection | undefined;
   #readCallbacks: Array<() => void> = [];
@@ -36,7 +36,7 @@ export class Libp2pConnection implements RelayConnection {
     this.network = clientNetwork(components[0]?.value ?? '');
     this.isRelayed = components.some(({ code }) => code === CODE_P2P_CIRCUIT);
     this.socket = this.#transport.socket;
-    this.heardAtMs = this.drainedAtMs = clock.nowMs();
+    this.heardAtMs = clock.nowMs();
     transport.addEventListener('close', () => this.#onClose());
   }
 
@@ -50,7 +50,7 @@ export class Libp2pConnection implements RelayConnection {
       if (this.#readCallbacks.length === 0) return;
       for (const callback of this.#readCallbacks.splice(0)) callback();
     });
-    this.#transport.addEventListener('drain', () => (this.drainedAtMs = clock.nowMs()));
+    this.#transport.addEventListener('drain', () => (this.drains += 1));
   }
 
   /** The connection of the upper layer. */
@@ -95,7 +95,7 @@ export class Libp2pConnection implements RelayConnection {
     return () => void (this.#readCallbacks = this.#readCallbacks.filter((each) => each !== callback));
   }
 
-  onClose(callback: () => void): () => void {
+  onceClosed(callback: () => void): () => void {
     this.#closeCallbacks.push(callback);
     return () => void (this.#closeCallbacks = this.#closeCallbacks.filter((each) => each !== callback));
   }

@@ -96,7 +96,7 @@ export class Libp2pStream implements RelayStream {
     this.#whenOpened((stream) => stream.abort(error));
   }
 
-  onClose(callback: () => void): () => void {
+  onceClosed(callback: () => void): () => void {
     const stream = this.#stream;
     if (!this.isOpen) {
       callback();

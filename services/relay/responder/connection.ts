@@ -1,0 +1,172 @@
+// A connection to the relay, from its acceptance on: its socket, its muxer and its streams.
+import type { Socket } from 'node:net';
+import { clientNetwork } from '../../shared/client-network.ts';
+import type { LoopClock } from '../../shared/loop-clock.ts';
+import type { MuxSession, SessionOwner, WireStream } from '../../wire/layers.ts';
+import type { TcpSocket } from '../../wire/tcp-socket.ts';
+import { NOBODY, type PeerIdentity, type RelayConnection } from '../connection.ts';
+import type { Dispatcher } from './dispatcher.ts';
+import { WireRelayStream } from './stream.ts';
+
+/** What all connections of a relay share. */
+export interface ConnectionContext {
+  readonly clock: Pick<LoopClock, 'nowMs'>;
+  readonly dispatcher: Dispatcher;
+  /** Maximum bytes that a paused stream still receives. */
+  readonly windowBytes: number;
+}
+
+/** A class, because a relay has thousands of them: plain fields, and no closures. */
+export class WireConnection implements RelayConnection, SessionOwner {
+  readonly network: string;
+  readonly isRelayed = false;
+  peer: PeerIdentity = NOBODY;
+  muxer = '';
+  heardAtMs: number;
+  unansweredReads: number | undefined;
+  readonly tcp: TcpSocket;
+  readonly #context: ConnectionContext;
+  #session: MuxSession | undefined;
+  readonly #streams = new Set<WireRelayStream>();
+  #readCallbacks: Array<() => void> = [];
+  #closeCallbacks: Array<() => void> = [];
+  #isClosed = false;
+
+  constructor(tcp: TcpSocket, context: ConnectionContext) {
+    this.tcp = tcp;
+    this.#context = context;
+    this.network = clientNetwork(tcp.remoteAddress);
+    this.heardAtMs = context.clock.nowMs();
+    tcp.observer = this;
+  }
+
+  /** The handshake is finished. The session passes its streams to this connection. */
+  start(peer: PeerIdentity, session: MuxSession): void {
+    this.peer = peer;
+    this.muxer = session.protocol;
+    this.#session = session;
+  }
+
+  get address(): string {
+    const { remoteAddress, remotePort } = this.tcp;
+    return `/${remoteAddress.includes(':') ? 'ip6' : 'ip4'}/${remoteAddress}/tcp/${remotePort}`;
+  }
+
+  get windowBytes(): number {
+    return this.#context.windowBytes;
+  }
+
+  get reads(): number {
+    return this.tcp.reads;
+  }
+
+  get drains(): number {
+    return this.tcp.lateWrites;
+  }
+
+  get isOpen(): boolean {
+    return this.tcp.isOpen && (this.#session?.isOpen ?? true);
+  }
+
+  get isReadPaused(): boolean {
+    return this.tcp.isPaused;
+  }
+
+  get hasUnsentBytes(): boolean {
+    return this.tcp.isBlocked;
+  }
+
+  get socket(): Socket {
+    return this.tcp.socket;
+  }
+
+  /** Streams of a protocol that one side has opened. */
+  countStreams(protocol: string, isInbound: boolean): number {
+    let count = 0;
+    for (const stream of this.#streams)
+      if (stream.protocol === protocol && stream.wire.isInbound === isInbound) count += 1;
+    return count;
+  }
+
+  hasStreamsExcept(protocols: ReadonlySet<string>): boolean {
+    for (const { protocol } of this.#streams) if (!protocols.has(protocol)) return true;
+    return false;
+  }
+
+  openStream(protocol: string, maxStreams: number): WireRelayStream {
+    const isFull = this.countStreams(protocol, false) >= maxStreams;
+    const wire = isFull ? undefined : this.#session?.openStream();
+    if (wire === undefined) throw new Error(`The connection cannot open another stream of ${protocol}.`);
+    const stream = this.#add(wire);
+    this.#context.dispatcher.propose(stream, protocol);
+    return stream;
+  }
+
+  onStream(wire: WireStream): void {
+    this.#context.dispatcher.accept(this.#add(wire));
+  }
+
+  #add(wire: WireStream): WireRelayStream {
+    const stream = new WireRelayStream(this, wire);
+    this.#streams.add(stream);
+    wire.sink = stream;
+    return stream;
+  }
+
+  /** A stream has ended. */
+  forget(stream: WireRelayStream): void {
+    this.#streams.delete(stream);
+    this.#context.dispatcher.forget(stream);
+  }
+
+  holdReading(): void {
+    this.#session?.hold();
+  }
+
+  releaseReading(): void {
+    this.#session?.release();
+  }
+
+  onNextRead(callback: () => void): () => void {
+    this.#readCallbacks.push(callback);
+    return () => void (this.#readCallbacks = this.#readCallbacks.filter((each) => each !== callback));
+  }
+
+  onceClosed(callback: () => void): () => void {
+    this.#closeCallbacks.push(callback);
+    return () => void (this.#closeCallbacks = this.#closeCallbacks.filter((each) => each !== callback));
+  }
+
+  close(): void {
+    if (this.#session === undefined) this.tcp.end();
+    else this.#session.close();
+  }
+
+  abort(error: Error): void {
+    if (this.#session === undefined) this.tcp.abort(error);
+    else this.#session.abort(error);
+  }
+
+  /** The socket has read bytes. */
+  onSocketRead(): void {
+    this.heardAtMs = this.#context.clock.nowMs();
+    if (this.#readCallbacks.length === 0) return;
+    const callbacks = this.#readCallbacks;
+    this.#readCallbacks = [];
+    for (const callback of callbacks) callback();
+  }
+
+  /** The socket has closed: the last call. */
+  onSocketClose(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    const callbacks = this.#closeCallbacks;
+    this.#closeCallbacks = [];
+    for (const callback of callbacks) callback();
+  }
+
+  /** The session has ended; its socket closes with it. */
+  onClose(): void {
+    this.#session = undefined;
+  }
+}
