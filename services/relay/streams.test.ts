@@ -53,7 +53,7 @@ describe.each([
   });
 
   test('is reset when it begins with other bytes, and disturbs no other', async () => {
-    const relay = await startRelay();
+    const relay = await startRelay({ limits: { handshakeSeconds: 1 } });
     const peer = await startPeer(undefined, { muxers: offered });
     const { stream } = await openRaw(await connect(peer, relay));
     stream.send(Buffer.alloc(2_000, 0xff));

@@ -3,10 +3,37 @@ import type { Socket } from 'node:net';
 import { clientNetwork } from '../../shared/client-network.ts';
 import type { LoopClock } from '../../shared/loop-clock.ts';
 import type { MuxSession, SessionOwner, WireStream } from '../../wire/layers.ts';
-import type { TcpSocket } from '../../wire/tcp-socket.ts';
 import { NOBODY, type PeerIdentity, type RelayConnection } from '../connection.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import { WireRelayStream } from './stream.ts';
+
+/** What is needed of a socket (`services/wire/tcp-socket.ts`). */
+export interface ConnectionSocket {
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly socket: Socket;
+  /** Reads with at least one byte. */
+  readonly reads: number;
+  /** How often it has accepted all bytes after some had to wait. */
+  readonly lateWrites: number;
+  readonly isOpen: boolean;
+  readonly isPaused: boolean;
+  readonly isBlocked: boolean;
+  observer: SocketObserver | undefined;
+  end(): void;
+  abort(error: Error): void;
+}
+
+/** Learns what happens to a socket, whatever the layers above it do with its bytes. */
+export interface SocketObserver {
+  /** Bytes have been read; called before they are handed up. */
+  onSocketRead(): void;
+  /** It has closed; the last call. */
+  onSocketClose(): void;
+}
+
+/** A session whose connection is not read while somebody holds it. */
+export type ConnectionSession = MuxSession & { hold(): void; release(): void };
 
 /** What all connections of a relay share. */
 export interface ConnectionContext {
@@ -17,22 +44,22 @@ export interface ConnectionContext {
 }
 
 /** A class, because a relay has thousands of them: plain fields, and no closures. */
-export class WireConnection implements RelayConnection, SessionOwner {
+export class WireConnection implements RelayConnection, SessionOwner, SocketObserver {
   readonly network: string;
   readonly isRelayed = false;
   peer: PeerIdentity = NOBODY;
   muxer = '';
   heardAtMs: number;
   unansweredReads: number | undefined;
-  readonly tcp: TcpSocket;
+  readonly tcp: ConnectionSocket;
   readonly #context: ConnectionContext;
-  #session: MuxSession | undefined;
+  #session: ConnectionSession | undefined;
   readonly #streams = new Set<WireRelayStream>();
   #readCallbacks: Array<() => void> = [];
   #closeCallbacks: Array<() => void> = [];
   #isClosed = false;
 
-  constructor(tcp: TcpSocket, context: ConnectionContext) {
+  constructor(tcp: ConnectionSocket, context: ConnectionContext) {
     this.tcp = tcp;
     this.#context = context;
     this.network = clientNetwork(tcp.remoteAddress);
@@ -41,7 +68,7 @@ export class WireConnection implements RelayConnection, SessionOwner {
   }
 
   /** The handshake is finished. The session passes its streams to this connection. */
-  start(peer: PeerIdentity, session: MuxSession): void {
+  start(peer: PeerIdentity, session: ConnectionSession): void {
     this.peer = peer;
     this.muxer = session.protocol;
     this.#session = session;
@@ -147,7 +174,6 @@ export class WireConnection implements RelayConnection, SessionOwner {
     else this.#session.abort(error);
   }
 
-  /** The socket has read bytes. */
   onSocketRead(): void {
     this.heardAtMs = this.#context.clock.nowMs();
     if (this.#readCallbacks.length === 0) return;
@@ -156,7 +182,6 @@ export class WireConnection implements RelayConnection, SessionOwner {
     for (const callback of callbacks) callback();
   }
 
-  /** The socket has closed: the last call. */
   onSocketClose(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { MessageTooLongError } from '../connection.ts';
 import { withLength } from '../messages.ts';
 import { MessageReader } from './message-reader.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { withLength } from '../messages.ts';
 import { MultistreamInitiator, MultistreamResponder } from './multistream.ts';
 
@@ -10,11 +10,7 @@ function select(...texts: string[]): Buffer {
 }
 
 /** Passes the bytes in pieces, and returns those that were not taken. */
-function feed(
-  side: Pick<MultistreamResponder, 'take'>,
-  bytes: Buffer,
-  cuts: readonly number[] = [],
-): Buffer {
+function feed(side: Pick<MultistreamResponder, 'take'>, bytes: Buffer, cuts: readonly number[] = []): Buffer {
   let at = 0;
   for (const cut of [...cuts, bytes.length]) {
     const end = Math.min(bytes.length, at + cut);

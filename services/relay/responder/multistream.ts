@@ -28,7 +28,8 @@ const encoded = new Map<string, Uint8Array>();
 
 function encode(...texts: string[]): Uint8Array {
   const key = texts.join(' ');
-  const message = encoded.get(key) ?? Buffer.concat(texts.map((text) => withLength(Buffer.from(`${text}\n`))));
+  const message =
+    encoded.get(key) ?? Buffer.concat(texts.map((text) => withLength(Buffer.from(`${text}\n`))));
   encoded.set(key, message);
   return message;
 }
