@@ -16,6 +16,13 @@ export function residentMiB({ pid }: Process): number {
   return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) / 1024;
 }
 
+/** The highest resident memory since the start, in MiB; on other systems that of now. @throws Error when the process has ended */
+export function peakResidentMiB({ pid }: Process): number {
+  if (process.platform !== 'linux') return residentMiB({ pid });
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) / 1024;
+}
+
 /** CPU time in seconds, of user and system together. @throws Error when the process has ended */
 export function cpuSeconds({ pid }: Process): number {
   if (process.platform !== 'linux')

@@ -10,7 +10,7 @@
 // prints a hash of the entries instead of the entries; and
 //
 //   PROGRAM relay --key FILE --muxer … [--listen ADDRESS] [--identity FILE] [--defaults|--rr-limits]
-//   PROGRAM sync --relay ADDRESS --key FILE --muxer … --peers id,id… --count N --parallel N
+//   PROGRAM sync --relay ADDRESS --key FILE --muxer … --peers id,id… --count N --parallel N --devices N
 //
 // `serve` answers pushes as `--answer KIND,…` says, one after another, and repeats the last one: counts (default), nulls,
 // bare (only `ok`), refuse (`ok` is false), garbage or close. `--bad` sends a push that is garbage, cut, large (more than 16 MiB), a bomb (more than 64 MiB decompressed) or has

@@ -37,11 +37,14 @@ export function rrVersions(generation: Generation): string {
     .join(', ');
 }
 
-/** Builds both programs. Returns why they cannot run, or `undefined`. @throws Error if one cannot be built */
-export async function buildRr(report: (text: string) => void): Promise<string | undefined> {
+/** Builds the programs. Returns why they cannot run, or `undefined`. @throws Error if one cannot be built */
+export async function buildRr(
+  report: (text: string) => void,
+  generations: readonly Generation[] = ['1.x', '0.1'],
+): Promise<string | undefined> {
   if (!(await isInstalled('cargo'))) return '"cargo version" does not work on this machine';
   const target = join(CACHE, 'rust');
-  for (const generation of ['1.x', '0.1'] as const) {
+  for (const generation of generations) {
     report(`building rr ${generation} (${rrVersions(generation)})`);
     const crate = CRATES[generation];
     await compile('cargo', ['build', '--release', '--locked'], {

@@ -49,7 +49,7 @@ export async function sendBulk(
 }
 
 /** The hash of the bulk data that every program must send, computed independently of the programs. */
-function hashOfBulk(total: number): string {
+export function hashOfBulk(total: number): string {
   const hash = createHash('sha256');
   const chunkBytes = 64 * 1024;
   for (let index = 0; index * chunkBytes < total; index += 1) {

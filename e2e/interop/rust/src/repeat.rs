@@ -24,10 +24,13 @@ use crate::{Outcome, explain, print_line};
 /// Time limit of one sync; that of `rr` for everything with one peer.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Makes `--count` syncs, `--parallel` at a time, with the peers in turn. Ends at the first one that fails.
+/// Makes `--count` syncs, `--parallel` at a time, of `--devices` identities with the peers in turn. Ends at the first one
+/// that fails.
 pub async fn run(options: &Options) -> Outcome<()> {
     // All nodes of a device of 1.x have its peer id.
-    let identity = Keypair::generate_ed25519();
+    let devices: Vec<Keypair> = (0..options.number("--devices")?)
+        .map(|_| Keypair::generate_ed25519())
+        .collect();
     let peers = options
         .text("--peers")?
         .split(',')
@@ -35,10 +38,10 @@ pub async fn run(options: &Options) -> Outcome<()> {
         .collect::<Result<Vec<PeerId>, _>>()?;
     let count = usize::try_from(options.number("--count")?)?;
     let parallel = usize::try_from(options.number("--parallel")?)?;
-    print_line(json!({ "msg": "started", "peer_id": identity.public().to_peer_id().to_string() }));
     let start = Instant::now();
-    let mut syncs = iter(peers.into_iter().cycle().take(count))
-        .map(|peer| sync(options, &identity, peer))
+    let turns = devices.iter().cycle().zip(peers.into_iter().cycle());
+    let mut syncs = iter(turns.take(count))
+        .map(|(identity, peer)| sync(options, identity, peer))
         .buffer_unordered(parallel);
     let mut microseconds = Vec::with_capacity(count);
     while let Some(result) = syncs.next().await {
