@@ -74,6 +74,8 @@ export class PipeEnd implements BlockDuplex {
   #reserved = 0;
   /** Bytes that the other end has sent and this one has not read. */
   readonly #arrived: Buffer[] = [];
+  /** Bytes of the first of them that were read. */
+  #readBytes = 0;
   #arrivedBytes = 0;
   #hasEnded = false;
   #isReading = false;
@@ -183,13 +185,20 @@ export class PipeEnd implements BlockDuplex {
 
   #read(): void {
     const { readBytes, headroomBytes } = this.#options;
-    const all = Buffer.concat(this.#arrived.splice(0));
-    const length = Math.min(all.length, Math.max(1, readBytes?.() ?? all.length));
-    if (length < all.length) this.#arrived.push(all.subarray(length));
-    this.#arrivedBytes = all.length - length;
+    const length = Math.min(this.#arrivedBytes, Math.max(1, readBytes?.() ?? this.#arrivedBytes));
     const headroom = headroomBytes?.() ?? HEADROOM_BYTES;
     const buffer = Buffer.alloc(headroom + length + 1, POISON);
-    all.copy(buffer, headroom, 0, length);
+    for (let at = headroom; at < headroom + length;) {
+      const first = this.#arrived[0] ?? buffer;
+      const count = Math.min(headroom + length - at, first.length - this.#readBytes);
+      first.copy(buffer, at, this.#readBytes, this.#readBytes + count);
+      at += count;
+      this.#readBytes += count;
+      if (this.#readBytes < first.length) continue;
+      this.#arrived.shift();
+      this.#readBytes = 0;
+    }
+    this.#arrivedBytes -= length;
     buffer[headroom + length] = GUARD;
     this.#isReading = true;
     try {
@@ -212,7 +221,6 @@ export class PipeEnd implements BlockDuplex {
       const guarded = buffer[to];
       this.sink.onBytes(buffer, from, to);
       if (buffer[to] !== guarded) throw new Error('The sink has overwritten bytes behind those of the call.');
-      buffer.fill(POISON, 0, to);
       from = to;
     }
     if (!this.isClosed) this.sink.onReadEnd();

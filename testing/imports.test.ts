@@ -116,7 +116,9 @@ describe('the import rules', () => {
     },
     {
       packages: /^(?:@libp2p\/|libp2p$)/,
-      importers: /^(?:services\/(?:private-network|relay|peer)|testing|e2e|bench)\//,
+      // The layers of `services/wire` are tested against the stock ones.
+      importers:
+        /^(?:(?:services\/(?:private-network|relay|peer)|testing|e2e|bench)\/|services\/wire\/.*\.test\.ts$)/,
     },
   ])('$packages is imported only by $importers', ({ packages, importers }) => {
     expect(violations(({ file, target }) => !packages.test(target) || importers.test(file))).toEqual([]);
