@@ -1,12 +1,12 @@
 // One exchange of hop messages on a stream: reads the request and writes one response.
 import { refused, type Result } from '../shared/result.ts';
-import type { LoopClock } from '../shared/loop-clock.ts';
 import {
   MessageTooLongError,
   type PeerIdentity,
   type RelayConnection,
   type RelayStream,
 } from './connection.ts';
+import type { Deadlines, WithDeadline } from './deadlines.ts';
 import { MAX_REFUSAL_DELAY_MS } from './late-answers.ts';
 import {
   decodeHopRequest,
@@ -21,14 +21,14 @@ import { parsePeer } from './peer-identity.ts';
  * Deadline of one exchange of hop messages, in milliseconds: 15 s for its messages and for the target, and the longest
  * delay of a late answer. Clients give up after about 10 to 60 seconds.
  */
-const HOP_TIMEOUT_MS = 15_000 + MAX_REFUSAL_DELAY_MS;
+export const HOP_TIMEOUT_MS = 15_000 + MAX_REFUSAL_DELAY_MS;
 
 /** A request, with its target. */
 export type Request =
   | { readonly type: 'reserve' }
   | { readonly type: 'connect'; readonly target: PeerIdentity };
 
-export interface HopExchange {
+export interface HopExchange extends WithDeadline {
   readonly connection: RelayConnection;
   readRequest(): Promise<Result<{ readonly request: Request }, RequestRejection>>;
   /** Writes the response and keeps the stream open. @throws Error when the stream is closed */
@@ -47,7 +47,8 @@ export interface HopExchange {
   interrupt(error: Error): void;
 }
 
-export function createHopExchange(stream: RelayStream, clock: Pick<LoopClock, 'after'>): HopExchange {
+/** @param deadlines those of all exchanges */
+export function createHopExchange(stream: RelayStream, deadlines: Deadlines): HopExchange {
   const exchange: HopExchange = {
     connection: stream.connection,
     async readRequest() {
@@ -65,7 +66,7 @@ export function createHopExchange(stream: RelayStream, clock: Pick<LoopClock, 'a
       stream.closeWrite();
     },
     toStream() {
-      cancelDeadline();
+      deadlines.remove(exchange);
       return stream;
     },
     isOpen: () => stream.isOpen,
@@ -75,11 +76,10 @@ export function createHopExchange(stream: RelayStream, clock: Pick<LoopClock, 'a
       exchange.onInterrupt();
       stream.reset(error);
     },
+    onDeadline: () => exchange.interrupt(new Error('The exchange exceeded its deadline.')),
   };
-  const cancelDeadline = clock.after(HOP_TIMEOUT_MS, () =>
-    exchange.interrupt(new Error('The exchange exceeded its deadline.')),
-  );
-  stream.onceClosed(cancelDeadline);
+  deadlines.add(exchange);
+  stream.onceClosed(() => deadlines.remove(exchange));
   return exchange;
 }
 

@@ -7,8 +7,9 @@ import type { Buffers } from './buffers.ts';
 import type { CircuitAdmission } from './circuit-admission.ts';
 import type { RelayConfig } from './config.ts';
 import type { RelayStream } from './connection.ts';
+import { Deadlines } from './deadlines.ts';
 import { createConnectHandler } from './hop-connect.ts';
-import { createHopExchange, type HopExchange } from './hop-exchange.ts';
+import { createHopExchange, HOP_TIMEOUT_MS, type HopExchange } from './hop-exchange.ts';
 import type { HopEvents } from './hop-events.ts';
 import { createReserveHandler } from './hop-reserve.ts';
 import type { HopTiming } from './hop-timing.ts';
@@ -51,6 +52,7 @@ export function createHop(options: HopOptions): Hop {
   const { metrics, log } = options;
   const serveReserve = createReserveHandler(options);
   const serveConnect = createConnectHandler(options);
+  const deadlines = new Deadlines(HOP_TIMEOUT_MS, options.clock);
   const running = new Map<HopExchange, Promise<void>>();
   let isStopped = false;
 
@@ -67,7 +69,7 @@ export function createHop(options: HopOptions): Hop {
 
   return {
     async handle(stream) {
-      const exchange = createHopExchange(stream, options.clock);
+      const exchange = createHopExchange(stream, deadlines);
       if (isStopped) return exchange.interrupt(stopped());
       const work = serve(exchange).catch((error: unknown) => {
         log.debug({ peer: stream.connection.peer.id, error: describeError(error) }, 'hop failed');
