@@ -24,6 +24,14 @@ export class IdleTimeoutError extends Error {
   }
 }
 
+/** Learns what happens to a socket, whichever layers are above it. */
+export interface SocketObserver {
+  /** Bytes have been read; called before they are handed up. */
+  onSocketRead(): void;
+  /** The socket has closed; the last call. The layers know it already. */
+  onSocketClose(): void;
+}
+
 /** The layer above until there is one, and after the end. */
 const NOBODY: ByteSink = { onBytes() {}, onReadEnd() {}, onWritable() {}, onClose() {} };
 
@@ -33,6 +41,7 @@ type State = 'open' | 'closing' | 'closed';
 /** The socket is one that its caller has connected or accepted. Set `sink` before the event loop continues. */
 export class TcpSocket extends BlockWriter {
   sink: ByteSink = NOBODY;
+  observer: SocketObserver | undefined;
   /** For its options, and for the file descriptor. Nobody else reads from it, writes to it or closes it. */
   readonly socket: Socket;
   /** The address of the other side; behind a load balancer with the PROXY protocol, of its client. */
@@ -68,6 +77,11 @@ export class TcpSocket extends BlockWriter {
     return this.#state === 'open';
   }
 
+  /** Whether nothing is read, because a layer does not take more bytes. */
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
   /** Bytes of a socket that reads into the read buffer. Returns whether to read on, which is what `onread` expects. */
   onRead(length: number): boolean {
     const { reads, flushes } = this.io;
@@ -76,6 +90,7 @@ export class TcpSocket extends BlockWriter {
     this.#isReading = true;
     flushes.begin();
     try {
+      this.observer?.onSocketRead();
       this.sink.onBytes(reads.buffer, HEADROOM_BYTES, HEADROOM_BYTES + length);
       this.sink.onReadEnd();
     } catch (error) {
@@ -175,5 +190,6 @@ export class TcpSocket extends BlockWriter {
     else socket.resetAndDestroy();
     this.sink = NOBODY;
     sink.onClose(error);
+    this.observer?.onSocketClose();
   }
 }

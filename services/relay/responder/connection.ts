@@ -3,34 +3,10 @@ import type { Socket } from 'node:net';
 import { clientNetwork } from '../../shared/client-network.ts';
 import type { LoopClock } from '../../shared/loop-clock.ts';
 import type { MuxSession, SessionOwner, WireStream } from '../../wire/layers.ts';
+import type { SocketObserver, TcpSocket } from '../../wire/tcp-socket.ts';
 import { NOBODY, type PeerIdentity, type RelayConnection } from '../connection.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import { WireRelayStream } from './stream.ts';
-
-/** What is needed of a socket (`services/wire/tcp-socket.ts`). */
-export interface ConnectionSocket {
-  readonly remoteAddress: string;
-  readonly remotePort: number;
-  readonly socket: Socket;
-  /** Reads with at least one byte. */
-  readonly reads: number;
-  /** How often it has accepted all bytes after some had to wait. */
-  readonly lateWrites: number;
-  readonly isOpen: boolean;
-  readonly isPaused: boolean;
-  readonly isBlocked: boolean;
-  observer: SocketObserver | undefined;
-  end(): void;
-  abort(error: Error): void;
-}
-
-/** Learns what happens to a socket, whatever the layers above it do with its bytes. */
-export interface SocketObserver {
-  /** Bytes have been read; called before they are handed up. */
-  onSocketRead(): void;
-  /** It has closed; the last call. */
-  onSocketClose(): void;
-}
 
 /** A session whose connection is not read while somebody holds it. */
 export type ConnectionSession = MuxSession & { hold(): void; release(): void };
@@ -51,7 +27,7 @@ export class WireConnection implements RelayConnection, SessionOwner, SocketObse
   muxer = '';
   heardAtMs: number;
   unansweredReads: number | undefined;
-  readonly tcp: ConnectionSocket;
+  readonly tcp: TcpSocket;
   readonly #context: ConnectionContext;
   #session: ConnectionSession | undefined;
   readonly #streams = new Set<WireRelayStream>();
@@ -59,7 +35,7 @@ export class WireConnection implements RelayConnection, SessionOwner, SocketObse
   #closeCallbacks: Array<() => void> = [];
   #isClosed = false;
 
-  constructor(tcp: ConnectionSocket, context: ConnectionContext) {
+  constructor(tcp: TcpSocket, context: ConnectionContext) {
     this.tcp = tcp;
     this.#context = context;
     this.network = clientNetwork(tcp.remoteAddress);
