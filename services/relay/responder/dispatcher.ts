@@ -3,7 +3,7 @@
 import type { LoopClock } from '../../shared/loop-clock.ts';
 import { Deadlines } from '../deadlines.ts';
 import type { StreamHandler } from '../network.ts';
-import { MultistreamInitiator, MultistreamResponder } from './multistream.ts';
+import { MultistreamInitiator, MultistreamResponder } from '../../wire/multistream.ts';
 import type { Stage, WireRelayStream } from './stream.ts';
 
 export interface DispatcherOptions {
@@ -34,7 +34,7 @@ export class Dispatcher {
   /** The relay has opened a stream. What is written to it is sent at once, and discarded by a peer that refuses. */
   propose(stream: WireRelayStream, protocol: string): void {
     stream.protocol = protocol;
-    const initiator = new MultistreamInitiator(protocol, (bytes) => void stream.write(bytes));
+    const initiator = new MultistreamInitiator([protocol], (bytes) => void stream.write(bytes));
     stream.negotiate(new Negotiation(stream, initiator, () => stream.finishNegotiation()));
   }
 
