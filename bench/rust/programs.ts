@@ -1,5 +1,5 @@
-// The Rust programs of the interop matrix, which are the clients and the other relay of the benchmarks. Without cargo there
-// are none, and the rows that need them are skipped.
+// The Rust programs of the interop matrix, which are the clients and the other relay of the benchmarks. Without cargo, the
+// rows that need them are skipped.
 import { isInstalled } from '../../e2e/interop/programs.ts';
 import { buildRr } from '../../e2e/interop/rr-programs.ts';
 import { rustRelayProgram } from '../../e2e/interop/rust-relay.ts';
