@@ -1,7 +1,7 @@
 // Hostile connections to a relay: raw TCP, with and without the swarm key.
 import { randomBytes, randomInt } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
-import { loadCipher } from '../services/private-network/cipher.ts';
+import { loadCipher } from '../services/wire/cipher.ts';
 import type { SwarmKey } from '../services/private-network/key.ts';
 import type { RelayAddress } from './load-devices.ts';
 

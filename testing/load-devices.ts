@@ -14,7 +14,7 @@ import {
   StopMessage,
 } from '../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
 import { deadlineSignal, until } from './wait.ts';
-import { loadCipher } from '../services/private-network/cipher.ts';
+import { loadCipher } from '../services/wire/cipher.ts';
 import type { SwarmKey } from '../services/private-network/key.ts';
 import { createTransportStack, type TransportLimits } from '../services/private-network/transport-stack.ts';
 import type { Relay } from '../scripts/local-network.ts';

@@ -13,7 +13,7 @@ import type { Logger } from '../services/shared/log.ts';
 import { monotonicMs, unixSeconds } from '../services/shared/clock.ts';
 import { onCleanup } from './cleanup.ts';
 import { until, WAIT_TIMEOUT_MS } from './wait.ts';
-import { loadCipher } from '../services/private-network/cipher.ts';
+import { loadCipher } from '../services/wire/cipher.ts';
 import { generateSwarmKey, type SwarmKey } from '../services/private-network/key.ts';
 import { createTransportStack } from '../services/private-network/transport-stack.ts';
 import { createPeerBook, type PeerBook } from '../services/peer/discovery/peer-book.ts';

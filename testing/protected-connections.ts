@@ -52,6 +52,22 @@ export async function listen(): Promise<{
   };
 }
 
+/** A raw TCP connection to a port of this machine, before its protection. It is closed after the test. */
+export async function dialRaw(port: number): Promise<MultiaddrConnection> {
+  const { promise, resolve } = Promise.withResolvers<MultiaddrConnection>();
+  const upgrader = {
+    upgradeOutbound: async (connection: MultiaddrConnection) => {
+      resolve(connection);
+      return {} as Connection;
+    },
+  } as unknown as Upgrader;
+  const options = { upgrader, signal: new AbortController().signal };
+  await tcp()({ logger }).dial(multiaddr(`/ip4/127.0.0.1/tcp/${port}`), options);
+  const connection = await promise;
+  onCleanup(() => connection.abort(new Error('The test has ended.')));
+  return connection;
+}
+
 /** Both ends of one TCP connection, each with its own protector. */
 export async function protectedPair(
   dialer: ConnectionProtector,

@@ -10,7 +10,7 @@ import { tcp } from '@libp2p/tcp';
 import { yamux } from '@libp2p/yamux';
 import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
-import { loadCipher } from '../services/private-network/cipher.ts';
+import { loadCipher } from '../services/wire/cipher.ts';
 import type { SwarmKey } from '../services/private-network/key.ts';
 import { createProtector } from '../services/private-network/psk.ts';
 import { onCleanup } from './cleanup.ts';

@@ -15,7 +15,7 @@ import { onCleanup } from './cleanup.ts';
 import { relayConfig, type RelayOverrides, swarmKey } from './relay-config.ts';
 import type { RelayAddress } from './load-devices.ts';
 import { deadlineSignal, until } from './wait.ts';
-import { loadCipher } from '../services/private-network/cipher.ts';
+import { loadCipher } from '../services/wire/cipher.ts';
 import type { SwarmKey } from '../services/private-network/key.ts';
 import { createMuxers } from '../services/private-network/muxers.ts';
 import { createTransportStack } from '../services/private-network/transport-stack.ts';

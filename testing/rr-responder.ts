@@ -3,7 +3,7 @@
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import type { Libp2p, PrivateKey, Stream } from '@libp2p/interface';
 import { createLibp2p } from 'libp2p';
-import { loadCipher } from '../services/private-network/cipher.ts';
+import { loadCipher } from '../services/wire/cipher.ts';
 import { createTransportStack } from '../services/private-network/transport-stack.ts';
 import { toWire } from '../services/peer/history/entry.ts';
 import { onCleanup } from './cleanup.ts';

@@ -17,7 +17,7 @@ import { createRefusalLog } from '../../services/relay/refusal-log.ts';
 import { createUnreachablePeers } from '../../services/relay/unreachable-peers.ts';
 import { createLogger } from '../../services/shared/log.ts';
 import { createLoopClock } from '../../services/shared/loop-clock.ts';
-import { loadCipher } from '../../services/private-network/cipher.ts';
+import { loadCipher } from '../../services/wire/cipher.ts';
 import type { SwarmKey } from '../../services/private-network/key.ts';
 import { MAX_STREAM_BUFFER_BYTES } from '../../services/private-network/muxers.ts';
 import { createTransportStack } from '../../services/private-network/transport-stack.ts';

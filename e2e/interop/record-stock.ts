@@ -11,7 +11,7 @@ import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import { freePort } from '../../testing/free-port.ts';
 import { until } from '../../testing/wait.ts';
-import { loadCipher } from '../../services/private-network/cipher.ts';
+import { loadCipher } from '../../services/wire/cipher.ts';
 import { generateSwarmKey } from '../../services/private-network/key.ts';
 import { createTransportStack } from '../../services/private-network/transport-stack.ts';
 

@@ -7,7 +7,7 @@
 // authenticated one, and authenticated connections that stall do not prevent devices from authenticating.
 import type { MultiaddrConnection } from '@libp2p/interface';
 import { createHandshakeQueue, NoTurnError } from './handshake-queue.ts';
-import type { ProtectionOutcome } from './psk.ts';
+import type { ProtectionOutcome } from '../wire/psk-outcomes.ts';
 
 /** Maximum time that a handshake waits for its turn, in milliseconds: the longest pause of a device between two tries. */
 const MAX_WAIT_MS = 60_000;

@@ -5,7 +5,7 @@ import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
 import { describeError } from '../shared/errors.ts';
-import { loadCipher } from './cipher.ts';
+import { loadCipher } from '../wire/cipher.ts';
 import { generateSwarmKey } from './key.ts';
 import { createListenFailures, startNode } from './listen.ts';
 import { createTransportStack } from './transport-stack.ts';

@@ -3,7 +3,7 @@ import { afterEach, expect, test } from '@jest/globals';
 import { cleanUp } from '../../testing/cleanup.ts';
 import { collect, GREETING, logger, protectedPair, send } from '../../testing/protected-connections.ts';
 import { until } from '../../testing/wait.ts';
-import { createSodiumCipher } from './cipher.ts';
+import { createSodiumCipher } from '../wire/cipher.ts';
 import { generateSwarmKey } from './key.ts';
 import { createProtector } from './psk.ts';
 

@@ -13,9 +13,10 @@ import {
   send,
 } from '../../testing/protected-connections.ts';
 import { until } from '../../testing/wait.ts';
-import { type Cipher, createNobleCipher, createSodiumCipher } from './cipher.ts';
+import { type Cipher, createNobleCipher, createSodiumCipher } from '../wire/cipher.ts';
 import { formatSwarmKey, generateSwarmKey, type SwarmKey } from './key.ts';
-import { createProtector, type ProtectionOutcome } from './psk.ts';
+import type { ProtectionOutcome } from '../wire/psk-outcomes.ts';
+import { createProtector } from './psk.ts';
 
 const sodium = createSodiumCipher();
 const noble = createNobleCipher();

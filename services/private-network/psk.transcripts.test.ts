@@ -7,9 +7,9 @@ import { describe, expect, test } from '@jest/globals';
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { createLibp2p } from 'libp2p';
 import { until } from '../../testing/wait.ts';
-import { createNobleCipher, createSodiumCipher, NONCE_BYTES } from './cipher.ts';
+import { createNobleCipher, createSodiumCipher, NONCE_BYTES } from '../wire/cipher.ts';
 import { formatSwarmKey, generateSwarmKey, parseSwarmKey } from './key.ts';
-import type { ProtectionOutcome } from './psk.ts';
+import type { ProtectionOutcome } from '../wire/psk-outcomes.ts';
 import { createTransportStack } from './transport-stack.ts';
 
 interface Transcripts {

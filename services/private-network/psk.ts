@@ -13,7 +13,14 @@ import type {
 import { AbstractMultiaddrConnection, byteStream, type SendResult } from '@libp2p/utils';
 import type { Uint8ArrayList } from 'uint8arraylist';
 import { anySignal } from '../shared/signals.ts';
-import { type Cipher, type Keystream, NONCE_BYTES } from './cipher.ts';
+import { type Cipher, type Keystream, NONCE_BYTES } from '../wire/cipher.ts';
+import { GREETING } from '../wire/first-bytes.ts';
+import {
+  NoGreetingError,
+  NonceTimeoutError,
+  type ProtectionOutcome,
+  SwarmKeyMismatchError,
+} from '../wire/psk-outcomes.ts';
 import type { SwarmKey } from './key.ts';
 
 /** Maximum bytes that are read of a connection before it is admitted; it sends fewer until we respond. */
@@ -24,53 +31,6 @@ const NONCE_MS = 5_000;
 
 /** Maximum bytes that are received with the nonce before our nonce is sent: four full socket reads. */
 const MAX_EARLY_BYTES = 256 * 1024;
-
-/** The first message of every libp2p connection; under another swarm key it decrypts to random bytes. */
-const GREETING = Buffer.from('\x13/multistream/1.0.0\n');
-
-/** Outcomes of the protection of a connection. The keys are values of metric labels; the docs are their meanings. */
-export const PROTECTION_OUTCOMES = {
-  ok: { doc: 'The other side has the same swarm key.' },
-  wrong_key: { doc: 'The other side has another swarm key.' },
-  no_nonce: { doc: 'The other side sent no nonce: it uses no swarm key, or it is not a libp2p peer.' },
-  no_greeting: {
-    doc: 'The other side closed the connection before its first message. Most likely it has another swarm key.',
-  },
-} as const satisfies Record<string, { readonly doc: string }>;
-export type ProtectionOutcome = keyof typeof PROTECTION_OUTCOMES;
-
-/** The first message did not decrypt to the greeting. */
-export class SwarmKeyMismatchError extends Error {
-  override readonly name = 'SwarmKeyMismatchError';
-  readonly code = 'SWARM_KEY_MISMATCH';
-
-  constructor() {
-    super('The other side has another swarm key.');
-  }
-}
-
-/**
- * The other side closed the connection before its greeting. A listener with another swarm key does so when it cannot
- * decrypt our greeting.
- */
-export class NoGreetingError extends Error {
-  override readonly name = 'NoGreetingError';
-  readonly code = 'NO_GREETING';
-
-  constructor(cause: unknown) {
-    super('The other side closed the connection at once; most likely it has another swarm key.', { cause });
-  }
-}
-
-/** The other side closed the connection, or the deadline passed, before it sent a nonce. */
-export class NonceTimeoutError extends Error {
-  override readonly name = 'NonceTimeoutError';
-  readonly code = 'NO_NONCE';
-
-  constructor(cause: unknown) {
-    super('The other side sent no nonce; most likely it uses no swarm key.', { cause });
-  }
-}
 
 export interface ProtectorOptions {
   readonly key: SwarmKey;

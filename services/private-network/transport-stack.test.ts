@@ -6,7 +6,7 @@ import type { AbstractStream } from '@libp2p/utils';
 import { createLibp2p } from 'libp2p';
 import { Uint8ArrayList } from 'uint8arraylist';
 import { until } from '../../testing/wait.ts';
-import { loadCipher } from './cipher.ts';
+import { loadCipher } from '../wire/cipher.ts';
 import { generateSwarmKey, type SwarmKey } from './key.ts';
 import { createMuxers, MAX_STREAM_BUFFER_BYTES } from './muxers.ts';
 import { createTransportStack } from './transport-stack.ts';

@@ -5,7 +5,7 @@ import { createLogger } from '../shared/log.ts';
 import { logMemoryNeeds, memoryLimitBytes } from '../shared/memory.ts';
 import { createOpsServer } from '../shared/ops.ts';
 import { exitIfAnswered, exitWithError } from '../shared/program.ts';
-import { loadCipher } from '../private-network/cipher.ts';
+import { loadCipher } from '../wire/cipher.ts';
 import { PROGRAM, readIdentityConfig, readRelayConfig } from './config.ts';
 import { memoryNeeds } from './memory.ts';
 import { createRelayMetrics } from './metrics.ts';

@@ -1,7 +1,7 @@
 // What the relay expects of its network: it accepts connections, has them admitted, and passes each stream to the
 // handler of its protocol.
 import type { Multiaddr } from '@multiformats/multiaddr';
-import type { Cipher } from '../private-network/cipher.ts';
+import type { Cipher } from '../wire/cipher.ts';
 import type { HandshakeLimiter } from '../private-network/handshake-limiter.ts';
 import type { Logger } from '../shared/log.ts';
 import type { LoopClock } from '../shared/loop-clock.ts';

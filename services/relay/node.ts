@@ -5,7 +5,7 @@ import { ConfigError } from '../shared/errors.ts';
 import type { Component } from '../shared/lifecycle.ts';
 import type { Logger } from '../shared/log.ts';
 import type { LoopClock } from '../shared/loop-clock.ts';
-import type { Cipher } from '../private-network/cipher.ts';
+import type { Cipher } from '../wire/cipher.ts';
 import { createHandshakeLimiter } from '../private-network/handshake-limiter.ts';
 import { served } from './announce.ts';
 import { createBuffers } from './buffers.ts';

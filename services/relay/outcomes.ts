@@ -1,6 +1,6 @@
 // Every outcome and reason that the relay reports, each declared once. The keys are the values of metric labels; union
 // types, the series that exist from the start, the status of a refused circuit and `docs/metrics.md` derive from here.
-import { PROTECTION_OUTCOMES } from '../private-network/psk.ts';
+import { PROTECTION_OUTCOMES } from '../wire/psk-outcomes.ts';
 import { Status } from './messages.ts';
 
 /** An outcome as the documentation shows it. */

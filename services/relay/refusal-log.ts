@@ -1,7 +1,7 @@
 // Log lines about refusals, so that an operator sees within a minute whom the relay refuses, and which setting to raise.
 import { createLimitedLog } from '../shared/limited-log.ts';
 import type { Logger } from '../shared/log.ts';
-import type { ProtectionOutcome } from '../private-network/psk.ts';
+import type { ProtectionOutcome } from '../wire/psk-outcomes.ts';
 import { CIRCUIT_REFUSALS, CONNECTION_REFUSALS, type Outcome, RESERVATION_REFUSALS } from './outcomes.ts';
 
 /** Maximum lines per minute for each reason. */

@@ -8,7 +8,7 @@ import { ping } from '@libp2p/ping';
 import { tcp } from '@libp2p/tcp';
 import { yamux } from '@libp2p/yamux';
 import { createLibp2p } from 'libp2p';
-import { loadCipher } from '../../../services/private-network/cipher.ts';
+import { loadCipher } from '../../../services/wire/cipher.ts';
 import { readSwarmKey } from '../../../services/private-network/key.ts';
 import { createProtector } from '../../../services/private-network/psk.ts';
 import { type Options, print } from './options.ts';

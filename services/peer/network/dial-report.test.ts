@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import type { ProtectionOutcome } from '../../private-network/psk.ts';
+import type { ProtectionOutcome } from '../../wire/psk-outcomes.ts';
 import {
   createDialProgress,
   type DialAttempt,

@@ -1,6 +1,6 @@
 // Describes failed attempts to connect: the stage that failed, and the reason. The library reports the stages as
 // progress events and the reasons as nested errors of many types.
-import type { ProtectionOutcome } from '../../private-network/psk.ts';
+import type { ProtectionOutcome } from '../../wire/psk-outcomes.ts';
 import { describeError, errorCode } from '../../shared/errors.ts';
 import { findRelayRefusal } from './relay-status.ts';
 
@@ -42,6 +42,11 @@ const PROTECTION_FAILURES: Readonly<Record<Exclude<ProtectionOutcome, 'ok'>, str
   no_greeting:
     'the other side closed the connection during the handshake, probably because its swarm key differs',
   no_nonce: 'the other side sent no nonce; it may not use a swarm key',
+  no_swarm_key: 'the other side uses no swarm key',
+  http: 'the other side is an HTTP server',
+  tls: 'the other side expects TLS',
+  proxy_protocol: 'the other side sent a header of the PROXY protocol',
+  other_protocol: 'the other side speaks another protocol',
 };
 
 /** The progress of an attempt to connect. */

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { createLibp2p } from 'libp2p';
 import { aborted } from '../../shared/signals.ts';
-import { loadCipher } from '../../private-network/cipher.ts';
+import { loadCipher } from '../../wire/cipher.ts';
 import { generateSwarmKey } from '../../private-network/key.ts';
 import { createTransportStack } from '../../private-network/transport-stack.ts';
 import { type DialStrategy, peerIdOf } from './addresses.ts';

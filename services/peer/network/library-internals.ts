@@ -1,7 +1,7 @@
 // The members of libp2p that we use although they are not part of its public API. They are checked when a node is
 // created, so that the error after an upgrade of the library names a removed member.
 import type { MultiaddrConnection, PeerData, PeerId, PeerStore } from '@libp2p/interface';
-import type { ProtectionOutcome } from '../../private-network/psk.ts';
+import type { ProtectionOutcome } from '../../wire/psk-outcomes.ts';
 import { PROTECTION_OUTCOME, PROTECTION_START, type ProgressEvent } from './dial-report.ts';
 
 /** A reservation that a relay granted. */

@@ -5,7 +5,7 @@ import type { Connection, Libp2p, PrivateKey } from '@libp2p/interface';
 import { ping, type Ping } from '@libp2p/ping';
 import type { Multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
-import { loadCipher } from '../../private-network/cipher.ts';
+import { loadCipher } from '../../wire/cipher.ts';
 import type { SwarmKey } from '../../private-network/key.ts';
 import { createListenFailures, startNode } from '../../private-network/listen.ts';
 import { createTransportStack } from '../../private-network/transport-stack.ts';

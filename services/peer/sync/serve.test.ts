@@ -3,7 +3,7 @@ import { generateKeyPair } from '@libp2p/crypto/keys';
 import type { Libp2p, Stream } from '@libp2p/interface';
 import { createLibp2p } from 'libp2p';
 import { until, WAIT_TIMEOUT_MS } from '../../../testing/wait.ts';
-import { loadCipher } from '../../private-network/cipher.ts';
+import { loadCipher } from '../../wire/cipher.ts';
 import { createMuxers } from '../../private-network/muxers.ts';
 import { createTransportStack } from '../../private-network/transport-stack.ts';
 import { monotonicMs } from '../../shared/clock.ts';

@@ -1,0 +1,123 @@
+// The swarm key layer on real sockets, in both roles, against the protector on the TCP transport of libp2p.
+import { createHash, randomBytes, randomInt } from 'node:crypto';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
+import { CollectingSink } from '../../testing/collecting-sink.ts';
+import { collect, dialRaw, listen, logger, send } from '../../testing/protected-connections.ts';
+import { deadlineSignal, until } from '../../testing/wait.ts';
+import { type Cipher, createNobleCipher, createSodiumCipher } from '../wire/cipher.ts';
+import { GREETING } from '../wire/first-bytes.ts';
+import { PskLayer } from '../wire/psk-layer.ts';
+import { dialTcp } from '../wire/tcp-dial.ts';
+import { type AcceptPath, createTcpListener } from '../wire/tcp-listener.ts';
+import type { TcpSocket } from '../wire/tcp-socket.ts';
+import { createWireIo } from '../wire/wire-io.ts';
+import { generateSwarmKey } from './key.ts';
+import { createProtector } from './psk.ts';
+
+const key = generateSwarmKey();
+const stock = createProtector({ key, cipher: createSodiumCipher() })({ logger });
+const [sodium, noble] = [createSodiumCipher(), createNobleCipher()];
+const SOCKET = { maxUnsentBytes: 64 * 1024 * 1024, keepAliveDelayMs: 15_000 };
+
+afterEach(cleanUp);
+
+function exhausted(): never {
+  throw new RangeError('The keystream is exhausted.');
+}
+
+function protect(socket: TcpSocket, cipher: Cipher, isInbound: boolean) {
+  const layer = new PskLayer(socket, { key: key.bytes, cipher, isInbound });
+  const sink = new CollectingSink();
+  layer.sink = sink;
+  onCleanup(() => layer.abort(new Error('The test is over.')));
+  return { layer, sink };
+}
+
+/** Accepts connections, each with the next of the ciphers. */
+async function serve(path: AcceptPath, ...ciphers: Cipher[]) {
+  const ends: ReturnType<typeof protect>[] = [];
+  const onConnection = (socket: TcpSocket): void =>
+    void ends.push(protect(socket, ciphers[ends.length % ciphers.length] ?? sodium, true));
+  const listener = createTcpListener({
+    io: createWireIo({ isPoisoned: true }),
+    path,
+    ...SOCKET,
+    onConnection,
+  });
+  await listener.listen({ host: '127.0.0.1', port: 0 });
+  onCleanup(() => listener.close());
+  return { ends, port: listener.address()?.port ?? 0 };
+}
+
+/** Sends random chunks in both directions, the greeting first, and compares all of them. */
+async function exchange(
+  { layer, sink }: ReturnType<typeof protect>,
+  connection: Awaited<ReturnType<typeof stock.protect>>,
+): Promise<void> {
+  const received = collect(connection as Parameters<typeof collect>[0]);
+  const chunks = [GREETING, ...Array.from({ length: 60 }, () => randomBytes(randomInt(1, 60_000)))];
+  const all = Buffer.concat(chunks);
+  for (const chunk of chunks) {
+    layer.write(chunk, 0, chunk.length);
+    await send(connection as Parameters<typeof send>[0], chunk);
+  }
+  await until(() => received.bytes() === all.length && sink.bytes.length === all.length, 'all arrived');
+  expect(sink.bytes.equals(all)).toBe(true);
+  expect(received.digest()).toBe(createHash('sha256').update(all).digest('hex'));
+}
+
+describe.each([
+  { name: 'sodium', cipher: sodium },
+  { name: 'noble', cipher: noble },
+])('the layer with $name', ({ cipher }) => {
+  test.each(['onread', 'data'] as const)('exchanges bytes with a stock dialer, with %s', async (path) => {
+    const { ends, port } = await serve(path, cipher);
+    const connection = await stock.protect(await dialRaw(port), {});
+    await until(() => ends.length === 1, 'it was accepted');
+    const [end] = ends;
+    if (end !== undefined) await exchange(end, connection);
+  });
+
+  test('exchanges bytes with a stock listener', async () => {
+    const { port, accepted } = await listen();
+    const io = createWireIo({ isPoisoned: true });
+    const socket = await dialTcp({ host: '127.0.0.1', port }, { io, ...SOCKET, signal: deadlineSignal() });
+    const end = protect(socket, cipher, false);
+    socket.resume();
+    await until(() => accepted.length === 1, 'it was accepted');
+    const [raw] = accepted;
+    if (raw !== undefined) await exchange(end, await stock.protect(raw, {}));
+  });
+});
+
+test.each(['onread', 'data'] as const)(
+  'a keystream that throws ends its connection and no other, with %s',
+  async (path) => {
+    let used = 0;
+    // One fails with the bytes of the other side, one with ours.
+    const create = (failsAt: number): Cipher => ({
+      name: 'noble',
+      keystream: (...args) => {
+        used += 1;
+        return used % 2 === failsAt ? { xor: exhausted } : sodium.keystream(...args);
+      },
+    });
+    const { ends, port } = await serve(path, create(1), create(0), sodium);
+    for (let index = 0; index < 2; index += 1) {
+      const raw = await dialRaw(port);
+      stock
+        .protect(raw, {})
+        .then((connection) => send(connection as Parameters<typeof send>[0], GREETING))
+        .catch(() => {});
+      await until(() => ends[index] !== undefined, 'it was accepted');
+      await until(() => ends[index]?.layer.unsentBytes === 0, 'the nonce was sent');
+      ends[index]?.layer.write(GREETING, 0, GREETING.length);
+      await until(() => ends[index]?.sink.closes === 1, 'it is closed');
+    }
+    const connection = await stock.protect(await dialRaw(port), {});
+    await until(() => ends.length === 3, 'the third was accepted');
+    const [, , third] = ends;
+    if (third !== undefined) await exchange(third, connection);
+  },
+);
