@@ -55,7 +55,7 @@ export interface BlockDuplex extends ByteDuplex {
   /** Where the next bytes belong in `out`. */
   readonly at: number;
   /**
-   * Makes room for `length` contiguous bytes, at most `MAX_RESERVE_BYTES`. No method of any connection is called between
+   * Reserves `length` contiguous bytes, at most `MAX_RESERVE_BYTES`. No method of any connection is called between
    * this and `commit`, because it may send what others have collected.
    */
   reserve(length: number): void;
@@ -127,8 +127,8 @@ export interface WireStream {
 /** What happens on one end of a lane. */
 export interface LaneListener {
   onData(buffer: Buffer, start: number, end: number): void;
-  /** The device takes more bytes: `room` has grown, or the socket accepts bytes again. */
-  onRoom(): void;
+  /** The device takes more bytes: `capacity` has grown, or the socket accepts bytes again. */
+  onCapacity(): void;
   /** The device has closed its direction, after all its data. */
   onRemoteEnd(): void;
   /** The stream is over without an orderly close: it was reset, or its connection was lost. The last call. */
@@ -144,12 +144,12 @@ export interface LaneEnd {
    * Bytes that `send` takes now without queueing them: what the device lets us send, and while its socket is blocked, not
    * more than a small amount of unsent bytes.
    */
-  readonly room: number;
+  readonly capacity: number;
   /** Whether bytes wait for the socket of the device. */
   readonly isBlocked: boolean;
   /** Measured round trip to the device, in milliseconds; `undefined` if it is unknown. */
   readonly roundTripMs: number | undefined;
-  /** Sends `buffer[start..end)`. It is sealed at once, so the header may overwrite the bytes before `start`. At most `room` bytes. */
+  /** Sends `buffer[start..end)`. It is sealed at once, so the header may overwrite the bytes before `start`. At most `capacity` bytes. */
   send(buffer: Buffer, start: number, end: number): void;
   /** Bytes that the device of this end may still send: its credit. Infinite without flow control for streams. */
   readonly credit: number;
@@ -179,6 +179,8 @@ export interface MuxSession extends ByteSink {
   readonly isOpen: boolean;
   /** Number of open streams of both directions. */
   readonly streamCount: number;
+  /** How often the socket has accepted all bytes after it was blocked, for a check for connections that are stuck. */
+  readonly drains: number;
   /** Opens a stream; `undefined` when the session is closed or has the maximum of its own streams. */
   openStream(): WireStream | undefined;
   /** Streams of both directions, for loops over all. */
