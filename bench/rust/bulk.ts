@@ -14,29 +14,30 @@ export interface BulkOptions extends RustLoadOptions {
 /** Deadline of one transfer, in milliseconds: that of the program. */
 const TRANSFER_MS = 300_000;
 
-/** Connects the circuits. The work sends all bytes; the receivers hash what arrives, and all hashes must be equal. */
+/**
+ * Connects the circuits. The work sends all bytes; the receivers hash what arrives. Each circuit has other data, so that bytes
+ * of another circuit are wrong bytes.
+ */
 export async function prepareBulk(
   context: Pick<RunContext, 'folder' | 'onEnd'>,
   options: BulkOptions,
 ): Promise<Load> {
   const { circuits, bytesPerCircuit } = options;
-  const expected = hashOfBulk(bytesPerCircuit);
   const start = createStarter(context, options);
   const pairs = await Promise.all(
-    Array.from({ length: circuits }, async () => {
+    Array.from({ length: circuits }, async (_, seed) => {
       const receiver = start(['serve']);
       const peer = await reservedPeer(receiver);
-      const sender = start(['bulk', '--peer', peer, '--bytes', String(bytesPerCircuit), '--wait']);
+      const data = ['--bytes', String(bytesPerCircuit), '--seed', String(seed)];
+      const sender = start(['bulk', '--peer', peer, ...data, '--wait']);
       await sender.waitFor('ready');
-      return { sender, receiver };
+      return { sender, receiver, expected: hashOfBulk(bytesPerCircuit, seed) };
     }),
   );
   return {
     processes: pairs.flatMap(({ sender, receiver }) => [sender, receiver]),
     async work() {
-      const results = await Promise.all(
-        pairs.map(async ({ sender, receiver }) => transfer(sender, receiver, bytesPerCircuit, expected)),
-      );
+      const results = await Promise.all(pairs.map(async (pair) => transfer(pair, bytesPerCircuit)));
       const errors = results.flatMap(({ error }) => (error === undefined ? [] : [error]));
       return {
         operations: 0,
@@ -48,11 +49,16 @@ export async function prepareBulk(
   };
 }
 
+interface Pair {
+  readonly sender: Running;
+  readonly receiver: Running;
+  /** The hash of what is sent. */
+  readonly expected: string;
+}
+
 async function transfer(
-  sender: Running,
-  receiver: Running,
+  { sender, receiver, expected }: Pair,
   bytes: number,
-  expected: string,
 ): Promise<{ readonly ms: number; readonly error?: string }> {
   const startMs = performance.now();
   sender.write('go');

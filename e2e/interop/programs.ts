@@ -6,8 +6,8 @@
 //   PROGRAM push --relay … --peer id [--version …] [--entries FILE] [--deletions FILE] [--limit N] [--bad KIND]
 //   PROGRAM register|list --tracker URL --user NAME --relay ADDRESS
 //
-// The Rust programs have more for the benchmarks: `bulk --wait` connects, and sends after a line of input; `pull --summary`
-// prints a hash of the entries instead of the entries; and
+// The Rust programs have more for the benchmarks: `bulk --wait` connects, and sends after a line of input, and with `--seed N`
+// other data; `pull --summary` prints a hash of the entries instead of the entries; and
 //
 //   PROGRAM relay --key FILE --muxer … [--listen ADDRESS] [--identity FILE] [--defaults|--rr-limits]
 //   PROGRAM sync --relay ADDRESS --key FILE --muxer … --peers id,id… --count N --parallel N --devices N

@@ -48,13 +48,19 @@ export async function sendBulk(
   );
 }
 
-/** The hash of the bulk data that every program must send, computed independently of the programs. */
-export function hashOfBulk(total: number): string {
+/**
+ * The hash of the bulk data that every program must send, computed independently of the programs. With a seed, a 32-bit
+ * number, it is that of other data, which only the Rust programs send.
+ */
+export function hashOfBulk(total: number, seed = 0): string {
   const hash = createHash('sha256');
   const chunkBytes = 64 * 1024;
+  const head = Buffer.alloc(8);
   for (let index = 0; index * chunkBytes < total; index += 1) {
-    const chunk = Buffer.alloc(Math.min(chunkBytes, total - index * chunkBytes), index % 256);
-    chunk.writeBigUInt64BE(BigInt(index));
+    const chunk = Buffer.alloc(Math.min(chunkBytes, total - index * chunkBytes), (index + seed) % 256);
+    head.writeUInt32BE(seed, 0);
+    head.writeUInt32BE(index, 4);
+    head.copy(chunk);
     hash.update(chunk);
   }
   return hash.digest('hex');

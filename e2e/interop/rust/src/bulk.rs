@@ -21,6 +21,8 @@ const HASH_DIGITS: u64 = 64;
 #[derive(Debug)]
 pub struct Bulk {
     pub bytes: u64,
+    /// Other numbers give other data, so that the hash detects data of another transfer too.
+    pub seed: u32,
     /// The hexadecimal hash of the received data; empty on the sending side.
     pub sha256: String,
     /// If set, the sender waits.
@@ -58,6 +60,7 @@ impl Codec for BulkCodec {
             if count == 0 {
                 return Ok(Bulk {
                     bytes,
+                    seed: 0,
                     sha256: hex::encode(hash.finalize()),
                     pause: None,
                 });
@@ -97,7 +100,7 @@ impl Codec for BulkCodec {
             if left == 0 {
                 break;
             }
-            let chunk = chunk(index, left);
+            let chunk = chunk(index, left, bulk.seed);
             hash.update(&chunk);
             io.write_all(&chunk).await?;
             left -= chunk.len() as u64;
@@ -121,10 +124,11 @@ impl Codec for BulkCodec {
     }
 }
 
-/// A chunk that starts with its index, so that the hash detects lost and reordered chunks.
-fn chunk(index: u64, left: u64) -> Vec<u8> {
-    let mut bytes = vec![index as u8; CHUNK_BYTES.min(left as usize)];
-    let number = index.to_be_bytes();
+/// A chunk that starts with seed and index, so that the hash detects lost and reordered chunks.
+fn chunk(index: u64, left: u64, seed: u32) -> Vec<u8> {
+    let fill = (index as u8).wrapping_add(seed as u8);
+    let mut bytes = vec![fill; CHUNK_BYTES.min(left as usize)];
+    let number = (u64::from(seed) << 32 | index).to_be_bytes();
     let count = number.len().min(bytes.len());
     bytes[..count].copy_from_slice(&number[..count]);
     bytes

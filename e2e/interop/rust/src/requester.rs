@@ -127,6 +127,7 @@ impl Requester<'_> {
                 let bytes = self.options.number("--bytes")?;
                 let bulk = Bulk {
                     bytes,
+                    seed: self.options.optional("--seed").map_or(Ok(0), str::parse)?,
                     sha256: String::new(),
                     pause: self.pause(bytes),
                 };
