@@ -87,6 +87,10 @@ The sources are in \`e2e/interop/\`; \`programs.ts\` documents the command line 
 \`~/.cache/rustory-interop\`). Without \`cargo\` or \`go\`, the cells of these programs are skipped. \`npm run interop -- 'go yamux'\` runs only the
 matching cells and does not write this page.
 
+In the column \`rust relay\` the program \`rust-0.55\` is the relay: its command \`relay\` is the circuit-relay-v2 server of rust-libp2p on one thread. It has no
+limits, or those of libp2p 0.55 with \`--defaults\`, or those of the relay of \`rr\` 1.1.1 with \`--rr-limits\`. The benchmarks compare our relay with it, and
+their devices are these programs too: \`bench/rust/\`.
+
 ## Each program with our services
 
 Cells that are empty would do the same as with yamux alone, and run only when a word selects them.
