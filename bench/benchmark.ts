@@ -53,7 +53,7 @@ export interface Column {
   readonly title: string;
   readonly unit: string;
   /** The figure of a sample; `undefined` when it has none. */
-  readonly valueOf: (sample: Sample) => number | undefined;
+  readonly read: (sample: Sample) => number | undefined;
   /** Digits after the decimal point. Default 2. */
   readonly digits?: number;
   /** The variant that the ratio of this column is computed against, in the same round and case. Default: no ratio. */

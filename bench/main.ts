@@ -5,6 +5,7 @@ import { runBenchmark } from './method.ts';
 import { HELP, readOptions } from './options.ts';
 import { summaryOf, writeReport } from './report.ts';
 import { writeResult } from './result.ts';
+import { closeOpenRuns } from './run-scope.ts';
 
 const progress = (text: string): void => void process.stderr.write(`${text}\n`);
 const print = (text: string): void => void process.stdout.write(`${text}\n`);
@@ -28,6 +29,9 @@ async function main(args: readonly string[]): Promise<void> {
   }
   progress(`written: ${options.output}/benchmarks.md`);
 }
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => void closeOpenRuns().finally(() => process.exit(1)));
 
 main(process.argv.slice(2)).catch((error: unknown) => {
   progress(error instanceof Error ? error.message : String(error));

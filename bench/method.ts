@@ -1,10 +1,8 @@
 // The method: rounds of fresh processes, every row once in each round, in shuffled order.
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import type { Benchmark, Run, RunContext, Sample, Table } from './benchmark.ts';
+import type { Benchmark, Run, Sample, Table } from './benchmark.ts';
 import { describeMachine } from './machine.ts';
 import type { BenchmarkResult, RowResult } from './result.ts';
+import { openRun } from './run-scope.ts';
 import { nextScale, voidReason } from './sample-rules.ts';
 import { createRandom, shuffled } from './shuffle.ts';
 
@@ -38,11 +36,9 @@ interface Row {
   skipped?: string;
 }
 
-/** Runs all rows of a benchmark in rounds. @throws when a run throws in the warm-up */
+/** Runs all rows of a benchmark in rounds. A row that never gets a sample that counts has no figures. */
 export async function runBenchmark(benchmark: Benchmark, options: MethodOptions): Promise<BenchmarkResult> {
   const { progress } = options;
-  const machine = describeMachine();
-  const startedAt = new Date();
   const rows = benchmark.tables.flatMap((table) =>
     table.runs
       .filter((run) => isWanted(table, run, options.only))
@@ -52,6 +48,9 @@ export async function runBenchmark(benchmark: Benchmark, options: MethodOptions)
     const reason = await row.run.unavailable?.();
     if (reason !== undefined) row.skipped = reason;
   }
+  // After the builds, which use the whole machine.
+  const machine = describeMachine();
+  const startedAt = new Date();
   const random = createRandom(options.seed);
   const active = rows.filter(({ skipped }) => skipped === undefined);
   for (let round = options.isQuick ? 1 : 0; round <= options.rounds; round += 1) {
@@ -100,11 +99,11 @@ function invalidReasons({ rounds, isQuick, only }: MethodOptions, load: number):
   ];
 }
 
-/** Finds the scale; the sample does not count. Stops when the next scale is a guess from a sufficient sample. */
+/** Finds the scale; the sample does not count. */
 async function warmUp(row: Row): Promise<void> {
   const sample = await runOnce(row, 0);
-  if (row.table.minimum !== 'any') row.scale = nextScale(row.scale, sample);
-  if (sample.errors.length > 0) row.voids.push(`warm-up: ${String(sample.errors[0])}`);
+  if (row.table.minimum !== 'any' && sample.errors.length === 0) row.scale = nextScale(row.scale, sample);
+  if (sample.errors[0] !== undefined) row.voids.push(sample.errors[0]);
 }
 
 async function sampleOf(row: Row, round: number, options: MethodOptions): Promise<Sample | null> {
@@ -114,36 +113,34 @@ async function sampleOf(row: Row, round: number, options: MethodOptions): Promis
     const reason = voidReason(sample, minimum);
     if (reason === undefined) return sample;
     options.progress(`  void: ${reason}`);
-    row.voids.push(`round ${round}: ${reason}`);
+    row.voids.push(reason);
     if (sample.errors.length === 0) row.scale = nextScale(row.scale, sample);
     if (options.isQuick) break;
   }
   return null;
 }
 
-/** One run in a folder of its own. What it started is stopped, also when it throws; then the run is void. */
+/** One run. What it started is stopped, also when it throws; then the run is void. */
 async function runOnce({ run, scale }: Row, round: number): Promise<Sample> {
-  const folder = mkdtempSync(join(tmpdir(), 'rustory-bench-'));
-  const steps: Array<() => unknown> = [() => rmSync(folder, { recursive: true, force: true })];
-  const context: RunContext = { scale, round, folder, onEnd: (step) => void steps.push(step) };
+  const scope = openRun(scale, round);
   try {
-    return await run.run(context);
+    return await run.run(scope.context);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     return { cpuSeconds: 0, loadCpuSeconds: 0, seconds: 0, operations: 0, errors: [message] };
   } finally {
-    for (let step = steps.pop(); step !== undefined; step = steps.pop()) await step();
+    await scope.close();
   }
 }
 
 function resultOf({ table, run, samples, voids, skipped }: Row): RowResult {
-  const figures = (valueOf: (sample: Sample) => number | undefined): Array<number | null> =>
-    samples.map((sample) => (sample === null ? null : (valueOf(sample) ?? null)));
+  const figures = (read: (sample: Sample) => number | undefined): Array<number | null> =>
+    samples.map((sample) => (sample === null ? null : (read(sample) ?? null)));
   return {
     case: run.case,
     variant: run.variant,
     title: run.title,
-    values: Object.fromEntries(table.columns.map(({ key, valueOf }) => [key, figures(valueOf)])),
+    values: Object.fromEntries(table.columns.map(({ key, read }) => [key, figures(read)])),
     cpuSeconds: figures(({ cpuSeconds }) => cpuSeconds),
     loadCpuSeconds: figures(({ loadCpuSeconds }) => loadCpuSeconds),
     voids,

@@ -75,7 +75,7 @@ function tableOf(benchmark: Benchmark, table: Table, result: BenchmarkResult): s
     ...(row.skipped === undefined ? figuresOf(table, row, rows) : headers.map(() => '–')),
     cell(spread(present(row.loadCpuSeconds)), 1),
   ]);
-  const voids = rows.flatMap((row) => row.voids.map((reason) => `- Void, ${nameOf(row)}, ${reason}`));
+  const voids = rows.flatMap(voidLines);
   const skipped = rows.flatMap((row) =>
     row.skipped === undefined ? [] : [`- Skipped, ${nameOf(row)}: ${row.skipped}`],
   );
@@ -95,6 +95,13 @@ function tableOf(benchmark: Benchmark, table: Table, result: BenchmarkResult): s
 
 function nameOf(row: RowResult): string {
   return row.case === '' ? row.title : `${row.case}, ${row.title}`;
+}
+
+/** The same reason once, with the number of runs. */
+function voidLines(row: RowResult): string[] {
+  const counts = new Map<string, number>();
+  for (const reason of row.voids) counts.set(reason, (counts.get(reason) ?? 0) + 1);
+  return [...counts].map(([reason, count]) => `- Void, ${count} × ${nameOf(row)}: ${reason}`);
 }
 
 function titleOf(table: Table, variant: string): string {

@@ -14,7 +14,7 @@ export interface RowResult {
   readonly loadCpuSeconds: Rounds;
   /** CPU time of the measured servers in each round, in seconds. */
   readonly cpuSeconds: Rounds;
-  /** Why runs did not count. A repeated run that counts is in `values`. */
+  /** Why runs did not count, one reason for each. A repeated run that counts is in `values`. */
   readonly voids: readonly string[];
   /** Why the row was not run. */
   readonly skipped?: string;

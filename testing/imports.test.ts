@@ -125,6 +125,20 @@ describe('the import rules', () => {
   });
 });
 
+test('the endpoints of the benchmarks share no code with what is measured, nor with libp2p', () => {
+  expect(
+    violations(
+      ({ target, isOurs }) =>
+        isOurs
+          ? target.startsWith('bench/endpoints/')
+          : !/^(?:@|libp2p)/.test(target) || target === '@jest/globals',
+      importsIn('bench/endpoints').concat(
+        imports.filter(({ file, isOurs }) => !isOurs && file.startsWith('bench/endpoints/')),
+      ),
+    ),
+  ).toEqual([]);
+});
+
 describe('every file of services', () => {
   const services = sourceFiles(['services']);
 

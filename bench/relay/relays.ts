@@ -1,7 +1,12 @@
 // The relays that are measured.
-import type { RunContext } from '../benchmark.ts';
+import type { Run, RunContext, Sample } from '../benchmark.ts';
 import { type Build, unavailableBuild } from '../builds.ts';
+import { measure } from '../measure.ts';
+import { firstUnavailable, unavailableRust } from '../rust/programs.ts';
+import { startRustRelayServer } from '../rust/relay-server.ts';
 import { type RelayServer, startRelayBundle } from '../server-process.ts';
+import { peakResidentMiB } from '../../testing/process-usage.ts';
+import type { Load } from '../rust/load.ts';
 
 export interface RelayVariant {
   readonly variant: 'ours' | 'before' | 'rust' | 'rust-defaults';
@@ -32,7 +37,7 @@ const RAISED: Readonly<Record<string, string>> = {
 /** For `Benchmark.raisedLimits`. */
 export const RAISED_LIMITS: readonly string[] = [
   ...Object.entries(RAISED).map(([name, value]) => `\`${name}=${value}\``),
-  'the Rust relay has limits above every load',
+  'the Rust relay has no limits',
 ];
 
 function bundle(build: Build, title: string): RelayVariant {
@@ -47,3 +52,52 @@ function bundle(build: Build, title: string): RelayVariant {
 
 export const OURS = bundle('ours', 'ours');
 export const BEFORE = bundle('before', 'before');
+
+export const RUST: RelayVariant = {
+  variant: 'rust',
+  title: 'Rust relay',
+  unavailable: unavailableRust,
+  start: async (context, { port = 0 } = {}) => startRustRelayServer(context, { port }),
+};
+
+/** The limits of the relay of rr 0.1, which are those of the library. */
+export const RUST_DEFAULTS: RelayVariant = {
+  ...RUST,
+  variant: 'rust-defaults',
+  title: 'Rust relay, limits of libp2p 0.55',
+  start: async (context, { port = 0 } = {}) => startRustRelayServer(context, { port, limits: 'defaults' }),
+};
+
+export const RELAYS: readonly RelayVariant[] = [OURS, BEFORE, RUST];
+
+interface RelayRunOptions {
+  readonly case?: string;
+  readonly relays?: readonly RelayVariant[];
+  /** What the load needs in addition to the relay. */
+  readonly unavailable?: () => Promise<string | undefined>;
+}
+
+/** One run for each relay: starts it, prepares the load, and measures the work. */
+export function relayRuns(
+  prepare: (context: RunContext, relay: RelayServer) => Promise<Load>,
+  { case: name = '', relays = RELAYS, unavailable = async () => undefined }: RelayRunOptions = {},
+): Run[] {
+  return relays.map((relay) => ({
+    case: name,
+    variant: relay.variant,
+    title: relay.title,
+    unavailable: firstUnavailable(relay.unavailable, unavailable),
+    run: async (context) => {
+      const server = await relay.start(context);
+      return sampleOf(server, await prepare(context, server));
+    },
+  }));
+}
+
+/** Measures the work of a load, and the highest memory of the relay since its start. */
+export async function sampleOf(server: RelayServer, load: Load): Promise<Sample> {
+  const { usage, result } = await measure({ servers: [server], load: load.processes }, async () =>
+    load.work(),
+  );
+  return { ...usage, rssBytes: peakResidentMiB(server) * 1024 ** 2, ...result };
+}

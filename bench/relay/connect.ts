@@ -1,0 +1,56 @@
+// What a device needs before a byte is relayed: a connection, a reservation, a circuit.
+import type { Benchmark, Goal, Table } from '../benchmark.ts';
+import { cpuPerOperation, latency, RSS } from './columns.ts';
+import { startLoad } from './load-process.ts';
+import { RAISED_LIMITS, relayRuns } from './relays.ts';
+
+/** Devices, and circuits, of a run with scale 1. */
+const OPERATIONS = 250;
+
+const CONCURRENCY = 8;
+
+/** Devices that open circuits, and devices that accept them. */
+const DEVICES = 50;
+
+const LATENCIES = [latency('p50', 'p50', 0.5), latency('p99', 'p99', 0.99)] as const;
+
+function cpuGoal(atMost: number): Goal {
+  return { column: 'cpuMs', variant: 'ours', against: 'rust', atMost };
+}
+
+const RESERVE: Table = {
+  key: 'reserve',
+  title: 'Connect and reserve',
+  columns: [cpuPerOperation('device'), ...LATENCIES, RSS],
+  goals: [cpuGoal(1.8)],
+  runs: relayRuns(async (context, relay) =>
+    startLoad(context, 'reserve', {
+      relay: relay.address,
+      operations: Math.round(OPERATIONS * context.scale),
+      concurrency: CONCURRENCY,
+    }),
+  ),
+};
+
+const CIRCUIT: Table = {
+  key: 'circuit',
+  title: 'Circuits',
+  columns: [cpuPerOperation('circuit'), ...LATENCIES, RSS],
+  goals: [cpuGoal(1.5)],
+  runs: relayRuns(async (context, relay) =>
+    startLoad(context, 'circuits', {
+      relay: relay.address,
+      devices: DEVICES,
+      operations: Math.round(OPERATIONS * context.scale),
+      concurrency: CONCURRENCY,
+    }),
+  ),
+};
+
+export const CONNECT: Benchmark = {
+  name: 'connect',
+  title: 'Connections, reservations and circuits',
+  about: `${CONCURRENCY} devices of \`bench/endpoints\` at a time, with yamux, all in one process. "Connect and reserve" is TCP, swarm key, Noise, muxer, identify in both directions, a ping, and RESERVE; the devices stay. "Circuits" are opened by ${DEVICES} connected devices to ${DEVICES} others, each to all, and closed at once; the time is that from CONNECT until the circuit is open.`,
+  raisedLimits: RAISED_LIMITS,
+  tables: [RESERVE, CIRCUIT],
+};
