@@ -4,12 +4,10 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { BEFORE_COMMIT } from './before-commit.ts';
 import { ROOT } from './machine.ts';
 
 const run = promisify(execFile);
-
-/** The last commit before the work on speed. */
-export const BEFORE_COMMIT = '121e930';
 
 /** Files that are built once and used by every later benchmark. */
 export const CACHE = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'rustory-bench');

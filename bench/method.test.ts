@@ -2,13 +2,32 @@
 import { existsSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import type { Benchmark, Run, RunContext, Sample } from './benchmark.ts';
+import type { Machine } from './machine.ts';
 import { runBenchmark } from './method.ts';
 import { sectionOf } from './report.ts';
 import type { RowResult } from './result.ts';
 import { nextScale, voidReason } from './sample-rules.ts';
 
 const GOOD: Sample = { cpuSeconds: 4, loadCpuSeconds: 1, seconds: 2, operations: 10, errors: [] };
-const OPTIONS = { rounds: 5, seed: 1, isQuick: false, command: 'npm run bench', progress: () => {} };
+const MACHINE: Machine = {
+  processor: 'a processor',
+  cores: 2,
+  memoryGiB: 4,
+  system: 'linux',
+  loadBefore: 0,
+  node: 'v26.0.0',
+  commit: 'abcdef0',
+  rust: '',
+  rustLibp2p: '0.55.0',
+};
+const OPTIONS = {
+  rounds: 5,
+  seed: 1,
+  isQuick: false,
+  command: 'npm run bench',
+  describeMachine: () => MACHINE,
+  progress: () => {},
+};
 
 function benchmark(
   runs: Readonly<Record<string, (context: RunContext) => Sample | Promise<Sample>>>,
@@ -98,9 +117,9 @@ describe('the method', () => {
   });
 
   test('has no figure for a round in which every attempt was void', async () => {
-    const ours = ({ round }: RunContext): Sample =>
-      round === 3 ? { ...GOOD, errors: ['A byte is wrong.'] } : GOOD;
-    expect((await rowsOf(benchmark({ ours })))['ours']?.values['cpu']).toEqual([4, 4, null, 4, 4]);
+    const errors = ['A byte is wrong.'];
+    const tested = benchmark({ ours: ({ round }) => (round === 3 ? { ...GOOD, errors } : GOOD) });
+    expect((await rowsOf(tested))['ours']?.values['cpu']).toEqual([4, 4, null, 4, 4]);
   });
 
   test('finds a scale with which samples are large enough, and keeps it', async () => {

@@ -1,6 +1,6 @@
 // The method: rounds of fresh processes, every row once in each round, in shuffled order.
 import type { Benchmark, Run, Sample, Table } from './benchmark.ts';
-import { describeMachine } from './machine.ts';
+import type { Machine } from './machine.ts';
 import type { BenchmarkResult, RowResult } from './result.ts';
 import { openRun } from './run-scope.ts';
 import { nextScale, voidReason } from './sample-rules.ts';
@@ -23,6 +23,8 @@ export interface MethodOptions {
   /** Only rows whose table, case or variant contains this text. The result is invalid. */
   readonly only?: string;
   readonly command: string;
+  /** Describes the machine, and its load at this moment. */
+  readonly describeMachine: () => Machine;
   readonly progress: (text: string) => void;
 }
 
@@ -49,7 +51,7 @@ export async function runBenchmark(benchmark: Benchmark, options: MethodOptions)
     if (reason !== undefined) row.skipped = reason;
   }
   // After the builds, which use the whole machine.
-  const machine = describeMachine();
+  const machine = options.describeMachine();
   const startedAt = new Date();
   const random = createRandom(options.seed);
   const active = rows.filter(({ skipped }) => skipped === undefined);

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Benchmark, Column, Table } from './benchmark.ts';
-import { BEFORE_COMMIT } from './builds.ts';
+import { BEFORE_COMMIT } from './before-commit.ts';
 import { plotOf } from './plot.ts';
 import { type BenchmarkResult, readResult, type RowResult } from './result.ts';
 import { present, ratios, type Spread, spread } from './statistics.ts';

@@ -39,6 +39,6 @@ describe('the order of the runs', () => {
   test('every run is first at times', () => {
     const random = createRandom(1);
     const firsts = new Set(Array.from({ length: 200 }, () => shuffled(['a', 'b', 'c'], random)[0]));
-    expect([...firsts].toSorted()).toEqual(['a', 'b', 'c']);
+    expect(firsts).toEqual(new Set(['a', 'b', 'c']));
   });
 });

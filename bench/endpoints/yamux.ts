@@ -4,8 +4,8 @@ import { NO_RECEIVER, type Pipe, type Receiver } from './pipe.ts';
 
 const HEADER_BYTES = 12;
 const INITIAL_WINDOW = 256 * 1024;
-/** What each of our streams allows; half of it is granted again at a time. */
-const RECEIVE_WINDOW = 1024 * 1024;
+/** What streams allow that the other side has opened, for bulk data. Of each window half is granted again at a time. */
+const LARGE_WINDOW = 1024 * 1024;
 
 const DATA = 0;
 const WINDOW_UPDATE = 1;
@@ -145,6 +145,7 @@ export class YamuxStream implements MuxStream {
   /** SYN or ACK until the first frame is sent. */
   #flags: number;
   #sendWindow = INITIAL_WINDOW;
+  #receiveWindow = INITIAL_WINDOW;
   #received = 0;
   #waiting: Buffer[] = [];
   #isEnding = false;
@@ -167,7 +168,8 @@ export class YamuxStream implements MuxStream {
 
   /** Sends the first frame, which raises the window of the other side. */
   announce(): void {
-    this.#session.send(WINDOW_UPDATE, this.#takeFlags(), this.id, RECEIVE_WINDOW - INITIAL_WINDOW);
+    this.#session.send(WINDOW_UPDATE, this.#takeFlags(), this.id, LARGE_WINDOW - INITIAL_WINDOW);
+    this.#receiveWindow = LARGE_WINDOW;
   }
 
   write(first: Buffer, second?: Buffer): void {
@@ -188,7 +190,7 @@ export class YamuxStream implements MuxStream {
   onData(bytes: Buffer): void {
     this.#received += bytes.length;
     this.receiver.onBytes(bytes);
-    if (this.#received < RECEIVE_WINDOW / 2) return;
+    if (this.#received < this.#receiveWindow / 2) return;
     this.#session.send(WINDOW_UPDATE, this.#takeFlags(), this.id, this.#received);
     this.#received = 0;
   }

@@ -10,7 +10,7 @@ export function rateColumn(against: string, key = 'rate'): Column {
     unit: '1/s',
     digits: 0,
     against,
-    valueOf: ({ operations, seconds }) => operations / seconds,
+    read: ({ operations, seconds }) => operations / seconds,
   };
 }
 
@@ -22,7 +22,7 @@ export function cpuColumn(against: string, key = 'cpu'): Column {
     unit: 'µs per request',
     digits: 1,
     against,
-    valueOf: ({ operations, cpuSeconds }) => (cpuSeconds * 1e6) / operations,
+    read: ({ operations, cpuSeconds }) => (cpuSeconds * 1e6) / operations,
   };
 }
 
@@ -32,7 +32,7 @@ export const REDIS_COLUMN: Column = {
   title: 'CPU of Redis',
   unit: 'µs per request',
   digits: 1,
-  valueOf: ({ operations, figures }) => {
+  read: ({ operations, figures }) => {
     const seconds = figures?.['redisSeconds'] ?? 0;
     return seconds === 0 ? undefined : (seconds * 1e6) / operations;
   },
@@ -44,7 +44,7 @@ export function latencyColumn(share: number, against?: string): Column {
     title: `p${share * 100}`,
     unit: 'ms',
     ...(against === undefined ? {} : { against }),
-    valueOf: ({ latenciesMs = [] }: Sample) =>
+    read: ({ latenciesMs = [] }: Sample) =>
       latenciesMs.length === 0 ? undefined : quantile(latenciesMs, share),
   };
 }
@@ -57,7 +57,7 @@ export function figureColumn(key: string, title: string, unit: string, digits = 
     unit,
     digits,
     ...(against === undefined ? {} : { against }),
-    valueOf: ({ figures }) => figures?.[key],
+    read: ({ figures }) => figures?.[key],
   };
 }
 

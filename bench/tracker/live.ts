@@ -108,14 +108,14 @@ export const liveBenchmark: Benchmark = {
           unit: '% of one core',
           digits: 1,
           against: 'few',
-          valueOf: ({ cpuSeconds, seconds }) => (cpuSeconds / seconds) * 100,
+          read: ({ cpuSeconds, seconds }) => (cpuSeconds / seconds) * 100,
         },
         {
           key: 'rss',
           title: 'RSS',
           unit: 'MB',
           digits: 0,
-          valueOf: ({ rssBytes }) => (rssBytes === undefined ? undefined : rssBytes / 1e6),
+          read: ({ rssBytes }) => (rssBytes === undefined ? undefined : rssBytes / 1e6),
         },
       ],
       goals: [
