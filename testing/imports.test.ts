@@ -108,7 +108,7 @@ describe('the import rules', () => {
     {
       packages: /^(?:hono|@hono\/)/,
       importers:
-        /^services\/(?:shared\/(?:http-server|ops)|tracker\/(?:app(?:-context)?|auth|handlers(?:\/[\w-]+)?))(?:\.test)?\.ts$/,
+        /^services\/(?:shared\/(?:http-server|ops)|tracker\/(?:app|hot-calls|auth|handlers(?:\/[\w-]+)?))(?:\.test)?\.ts$/,
     },
     {
       packages: /^ioredis/,

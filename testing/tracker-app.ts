@@ -26,6 +26,7 @@ export const LIST = '/api/v1/peers';
 export interface TestApp {
   /** The app as a server calls it. */
   fetch: ReturnType<typeof createApp>['fetch'];
+  direct: ReturnType<typeof createApp>['direct'];
   get(path: string, headers?: Record<string, string>): Promise<Response>;
   post(path: string, body: unknown, headers?: Record<string, string>): Promise<Response>;
   /** The Prometheus text. */
@@ -71,6 +72,7 @@ export function createTestApp(overrides: Partial<AppDeps> = {}, grants?: Record<
   });
   return {
     fetch: app.fetch,
+    direct: app.direct,
     get: async (path, headers = {}) => app.request(path, { headers }),
     post: async (path, body, headers = {}) =>
       app.request(path, {

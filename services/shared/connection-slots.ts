@@ -1,6 +1,7 @@
 // Which connections of an HTTP server may stay open: when the maximum is open, a new connection replaces the one that
 // has been idle longest, so that clients which only hold connections keep nobody out.
 import type { Socket } from 'node:net';
+import { LinkedList } from './linked-list.ts';
 
 /**
  * A connection with a request that began longer ago is replaced too, in milliseconds. Requests are answered within
@@ -22,44 +23,79 @@ export interface ConnectionSlots {
   closeIdle(): void;
 }
 
+/** The slot of a connection. One exists per connection, and each request moves it between two lists. */
+class Slot {
+  readonly socket: Socket;
+  /** When the running request began; meaningful while the slot is busy. */
+  busySinceMs = 0;
+  state: 'idle' | 'busy' | 'closed' = 'idle';
+  previous: Slot | undefined = undefined;
+  next: Slot | undefined = undefined;
+
+  constructor(socket: Socket) {
+    this.socket = socket;
+  }
+}
+
+const SLOT = Symbol('slot');
+
+interface SlottedSocket extends Socket {
+  [SLOT]?: Slot;
+}
+
 /** @param nowMs monotonic clock */
 export function createConnectionSlots(max: number, nowMs: () => number): ConnectionSlots {
   // Both in the order in which they became so.
-  const idle = new Set<Socket>();
-  const busySinceMs = new Map<Socket, number>();
+  const idle = new LinkedList<Slot>(['previous', 'next']);
+  const busy = new LinkedList<Slot>(['previous', 'next']);
 
-  function findReplaceable(): Socket | undefined {
-    for (const socket of idle) return socket;
-    for (const [socket, sinceMs] of busySinceMs) return nowMs() - sinceMs > STUCK_MS ? socket : undefined;
-    return undefined;
+  function findReplaceable(): Slot | undefined {
+    if (idle.first !== undefined) return idle.first;
+    const longest = busy.first;
+    return longest !== undefined && nowMs() - longest.busySinceMs > STUCK_MS ? longest : undefined;
   }
 
-  function close(socket: Socket): void {
-    idle.delete(socket);
-    busySinceMs.delete(socket);
+  function close(slot: Slot): void {
+    if (slot.state === 'closed') return;
+    (slot.state === 'idle' ? idle : busy).remove(slot);
+    slot.state = 'closed';
   }
 
   return {
-    open(socket) {
-      const isFull = idle.size + busySinceMs.size >= max;
-      const replaced = isFull ? (findReplaceable() ?? socket) : undefined;
+    open(socket: SlottedSocket) {
+      const isFull = idle.size + busy.size >= max;
+      const replaced = isFull ? findReplaceable() : undefined;
+      if (isFull && replaced === undefined) {
+        socket.destroy();
+        return socket;
+      }
       if (replaced !== undefined) {
         close(replaced);
-        replaced.destroy();
+        replaced.socket.destroy();
       }
-      if (replaced === socket) return replaced;
-      idle.add(socket);
-      socket.once('close', () => close(socket));
-      return replaced;
+      const slot = new Slot(socket);
+      socket[SLOT] = slot;
+      idle.append(slot);
+      socket.once('close', () => close(slot));
+      return replaced?.socket;
     },
-    begin(socket) {
-      if (idle.delete(socket)) busySinceMs.set(socket, nowMs());
+    begin(socket: SlottedSocket) {
+      const slot = socket[SLOT];
+      if (slot?.state !== 'idle') return;
+      idle.remove(slot);
+      slot.state = 'busy';
+      slot.busySinceMs = nowMs();
+      busy.append(slot);
     },
-    end(socket) {
-      if (busySinceMs.delete(socket)) idle.add(socket);
+    end(socket: SlottedSocket) {
+      const slot = socket[SLOT];
+      if (slot?.state !== 'busy') return;
+      busy.remove(slot);
+      slot.state = 'idle';
+      idle.append(slot);
     },
     closeIdle() {
-      for (const socket of idle) socket.destroy();
+      for (let slot = idle.first; slot !== undefined; slot = slot.next) slot.socket.destroy();
     },
   };
 }

@@ -1,10 +1,23 @@
 // Serves a Hono app on a socket: a component with a drain and with limits on clients.
-import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerOptions,
+  type ServerResponse,
+} from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { getRequestListener } from '@hono/node-server';
+import {
+  type BrokenRequest,
+  type BrokenRequestError,
+  brokenRequest,
+  rejectBroken,
+} from './broken-requests.ts';
 import { monotonicMs } from './clock.ts';
 import { type ConnectionSlots, createConnectionSlots } from './connection-slots.ts';
 import { describeError, errorCode } from './errors.ts';
@@ -39,17 +52,6 @@ export interface HttpLimits extends Pick<
   readonly idleTimeoutMs?: number;
 }
 
-/** What was wrong with a request that did not reach the app. */
-export type BrokenRequest =
-  | 'tls'
-  | 'timeout'
-  | 'header_overflow'
-  | 'proxy_header'
-  | 'malformed'
-  | 'pipelined'
-  | 'connection_replaced'
-  | 'too_many_connections';
-
 /** Events of the server, all optional. */
 export interface HttpServerEvents {
   /** A request was rejected before the app, or a connection was closed because the maximum is open. */
@@ -70,6 +72,16 @@ export interface HttpServerOptions extends HttpServerEvents {
 
 type FetchCallback = Parameters<typeof getRequestListener>[0];
 
+/** What a server serves. */
+export interface ServedApp {
+  readonly fetch: FetchCallback;
+  /**
+   * Answers the calls that most requests are, without the objects of the web API that `fetch` requires. Returns false,
+   * and has neither read nor written anything, for any other request; `fetch` answers that one.
+   */
+  readonly direct?: (request: IncomingMessage, response: ServerResponse) => boolean;
+}
+
 /** A component that knows its listen address; with port 0 only after `start`. */
 export interface HttpServer extends Component {
   address(): ListenAddress | undefined;
@@ -84,7 +96,7 @@ export interface HttpServer extends Component {
 export function createHttpServer(
   name: string,
   { host, port }: ListenAddress,
-  app: { readonly fetch: FetchCallback },
+  app: ServedApp,
   limits: HttpLimits,
   onListening: (address: string) => void,
   { onBroken, tls, admission }: HttpServerOptions = {},
@@ -101,7 +113,7 @@ export function createHttpServer(
       // The listener checks the host, in its turn.
       const serverOptions = { ...limits, noDelay: true, requireHostHeader: false };
       slots = createConnectionSlots(limits.maxConnections, monotonicMs);
-      const listener = requestListener(app.fetch, slots, onBroken);
+      const listener = requestListener(app, slots, () => isDraining, onBroken);
       server =
         tls === undefined
           ? createServer(serverOptions, listener)
@@ -123,9 +135,6 @@ export function createHttpServer(
         if (/^(HPE|ERR_HTTP)_/.test(errorCode(error)))
           onBroken?.(brokenRequest(error), remoteAddressOf(socket));
         rejectBroken(error, socket);
-      });
-      server.prependListener('request', (_request, response) => {
-        if (isDraining) response.setHeader('Connection', 'close');
       });
       listenWithFallback(server, { host, port }, () => listening.resolve());
       await listening.promise;
@@ -168,20 +177,24 @@ export function createHttpServer(
 
 /** Answers the requests of a connection one after the other, and accepts every valid form of the host. */
 function requestListener(
-  fetch: FetchCallback,
+  { fetch, direct = () => false }: ServedApp,
   slots: ConnectionSlots,
+  isDraining: () => boolean,
   onBroken: HttpServerEvents['onBroken'],
 ): RequestListener {
   const respond = getRequestListener(fetch, { hostname: MISSING_HOST });
-  return inTurns(
+  const takeTurn = inTurns(
     (request, response) => {
       const { headers, httpVersion } = request;
+      const { host } = headers;
       // RFC 9112 section 3.2.
-      if (headers.host === undefined && httpVersion === '1.1') {
+      if (host === undefined && httpVersion === '1.1') {
         response.writeHead(400, { Connection: 'close' }).end();
         return;
       }
-      headers.host = canonicalHost(headers.host);
+      const canonical = canonicalHost(host);
+      if (canonical !== host) headers.host = canonical;
+      else if (direct(request, response)) return;
       void respond(request, response);
     },
     {
@@ -190,6 +203,10 @@ function requestListener(
       onExcess: (socket) => onBroken?.('pipelined', socket.remoteAddress),
     },
   );
+  return (request, response) => {
+    if (isDraining()) response.setHeader('Connection', 'close');
+    takeTurn(request, response);
+  };
 }
 
 /** The socket itself, or the one below its TLS. */
@@ -226,43 +243,8 @@ function admitConnections(
   });
 }
 
-/** An error of the HTTP parser, with the bytes that it did not accept. */
-interface BrokenRequestError extends Error {
-  readonly rawPacket?: Uint8Array;
-}
-
-/** First byte of a TLS record that contains a handshake (RFC 8446 section 5.1). */
-const TLS_HANDSHAKE = 0x16;
-
-/** How the headers of the PROXY protocol start, in both of its versions. */
-const PROXY_HEADERS = [Buffer.from('PROXY '), Buffer.from('0d0a0d0a000d0a515549540a', 'hex')];
-
-function brokenRequest(error: BrokenRequestError): BrokenRequest {
-  const code = errorCode(error);
-  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return 'timeout';
-  if (code === 'HPE_HEADER_OVERFLOW') return 'header_overflow';
-  const { rawPacket } = error;
-  if (rawPacket?.[0] === TLS_HANDSHAKE) return 'tls';
-  const isProxy = PROXY_HEADERS.some((start) =>
-    start.equals((rawPacket ?? start.subarray(1)).subarray(0, start.length)),
-  );
-  return isProxy ? 'proxy_header' : 'malformed';
-}
-
 function remoteAddressOf(socket: Duplex): string | undefined {
   return socket instanceof Socket ? socket.remoteAddress : undefined;
-}
-
-/** Responds to invalid requests and to requests that did not arrive in time, then closes the connection. */
-function rejectBroken(error: Error, socket: Duplex): void {
-  const code = errorCode(error);
-  const [status, extraHeaders] =
-    code === 'ERR_HTTP_REQUEST_TIMEOUT'
-      ? ['408 Request Timeout', 'Retry-After: 1\r\n']
-      : [code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request', ''];
-  if (socket.writable && code !== 'ECONNRESET')
-    socket.write(`HTTP/1.1 ${status}\r\n${extraHeaders}Connection: close\r\nContent-Length: 0\r\n\r\n`);
-  socket.destroy();
 }
 
 /** Errors of a kernel without IPv6. */

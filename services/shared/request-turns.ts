@@ -20,35 +20,53 @@ export interface TurnEvents {
 
 type Exchange = readonly [request: IncomingMessage, response: ServerResponse];
 
+/** The requests of one connection. One exists per connection, so that a request costs no closure and no hashing. */
+class Turns {
+  isBusy = false;
+  /** Set when too many requests waited. */
+  isClosed = false;
+  readonly waiting: Exchange[] = [];
+}
+
+const TURNS = Symbol('turns');
+
+interface SocketWithTurns extends Socket {
+  [TURNS]?: Turns;
+}
+
 /** Calls the listener for the next request of a connection after the previous answer was sent, in order. */
 export function inTurns(
   listener: RequestListener,
   { onBusy, onQuiet, onExcess }: TurnEvents,
 ): RequestListener {
-  const waiting = new WeakMap<Socket, Exchange[]>();
-
-  function run(socket: Socket, [request, response]: Exchange): void {
-    response.once('close', () => {
-      const next = socket.destroyed ? undefined : waiting.get(socket)?.shift();
-      if (next !== undefined) return run(socket, next);
-      waiting.delete(socket);
-      onQuiet(socket);
-    });
+  function run(request: IncomingMessage, response: ServerResponse): void {
+    response.on('close', onAnswered);
     listener(request, response);
   }
 
+  function onAnswered(this: ServerResponse): void {
+    const socket: SocketWithTurns = this.req.socket;
+    const turns = socket[TURNS];
+    if (turns === undefined) return;
+    const next = socket.destroyed || turns.isClosed ? undefined : turns.waiting.shift();
+    if (next !== undefined) return run(next[0], next[1]);
+    turns.isBusy = false;
+    if (turns.waiting.length > 0) turns.waiting.length = 0;
+    onQuiet(socket);
+  }
+
   return (request, response) => {
-    const { socket } = request;
+    const socket: SocketWithTurns = request.socket;
     if (socket.destroyed) return ignoreRest(socket);
-    const queue = waiting.get(socket);
-    if (queue === undefined) {
-      waiting.set(socket, []);
+    const turns = (socket[TURNS] ??= new Turns());
+    if (!turns.isBusy) {
+      turns.isBusy = true;
       onBusy(socket);
-      run(socket, [request, response]);
-    } else if (queue.length < MAX_WAITING_REQUESTS) {
-      queue.push([request, response]);
+      run(request, response);
+    } else if (turns.waiting.length < MAX_WAITING_REQUESTS) {
+      turns.waiting.push([request, response]);
     } else {
-      waiting.delete(socket);
+      turns.isClosed = true;
       onExcess(socket);
       socket.destroy();
       ignoreRest(socket);

@@ -1,17 +1,17 @@
-// The dependencies of the API handlers, the type of their requests, and the responses that refuse a request.
-import type { Context } from 'hono';
+// The dependencies of the calls of the API, and the answers that refuse a request.
+import { describeError } from '../shared/errors.ts';
 import type { Logger } from '../shared/log.ts';
 import { type Auth, hasToken } from './auth.ts';
-import type { AnswerConnection, Answers } from './answers.ts';
+import type { Answers } from './answers.ts';
+import type { Answer, ApiRequest } from './api-request.ts';
 import type { ClientLog, LoggedClient } from './client-log.ts';
 import type { TrackerConfig } from './config.ts';
 import type { TrackerMetrics } from './metrics.ts';
-import { type ProblemCode, problemResponse, retryAfter } from './problems.ts';
-import { type Client, type ClientOf, createClientOf } from './proxies.ts';
+import { type ProblemCode, problemAnswer, retryAfter } from './problems.ts';
+import { type ClientOf, createClientOf } from './proxies.ts';
 import { createRateLimits, type RateLimited, type RateLimits } from './rate-limits.ts';
 import { type Registry, RegistryOverloadedError, RegistryUnavailableError } from './registry/registry.ts';
 import { isApiPath } from './routes.ts';
-import type { Grant } from './tokens.ts';
 
 export interface AppDeps {
   readonly registry: Registry;
@@ -51,17 +51,6 @@ export function configuredDeps(
   };
 }
 
-/** The type of a request in Hono. `incoming` is absent without a socket, as in tests. */
-export type AppEnv = {
-  Variables: {
-    grant: Grant;
-    client: Client;
-    /** The device that the request is about, once the body was read. */
-    device?: { readonly peerId: string; readonly userId?: string | null };
-  };
-  Bindings: AnswerConnection & { incoming?: { socket: { remoteAddress?: string } } };
-};
-
 /** Details of a refusal. */
 export interface RefusalOptions {
   /** Part of the response and of the log line. */
@@ -71,45 +60,59 @@ export interface RefusalOptions {
   readonly headers?: Record<string, string>;
 }
 
-/** Creates the responses that refuse a request, counts them by code, and logs them. */
+/** Creates the answers that refuse a request, counts them by code, and logs them. */
 export interface Refusals {
-  refuse(c: Context<AppEnv>, code: ProblemCode, options?: RefusalOptions): Response;
+  refuse(request: ApiRequest, code: ProblemCode, options?: RefusalOptions): Answer;
   /** Refuses a body that was not read to its end. */
-  refuseBody(c: Context<AppEnv>, body: { readonly reason: ProblemCode; readonly detail?: string }): Response;
-  /** Counts a request towards a rate limit. Resolves to `undefined` when the request is within the limit. */
-  refuseExcess(c: Context<AppEnv>, kind: RateLimited, key: string | undefined): Promise<Response | undefined>;
+  refuseBody(request: ApiRequest, body: { readonly reason: ProblemCode; readonly detail?: string }): Answer;
+  /** Counts a request towards a rate limit. `undefined` when the request is within the limit. */
+  refuseExcess(request: ApiRequest, kind: RateLimited, key: string | undefined): Answer | undefined;
+  /** Answers a request that failed. */
+  refuseFailed(request: ApiRequest, error: unknown): Answer;
 }
 
 /** Closes the connection, because the rest of the body would be read as the next request. */
 const CLOSE = { Connection: 'close' };
 
-export function createRefusals({ metrics, rateLimits, random, clientLog }: AppDeps): Refusals {
+export function createRefusals({ metrics, rateLimits, random, clientLog, log }: AppDeps): Refusals {
   function refuse(
-    c: Context<AppEnv>,
+    request: ApiRequest,
     code: ProblemCode,
     { detail, cause, headers }: RefusalOptions = {},
-  ): Response {
+  ): Answer {
     metrics.refusal(code);
-    const { method, path } = c.req;
-    const token = hasToken((name) => c.req.header(name));
-    const request = { ...loggedClient(c), method, path: path.slice(0, MAX_LOGGED_LENGTH), cause, detail };
-    clientLog.refused(code, { ...request, isApiPath: isApiPath(path), hasToken: token });
-    return problemResponse(code, detail, headers);
+    const { method, path } = request;
+    const token = hasToken((name) => request.header(name));
+    const logged = {
+      ...loggedClient(request),
+      method,
+      path: path.slice(0, MAX_LOGGED_LENGTH),
+      cause,
+      detail,
+    };
+    clientLog.refused(code, { ...logged, isApiPath: isApiPath(path), hasToken: token });
+    return problemAnswer(code, detail, headers);
   }
   return {
     refuse,
-    refuseBody(c, { reason, detail }) {
+    refuseBody(request, { reason, detail }) {
       const retry = reason === 'overloaded' ? retryAfter(RETRY_UNAVAILABLE_SECONDS, random) : {};
-      return refuse(c, reason, { detail, headers: { ...CLOSE, ...retry } });
+      return refuse(request, reason, { detail, headers: { ...CLOSE, ...retry } });
     },
-    async refuseExcess(c, kind, key) {
+    refuseExcess(request, kind, key) {
       if (key === undefined) return undefined;
-      const admission = await rateLimits.consume(kind, key);
+      const admission = rateLimits.consume(kind, key);
       if (admission.ok) return undefined;
-      return refuse(c, 'too_many_requests', {
+      return refuse(request, 'too_many_requests', {
         detail: `the limit per ${kind} is exceeded`,
         headers: retryAfter(admission.retrySeconds, random),
       });
+    },
+    refuseFailed(request, error) {
+      const problem = registryProblem(error);
+      log[problem === undefined ? 'error' : 'debug']({ error: describeError(error) }, 'request failed');
+      if (problem === undefined) return refuse(request, 'internal');
+      return refuse(request, problem.code, { headers: retryAfter(problem.retrySeconds, random) });
     },
   };
 }
@@ -118,14 +121,14 @@ export function createRefusals({ metrics, rateLimits, random, clientLog }: AppDe
 const MAX_LOGGED_LENGTH = 200;
 
 /** The client of a request for a log line. */
-export function loggedClient(c: Context<AppEnv>): LoggedClient {
-  const { address, limitKey } = c.get('client');
+export function loggedClient(request: ApiRequest): LoggedClient {
+  const { address, limitKey } = request.client;
   return {
     address,
     // With trusted proxies the address is that of the client already.
     forwardedFor:
-      limitKey === undefined ? c.req.header('x-forwarded-for')?.slice(0, MAX_LOGGED_LENGTH) : undefined,
-    ...c.get('device'),
+      limitKey === undefined ? request.header('x-forwarded-for')?.slice(0, MAX_LOGGED_LENGTH) : undefined,
+    ...request.device,
   };
 }
 

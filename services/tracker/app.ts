@@ -1,50 +1,73 @@
-// The HTTP API of the tracker: a function from request to response, without a socket. It defines the checks before a
-// handler and their order, and the responses to errors.
+// The HTTP API of the tracker: a function from request to response, without a socket. It mounts the checks before a
+// handler, the handlers, the pages, and the responses to errors. The calls that most requests are have a second way in,
+// without Hono: `hot-calls.ts`.
 import { OpenAPIHono } from '@hono/zod-openapi';
 import type { Context, MiddlewareHandler } from 'hono';
 import { routePath } from 'hono/route';
 import { getPath } from 'hono/utils/url';
 import { monotonicMs } from '../shared/clock.ts';
-import { describeError } from '../shared/errors.ts';
+import type { ServedApp } from '../shared/http-server.ts';
 import { VERSION } from '../shared/program.ts';
-import { type AppDeps, type AppEnv, createRefusals, type Refusals, registryProblem } from './app-context.ts';
+import { type Admit, API_CHALLENGE, createAdmission, STATUS_PATH } from './admission.ts';
+import type { AnswerConnection, Answers } from './answers.ts';
+import type { Answer, ApiRequest } from './api-request.ts';
+import { type AppDeps, createRefusals, type Refusals, registryProblem } from './app-context.ts';
+import { createBodyReader } from './body.ts';
 import { accessWarning } from './device-access.ts';
-import { isAllowedHost, isFromForeignPage } from './foreign-pages.ts';
-import { createHandlers, JSON_HEADERS, TEXT_HEADERS } from './handlers.ts';
+import {
+  type AdmittedRequest,
+  createHandlers,
+  type Handlers,
+  JSON_HEADERS,
+  TEXT_HEADERS,
+} from './handlers.ts';
+import { createHotCalls } from './hot-calls.ts';
+import { parseListQuery } from './list-query.ts';
 import { retryAfter } from './problems.ts';
 import type { Conflict } from './registry/claims.ts';
 import type { Registry } from './registry/registry.ts';
-import { documentInfo, type RouteName, routes, securitySchemes } from './routes.ts';
+import { API_PATHS, documentInfo, type RouteName, routes, securitySchemes } from './routes.ts';
 import { PAGE_HEADERS, statusPage, unavailablePage } from './status-page.ts';
-import type { Grant } from './tokens.ts';
+
+/** The type of a request in Hono. `incoming` is absent without a socket, as in tests. */
+type AppEnv = {
+  Variables: { request: ApiRequest };
+  Bindings: AnswerConnection & { incoming?: { socket: { remoteAddress?: string } } };
+};
 
 type App = OpenAPIHono<AppEnv>;
 
-/** Path of the page that lists the registered devices. */
-const STATUS_PATH = '/';
+/** What a browser is asked for at the status page. */
+const PAGE_CHALLENGE = 'Basic realm="rustory tracker: any user name, the token as password"';
 
-export function createApp(deps: AppDeps): App {
+/** The API as a server calls it: all requests through Hono, and the hot calls directly. */
+export interface TrackerApp extends ServedApp {
+  readonly fetch: App['fetch'];
+  readonly request: App['request'];
+  readonly direct: NonNullable<ServedApp['direct']>;
+}
+
+export function createApp(deps: AppDeps): TrackerApp {
   const app: App = new OpenAPIHono({
     getPath: (request) => withoutPrefix(normalizedPath(request), deps.pathPrefix),
   });
+  const { answers } = deps;
   const refusals = createRefusals(deps);
+  const admit = createAdmission(deps, refusals);
+  const handlers = createHandlers(deps, refusals);
   app.use('*', observe(deps));
   mountProbes(app, deps);
-  app.use('/api/*', admit(deps, refusals, 'Bearer'));
-  app.use(
-    STATUS_PATH,
-    admit(deps, refusals, 'Basic realm="rustory tracker: any user name, the token as password"'),
-  );
-  mountApi(app, deps, refusals);
+  app.use(API_PATHS, admitted(admit, answers, API_CHALLENGE));
+  app.use(STATUS_PATH, admitted(admit, answers, PAGE_CHALLENGE));
+  mountApi(app, deps, refusals, handlers);
   mountPages(app, deps);
-  app.notFound((c) => refusals.refuse(c, 'not_found'));
-  app.onError((error, c) => {
-    const problem = registryProblem(error);
-    deps.log[problem === undefined ? 'error' : 'debug']({ error: describeError(error) }, 'request failed');
-    if (problem === undefined) return refusals.refuse(c, 'internal');
-    return refusals.refuse(c, problem.code, { headers: retryAfter(problem.retrySeconds, deps.random) });
-  });
-  return app;
+  app.notFound((c) => toResponse(c, refusals.refuse(c.get('request'), 'not_found'), answers));
+  app.onError((error, c) => toResponse(c, refusals.refuseFailed(c.get('request'), error), answers));
+  return {
+    fetch: app.fetch,
+    request: app.request,
+    direct: createHotCalls(deps, { refusals, admit, handlers }),
+  };
 }
 
 /** Generates the OpenAPI document from the routes. `npm run docs` writes it to docs/openapi.json. */
@@ -61,16 +84,15 @@ function observe({ metrics, log, clientOf }: AppDeps): MiddlewareHandler<AppEnv>
   return async (c, next) => {
     const beganMs = monotonicMs();
     const { remoteAddress = '' } = c.env?.incoming?.socket ?? {};
-    c.set(
-      'client',
-      clientOf(remoteAddress, (name) => c.req.header(name)),
-    );
+    const header = (name: string): string | undefined => c.req.header(name);
+    const { method, path, url } = c.req;
+    const client = clientOf(remoteAddress, header);
+    c.set('request', { method, path, url, header, client, grant: undefined, device: undefined });
     await next();
     const seconds = (monotonicMs() - beganMs) / 1_000;
-    const { method } = c.req;
     const { status } = c.res;
     metrics.request(method, routePath(c), status, seconds);
-    if (log.isLevelEnabled('debug')) log.debug({ method, path: c.req.path, status, seconds }, 'request');
+    if (log.isLevelEnabled('debug')) log.debug({ method, path, status, seconds }, 'request');
   };
 }
 
@@ -87,66 +109,52 @@ function mountProbes(app: App, { isReady }: AppDeps): void {
   );
 }
 
-/** Refuses requests for other hosts, and those that change something and are from a web page of another origin. */
-function refuseOrigin(
-  c: Context<AppEnv>,
-  { allowedHosts }: AppDeps,
-  { refuse }: Refusals,
-): Response | undefined {
-  if (!isAllowedHost(c.req.url, allowedHosts))
-    return refuse(c, 'unknown_host', { detail: 'the host is not in TRACKER_ALLOWED_HOSTS' });
-  const isReading = c.req.method === 'GET' || c.req.method === 'HEAD';
-  if (!isReading && isFromForeignPage(c.req.url, (name) => c.req.header(name)))
-    return refuse(c, 'foreign_page', { headers: { Connection: 'close' } });
-  return undefined;
-}
-
-/** What a load balancer that probes the status page should do. */
-const PROBE_DETAIL = 'the status page requires a token; probe /readyz or /livez, which require none';
-
-/** Admits a request that is within the rate limits and has a valid token. */
-function admit(deps: AppDeps, refusals: Refusals, challenge: string): MiddlewareHandler<AppEnv> {
-  const { auth } = deps;
-  const { refuse, refuseExcess } = refusals;
+/** Admits the requests below a path. */
+function admitted(admit: Admit, answers: Answers, challenge: string): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
-    const refused = refuseOrigin(c, deps, refusals);
-    if (refused !== undefined) return refused;
-    const { isReal, limitKey } = c.get('client');
-    const grant = auth.identify((name) => c.req.header(name));
-    const addressExcess = await refuseExcess(c, 'address', addressRateKey(limitKey, grant));
-    if (addressExcess !== undefined) return addressExcess;
-    if (grant === undefined) {
-      const loginExcess = await refuseExcess(c, 'failed login', isReal ? limitKey : undefined);
-      if (loginExcess !== undefined) return loginExcess;
-      const detail = c.req.path === STATUS_PATH ? PROBE_DETAIL : undefined;
-      return refuse(c, 'unauthorized', { detail, headers: { 'WWW-Authenticate': challenge } });
-    }
-    const tokenExcess = await refuseExcess(c, 'token', grant.id);
-    if (tokenExcess !== undefined) return tokenExcess;
-    c.set('grant', grant);
-    return next();
+    const refused = admit(c.get('request'), challenge);
+    return refused === undefined ? next() : toResponse(c, refused, answers);
   };
 }
 
-/** Counts requests without a valid token apart, so that they never lock out other devices behind the same NAT. */
-function addressRateKey(limitKey: string | undefined, grant: Grant | undefined): string | undefined {
-  return limitKey === undefined || grant !== undefined ? limitKey : `${limitKey}\0failed`;
+/** The response of Hono with an answer. */
+function toResponse(c: Context<AppEnv>, { status, headers, body }: Answer, answers: Answers): Response {
+  if (body === null || c.req.method === 'HEAD') return new Response(body, { status, headers });
+  const bytes = typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength;
+  const withLength = { ...headers, 'Content-Length': String(bytes) };
+  const sent = typeof body === 'string' ? body : answers.send(body, c.env);
+  return new Response(sent, { status, headers: withLength });
 }
 
 /** Mounts a handler on each route, in the order of the table, and refuses the other methods of its path. */
-function mountApi(app: App, deps: AppDeps, refusals: Refusals): void {
-  const handlers = createHandlers(deps, refusals);
+function mountApi(app: App, { answers }: AppDeps, refusals: Refusals, handlers: Handlers): void {
+  const readBody = createBodyReader();
+  const calls: Record<RouteName, (c: Context<AppEnv>, request: AdmittedRequest) => Answer | Promise<Answer>> =
+    {
+      ping: () => handlers.ping(),
+      register: async (c, request) => {
+        const body = await readBody(c.req.raw);
+        return body.ok ? handlers.register(request, body.text) : refusals.refuseBody(request, body);
+      },
+      unregister: async (c, request) => {
+        const body = await readBody(c.req.raw);
+        return body.ok ? handlers.unregister(request, body.text) : refusals.refuseBody(request, body);
+      },
+      list: (c, request) => handlers.list(request, parseListQuery(c.req.query())),
+    };
   for (const [name, route] of Object.entries(routes)) {
     // Hono writes the parameter `{name}` of the OpenAPI document as `:name`.
     const path = route.path.replaceAll(/\{(\w+)\}/g, ':$1');
-    app.on(route.method.toUpperCase(), path, handlers[name as RouteName]);
-    const allow = route.method === 'get' ? 'GET, HEAD' : 'POST';
-    app.all(path, (c) =>
-      refusals.refuse(c, 'method_not_allowed', {
-        detail: `the path supports ${allow}`,
-        headers: { Allow: allow },
-      }),
+    const call = calls[name as RouteName];
+    app.on(route.method.toUpperCase(), path, async (c) =>
+      toResponse(c, await call(c, c.get('request') as AdmittedRequest), answers),
     );
+    const allow = route.method === 'get' ? 'GET, HEAD' : 'POST';
+    app.all(path, (c) => {
+      const detail = `the path supports ${allow}`;
+      const options = { detail, headers: { Allow: allow } };
+      return toResponse(c, refusals.refuse(c.get('request'), 'method_not_allowed', options), answers);
+    });
   }
 }
 
@@ -157,7 +165,7 @@ function mountPages(app: App, { registry, nowUnixMs, random, answers, star }: Ap
 
   app.get(STATUS_PATH, async (c) => {
     try {
-      const { userId } = c.get('grant');
+      const { userId, id } = (c.get('request') as AdmittedRequest).grant;
       const [page, conflicts] = await Promise.all([
         registry.list({ userId }),
         readConflicts(registry, userId),
@@ -165,7 +173,7 @@ function mountPages(app: App, { registry, nowUnixMs, random, answers, star }: Ap
       const warning = accessWarning({
         url: c.req.url,
         forwardedProto: c.req.header('x-forwarded-proto'),
-        requiresToken: c.get('grant').id !== undefined,
+        requiresToken: id !== undefined,
       });
       const html = Buffer.from(
         statusPage(page, { conflicts, nowUnixMs: nowUnixMs(), warning, isStar: star }),

@@ -1,4 +1,5 @@
 // Reads the body of a request: first as text of limited size, then as JSON that matches a schema.
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import type { z } from 'zod';
 import { MAX_BODY_BYTES } from '../shared/contract.ts';
 import type { Result } from '../shared/result.ts';
@@ -45,11 +46,10 @@ export function createBodyReader(maxReadingBytes: number = MAX_READING_BYTES): B
 
   return async (request) => {
     const { headers } = request;
-    const type = headers.get('content-type');
     const transferEncoding = headers.get('transfer-encoding');
-    if (type !== null && !JSON_TYPE.test(type)) return unsupported('send Content-Type: application/json');
-    const isPlain = isUncompressed(headers.get('content-encoding')) && isUncompressed(transferEncoding);
-    if (!isPlain) return unsupported('send the body without compression, that is without Content-Encoding');
+    const type = headers.get('content-type');
+    const refusal = typeRefusal(type, headers.get('content-encoding'), transferEncoding);
+    if (refusal !== undefined) return refusal;
     // Node ends a body at its declared length; one without a length is counted as it arrives.
     const length = transferEncoding === null ? headers.get('content-length') : null;
     if (Number(length) > MAX_BODY_BYTES) return TOO_LARGE;
@@ -58,10 +58,61 @@ export function createBodyReader(maxReadingBytes: number = MAX_READING_BYTES): B
         return { ok: true, text: await request.text() };
       return await readCounted(request);
     } catch {
-      // The client closed the connection, or did not send the rest in time.
-      return { ok: false, reason: 'incomplete_body' };
+      return INCOMPLETE;
     }
   };
+}
+
+/** The body ended too early: the client closed the connection, or did not send the rest in time. */
+const INCOMPLETE = { ok: false, reason: 'incomplete_body' } as const;
+
+/** Whether a body has an accepted type and a declared size up to which it is read at once. */
+export function isSmallBody(headers: IncomingHttpHeaders): boolean {
+  const length = headers['content-length'];
+  if (length === undefined || headers['transfer-encoding'] !== undefined) return false;
+  if (Number(length) > SMALL_BODY_BYTES) return false;
+  return (
+    typeRefusal(headers['content-type'] ?? null, headers['content-encoding'] ?? null, null) === undefined
+  );
+}
+
+/**
+ * Reads a small body from the request of Node, and calls `done` once, with the same text as a reader of the web API.
+ */
+export function readSmallBody(
+  request: IncomingMessage,
+  done: (body: Parsed<{ readonly text: string }>) => void,
+): void {
+  const chunks: Buffer[] = [];
+  let isDone = false;
+  request.on('data', (chunk: Buffer) => void chunks.push(chunk));
+  request.on('end', () => {
+    isDone = true;
+    const [first = Buffer.alloc(0)] = chunks;
+    done({ ok: true, text: decode(chunks.length < 2 ? first : Buffer.concat(chunks)) });
+  });
+  request.on('close', () => {
+    if (!isDone) done(INCOMPLETE);
+  });
+}
+
+/** The first byte of a byte order mark, which decoders remove. */
+const BYTE_ORDER_MARK = 0xef;
+
+function decode(bytes: Buffer): string {
+  return bytes[0] === BYTE_ORDER_MARK ? new TextDecoder().decode(bytes) : bytes.toString('utf8');
+}
+
+/** Why a body is refused for its headers; `undefined` when it is not. */
+function typeRefusal(
+  type: string | null,
+  contentEncoding: string | null,
+  transferEncoding: string | null,
+): Parsed<never> | undefined {
+  if (type !== null && type !== 'application/json' && !JSON_TYPE.test(type))
+    return unsupported('send Content-Type: application/json');
+  if (isUncompressed(contentEncoding) && isUncompressed(transferEncoding)) return undefined;
+  return unsupported('send the body without compression, that is without Content-Encoding');
 }
 
 const TOO_LARGE = {

@@ -1,8 +1,9 @@
 // Info lines about mistakes of clients, limited per kind: an operator finds each mistake within a minute, and neither a
 // port scan nor a device that repeats its mistake fills the log. No line contains a token or a body.
-import type { BrokenRequest, HttpServerEvents } from '../shared/http-server.ts';
+import type { BrokenRequest } from '../shared/broken-requests.ts';
+import type { HttpServerEvents } from '../shared/http-server.ts';
 import { createLimitedLog, type LimitedLogOptions } from '../shared/limited-log.ts';
-import type { AddressDrop, Dropped, MetaDrop } from './drops.ts';
+import { type AddressDrop, type Dropped, type MetaDrop, NOTHING_DROPPED } from './drops.ts';
 import type { ProblemCode } from './problems.ts';
 import type { Conflict } from './registry/claims.ts';
 
@@ -36,8 +37,12 @@ export interface RefusedRequest extends LoggedClient {
 
 export interface ClientLog extends Required<HttpServerEvents> {
   refused(code: ProblemCode, request: RefusedRequest): void;
-  /** What a registration contained and its record does not contain. */
-  dropped(client: LoggedClient, addrs: Dropped<AddressDrop>, meta: Dropped<MetaDrop>): void;
+  /**
+   * What a registration contained and its record does not contain.
+   *
+   * @param clientOf is called only when something was dropped
+   */
+  dropped(clientOf: () => LoggedClient, addrs: Dropped<AddressDrop>, meta: Dropped<MetaDrop>): void;
   /** A registration showed that two devices use one identity. */
   conflict(client: LoggedClient, conflict: Conflict): void;
   /** Devices that a listing leaves out because of its size. */
@@ -88,7 +93,9 @@ export function createClientLog({ log, nowMs }: Pick<LimitedLogOptions, 'log' | 
         subjectOf(request),
       );
     },
-    dropped(client, addrs, meta) {
+    dropped(clientOf, addrs, meta) {
+      if (addrs === NOTHING_DROPPED && meta === NOTHING_DROPPED) return;
+      const client = clientOf();
       for (const [reason, count] of Object.entries(addrs)) {
         const writeDrop = HARMLESS_DROPS.has(reason as AddressDrop) ? writeRarely : write;
         writeDrop(`address ${reason}`, { ...client, reason, count }, 'addresses dropped', subjectOf(client));

@@ -43,6 +43,14 @@ export type MetaDrop = keyof typeof META_DROPS;
 /** The number of dropped items by reason. Reasons without an item are absent. */
 export type Dropped<Reason extends string> = Partial<Readonly<Record<Reason, number>>>;
 
+/** The counts of a registration of which everything is kept, as of most. Shared, so that they are found by comparison. */
+export const NOTHING_DROPPED: Partial<Readonly<Record<string, number>>> = Object.freeze({});
+
+/** The same counts, or the shared ones when nothing was dropped. */
+export function sharedCounts<Reason extends string>(counts: Dropped<Reason>): Dropped<Reason> {
+  return Object.keys(counts).length === 0 ? NOTHING_DROPPED : counts;
+}
+
 /** Counts dropped items by reason. */
 export function createDropCounter<Reason extends string>(): {
   readonly counts: Dropped<Reason>;

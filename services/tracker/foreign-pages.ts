@@ -3,21 +3,24 @@
 import { isIP } from 'node:net';
 import { quote } from '../shared/variables.ts';
 
-type Header = (name: string) => string | undefined;
+/** What is read of a request. */
+interface BrowserRequest {
+  /** With the host of its `Host` header. */
+  readonly url: string;
+  header(name: string): string | undefined;
+}
 
 /**
  * Whether a request is from a web page of another origin. Browsers send `Origin` with every POST, and the current ones
  * `Sec-Fetch-Site` too; devices send neither.
- *
- * @param url the URL of the request, with the host of its `Host` header
  */
-export function isFromForeignPage(url: string, header: Header): boolean {
-  const site = header('sec-fetch-site')?.trim().toLowerCase();
+export function isFromForeignPage(request: BrowserRequest): boolean {
+  const site = request.header('sec-fetch-site')?.trim().toLowerCase();
   if (site !== undefined && site !== 'same-origin' && site !== 'none') return true;
-  const origin = header('origin');
+  const origin = request.header('origin');
   if (origin === undefined) return false;
   // The scheme is not compared, because a proxy in front of the tracker may have ended TLS.
-  return !URL.canParse(origin) || new URL(origin).host !== new URL(url).host;
+  return !URL.canParse(origin) || new URL(origin).host !== new URL(request.url).host;
 }
 
 /** @throws Error that is a whole sentence */
@@ -29,14 +32,14 @@ export function parseHostName(text: string): string {
 }
 
 /**
- * Whether the host of a URL is one of the tracker. IP addresses and localhost are always permitted: in a request from a
+ * Whether the host of a request is one of the tracker. IP addresses and localhost are always permitted: in a request from a
  * web page with another address in DNS, the host is the name of that page.
  *
  * @param allowed empty: every host
  */
-export function isAllowedHost(url: string, allowed: readonly string[]): boolean {
+export function isAllowedHost(request: Pick<BrowserRequest, 'url'>, allowed: readonly string[]): boolean {
   if (allowed.length === 0) return true;
-  const host = withoutLastDot(new URL(url).hostname);
+  const host = withoutLastDot(new URL(request.url).hostname);
   return host === 'localhost' || isIP(host.replace(/^\[(.*)\]$/, '$1')) !== 0 || allowed.includes(host);
 }
 

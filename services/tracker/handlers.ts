@@ -1,62 +1,76 @@
-// The handlers of the API, one for each route. Each reads the request, checks permissions, calls the registry and
-// responds.
-import type { Handler } from 'hono';
+// The calls of the API, one for each route. Each checks permissions, calls the registry and answers. They know neither
+// Hono nor Node: `app.ts` and `hot-calls.ts` call them.
 import { unregisterRequestSchema } from '../shared/contract.ts';
-import { type AppDeps, type AppEnv, loggedClient, type Refusals } from './app-context.ts';
+import type { Answer, ApiRequest } from './api-request.ts';
+import { type AppDeps, loggedClient, type Refusals } from './app-context.ts';
 import { permitsUser } from './auth.ts';
-import { type BodyReader, createBodyReader, parseJson } from './body.ts';
-import { parseListQuery } from './list-query.ts';
+import { parseJson } from './body.ts';
+import type { parseListQuery } from './list-query.ts';
 import { matchesTag, staleHeaders } from './listing.ts';
 import { createListingCache } from './listing-cache.ts';
 import { canonicalPeerId } from './peerid.ts';
 import { retryAfter } from './problems.ts';
 import { createRegistrationParser } from './registration.ts';
-import type { RouteName } from './routes.ts';
+import type { Page } from './registry/registry.ts';
 import type { Grant } from './tokens.ts';
-
-type AppHandler = Handler<AppEnv>;
 
 export const TEXT_HEADERS = { 'Content-Type': 'text/plain; charset=utf-8', 'Cache-Control': 'no-store' };
 export const JSON_HEADERS = { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' };
 
-export function createHandlers(deps: AppDeps, refusals: Refusals): Record<RouteName, AppHandler> {
-  const readBody = createBodyReader();
+/** A request that was admitted. */
+export interface AdmittedRequest extends ApiRequest {
+  grant: Grant;
+}
+
+export interface Handlers {
+  ping(): Answer;
+  /** @param body the text of the body */
+  register(request: AdmittedRequest, body: string): Promise<Answer>;
+  /** @param body the text of the body */
+  unregister(request: AdmittedRequest, body: string): Promise<Answer>;
+  /** @param query the query as it was read */
+  list(request: AdmittedRequest, query: ReturnType<typeof parseListQuery>): Promise<Answer>;
+}
+
+const PONG: Answer = { status: 200, headers: TEXT_HEADERS, body: 'ok\n' };
+
+export function createHandlers(deps: AppDeps, refusals: Refusals): Handlers {
   return {
-    ping: () => new Response('ok\n', { headers: TEXT_HEADERS }),
-    register: createRegisterHandler(deps, refusals, readBody),
-    unregister: createUnregisterHandler(deps, refusals, readBody),
+    ping: () => PONG,
+    register: createRegisterHandler(deps, refusals),
+    unregister: createUnregisterHandler(deps, refusals),
     list: createListHandler(deps, refusals),
   };
 }
 
-function createRegisterHandler(
-  deps: AppDeps,
-  { refuse, refuseBody, refuseExcess }: Refusals,
-  readBody: BodyReader,
-): AppHandler {
+function createRegisterHandler(deps: AppDeps, { refuse, refuseExcess }: Refusals): Handlers['register'] {
   const { registry, metrics, clientLog, rateLimits, ttlSeconds, random } = deps;
-  const parseRegistration = createRegistrationParser(deps.dropPrivateAddrs);
-  const responseBody = JSON.stringify({ ok: true, ttl_sec: ttlSeconds });
-  return async (c) => {
-    const body = await readBody(c.req.raw);
-    if (!body.ok) return refuseBody(c, body);
-    const parsed = parseRegistration(body.text);
-    if (!parsed.ok) return refuse(c, parsed.reason, { detail: parsed.detail });
+  const parseRegistration = createRegistrationParser(deps.dropPrivateAddrs, {
+    recall: registry.recall?.bind(registry),
+  });
+  const registered: Answer = {
+    status: 200,
+    headers: JSON_HEADERS,
+    body: JSON.stringify({ ok: true, ttl_sec: ttlSeconds }),
+  };
+  return async (request, body) => {
+    const parsed = parseRegistration(body);
+    if (!parsed.ok) return refuse(request, parsed.reason, { detail: parsed.detail });
     // Nothing of a request is kept before the token permits it.
-    const forbidden = forbiddenCause(c.get('grant'), parsed.request.userId);
+    const { grant } = request;
+    const forbidden = forbiddenCause(grant, parsed.request.userId);
     if (forbidden !== undefined) {
       const peerId = canonicalPeerId(parsed.request.peerId.trim());
-      if (peerId !== undefined) c.set('device', { peerId, userId: parsed.request.userId });
-      return refuse(c, 'forbidden', { cause: forbidden });
+      if (peerId !== undefined) request.device = { peerId, userId: parsed.request.userId };
+      return refuse(request, 'forbidden', { cause: forbidden });
     }
     const record = parsed.request.read();
-    if (!record.ok) return refuse(c, record.reason, { detail: record.detail });
+    if (!record.ok) return refuse(request, record.reason, { detail: record.detail });
     const { registration, droppedAddrs, droppedMeta } = record;
     const { peerId, userId } = registration;
-    c.set('device', { peerId, userId });
-    const grant = c.get('grant');
+    request.device = { peerId, userId };
     const rateKey = peerRateKey(grant, peerId);
-    const excess = await refuseExcess(c, 'peer', rateKey);
+    const excess = refuseExcess(request, 'peer', rateKey);
     if (excess !== undefined) return excess;
     const result = await registry.register(
       grant.isHub ? { ...registration, isHub: true } : registration,
@@ -64,19 +78,19 @@ function createRegisterHandler(
     );
     metrics.registration(result.ok ? 'registered' : result.reason);
     metrics.dropped(droppedAddrs, droppedMeta);
-    clientLog.dropped(loggedClient(c), droppedAddrs, droppedMeta);
+    clientLog.dropped(() => loggedClient(request), droppedAddrs, droppedMeta);
     if (result.ok) {
       for (const conflict of result.conflicts ?? []) {
         metrics.conflict(conflict.kind);
-        clientLog.conflict(loggedClient(c), conflict);
+        clientLog.conflict(loggedClient(request), conflict);
       }
-      return new Response(responseBody, { headers: JSON_HEADERS });
+      return registered;
     }
     if (result.reason !== 'full') {
-      await rateLimits.refund('peer', rateKey);
-      return refuse(c, 'forbidden', { cause: FOREIGN_CAUSES[result.reason] });
+      rateLimits.refund('peer', rateKey);
+      return refuse(request, 'forbidden', { cause: FOREIGN_CAUSES[result.reason] });
     }
-    return refuse(c, 'too_many_peers', { headers: retryAfter(ttlSeconds / 2, random) });
+    return refuse(request, 'too_many_peers', { headers: retryAfter(ttlSeconds / 2, random) });
   };
 }
 
@@ -104,23 +118,20 @@ function peerRateKey({ userId, isHub }: Grant, peerId: string): string {
 
 function createUnregisterHandler(
   { registry }: AppDeps,
-  { refuse, refuseBody, refuseExcess }: Refusals,
-  readBody: BodyReader,
-): AppHandler {
-  return async (c) => {
-    const body = await readBody(c.req.raw);
-    if (!body.ok) return refuseBody(c, body);
-    const request = parseJson(body.text, unregisterRequestSchema);
-    if (!request.ok) return refuse(c, request.reason, { detail: request.detail });
-    const peerId = canonicalPeerId(request.value.peer_id.trim());
-    if (peerId === undefined) return refuse(c, 'invalid_peer_id');
-    c.set('device', { peerId });
-    const grant = c.get('grant');
-    if (grant.readOnly) return refuse(c, 'forbidden', { cause: 'read_only_token' });
-    const excess = await refuseExcess(c, 'peer', peerRateKey(grant, peerId));
+  { refuse, refuseExcess }: Refusals,
+): Handlers['unregister'] {
+  return async (request, body) => {
+    const parsed = parseJson(body, unregisterRequestSchema);
+    if (!parsed.ok) return refuse(request, parsed.reason, { detail: parsed.detail });
+    const peerId = canonicalPeerId(parsed.value.peer_id.trim());
+    if (peerId === undefined) return refuse(request, 'invalid_peer_id');
+    request.device = { peerId };
+    const { grant } = request;
+    if (grant.readOnly) return refuse(request, 'forbidden', { cause: 'read_only_token' });
+    const excess = refuseExcess(request, 'peer', peerRateKey(grant, peerId));
     if (excess !== undefined) return excess;
     const removed = await registry.unregister(peerId, grant.userId, grant.isHub);
-    return new Response(JSON.stringify({ ok: true, removed }), { headers: JSON_HEADERS });
+    return { status: 200, headers: JSON_HEADERS, body: JSON.stringify({ ok: true, removed }) };
   };
 }
 
@@ -130,27 +141,32 @@ function seesAll({ isHub, readOnly }: Grant): boolean {
 }
 
 function createListHandler(
-  { registry, metrics, clientLog, answers, star }: AppDeps,
+  { registry, metrics, clientLog, star }: AppDeps,
   { refuse }: Refusals,
-): AppHandler {
+): Handlers['list'] {
   const listings = createListingCache();
-  return async (c) => {
-    const parsed = parseListQuery(c.req.query());
-    if (!parsed.ok) return refuse(c, parsed.reason, { detail: parsed.detail });
+  return async (request, parsed) => {
+    if (!parsed.ok) return refuse(request, parsed.reason, { detail: parsed.detail });
     const { ownPeerId } = parsed;
-    const grant = c.get('grant');
+    const { grant } = request;
     const query = { ...parsed.query, star: star && !seesAll(grant) ? { ownPeerId } : undefined };
-    if (!permitsUser(grant, query.userId)) return refuse(c, 'forbidden', { cause: 'token_of_another_user' });
+    if (!permitsUser(grant, query.userId))
+      return refuse(request, 'forbidden', { cause: 'token_of_another_user' });
     const page = await registry.list(query);
-    const { body, tag, omitted } = listings.listing(page, query, c.get('client').isLocal);
+    const { body, tag, omitted } = listings.listing(page, query, request.client.isLocal);
     if (omitted > 0) {
       metrics.listingCut(omitted);
       clientLog.listingCut(query.userId, omitted);
     }
-    const headers = { ...JSON_HEADERS, ...staleHeaders(page), ETag: tag };
-    if (matchesTag(c.req.header('if-none-match'), tag)) return new Response(null, { status: 304, headers });
-    if (typeof body === 'string') return new Response(body, { headers });
-    const length = { 'Content-Length': String(body.byteLength) };
-    return new Response(answers.send(body, c.env), { headers: { ...headers, ...length } });
+    const headers = listingHeaders(page, tag);
+    if (matchesTag(request.header('if-none-match'), tag)) return { status: 304, headers, body: null };
+    return { status: 200, headers, body };
   };
+}
+
+function listingHeaders(page: Page, tag: string): Record<string, string> {
+  const { 'Content-Type': type, 'Cache-Control': control } = JSON_HEADERS;
+  if (page.staleForSeconds === undefined)
+    return { 'Content-Type': type, 'Cache-Control': control, ETag: tag };
+  return { ...JSON_HEADERS, ...staleHeaders(page), ETag: tag };
 }

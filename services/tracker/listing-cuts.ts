@@ -23,10 +23,10 @@ export interface ListingCut {
  * @param isStar whether users with a hub are listed only their hubs
  */
 export function listingCuts(newestFirst: readonly ListedPeer[], isStar: boolean): ListingCut[] {
-  const all = newestFirst.map((peer) => ({
-    ...peer,
-    userId: (JSON.parse(peer.json) as Peer).meta?.user_id ?? null,
-  }));
+  const all = newestFirst.map(({ peerId, json, seenUnixMicros, isHub = false }) => {
+    const userId = (JSON.parse(json) as Peer).meta?.user_id ?? null;
+    return { peerId, json, seenUnixMicros, isHub, userId };
+  });
   const { peers: listed } = isStar ? starOf(all, {}) : { peers: all };
   const scopes: [userId: string | undefined, peers: readonly ListedPeer[]][] = [];
   // A device without a user is only in the listing of all.

@@ -31,14 +31,15 @@ export interface CutPage extends Page {
  */
 export function cutPage<T extends Page>(page: T, isPaged: boolean): T & CutPage {
   // The sort is stable.
-  const inOrder = isPaged
-    ? page.peers
-    : page.peers.toSorted((a, b) => Number(b.isHub === true) - Number(a.isHub === true));
+  const hasHub = !isPaged && page.peers.some(({ isHub }) => isHub === true);
+  const inOrder = hasHub
+    ? page.peers.toSorted((a, b) => Number(b.isHub === true) - Number(a.isHub === true))
+    : page.peers;
   // Each peer counts with a comma, and the last one has none.
   let bytes = START.length - 1 + END.length + (isPaged ? MAX_CURSOR_BYTES : 0);
   const fitting = inOrder.findIndex((peer) => {
     // The JSON of a peer without its last brace, the time, and a comma.
-    bytes += Buffer.byteLength(peer.json) - 1 + seenJson(peer).length + 1;
+    bytes += Buffer.byteLength(peer.json) - 1 + SEEN_LENGTH + 1;
     return bytes > MAX_LISTING_BYTES;
   });
   if (fitting === -1) return { ...page, omitted: [] };
@@ -61,7 +62,8 @@ function hideLoopback(peer: ListedPeer): ListedPeer {
   const fields = JSON.parse(peer.json) as Peer;
   const addrs = fields.addrs.filter((addr) => !isDirectLoopback(addr));
   if (addrs.length === fields.addrs.length) return peer;
-  return { ...peer, json: JSON.stringify({ ...fields, addrs }) };
+  const { peerId, seenUnixMicros, isHub = false } = peer;
+  return { peerId, seenUnixMicros, isHub, json: JSON.stringify({ ...fields, addrs }) };
 }
 
 /**
@@ -76,6 +78,9 @@ export function listingBody({ peers, next }: Page, isPaged: boolean): string {
   return `${START}${peers.map(peerJson).join(',')}${end}`;
 }
 
+/** Length of what `seenJson` adds, from the year 2001 on. */
+const SEEN_LENGTH = ',"last_seen":"2026-11-28T12:00:00.000Z","last_seen_unix":1795867200}'.length;
+
 /** The registered JSON object with the time of the last registration added. */
 function peerJson(peer: ListedPeer): string {
   return `${peer.json.slice(0, -1)}${seenJson(peer)}`;
@@ -84,8 +89,21 @@ function peerJson(peer: ListedPeer): string {
 /** The time of the last registration, in ASCII, and the end of the object. */
 function seenJson({ seenUnixMicros }: ListedPeer): string {
   const seenUnixMs = Math.floor(seenUnixMicros / 1_000);
-  const text = new Date(seenUnixMs).toISOString();
-  return `,"last_seen":"${text}","last_seen_unix":${Math.floor(seenUnixMs / 1_000)}}`;
+  const seconds = Math.floor(seenUnixMs / 1_000);
+  const milliseconds = String(seenUnixMs - seconds * 1_000).padStart(3, '0');
+  return `,"last_seen":"${dateOf(seconds)}.${milliseconds}Z","last_seen_unix":${seconds}}`;
+}
+
+let datedSeconds = Number.NaN;
+let date = '';
+
+/** The date of a second without its end. The last one is kept, because the devices of a listing are in order of time. */
+function dateOf(seconds: number): string {
+  if (seconds !== datedSeconds) {
+    date = new Date(seconds * 1_000).toISOString().slice(0, -'.000Z'.length);
+    datedSeconds = seconds;
+  }
+  return date;
 }
 
 /**

@@ -1,5 +1,10 @@
 // The metrics of the tracker, explained in docs/metrics.md. Peer ids, user ids and addresses are never labels.
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import {
+  createCountedHistogram,
+  createLabelledCounts,
+  type ObservedSeries,
+} from '../shared/counted-metrics.ts';
 import { collectMemoryLimit, memoryLimitBytes } from '../shared/memory.ts';
 import { VERSION } from '../shared/program.ts';
 import type { TrackerConfig } from './config.ts';
@@ -129,25 +134,30 @@ function registerStar(registry: Registry, star: boolean): void {
 }
 
 function createRequestMetric(registry: Registry): TrackerMetrics['request'] {
-  const requests = new Histogram({
+  const requests = createCountedHistogram(registry, {
     name: 'rustory_tracker_http_request_duration_seconds',
     help: 'Duration of requests, by method, route pattern and status.',
-    labelNames: ['method', 'route', 'status'],
     buckets: REQUEST_BUCKETS,
-    registers: [registry],
   });
-  const series = new Map<string, ReturnType<typeof requests.labels>>();
+  /** The series by status, by route, by method. */
+  const methods = new Map<string, Map<string, Map<number, ObservedSeries>>>();
   return (method, route, status, seconds) => {
-    // Caches the series, because looking up a series by its labels costs more than observing it.
     const known = METHODS.has(method) ? method : 'OTHER';
-    const key = `${known} ${route} ${status}`;
-    let observed = series.get(key);
-    if (observed === undefined) {
-      observed = requests.labels(known, route, String(status));
-      series.set(key, observed);
-    }
-    observed.observe(seconds);
+    const byRoute = entryOf(methods, known, () => new Map<string, Map<number, ObservedSeries>>());
+    const byStatus = entryOf(byRoute, route, () => new Map<number, ObservedSeries>());
+    const create = (): ObservedSeries => requests.series({ method: known, route, status: String(status) });
+    entryOf(byStatus, status, create).observe(seconds);
   };
+}
+
+/** The entry of a map, which is created when it is absent. */
+function entryOf<Key, Value>(map: Map<Key, Value>, key: Key, create: () => Value): Value {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = create();
+    map.set(key, value);
+  }
+  return value;
 }
 
 function createCounters(
@@ -157,29 +167,29 @@ function createCounters(
   'registration' | 'refusal' | 'dropped' | 'conflict' | 'listingCut' | 'answerAborted'
 > {
   const registers = [registry];
-  const registrations = new Counter({
+  const registrations = createLabelledCounts<RegistrationOutcome>(registry, {
     name: 'rustory_tracker_registrations_total',
     help: 'Registrations, by outcome of the registry.',
-    labelNames: ['outcome'],
-    registers,
+    label: 'outcome',
+    values: Object.keys(REGISTRATION_OUTCOMES) as RegistrationOutcome[],
   });
-  const refusals = new Counter({
+  const refusals = createLabelledCounts<ProblemCode>(registry, {
     name: 'rustory_tracker_refusals_total',
     help: 'Refused requests, by problem code.',
-    labelNames: ['reason'],
-    registers,
+    label: 'reason',
+    values: PROBLEM_CODES,
   });
-  const addresses = new Counter({
+  const addresses = createLabelledCounts<AddressDrop>(registry, {
     name: 'rustory_tracker_addresses_dropped_total',
     help: 'Addresses dropped from registrations, by reason.',
-    labelNames: ['reason'],
-    registers,
+    label: 'reason',
+    values: Object.keys(ADDRESS_DROPS) as AddressDrop[],
   });
-  const metaFields = new Counter({
+  const metaFields = createLabelledCounts<MetaDrop>(registry, {
     name: 'rustory_tracker_meta_fields_dropped_total',
     help: 'Fields of meta dropped from registrations, by reason.',
-    labelNames: ['reason'],
-    registers,
+    label: 'reason',
+    values: Object.keys(META_DROPS) as MetaDrop[],
   });
   const omitted = new Counter({
     name: 'rustory_tracker_listing_omitted_peers_total',
@@ -191,27 +201,21 @@ function createCounters(
     help: 'Long answers that were aborted because their clients read slowly and the limit of their bytes was reached.',
     registers,
   });
-  const conflicts = new Counter({
+  const conflicts = createLabelledCounts<ConflictKind>(registry, {
     name: 'rustory_tracker_identity_conflicts_total',
     help: 'Registrations of an identity that two devices use, by what the devices differ in.',
-    labelNames: ['kind'],
-    registers,
+    label: 'kind',
+    values: Object.keys(CONFLICT_KINDS) as ConflictKind[],
   });
-  // Every series exists from the start, so that a dashboard can distinguish zero from not measured.
-  for (const outcome of Object.keys(REGISTRATION_OUTCOMES)) registrations.inc({ outcome }, 0);
-  for (const reason of PROBLEM_CODES) refusals.inc({ reason }, 0);
-  for (const reason of Object.keys(ADDRESS_DROPS)) addresses.inc({ reason }, 0);
-  for (const kind of Object.keys(CONFLICT_KINDS)) conflicts.inc({ kind }, 0);
-  for (const reason of Object.keys(META_DROPS)) metaFields.inc({ reason }, 0);
   return {
-    registration: (outcome) => registrations.inc({ outcome }),
-    refusal: (reason) => refusals.inc({ reason }),
-    conflict: (kind) => conflicts.inc({ kind }),
+    registration: (outcome) => registrations.increment(outcome),
+    refusal: (reason) => refusals.increment(reason),
+    conflict: (kind) => conflicts.increment(kind),
     listingCut: (count) => omitted.inc(count),
     answerAborted: () => aborted.inc(),
     dropped(addrs, meta) {
-      for (const [reason, count] of Object.entries(addrs)) addresses.inc({ reason }, count);
-      for (const [reason, count] of Object.entries(meta)) metaFields.inc({ reason }, count);
+      for (const reason in addrs) addresses.increment(reason as AddressDrop, addrs[reason as AddressDrop]);
+      for (const reason in meta) metaFields.increment(reason as MetaDrop, meta[reason as MetaDrop]);
     },
   };
 }

@@ -1,6 +1,7 @@
 // All refusals of the tracker, each with its stable code, its status and its title (RFC 9457). Only the texts may
 // change.
 import { MAX_BODY_BYTES, type Problem } from '../shared/contract.ts';
+import type { Answer } from './api-request.ts';
 
 interface ProblemKind {
   readonly status: number;
@@ -107,19 +108,20 @@ export const PROBLEM_CODES = Object.keys(PROBLEMS) as readonly ProblemCode[];
 /** Maximum length of a detail, in characters. The rest is cut off, because details may quote what the client sent. */
 const MAX_DETAIL_LENGTH = 300;
 
-/** The response that refuses a request. `headers` are added to it, such as `Retry-After`. */
-export function problemResponse(
+/** The answer that refuses a request. `headers` are added to it, such as `Retry-After`. */
+export function problemAnswer(
   code: ProblemCode,
   detail?: string,
   headers: Record<string, string> = {},
-): Response {
+): Answer {
   const { status, title } = PROBLEMS[code];
   const problem: Problem = { type: `urn:rustory:problem:${code}`, title, status, code };
   if (detail !== undefined) problem.detail = detail.slice(0, MAX_DETAIL_LENGTH);
-  return new Response(JSON.stringify(problem), {
+  return {
     status,
     headers: { 'Content-Type': 'application/problem+json', 'Cache-Control': 'no-store', ...headers },
-  });
+    body: JSON.stringify(problem),
+  };
 }
 
 /**

@@ -35,8 +35,8 @@ export interface Client {
 /** Determines the client from the address of the connection and the headers. */
 export type ClientOf = (remoteAddress: string, header: (name: string) => string | undefined) => Client;
 
-/** Headers that proxies add. */
-const PROXY_HEADERS = ['x-forwarded-for', 'forwarded', 'x-real-ip', 'via'];
+/** Headers that proxies add. The client of a request without them follows from its connection. */
+export const PROXY_HEADERS: readonly string[] = ['x-forwarded-for', 'forwarded', 'x-real-ip', 'via'];
 
 /** Maximum addresses of one header that are checked, from its end. */
 const MAX_HOPS = 16;
@@ -56,6 +56,7 @@ export function parseNetwork(text: string): Network {
 export function createProxyMatcher(trusted: readonly Network[]): (address: string) => boolean {
   const proxies = new BlockList();
   for (const { address, prefix } of trusted) proxies.addSubnet(address, prefix, family(address));
+  if (trusted.length === 0) return () => false;
   return (given) => {
     const address = unmapped(given);
     return isIP(address) !== 0 && proxies.check(address, family(address));

@@ -1,8 +1,8 @@
 // Converts the body of a registration to the record that the registry stores, with a cache.
 import { registerRequestSchema } from '../shared/contract.ts';
 import { selectAddrs } from './addrs.ts';
-import { type Parsed, parseJson } from './body.ts';
-import type { AddressDrop, Dropped, MetaDrop } from './drops.ts';
+import { type Parsed, parseValue } from './body.ts';
+import { type AddressDrop, type Dropped, type MetaDrop, NOTHING_DROPPED, sharedCounts } from './drops.ts';
 import { selectMeta } from './meta.ts';
 import { canonicalPeerId } from './peerid.ts';
 import { jsonBytes, MAX_FIELD_BYTES } from './record-size.ts';
@@ -17,8 +17,8 @@ export interface ParsedRegistration {
 }
 
 /**
- * Maximum bytes of the cached registrations. Above this limit the cache is emptied. One device uses about 1.5 KB.
- * Characters are counted as one byte; texts beyond Latin-1 use twice as much.
+ * Maximum bytes of the cached registrations. Above this limit the cache is emptied. One device uses about 1 KB; with the
+ * memory registry only those are cached of which something was dropped. Characters are counted as one byte; texts beyond Latin-1 use twice as much.
  */
 export const MAX_CACHED_REGISTRATION_BYTES = 16 * 1024 * 1024;
 
@@ -31,7 +31,7 @@ const ENTRY_BYTES = 512;
  */
 const MAX_CACHED_LENGTH = 2_048;
 
-/** Maximum length of a body that is looked up in the cache, in characters. The fields that are not stored are longer. */
+/** Maximum length of a body that is compared with earlier ones, in characters. The fields that are not stored are longer. */
 const MAX_BODY_LENGTH = 8_192;
 
 /** The fields of a body that are stored. */
@@ -51,56 +51,114 @@ export interface RegistrationRequest {
   read(): Parsed<ParsedRegistration>;
 }
 
+export interface RegistrationParserOptions {
+  /** The live registration of a peer, if it is in the memory of this process. Then it is not cached a second time. */
+  readonly recall?: ((peerId: string) => Registration | undefined) | undefined;
+  /** Default: `MAX_CACHED_REGISTRATION_BYTES`. */
+  readonly maxCachedBytes?: number;
+}
+
+interface CachedRegistration {
+  /** The fields as JSON. */
+  readonly key: string;
+  readonly result: Parsed<ParsedRegistration>;
+}
+
 /**
- * Creates a parser of registrations. Devices register the same addresses every 30 seconds, and checking these costs
- * several times as much as parsing JSON, so the results are cached. The key has only the fields that are stored: `rr`
+ * Creates a parser of registrations. Devices register the same fields every 30 seconds, and checking these costs ten times
+ * as much as parsing JSON, so a body is first compared with the last one of its device: with the live record, which is
+ * the JSON of the fields if nothing was dropped, or else with a cache. Only the fields that are stored are compared: `rr`
  * 1.x adds a proof with a new signature to each registration.
  */
 export function createRegistrationParser(
   dropPrivateAddrs: boolean,
-  maxCachedBytes: number = MAX_CACHED_REGISTRATION_BYTES,
+  { recall, maxCachedBytes = MAX_CACHED_REGISTRATION_BYTES }: RegistrationParserOptions = {},
 ): (body: string) => Parsed<{ readonly request: RegistrationRequest }> {
-  const cache = new Map<string, Parsed<ParsedRegistration>>();
+  const cache = new Map<string, CachedRegistration>();
   let cachedBytes = 0;
 
-  function read(fields: RegisterFields, isShort: boolean): Parsed<ParsedRegistration> {
-    const isCached = isShort && isFlat(fields.addrs) && isFlat(fields.meta);
-    const key = isCached ? JSON.stringify(fields) : undefined;
-    const cached = key === undefined ? undefined : cache.get(key);
-    if (cached !== undefined) return cached;
-    const result = readRecord(fields, dropPrivateAddrs);
-    if (result.ok && key !== undefined && key.length <= MAX_CACHED_LENGTH) {
-      const bytes = ENTRY_BYTES + key.length + result.registration.json.length;
-      if (cachedBytes + bytes > maxCachedBytes) {
-        cache.clear();
-        cachedBytes = 0;
-      }
-      cache.set(key, result);
-      cachedBytes += bytes;
+  function findEarlier(peerId: string, key: string): Parsed<ParsedRegistration> | undefined {
+    const live = recall?.(peerId);
+    if (live?.json === key)
+      return { ok: true, registration: live, droppedAddrs: NOTHING_DROPPED, droppedMeta: NOTHING_DROPPED };
+    const cached = cache.get(peerId);
+    return cached?.key === key ? cached.result : undefined;
+  }
+
+  function drop(peerId: string): void {
+    const cached = cache.get(peerId);
+    if (cached === undefined) return;
+    cachedBytes -= bytesOf(cached);
+    cache.delete(peerId);
+  }
+
+  function keep(peerId: string, key: string, result: Parsed<ParsedRegistration>): void {
+    if (!result.ok || key.length > MAX_CACHED_LENGTH) return;
+    drop(peerId);
+    const isWhole = result.registration.json === key;
+    // The registry has it after the registration.
+    if (isWhole && recall !== undefined) return;
+    const cached = { key: isWhole ? result.registration.json : key, result };
+    if (cachedBytes + bytesOf(cached) > maxCachedBytes) {
+      cache.clear();
+      cachedBytes = 0;
     }
-    return result;
+    cache.set(peerId, cached);
+    cachedBytes += bytesOf(cached);
   }
 
   return (body) => {
-    const parsed = parseJson(body, registerRequestSchema);
+    let value: unknown;
+    try {
+      value = JSON.parse(body);
+    } catch {
+      return { ok: false, reason: 'invalid_json' };
+    }
+    const ordinary = body.length <= MAX_BODY_LENGTH ? ordinaryFields(value) : undefined;
+    const key = ordinary && JSON.stringify(ordinary);
+    const earlier = key === undefined ? undefined : findEarlier(ordinary?.peer_id ?? '', key);
+    // The same fields were valid before.
+    if (earlier !== undefined && ordinary !== undefined) return requestOf(ordinary, () => earlier);
+    const parsed = parseValue(value, registerRequestSchema, 'the body');
     if (!parsed.ok) return parsed;
     const { peer_id, addrs, meta = null } = parsed.value;
-    const fields: RegisterFields = { peer_id, addrs, meta };
-    const request: RegistrationRequest = {
-      userId: textOf(meta?.['user_id']),
-      peerId: peer_id,
-      read: () => read(fields, body.length <= MAX_BODY_LENGTH),
-    };
-    return { ok: true, request };
+    return requestOf({ peer_id, addrs, meta }, () => {
+      const result = readRecord({ peer_id, addrs, meta }, dropPrivateAddrs);
+      if (key !== undefined) keep(peer_id, key, result);
+      return result;
+    });
   };
 }
 
-/** Whether a list or an object has no lists or objects in it, whose depth could exceed the stack of `stringify`. */
-function isFlat(value: unknown): boolean {
-  return (
-    typeof value === 'object' &&
-    (value === null || Object.values(value).every((each) => each === null || typeof each !== 'object'))
-  );
+function requestOf(
+  { peer_id: peerId, meta }: RegisterFields,
+  read: RegistrationRequest['read'],
+): { readonly ok: true; readonly request: RegistrationRequest } {
+  return { ok: true, request: { userId: textOf(meta?.['user_id']), peerId, read } };
+}
+
+/** The bytes that a cached registration may use. */
+function bytesOf({ key, result }: CachedRegistration): number {
+  const json = result.ok ? result.registration.json : '';
+  return ENTRY_BYTES + key.length + (json === key ? 0 : json.length);
+}
+
+/**
+ * The stored fields of a body in the form that devices send: a list of texts, and an object of scalars. `undefined` for
+ * anything else, also for what the schema accepts. The order of `meta` is that of the schema, which puts `user_id` first.
+ */
+function ordinaryFields(value: unknown): RegisterFields | undefined {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+  const { peer_id, addrs, meta = null } = value as Record<string, unknown>;
+  if (typeof peer_id !== 'string' || !Array.isArray(addrs) || typeof meta !== 'object') return undefined;
+  if (!addrs.every((addr) => typeof addr === 'string') || Array.isArray(meta)) return undefined;
+  if (meta === null) return { peer_id, addrs, meta };
+  const fields = meta as Record<string, unknown>;
+  // A depth of any number could exceed the stack of `stringify`.
+  for (const name in fields) if (typeof fields[name] === 'object' && fields[name] !== null) return undefined;
+  if (Object.hasOwn(fields, '__proto__')) return undefined;
+  if (!Object.hasOwn(fields, 'user_id')) return { peer_id, addrs, meta: fields };
+  return { peer_id, addrs, meta: { user_id: fields['user_id'], ...fields } };
 }
 
 function readRecord(
@@ -126,8 +184,8 @@ function readRecord(
       relays: countRelays(selectedAddrs.kept),
       json: JSON.stringify({ peer_id: peerId, addrs: selectedAddrs.kept, meta: kept }),
     },
-    droppedAddrs: selectedAddrs.dropped,
-    droppedMeta: selectedMeta.dropped,
+    droppedAddrs: sharedCounts(selectedAddrs.dropped),
+    droppedMeta: sharedCounts(selectedMeta.dropped),
   };
 }
 

@@ -125,6 +125,9 @@ export const routes = { ping, register, unregister, list } as const;
 
 export type RouteName = keyof typeof routes;
 
+/** The pattern of all paths of the API. */
+export const API_PATHS = '/api/*';
+
 const apiPaths: ReadonlySet<string> = new Set(Object.values(routes).map(({ path }) => path));
 
 /** Whether a path is one of the API. */

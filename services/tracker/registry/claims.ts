@@ -144,7 +144,7 @@ export function conflictsOf(
   for (const { kind, subject, field } of claims) {
     const own = stored.get(field);
     if (own === undefined) continue;
-    const group = field.slice(0, field.indexOf('\0') + 1);
+    const group = groupOf(field);
     const others = [...stored].filter(
       ([other, times]) => other !== field && other.startsWith(group) && alternate(own, times),
     );
@@ -153,6 +153,11 @@ export function conflictsOf(
     conflicts.push({ kind, subject, userId, claimants: claimants.toSorted() });
   }
   return conflicts;
+}
+
+/** The start of a claim: claims with the same start exclude each other. */
+export function groupOf(field: string): string {
+  return field.slice(0, field.indexOf('\0') + 1);
 }
 
 function alternate(a: ClaimTimes, b: ClaimTimes): boolean {

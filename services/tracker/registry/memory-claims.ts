@@ -6,6 +6,7 @@ import {
   claimsOf,
   type Conflict,
   conflictsOf,
+  groupOf,
   MAX_CLAIMS_PER_KEY,
   MAX_REPORTS,
   REPORT_SECONDS,
@@ -15,6 +16,11 @@ import type { Registration } from './registry.ts';
 export interface MemoryClaims {
   /** Stores the claims of an accepted registration, and returns its conflicts. */
   claim(registration: Registration, nowUnixMicros: number): Conflict[];
+  /**
+   * Whether another device lately claimed what the device of this peer id claims. If not, claims that it repeats can be
+   * stored later, with the time of the last repetition: nothing that is stored is compared with them.
+   */
+  isContested(peerId: string): boolean;
   conflicts(nowUnixMicros: number): Conflict[];
 }
 
@@ -22,6 +28,9 @@ export interface MemoryClaims {
 export function createMemoryClaims(maxPeers: number): MemoryClaims {
   // Both in the order of their last change.
   const keys = new Map<string, Map<string, ClaimTimes>>();
+  /** When claims of a peer id were found last that exclude each other. */
+  const contested = new Map<string, number>();
+  let latestMicros = 0;
   const reports = new Map<string, { readonly conflict: Conflict; readonly seenUnixMicros: number }>();
 
   function store({ key, claims }: ClaimSet, nowUnixMicros: number): Map<string, ClaimTimes> {
@@ -39,6 +48,25 @@ export function createMemoryClaims(maxPeers: number): MemoryClaims {
     return stored;
   }
 
+  /** Notes the peer ids of claims that exclude each other. */
+  function noteContested(
+    { claims }: ClaimSet,
+    stored: ReadonlyMap<string, ClaimTimes>,
+    micros: number,
+  ): void {
+    for (const { kind, subject, field } of claims) {
+      const group = groupOf(field);
+      const rivals = [...stored.keys()].filter((other) => other.startsWith(group));
+      if (rivals.length < 2) continue;
+      // Claims of the kind `peer_id` contain the peer id; the others are about it.
+      for (const peerId of kind === 'peer_id' ? rivals.map((each) => each.slice(group.length)) : [subject]) {
+        contested.delete(peerId);
+        contested.set(peerId, micros);
+      }
+    }
+    dropOldest(contested, maxPeers);
+  }
+
   function report(conflict: Conflict, seenUnixMicros: number): void {
     const key = JSON.stringify([conflict.kind, conflict.userId, conflict.subject]);
     reports.delete(key);
@@ -48,11 +76,21 @@ export function createMemoryClaims(maxPeers: number): MemoryClaims {
 
   return {
     claim(registration, nowUnixMicros) {
-      const conflicts = claimsOf(registration, maxPeers).flatMap((set) =>
-        conflictsOf(set, store(set, nowUnixMicros), registration.userId),
-      );
+      latestMicros = Math.max(latestMicros, nowUnixMicros);
+      const conflicts = claimsOf(registration, maxPeers).flatMap((set) => {
+        const stored = store(set, nowUnixMicros);
+        if (stored.size > set.claims.length) noteContested(set, stored, nowUnixMicros);
+        return conflictsOf(set, stored, registration.userId);
+      });
       for (const conflict of conflicts) report(conflict, nowUnixMicros);
       return conflicts;
+    },
+    isContested(peerId) {
+      const sinceMicros = contested.get(peerId);
+      if (sinceMicros === undefined) return false;
+      if (latestMicros - sinceMicros < CLAIM_SECONDS * 1_000_000) return true;
+      contested.delete(peerId);
+      return false;
     },
     conflicts(nowUnixMicros) {
       const sinceUnixMicros = nowUnixMicros - REPORT_SECONDS * 1_000_000;

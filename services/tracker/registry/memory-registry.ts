@@ -1,5 +1,8 @@
-// The registry in the memory of one process: two maps with the same records, one of all peers and one by user.
+// The registry in the memory of one process: its records are in one list of all peers and in the list of their user, each
+// in the order of their last registration.
+import { LinkedList } from '../../shared/linked-list.ts';
 import { refused } from '../../shared/result.ts';
+import { CLAIM_SECONDS, type Conflict } from './claims.ts';
 import { createMemoryHolds } from './memory-holds.ts';
 import { createMemoryClaims } from './memory-claims.ts';
 import { pageById } from './page-by-id.ts';
@@ -18,14 +21,79 @@ export interface MemoryRegistryOptions {
 /** Maximum holds of peer ids for each peer that may be registered. Most devices that were ever registered are away. */
 export const MAX_HOLDS_PER_PEER = 2;
 
-interface MemoryRecord extends Registration, ListedPeer {
+/**
+ * Seconds after which the claims of a device that repeats its registration are stored again. Storing them each time would
+ * cost more than the rest of the registration. It is less than the time after which a claim is forgotten.
+ */
+const CLAIM_RENEWAL_SECONDS = CLAIM_SECONDS / 2;
+
+/**
+ * A live registration. One exists per device for as long as it registers, and each registration changes only its times and
+ * its places in two lists, so a heartbeat leaves nothing to collect.
+ */
+class MemoryRecord implements ListedPeer {
+  readonly registration: Registration;
+  readonly scope: Scope | undefined;
+  readonly isHub: boolean;
+  seenUnixMicros = 0;
   /** By the monotonic clock. */
-  readonly expiresMs: number;
+  expiresMs = 0;
+  /** The times of its last registration and of its last stored claims, by the clock of the claims. */
+  claimedMicros = 0;
+  storedMicros = 0;
+  previousOfAll: MemoryRecord | undefined = undefined;
+  nextOfAll: MemoryRecord | undefined = undefined;
+  previousOfUser: MemoryRecord | undefined = undefined;
+  nextOfUser: MemoryRecord | undefined = undefined;
+
+  constructor(registration: Registration, scope: Scope | undefined) {
+    this.registration = registration;
+    this.scope = scope;
+    this.isHub = isHubOf(registration);
+  }
+
+  get peerId(): string {
+    return this.registration.peerId;
+  }
+
+  get userId(): string | null {
+    return this.registration.userId;
+  }
+
+  get json(): string {
+    return this.registration.json;
+  }
+}
+
+/** The records of one listing in the order of their last registration, with their page until one of them changes. */
+class Scope {
+  readonly userId: string | undefined;
+  readonly records: LinkedList<MemoryRecord>;
+  hubs = 0;
+  page: Page | undefined = undefined;
+
+  constructor(userId: string | undefined) {
+    this.userId = userId;
+    this.records = new LinkedList(
+      userId === undefined ? ['previousOfAll', 'nextOfAll'] : ['previousOfUser', 'nextOfUser'],
+    );
+  }
+
+  /** Whether a user has one device. A hub does not count: it stays when the devices are off. */
+  isSingle(): boolean {
+    return this.records.size === 1 && this.hubs === 0;
+  }
+
+  newestFirst(): MemoryRecord[] {
+    const { records } = this;
+    const found: MemoryRecord[] = [];
+    for (let record = records.last; record !== undefined; record = records.before(record)) found.push(record);
+    return found;
+  }
 }
 
 /**
- * The maps contain the records in the order of their last registration: the first record expires next, and the reverse
- * order is newest first. Expired records are removed before every call.
+ * The first record of all is the one that expires next. Expired records are removed before every call.
  */
 export function createMemoryRegistry({
   ttlSeconds,
@@ -34,76 +102,101 @@ export function createMemoryRegistry({
   nowMs,
 }: MemoryRegistryOptions): Registry {
   const ttlMs = ttlSeconds * 1_000;
-  const all = new Map<string, MemoryRecord>();
-  const users = new Map<string, Map<string, MemoryRecord>>();
+  const records = new Map<string, MemoryRecord>();
+  const all = new Scope(undefined);
+  const users = new Map<string, Scope>();
   const claims = createMemoryClaims(maxPeers);
   const holds = createMemoryHolds(MAX_HOLDS_PER_PEER * maxPeers);
   const counts = { circuitPeers: 0, circuits: 0, singleDeviceUsers: 0, hubUsers: 0 };
-  /** The number of hubs of each user that has one. */
-  const hubs = new Map<string, number>();
   let latestUnixMicros = 0;
-  // No record expires before this time, so most calls need not read the oldest record: reading a Map from its start
-  // also visits the slots of deleted entries.
-  let nextExpiryMs = Number.NEGATIVE_INFINITY;
 
-  function countCircuits({ relays = 0 }: MemoryRecord, sign: 1 | -1): void {
+  function countCircuits({ registration: { relays = 0 } }: MemoryRecord, sign: 1 | -1): void {
     counts.circuits += sign * relays;
     if (relays > 0) counts.circuitPeers += sign;
   }
 
-  /** Whether a user has one device. A hub does not count: it stays when the devices are off. */
-  function isSingle(userId: string): boolean {
-    return users.get(userId)?.size === 1 && !hubs.has(userId);
-  }
-
   /** Changes the records of a user, and counts the user again. */
-  function changeUser(userId: string, change: (records: Map<string, MemoryRecord>) => void): void {
-    const wasSingle = isSingle(userId);
-    const records = users.get(userId) ?? new Map<string, MemoryRecord>();
-    change(records);
-    if (records.size === 0) users.delete(userId);
-    else users.set(userId, records);
-    counts.singleDeviceUsers += Number(isSingle(userId)) - Number(wasSingle);
+  function changeScope(scope: Scope, change: (records: LinkedList<MemoryRecord>) => void): void {
+    const wasSingle = scope.isSingle();
+    change(scope.records);
+    scope.page = undefined;
+    counts.singleDeviceUsers += Number(scope.isSingle()) - Number(wasSingle);
   }
 
-  function countHub(record: MemoryRecord, userId: string, sign: 1 | -1): void {
-    if (!isHubOf(record)) return;
-    const count = (hubs.get(userId) ?? 0) + sign;
-    if (count === 0) hubs.delete(userId);
-    else hubs.set(userId, count);
-    counts.hubUsers = hubs.size;
+  function countHub({ isHub }: MemoryRecord, scope: Scope, sign: 1 | -1): void {
+    if (!isHub) return;
+    scope.hubs += sign;
+    all.hubs += sign;
+    if (scope.hubs === (sign === 1 ? 1 : 0)) counts.hubUsers += sign;
   }
 
   function remove(record: MemoryRecord): void {
-    const { peerId, userId } = record;
-    all.delete(peerId);
+    const { peerId, scope, registration } = record;
+    // Claims that were only repeated are stored with the time of the last repetition.
+    if (record.storedMicros < record.claimedMicros) claims.claim(registration, record.claimedMicros);
+    records.delete(peerId);
+    all.records.remove(record);
+    all.page = undefined;
     countCircuits(record, -1);
-    if (userId === null) return;
-    changeUser(userId, (records) => {
-      records.delete(peerId);
-      countHub(record, userId, -1);
+    if (scope === undefined) return;
+    changeScope(scope, (ofUser) => {
+      ofUser.remove(record);
+      countHub(record, scope, -1);
     });
+    if (scope.records.size === 0 && scope.userId !== undefined) users.delete(scope.userId);
   }
 
   function removeExpired(): void {
     const currentMs = nowMs();
-    if (currentMs < nextExpiryMs) return;
-    for (const record of all.values()) {
-      nextExpiryMs = record.expiresMs;
-      if (currentMs < nextExpiryMs) return;
-      remove(record);
+    for (let first = all.records.first; first !== undefined && currentMs >= first.expiresMs;) {
+      remove(first);
+      first = all.records.first;
     }
   }
 
-  function add(record: MemoryRecord): void {
-    const { peerId, userId } = record;
-    all.set(peerId, record);
+  function scopeOf(userId: string | null): Scope | undefined {
+    if (userId === null) return undefined;
+    let scope = users.get(userId);
+    if (scope === undefined) {
+      scope = new Scope(userId);
+      users.set(userId, scope);
+    }
+    return scope;
+  }
+
+  function add(registration: Registration): MemoryRecord {
+    const scope = scopeOf(registration.userId);
+    const record = new MemoryRecord(registration, scope);
+    records.set(record.peerId, record);
+    all.records.append(record);
+    all.page = undefined;
     countCircuits(record, 1);
-    if (userId === null) return;
-    changeUser(userId, (records) => {
-      records.set(peerId, record);
-      countHub(record, userId, 1);
-    });
+    if (scope !== undefined)
+      changeScope(scope, (ofUser) => {
+        ofUser.append(record);
+        countHub(record, scope, 1);
+      });
+    return record;
+  }
+
+  /** Moves a record that registers again to the end of its lists. */
+  function renew(record: MemoryRecord): void {
+    all.records.moveToEnd(record);
+    all.page = undefined;
+    if (record.scope === undefined) return;
+    record.scope.records.moveToEnd(record);
+    record.scope.page = undefined;
+  }
+
+  /** Stores the claims of a record, unless they were stored lately and nobody else claims the same. */
+  function claim(record: MemoryRecord, isRepeated: boolean): Conflict[] {
+    // Claims are compared by their times, so these never go back.
+    latestUnixMicros = Math.max(latestUnixMicros + 1, record.seenUnixMicros);
+    record.claimedMicros = latestUnixMicros;
+    const isFresh = latestUnixMicros - record.storedMicros < CLAIM_RENEWAL_SECONDS * 1_000_000;
+    if (isRepeated && isFresh && !claims.isContested(record.peerId)) return [];
+    record.storedMicros = latestUnixMicros;
+    return claims.claim(record.registration, latestUnixMicros);
   }
 
   return {
@@ -112,27 +205,28 @@ export function createMemoryRegistry({
     stop: async () => {},
     async register(registration, owner) {
       removeExpired();
-      const old = all.get(registration.peerId);
+      const old = records.get(registration.peerId);
       const nowMicros = nowMs() * 1_000;
       if (owner !== undefined && holds.isHeldFromOthers(registration.peerId, owner, nowMicros))
         return refused('held');
-      if (old === undefined && all.size >= maxPeers) return refused('full');
+      if (old === undefined && records.size >= maxPeers) return refused('full');
       if (old !== undefined && owner !== undefined && old.userId !== owner) return refused('foreign');
-      if (old !== undefined && isHubOf(old) && registration.isHub !== true) return refused('hub');
-      if (old !== undefined) remove(old);
-      const seenUnixMicros = Math.floor(nowUnixMs() * 1_000);
-      add({ ...registration, isHub: isHubOf(registration), seenUnixMicros, expiresMs: nowMs() + ttlMs });
-      // Claims are compared by their times, so these never go back.
-      latestUnixMicros = Math.max(latestUnixMicros + 1, seenUnixMicros);
+      if (old !== undefined && old.isHub && registration.isHub !== true) return refused('hub');
+      const isRepeated = old !== undefined && isSame(old, registration);
+      if (isRepeated) renew(old);
+      else if (old !== undefined) remove(old);
+      const record = isRepeated ? old : add(registration);
+      record.seenUnixMicros = Math.floor(nowUnixMs() * 1_000);
+      record.expiresMs = nowMs() + ttlMs;
       if (owner === undefined) holds.free(registration.peerId);
       else holds.renew(registration.peerId, owner, nowMicros);
-      const conflicts = claims.claim(registration, latestUnixMicros);
-      return conflicts.length === 0 ? { ok: true } : { ok: true, conflicts };
+      const conflicts = claim(record, isRepeated);
+      return conflicts.length === 0 ? ACCEPTED : { ok: true, conflicts };
     },
     async unregister(peerId, owner, isHub = false) {
       removeExpired();
-      const old = all.get(peerId);
-      if (old !== undefined && isHubOf(old) && !isHub) return false;
+      const old = records.get(peerId);
+      if (old !== undefined && old.isHub && !isHub) return false;
       holds.free(peerId, owner);
       if (old === undefined || (owner !== undefined && old.userId !== owner)) return false;
       remove(old);
@@ -141,12 +235,18 @@ export function createMemoryRegistry({
     async list(query) {
       removeExpired();
       const scope = query.userId === undefined ? all : users.get(query.userId);
-      return page([...(scope?.values() ?? [])].toReversed(), query);
+      return scope === undefined ? EMPTY : pageOf(scope, query);
+    },
+    recall(peerId) {
+      const record = records.get(peerId);
+      return record === undefined || record.registration.isHub === true || nowMs() >= record.expiresMs
+        ? undefined
+        : record.registration;
     },
     conflicts: async () => claims.conflicts(nowUnixMs() * 1_000),
     live() {
       removeExpired();
-      return all.size;
+      return records.size;
     },
     counts() {
       removeExpired();
@@ -156,8 +256,29 @@ export function createMemoryRegistry({
   };
 }
 
-function page(newestFirst: readonly MemoryRecord[], { star, limit, after }: ListQuery): Page {
-  const listing = star === undefined ? { peers: newestFirst } : starOf(newestFirst, star);
+const ACCEPTED = { ok: true } as const;
+
+const EMPTY: Page = { peers: [] };
+
+/** Whether a registration has the content of a record. */
+function isSame({ registration: old, isHub }: MemoryRecord, registration: Registration): boolean {
+  if (isHubOf(registration) !== isHub || (registration.isHub ?? false) !== (old.isHub ?? false)) return false;
+  if (old === registration) return true;
+  return (
+    old.json === registration.json &&
+    old.userId === registration.userId &&
+    old.deviceId === registration.deviceId &&
+    old.hostname === registration.hostname &&
+    old.relays === registration.relays
+  );
+}
+
+/** A page. A whole listing is the same object until one of its records changes. */
+function pageOf(scope: Scope, { star, limit, after }: ListQuery): Page {
+  const isPlain = star === undefined || scope.hubs === 0;
+  if (limit === undefined && isPlain) return (scope.page ??= { peers: scope.newestFirst() });
+  const newestFirst = scope.newestFirst();
+  const listing = isPlain ? { peers: newestFirst } : starOf(newestFirst, star);
   if (limit === undefined) return listing;
   const { shown, next } = pageById(listing.peers, limit, after);
   return { ...listing, peers: shown, ...(next !== undefined && { next }) };

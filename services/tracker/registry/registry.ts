@@ -130,6 +130,11 @@ export interface Registry extends Component {
    */
   unregister(peerId: string, owner?: string, isHub?: boolean): Promise<boolean>;
   list(query: ListQuery): Promise<Page>;
+  /**
+   * The live registration of a peer as a device without the token of a hub made it, if it is in the memory of this process.
+   * Absent in registries that keep their records elsewhere.
+   */
+  recall?(peerId: string): Registration | undefined;
   /** The conflicts that registrations were part of lately, newest first. */
   conflicts(): Promise<readonly Conflict[]>;
   /** Number of live peers, counted every few seconds; `undefined` before the first count. */
