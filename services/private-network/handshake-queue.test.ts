@@ -1,60 +1,84 @@
+import { setImmediate as nextRound } from 'node:timers/promises';
 import { afterEach, expect, test } from '@jest/globals';
-import type { MultiaddrConnection } from '@libp2p/interface';
 import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
-import { listen } from '../../testing/protected-connections.ts';
 import { until } from '../../testing/wait.ts';
-import { createHandshakeQueue, NoTurnError } from './handshake-queue.ts';
+import { createHandshakeQueue } from './handshake-queue.ts';
 
 afterEach(cleanUp);
 
-/** A queue with one turn at a time, and the inbound connections of a few clients. */
-async function setUp(clients: number) {
-  const { accepted, dial } = await listen();
-  const dialed: MultiaddrConnection[] = [];
-  for (let index = 0; index < clients; index += 1) dialed.push(await dial());
-  const queue = createHandshakeQueue(1);
+interface Connection {
+  reads: number;
+}
+
+const createConnection = (): Connection => ({ reads: 0 });
+
+/** A connection whose client sends without a pause. */
+function createBusyConnection(): Connection {
+  let reads = 0;
+  return {
+    get reads() {
+      return (reads += 1);
+    },
+  };
+}
+
+/** A queue with few turns at a time, and the connections of a few clients. */
+function setUp(connections: readonly Connection[], maxBusy = 1) {
+  const queue = createHandshakeQueue<Connection>(maxBusy);
   const order: number[] = [];
-  const turns = accepted.map(async (connection, index) => {
-    await queue.enter(connection);
-    order.push(index);
-  });
-  onCleanup(() => accepted.forEach((connection) => queue.remove(connection)));
-  return { accepted, dialed, queue, order, turns };
+  connections.forEach((connection, index) => queue.enter(connection, () => void order.push(index)));
+  onCleanup(() => connections.forEach((connection) => queue.remove(connection)));
+  return { queue, order };
 }
 
-/** Sends without a pause until the test ends, as a client whose messages the relay cannot process fast enough. */
-function keepBusy(connection: MultiaddrConnection | undefined): void {
-  const timer = setInterval(() => connection?.send(Buffer.from('x')), 1);
-  onCleanup(() => clearInterval(timer));
-}
-
-test('handshakes have their turns in order of arrival, each after the end of the one before', async () => {
-  const { accepted, queue, order, turns } = await setUp(3);
-  await turns[0];
+test('handshakes have their turns in order of arrival, each after the end of the one before', () => {
+  const connections = [createConnection(), createConnection(), createConnection()];
+  const { queue, order } = setUp(connections);
   expect({ order, waiting: queue.waiting() }).toEqual({ order: [0], waiting: 2 });
-  for (const [index, connection] of accepted.entries()) {
-    await turns[index];
+  connections.forEach((connection, index) => {
+    expect(order).toEqual([0, 1, 2].slice(0, index + 1));
     queue.remove(connection);
-  }
+  });
   expect({ order, waiting: queue.waiting() }).toEqual({ order: [0, 1, 2], waiting: 0 });
 });
 
 test('a client that sends nothing after its turn has come delays no other', async () => {
-  const { accepted, order, queue, turns } = await setUp(2);
-  await turns[1];
-  expect(order).toEqual([0, 1]);
-  await until(() => queue.firstQuiet() === accepted[0], 'the silent one is quiet');
+  const connections = [createConnection(), createConnection()];
+  const { queue, order } = setUp(connections);
+  await until(() => order.length === 2, 'the second one has its turn');
+  await until(() => [...queue.quiet()][0] === connections[0], 'the silent one is quiet');
+  if (connections[0] !== undefined) connections[0].reads += 1;
+  await until(() => ![...queue.quiet()].includes(connections[0] ?? createConnection()), 'it is busy again');
 });
 
-test('a handshake whose connection closes while it waits never has its turn', async () => {
-  const { accepted, dialed, queue, order, turns } = await setUp(3);
-  keepBusy(dialed[0]);
-  const [first, second] = accepted;
-  if (first === undefined || second === undefined) throw new Error('Two connections were accepted.');
-  queue.remove(second);
-  await expect(turns[1]).rejects.toThrow(NoTurnError);
-  expect(queue.lastWaiting()).toBe(accepted[2]);
-  queue.remove(first);
-  await turns[2];
+test('a handshake whose connection closes while it waits never has its turn', () => {
+  const connections = [createBusyConnection(), createConnection(), createConnection()] as const;
+  const { queue, order } = setUp(connections);
+  queue.remove(connections[1]);
+  expect(queue.lastWaiting()).toBe(connections[2]);
+  queue.remove(connections[0]);
   expect(order).toEqual([0, 2]);
+});
+
+test('clients that send without a pause hold turns for a limited time', async () => {
+  const connections = Array.from({ length: 16 }, () => createBusyConnection());
+  const { order } = setUp([...connections, createConnection()], 16);
+  expect(order).toHaveLength(16);
+  await until(() => order.length === 17, 'the last one has its turn');
+});
+
+test('turns that end at once are followed by all others, however many wait', async () => {
+  const queue = createHandshakeQueue<Connection>(16);
+  const connections = Array.from({ length: 20_000 }, () => createConnection());
+  const blocking = Array.from({ length: 16 }, () => createBusyConnection());
+  for (const connection of blocking) queue.enter(connection, () => {});
+  let turns = 0;
+  for (const connection of connections)
+    queue.enter(connection, () => {
+      turns += 1;
+      queue.remove(connection);
+    });
+  for (const connection of blocking) queue.remove(connection);
+  await nextRound();
+  expect({ turns, waiting: queue.waiting() }).toEqual({ turns: 20_000, waiting: 0 });
 });

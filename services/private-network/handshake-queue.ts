@@ -1,8 +1,7 @@
 // The turns of handshakes. After a restart all devices return in the same second. If all their handshakes progressed at
 // the same time, all would end late, and many of them after the deadline of their client. So a handshake waits, in order
-// of arrival, until the relay has CPU time for it. Only handshakes whose client has just sent something use CPU time. One
-// that waits for its client is quiet and delays no other: neither slow networks nor silent clients hold up the queue.
-import type { MultiaddrConnection } from '@libp2p/interface';
+// of arrival, until there is CPU time for it. Only handshakes whose client has just sent something use CPU time. One that
+// waits for its client is quiet and delays no other: neither slow networks nor silent clients hold up the queue.
 
 /**
  * Maximum handshakes with work for the CPU at the same time. With fewer the CPU is idle while messages are on their way;
@@ -10,113 +9,131 @@ import type { MultiaddrConnection } from '@libp2p/interface';
  */
 const MAX_BUSY = 16;
 
-/** A handshake is quiet when its client sent nothing during one whole interval, in milliseconds. */
+/**
+ * Interval at which quiet handshakes are found while none waits, in milliseconds. While some wait, each round of the event
+ * loop is an interval: it reads everything that has arrived.
+ */
 const QUIET_INTERVAL_MS = 25;
 
-/** The connection closed before its turn. */
-export class NoTurnError extends Error {
-  override readonly name = 'NoTurnError';
-  readonly code = 'NO_TURN';
+/**
+ * Intervals in which a handshake may count as busy. It has a few messages; a client that sends them byte by byte would
+ * take a turn for as long as it likes.
+ */
+const MAX_BUSY_INTERVALS = 32;
 
-  constructor() {
-    super('The connection closed before the turn of its handshake.');
-  }
+/** A connection in its handshake. */
+export interface QueuedConnection {
+  /** It changes when the other side has sent something. */
+  readonly reads: number;
 }
 
-export interface HandshakeQueue {
-  /**
-   * Resolves when the turn of the handshake has come.
-   *
-   * @throws NoTurnError when it is removed before
-   */
-  enter(connection: MultiaddrConnection): Promise<void>;
+export interface HandshakeQueue<C> {
+  /** Calls back, at once or later, when the turn of the handshake has come. */
+  enter(connection: C, onTurn: () => void): void;
   /** Removes a handshake that is finished, or whose connection closed. */
-  remove(connection: MultiaddrConnection): void;
+  remove(connection: C): void;
   /** The handshake that will be the last to have its turn. */
-  lastWaiting(): MultiaddrConnection | undefined;
-  /** The first handshake whose turn has come and whose client sends nothing. */
-  firstQuiet(): MultiaddrConnection | undefined;
+  lastWaiting(): C | undefined;
+  /** Handshakes whose turn has come and whose client sends nothing, the longest quiet one first. */
+  quiet(): Iterable<C>;
+  /** A handshake whose turn has just come and whose client has not sent anything since. */
+  firstSilent(): C | undefined;
   /** Handshakes that wait for their turn. */
   waiting(): number;
 }
 
 /** A handshake whose turn has come. */
 interface Turn {
-  /** Whether it counts as work for the CPU. */
-  isBusy: boolean;
-  /** Whether the client sent something in this interval. */
-  isHeard: boolean;
-  readonly onMessage: () => void;
+  /** The value of `reads` at the last check. */
+  reads: number;
+  /** Intervals in which it was busy. */
+  busyIntervals: number;
 }
 
-export function createHandshakeQueue(maxBusy: number = MAX_BUSY): HandshakeQueue {
-  // Both maps are in order of arrival.
-  const waiting = new Map<MultiaddrConnection, PromiseWithResolvers<void>>();
-  const turns = new Map<MultiaddrConnection, Turn>();
-  let busy = 0;
+export function createHandshakeQueue<C extends QueuedConnection>(
+  maxBusy: number = MAX_BUSY,
+): HandshakeQueue<C> {
+  const waiting = new Map<C, () => void>();
+  /** In order of arrival, with removed ones until they are the last. */
+  let arrivals: C[] = [];
+  const busy = new Map<C, Turn>();
+  const quiet = new Map<C, Turn>();
   let timer: NodeJS.Timeout | undefined;
+  let isCheckScheduled = false;
+  let isStarting = false;
 
-  function begin(connection: MultiaddrConnection): void {
-    const turn: Turn = { isBusy: true, isHeard: true, onMessage: () => hear(turn) };
-    busy += 1;
-    turns.set(connection, turn);
-    connection.addEventListener('message', turn.onMessage);
-    // After an immediate, everything that has arrived is read: a busy relay does not mistake its delay for silence.
-    timer ??= setInterval(() => setImmediate(endInterval), QUIET_INTERVAL_MS);
-  }
-
-  function hear(turn: Turn): void {
-    turn.isHeard = true;
-    if (turn.isBusy) return;
-    turn.isBusy = true;
-    busy += 1;
-  }
-
-  function endInterval(): void {
-    for (const turn of turns.values()) {
-      if (turn.isBusy && !turn.isHeard) {
-        turn.isBusy = false;
-        busy -= 1;
-      }
-      turn.isHeard = false;
-    }
+  function check(): void {
+    isCheckScheduled = false;
+    for (const [connection, turn] of busy)
+      if (!isHeard(connection, turn)) move(connection, turn, busy, quiet);
+    for (const [connection, turn] of quiet)
+      if (isHeard(connection, turn)) move(connection, turn, quiet, busy);
     startTurns();
   }
 
+  function isHeard(connection: C, turn: Turn): boolean {
+    const { reads } = connection;
+    if (reads === turn.reads || turn.busyIntervals >= MAX_BUSY_INTERVALS) return false;
+    turn.reads = reads;
+    turn.busyIntervals += 1;
+    return true;
+  }
+
+  // After an immediate, everything that has arrived is read: the delay of a busy process is no silence of the client.
+  function schedule(): void {
+    if (busy.size + quiet.size > 0) timer ??= setInterval(() => setImmediate(check), QUIET_INTERVAL_MS);
+    if (waiting.size === 0 || isCheckScheduled) return;
+    isCheckScheduled = true;
+    setImmediate(check);
+  }
+
   function startTurns(): void {
-    for (const [connection, { resolve }] of waiting) {
-      if (busy >= maxBusy) return;
+    // The work of a turn may end in the removal of its connection, which starts further turns.
+    if (isStarting) return;
+    isStarting = true;
+    for (const [connection, onTurn] of waiting) {
+      if (busy.size >= maxBusy) break;
       waiting.delete(connection);
-      begin(connection);
-      resolve();
+      // Its first interval is the next one.
+      busy.set(connection, { reads: connection.reads - 1, busyIntervals: 0 });
+      onTurn();
     }
+    isStarting = false;
+    schedule();
   }
 
   return {
-    async enter(connection) {
-      const turn = Promise.withResolvers<void>();
-      waiting.set(connection, turn);
+    enter(connection, onTurn) {
+      waiting.set(connection, onTurn);
+      arrivals.push(connection);
       startTurns();
-      return turn.promise;
     },
     remove(connection) {
-      waiting.get(connection)?.reject(new NoTurnError());
       waiting.delete(connection);
-      const turn = turns.get(connection);
-      if (turn === undefined) return;
-      turns.delete(connection);
-      connection.removeEventListener('message', turn.onMessage);
-      if (turn.isBusy) busy -= 1;
+      if (arrivals.length > 2 * waiting.size + maxBusy) arrivals = [...waiting.keys()];
+      if (!busy.delete(connection) && !quiet.delete(connection)) return;
       startTurns();
-      if (turns.size > 0) return;
+      if (busy.size + quiet.size > 0) return;
       clearInterval(timer);
       timer = undefined;
     },
-    lastWaiting: () => [...waiting.keys()].at(-1),
-    firstQuiet() {
-      for (const [connection, { isBusy }] of turns) if (!isBusy) return connection;
+    lastWaiting() {
+      for (let last = arrivals.at(-1); last !== undefined; last = arrivals.at(-1)) {
+        if (waiting.has(last)) return last;
+        arrivals.pop();
+      }
+      return undefined;
+    },
+    quiet: () => quiet.keys(),
+    firstSilent() {
+      for (const [connection, turn] of busy) if (turn.busyIntervals <= 1) return connection;
       return undefined;
     },
     waiting: () => waiting.size,
   };
+}
+
+function move<C>(connection: C, turn: Turn, from: Map<C, Turn>, to: Map<C, Turn>): void {
+  from.delete(connection);
+  to.set(connection, turn);
 }

@@ -2,7 +2,7 @@
 // handler of its protocol.
 import type { Multiaddr } from '@multiformats/multiaddr';
 import type { Cipher } from '../wire/cipher.ts';
-import type { HandshakeLimiter } from '../private-network/handshake-limiter.ts';
+import type { HandshakeLimiter, PendingConnection } from '../private-network/handshake-limiter.ts';
 import type { Logger } from '../shared/log.ts';
 import type { LoopClock } from '../shared/loop-clock.ts';
 import type { RelayConfig } from './config.ts';
@@ -24,10 +24,15 @@ export interface StreamHandler {
   handle(stream: RelayStream): void | Promise<void>;
 }
 
+/** A connection in its handshake, with the multiaddr of the other side for the log. */
+export interface AddressedConnection extends PendingConnection {
+  readonly address: string;
+}
+
 export interface RelayNetworkOptions {
   readonly config: RelayConfig;
   readonly cipher: Cipher;
-  readonly handshakes: HandshakeLimiter;
+  readonly handshakes: HandshakeLimiter<AddressedConnection>;
   readonly limiter: Pick<ConnectionLimiter, 'accept' | 'open'>;
   readonly handlers: readonly StreamHandler[];
   readonly clock: Pick<LoopClock, 'nowMs'>;

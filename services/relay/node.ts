@@ -18,7 +18,7 @@ import { createHop } from './hop.ts';
 import { createLibp2pNetwork } from './libp2p/node.ts';
 import { HOP_PROTOCOL } from './messages.ts';
 import type { RelayMetrics } from './metrics.ts';
-import { type RelayNetwork, STREAMS_ABOVE_CIRCUITS } from './network.ts';
+import { type AddressedConnection, type RelayNetwork, STREAMS_ABOVE_CIRCUITS } from './network.ts';
 import { createPingResponder, MAX_INBOUND_PING_STREAMS, PING_PROTOCOL } from './ping.ts';
 import { createRefusalLog } from './refusal-log.ts';
 import { createReservationStore } from './reservation-store.ts';
@@ -114,12 +114,12 @@ function createParts(config: RelayConfig, { cipher, metrics, log, clock, events 
     ...timing,
     events: events ?? watch,
   });
-  const handshakes = createHandshakeLimiter(limits, {
+  const handshakes = createHandshakeLimiter<AddressedConnection>(limits, timing.clock, {
     ended: metrics.handshake,
-    unauthenticated: (outcome, { remoteAddr }) => refusals.unauthenticated(outcome, remoteAddr.toString()),
-    evicted({ remoteAddr }) {
+    unauthenticated: (outcome, { address }) => refusals.unauthenticated(outcome, address),
+    evicted({ address }) {
       metrics.connectionRefused('pending');
-      refusals.refused('connection', 'pending', { address: remoteAddr.toString() });
+      refusals.refused('connection', 'pending', { address });
     },
   });
   const tcpTimeouts = createTcpTimeouts();

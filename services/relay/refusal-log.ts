@@ -2,7 +2,13 @@
 import { createLimitedLog } from '../shared/limited-log.ts';
 import type { Logger } from '../shared/log.ts';
 import type { ProtectionOutcome } from '../wire/psk-outcomes.ts';
-import { CIRCUIT_REFUSALS, CONNECTION_REFUSALS, type Outcome, RESERVATION_REFUSALS } from './outcomes.ts';
+import {
+  CIRCUIT_REFUSALS,
+  CONNECTION_REFUSALS,
+  HANDSHAKE_OUTCOMES,
+  type Outcome,
+  RESERVATION_REFUSALS,
+} from './outcomes.ts';
 
 /** Maximum lines per minute for each reason. */
 const LINES_PER_MINUTE = 6;
@@ -50,8 +56,8 @@ export interface RefusalLog {
     request: RefusedRequest,
   ): void;
   /**
-   * A connection did not prove the swarm key. Only another key is logged, and as one kind: a device with another key
-   * sends an invalid greeting or closes the connection, a port scan mostly sends nothing.
+   * A connection did not prove the swarm key. Another key is logged as one kind: a device with another key sends an invalid
+   * greeting or closes the connection. One that sent nothing, as health checks of TCP and port scans, is not logged.
    */
   unauthenticated(outcome: ProtectionOutcome, address: string): void;
 }
@@ -76,9 +82,12 @@ export function createRefusalLog(log: Logger, { areAddressesReal, nowMs }: Refus
       limitedLog(topic, fields, `${kind} refused`, request.peer ?? hostOf(request.address));
     },
     unauthenticated(outcome, address) {
-      if (outcome !== 'wrong_key' && outcome !== 'no_greeting') return;
-      const fields = { reason: outcome, address };
-      limitedLog('swarm key', fields, 'connection with another swarm key', hostOf(address));
+      if (outcome === 'ok' || outcome === 'no_nonce') return;
+      const isOtherKey = outcome === 'wrong_key' || outcome === 'no_greeting';
+      const { setting }: Outcome = HANDSHAKE_OUTCOMES[outcome];
+      const fields = { reason: outcome, address, ...(setting === undefined ? {} : { setting }) };
+      const message = isOtherKey ? 'connection with another swarm key' : 'connection without the swarm key';
+      limitedLog(isOtherKey ? 'swarm key' : outcome, fields, message, hostOf(address));
     },
   };
 }

@@ -32,7 +32,10 @@ export interface PskOptions {
   readonly isInbound: boolean;
   /** Whether the layer above gets nothing until `release`. Default false. */
   readonly isHeld?: boolean;
-  /** Called once, as soon as the outcome is known. May call `release`. */
+  /**
+   * Called once, as soon as the outcome is known; after `ok`, which may call `release`, also with `early_bytes` if that is
+   * why the connection ends.
+   */
   readonly onOutcome?: ((outcome: ProtectionOutcome, layer: PskLayer) => void) | undefined;
 }
 
@@ -233,6 +236,7 @@ export class PskLayer implements BlockDuplex, ByteSink, OutFilter {
   #hold(buffer: Buffer, start: number, end: number): void {
     const before = this.#held ?? Buffer.alloc(0);
     if (before.length + end - start > MAX_HELD_BYTES) {
+      this.#options.onOutcome?.('early_bytes', this);
       this.abort(new EarlyBytesError(MAX_HELD_BYTES));
       return;
     }

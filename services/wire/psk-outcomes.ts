@@ -9,6 +9,9 @@ export const PROTECTION_OUTCOMES = {
   no_greeting: {
     doc: 'The other side closed the connection before its first message. Most likely it has another swarm key.',
   },
+  early_bytes: {
+    doc: 'The other side has the swarm key, and sent more than 4 KiB before its handshake began.',
+  },
   ...FOREIGN_PROTOCOLS,
 } as const satisfies Record<string, { readonly doc: string }>;
 export type ProtectionOutcome = keyof typeof PROTECTION_OUTCOMES;

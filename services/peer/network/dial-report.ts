@@ -42,6 +42,7 @@ const PROTECTION_FAILURES: Readonly<Record<Exclude<ProtectionOutcome, 'ok'>, str
   no_greeting:
     'the other side closed the connection during the handshake, probably because its swarm key differs',
   no_nonce: 'the other side sent no nonce; it may not use a swarm key',
+  early_bytes: 'the other side sent too many bytes during the handshake',
   no_swarm_key: 'the other side uses no swarm key',
   http: 'the other side is an HTTP server',
   tls: 'the other side expects TLS',

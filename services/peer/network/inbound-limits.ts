@@ -3,7 +3,9 @@
 // other. The limits of the library count both together, and refuse new connections at the maximum.
 import type { Connection, ConnectionGater, MultiaddrConnection } from '@libp2p/interface';
 import { CODE_P2P_CIRCUIT, type Multiaddr } from '@multiformats/multiaddr';
-import { createHandshakeLimiter, type HandshakeLimiter } from '../../private-network/handshake-limiter.ts';
+import { createHandshakeLimiter } from '../../private-network/handshake-limiter.ts';
+import { createLibraryHandshakes, type LibraryHandshakes } from '../../private-network/library-handshakes.ts';
+import { createLoopClock, type LoopClock } from '../../shared/loop-clock.ts';
 import type { ProtectorOptions } from '../../private-network/psk.ts';
 
 /** Limits of one kind of connections. */
@@ -52,16 +54,23 @@ export interface InboundAdmission extends Required<Pick<ProtectorOptions, 'onOut
 }
 
 interface Kind {
-  readonly handshakes: HandshakeLimiter;
+  readonly handshakes: LibraryHandshakes;
   readonly open: Set<MultiaddrConnection>;
 }
 
-/** @param connections all open connections of this device */
+/**
+ * @param connections all open connections of this device
+ * @param clock clock of deadlines on the silence of others
+ */
 export function createInboundAdmission(
   limits: InboundLimits,
   connections: () => readonly Connection[],
+  clock: Pick<LoopClock, 'nowMs' | 'after'> = createLoopClock(),
 ): InboundAdmission {
-  const create = (): Kind => ({ handshakes: createHandshakeLimiter(limits), open: new Set() });
+  const create = (): Kind => ({
+    handshakes: createLibraryHandshakes(createHandshakeLimiter(limits, clock)),
+    open: new Set(),
+  });
   const [direct, circuits] = [create(), create()];
   const kindOf = ({ remoteAddr }: { readonly remoteAddr: Multiaddr }): Kind =>
     isCircuit(remoteAddr) ? circuits : direct;

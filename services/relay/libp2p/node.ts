@@ -13,6 +13,7 @@ import { createLibp2p } from 'libp2p';
 import { describeError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/log.ts';
 import { maxHandshakeMs } from '../../private-network/handshake-limiter.ts';
+import { createLibraryHandshakes, type LibraryHandshakes } from '../../private-network/library-handshakes.ts';
 import { createListenFailures, type ListenFailures, startNode } from '../../private-network/listen.ts';
 import { createTransportStack } from '../../private-network/transport-stack.ts';
 import { dialable, served } from '../announce.ts';
@@ -49,7 +50,8 @@ const silent: LibraryLogger = Object.assign(() => {}, {
 const SILENT_LOGGER: ComponentLogger = { forComponent: () => silent };
 
 export function createLibp2pNetwork(options: RelayNetworkOptions): RelayNetwork {
-  const { config, limiter, handshakes, clock, log } = options;
+  const { config, limiter, clock, log } = options;
+  const handshakes = createLibraryHandshakes(options.handshakes);
   const failures = createListenFailures();
   const connections = createLibp2pConnections(config.limits.circuitBufferBytes, clock);
   let node: Libp2p | undefined;
@@ -74,7 +76,7 @@ export function createLibp2pNetwork(options: RelayNetworkOptions): RelayNetwork 
     addresses: () => node?.getMultiaddrs() ?? [],
     withoutIpv6: failures.withoutIpv6,
     async start() {
-      node = await createNode(options, failures, gater);
+      node = await createNode({ ...options, failures, gater, library: handshakes });
       node.addEventListener('connection:open', ({ detail }) => void connections.ofOpen(detail));
       node.addEventListener('peer:disconnect', ({ detail: peer }) => {
         if (node !== undefined) forget(node, peer, log);
@@ -103,18 +105,20 @@ function forget(node: Libp2p, peer: PeerId, log: Logger): void {
   });
 }
 
-async function createNode(
-  { config, handshakes, cipher }: RelayNetworkOptions,
-  failures: ListenFailures,
-  gater: ConnectionGater,
-): Promise<Libp2p> {
+interface NodeOptions extends Pick<RelayNetworkOptions, 'config' | 'cipher'> {
+  readonly library: LibraryHandshakes;
+  readonly failures: ListenFailures;
+  readonly gater: ConnectionGater;
+}
+
+async function createNode({ config, cipher, library, failures, gater }: NodeOptions): Promise<Libp2p> {
   return createLibp2p({
     ...createTransportStack({
       identity: config.identity,
       key: config.swarmKey,
       cipher,
-      onOutcome: handshakes.authenticated,
-      admit: handshakes.admit,
+      onOutcome: library.authenticated,
+      admit: library.admit,
       onListenFailure: failures.onListenFailure,
       limits: transportLimits(config),
     }),
