@@ -19,11 +19,10 @@ afterEach(cleanUp);
 const LOOPBACK = ['/ip4/127.0.0.1/tcp/0'];
 
 /**
- * A new connection of a flood each so many milliseconds. More than 300 per second with the swarm key would take the turns
- * of the device's handshakes from honest clients, which then need several tries. A timer that is late is not made up for,
- * so a busy machine has a slower flood.
+ * A new connection of a flood each so many milliseconds. A timer that is late is not made up for, so a busy machine has a
+ * slower flood.
  */
-const FLOOD_INTERVAL_MS = 5;
+const FLOOD_INTERVAL_MS = 1;
 
 /** Holds many connections to the device, each of which starts with these bytes, and replaces those that it closes. */
 function flood(address: string, start: () => Buffer): { opened(): number } {
