@@ -12,6 +12,9 @@ export const MIN_ROUNDS = 5;
 /** Attempts to get a sample that counts, in each round. */
 const ATTEMPTS = 3;
 
+/** Rounds without a sample that counts after which a row is given up, so that it does not take the time of the others. */
+const MAX_VOID_ROUNDS = 2;
+
 /** Load average above which the report says that the machine was not quiet. */
 const QUIET_LOAD = 0.7;
 
@@ -110,6 +113,7 @@ async function warmUp(row: Row): Promise<void> {
 
 async function sampleOf(row: Row, round: number, options: MethodOptions): Promise<Sample | null> {
   const minimum = options.isQuick ? 'any' : (row.table.minimum ?? 'work');
+  if (isGivenUp(row)) return null;
   for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
     const sample = await runOnce(row, round);
     const reason = voidReason(sample, minimum);
@@ -120,6 +124,10 @@ async function sampleOf(row: Row, round: number, options: MethodOptions): Promis
     if (options.isQuick) break;
   }
   return null;
+}
+
+function isGivenUp({ samples }: Row): boolean {
+  return samples.length >= MAX_VOID_ROUNDS && samples.every((sample) => sample === null);
 }
 
 /** One run. What it started is stopped, also when it throws; then the run is void. */

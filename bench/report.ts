@@ -1,12 +1,12 @@
 // Assembles `docs/benchmarks.md` from the definitions of all benchmarks and the results that are on the disk.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Benchmark, Column, Table } from './benchmark.ts';
+import type { Benchmark } from './benchmark.ts';
 import { BEFORE_COMMIT } from './before-commit.ts';
 import { plotOf } from './plot.ts';
-import { type BenchmarkResult, readResult, type RowResult } from './result.ts';
-import { present, ratios, type Spread, spread } from './statistics.ts';
-import { type Verdict, verdictsOf } from './verdict.ts';
+import { markdownRow, plotName, rowsOf, tableOf, wordsOf } from './report-table.ts';
+import { type BenchmarkResult, readResult } from './result.ts';
+import { verdictsOf } from './verdict.ts';
 
 const INTRODUCTION = `# Benchmarks
 
@@ -26,11 +26,29 @@ export function writeReport(folder: string, benchmarks: readonly Benchmark[]): v
     if (result !== undefined) writePlots(folder, benchmark, result);
     return sectionOf(benchmark, result);
   });
-  writeFileSync(join(folder, 'benchmarks.md'), `${[INTRODUCTION, ...sections].join('\n').trimEnd()}\n`);
+  const page = [INTRODUCTION, summaryOfGoals(folder, benchmarks), ...sections].join('\n');
+  writeFileSync(join(folder, 'benchmarks.md'), `${page.trimEnd()}\n`);
 }
 
-function plotName(benchmark: Benchmark, table: Table): string {
-  return benchmark.tables.length === 1 ? benchmark.name : `${benchmark.name}-${table.key}`;
+/** The goals of all benchmarks in one table. */
+function summaryOfGoals(folder: string, benchmarks: readonly Benchmark[]): string {
+  const lines = benchmarks.flatMap((benchmark) => {
+    const result = readResult(folder, benchmark.name);
+    return benchmark.tables.flatMap((table) =>
+      verdictsOf(table, { key: table.key, rows: result === undefined ? [] : rowsOf(table, result) }).map(
+        (verdict) => {
+          const { subject, limit, figure, outcome } = wordsOf(table, verdict);
+          const title = benchmark.tables.length === 1 ? benchmark.title : table.title;
+          return markdownRow([title, subject, limit, figure, outcome]);
+        },
+      ),
+    );
+  });
+  const head = [
+    markdownRow(['', 'figure', 'goal', 'measured', '']),
+    markdownRow(['---', '---', '---', '---', '---']),
+  ];
+  return ['## Goals', '', ...head, ...lines, ''].join('\n');
 }
 
 function writePlots(folder: string, benchmark: Benchmark, result: BenchmarkResult): void {
@@ -39,10 +57,6 @@ function writePlots(folder: string, benchmark: Benchmark, result: BenchmarkResul
     const path = join(folder, 'benchmarks', `${plotName(benchmark, table)}.svg`);
     if (rows.length > 0) writeFileSync(path, plotOf(table, rows));
   }
-}
-
-function rowsOf(table: Table, result: BenchmarkResult): readonly RowResult[] {
-  return result.tables.find(({ key }) => key === table.key)?.rows ?? [];
 }
 
 /** The Markdown of one benchmark. */
@@ -57,108 +71,6 @@ export function sectionOf(benchmark: Benchmark, result: BenchmarkResult | undefi
     ...tables.flatMap((table) => tableOf(benchmark, table, result)),
     ...provenanceOf(result),
   ].join('\n');
-}
-
-function tableOf(benchmark: Benchmark, table: Table, result: BenchmarkResult): string[] {
-  const rows = rowsOf(table, result);
-  const title = benchmark.tables.length === 1 ? [] : [`### ${table.title}`, ''];
-  if (rows.length === 0) return [...title, 'Not measured.', ''];
-  const headers = table.columns.flatMap((column) => [
-    withUnit(column.title, column.unit),
-    ...(column.against === undefined ? [] : [`× ${titleOf(table, column.against)}`]),
-  ]);
-  const hasCases = rows.some((row) => row.case !== '');
-  const names = [...(hasCases ? [''] : []), ' ', ...headers, 'CPU of the load, s'];
-  const lines = rows.map((row) => [
-    ...(hasCases ? [row.case] : []),
-    row.title,
-    ...(row.skipped === undefined ? figuresOf(table, row, rows) : headers.map(() => '–')),
-    cell(spread(present(row.loadCpuSeconds)), 1),
-  ]);
-  const voids = rows.flatMap(voidLines);
-  const skipped = rows.flatMap((row) =>
-    row.skipped === undefined ? [] : [`- Skipped, ${nameOf(row)}: ${row.skipped}`],
-  );
-  const goals = verdictsOf(table, { key: table.key, rows }).map((verdict) => `- ${goalLine(table, verdict)}`);
-  const lists = [...goals, ...skipped, ...voids];
-  return [
-    ...title,
-    markdownRow(names),
-    markdownRow(names.map(() => '---')),
-    ...lines.map(markdownRow),
-    '',
-    ...(lists.length > 0 ? [...lists, ''] : []),
-    `![${table.title}](benchmarks/${plotName(benchmark, table)}.svg)`,
-    '',
-  ];
-}
-
-function nameOf(row: RowResult): string {
-  return row.case === '' ? row.title : `${row.case}, ${row.title}`;
-}
-
-/** The same reason once, with the number of runs. */
-function voidLines(row: RowResult): string[] {
-  const counts = new Map<string, number>();
-  for (const reason of row.voids) counts.set(reason, (counts.get(reason) ?? 0) + 1);
-  return [...counts].map(([reason, count]) => `- Void, ${count} × ${nameOf(row)}: ${reason}`);
-}
-
-function titleOf(table: Table, variant: string): string {
-  return table.runs.find((run) => run.variant === variant)?.title ?? variant;
-}
-
-function withUnit(title: string, unit: string): string {
-  return unit === '' ? title : `${title}, ${unit}`;
-}
-
-function markdownRow(cells: readonly string[]): string {
-  return `| ${cells.join(' | ')} |`;
-}
-
-function figuresOf(table: Table, row: RowResult, rows: readonly RowResult[]): string[] {
-  return table.columns.flatMap((column) => {
-    const values = row.values[column.key] ?? [];
-    const figure = cell(spread(present(values)), column.digits ?? 2);
-    if (column.against === undefined) return [figure];
-    const other = rows.find(({ variant, case: name }) => name === row.case && variant === column.against);
-    return [
-      figure,
-      row.variant === column.against ? '1' : cell(spread(ratios(values, other?.values[column.key] ?? [])), 2),
-    ];
-  });
-}
-
-function cell(figure: Spread | undefined, digits: number): string {
-  if (figure === undefined) return '–';
-  const text = (value: number): string => formatNumber(value, digits);
-  if (figure.count === 1) return text(figure.median);
-  return `${text(figure.median)} (${text(figure.min)}–${text(figure.max)})`;
-}
-
-/** With thousands separators, as in the other pages. */
-export function formatNumber(value: number, digits: number): string {
-  return value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
-}
-
-function goalLine(table: Table, { goal, case: name, figure, isReached }: Verdict): string {
-  const column = table.columns.find(({ key }) => key === goal.column) as Column;
-  const digits = goal.against === undefined ? (column.digits ?? 2) : 2;
-  const limits = [
-    ...(goal.atMost === undefined ? [] : [`at most ${formatLimit(goal.atMost)}`]),
-    ...(goal.atLeast === undefined ? [] : [`at least ${formatLimit(goal.atLeast)}`]),
-  ].join(' and ');
-  const unit = goal.against === undefined ? ` ${column.unit}` : ` × ${titleOf(table, goal.against)}`;
-  const subject = [name, titleOf(table, goal.variant), column.title].filter((part) => part !== '').join(', ');
-  const measured =
-    figure === undefined
-      ? 'not measured'
-      : `${formatNumber(figure.median, digits)}: ${isReached === true ? 'reached' : '**not reached**'}`;
-  return `Goal: ${subject}, ${limits}${unit.trimEnd()}. ${measured[0]?.toUpperCase()}${measured.slice(1)}.${goal.note === undefined ? '' : ` ${goal.note}`}`;
-}
-
-function formatLimit(value: number): string {
-  return value.toLocaleString('en-US');
 }
 
 function provenanceOf(result: BenchmarkResult): string[] {

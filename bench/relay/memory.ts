@@ -4,7 +4,7 @@ import { peakResidentMiB, residentMiB } from '../../testing/process-usage.ts';
 import type { Benchmark, Run, RunContext, Sample } from '../benchmark.ts';
 import { figure } from './columns.ts';
 import { startLoad } from './load-process.ts';
-import { BEFORE, OURS, RAISED_LIMITS, type RelayVariant, RUST, sampleOf } from './relays.ts';
+import { BEFORE, OURS, RAISED_LIMITS, type RelayVariant, sampleOf } from './relays.ts';
 import { resetPeak } from './peak-memory.ts';
 
 const DEVICES = 1_000;
@@ -74,7 +74,7 @@ export const MEMORY: Benchmark = {
         { column: 'perDeviceKiB', variant: 'ours', atMost: 25 },
         { column: 'peakMiB', variant: 'ours', atMost: 128 },
       ],
-      runs: [OURS, BEFORE, RUST].map((relay): Run => ({
+      runs: [OURS, BEFORE].map((relay): Run => ({
         case: '',
         variant: relay.variant,
         title: relay.title,

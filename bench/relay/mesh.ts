@@ -4,21 +4,23 @@ import { prepareFleet } from '../rust/mesh.ts';
 import { firstUnavailable, unavailableRr } from '../rust/programs.ts';
 import { startTrackerBundle } from '../server-process.ts';
 import { cpuPerOperation, figure, RSS } from './columns.ts';
-import { RAISED_LIMITS, RELAYS, type RelayVariant, sampleOf } from './relays.ts';
+import { OURS, RAISED_LIMITS, type RelayVariant, RUST, sampleOf } from './relays.ts';
 
 interface Mesh {
   readonly devices: number;
   /** Longer than a round of the slowest relay on two cores, in seconds. */
   readonly intervalSeconds: number;
-  /** Rounds of the mesh in a run with scale 1. */
+  /** Rounds that are measured: more than 1,000 syncs. */
   readonly rounds: number;
 }
+
+/** Enough to see in the warm-up that it works. */
+const WARM_UP: Pick<Mesh, 'devices' | 'rounds'> = { devices: 4, rounds: 1 };
 
 async function measureMesh(relay: RelayVariant, mesh: Mesh, context: RunContext): Promise<Sample> {
   const server = await relay.start(context);
   const tracker = await startTrackerBundle('ours', context);
-  const rounds = Math.ceil(mesh.rounds * context.scale);
-  const { devices, intervalSeconds } = mesh;
+  const { devices, intervalSeconds, rounds } = context.round === 0 ? { ...mesh, ...WARM_UP } : mesh;
   const fleet = await prepareFleet(context, { relay: server, tracker, devices, intervalSeconds, rounds });
   return sampleOf(server, fleet);
 }
@@ -33,7 +35,7 @@ function benchmark(mesh: Mesh): Benchmark {
   return {
     name: `mesh-${devices}`,
     title,
-    about: `${devices} devices with the stand-in for rr 1.x (rust-libp2p, yamux) and one user sync with each other every ${intervalSeconds} seconds, all starting in the same second: ${devices * (devices - 1)} empty syncs in each round, four at a time by each device. Tracker, relay and all devices share the machine. A round with a failed circuit, also one that a retry hid, voids the run.`,
+    about: `${devices} devices with the stand-in for rr 1.x (rust-libp2p, yamux) and one user sync with each other every ${intervalSeconds} seconds, all starting in the same second: ${devices * (devices - 1)} empty syncs in each round, four at a time by each device. Tracker, relay and all devices share the machine. A round with a failed circuit, also one that a retry hid, voids the run. The relay before is not shown: it fails 12 % of the circuits of a mesh, because it asks the wrong connection of the target.`,
     raisedLimits: RAISED_LIMITS,
     tables: [
       {
@@ -46,7 +48,7 @@ function benchmark(mesh: Mesh): Benchmark {
           { column: ROUND_P95.key, variant: 'ours', against: 'rust', atMost: 1.2 },
           { column: RSS.key, variant: 'ours', atMost: 128 },
         ],
-        runs: RELAYS.map((relay): Run => ({
+        runs: [OURS, RUST].map((relay): Run => ({
           case: '',
           variant: relay.variant,
           title: relay.title,
@@ -59,6 +61,6 @@ function benchmark(mesh: Mesh): Benchmark {
 }
 
 export const MESHES: readonly Benchmark[] = [
-  benchmark({ devices: 12, intervalSeconds: 5, rounds: 2 }),
-  benchmark({ devices: 30, intervalSeconds: 25, rounds: 1 }),
+  benchmark({ devices: 12, intervalSeconds: 4, rounds: 8 }),
+  benchmark({ devices: 30, intervalSeconds: 12, rounds: 2 }),
 ];

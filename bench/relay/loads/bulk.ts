@@ -1,18 +1,9 @@
 // Bulk data through circuits, in frames that fill a Noise message of 64 KiB. Every byte is compared with the pattern.
-import { randomFillSync } from 'node:crypto';
 import { acceptCircuits, Device, openCircuit, parseRelay, reserve, STOP } from '../../endpoints/device.ts';
 import { MAX_FRAME_DATA_BYTES, type MuxStream } from '../../endpoints/mux.ts';
 import { readKey } from '../../endpoints/psk.ts';
 import type { LoadOptions, LoadResult, Prepare } from '../load-result.ts';
-
-/** A prime number, so that a lost, repeated or moved frame of any size changes what is expected at its position. */
-const PERIOD = 1_000_003;
-
-/** Random bytes that repeat after `PERIOD`, with the begin of the next period behind them. */
-const PATTERN = ((): Buffer => {
-  const period = randomFillSync(Buffer.allocUnsafeSlow(PERIOD));
-  return Buffer.concat([period, period.subarray(0, 512 * 1024)]);
-})();
+import { isPattern, patternAt } from '../pattern.ts';
 
 /** Sends the pattern as fast as the stream takes it, and then ends. */
 function send(stream: MuxStream, bytes: number, onClose: (error: Error) => void): void {
@@ -23,8 +14,7 @@ function send(stream: MuxStream, bytes: number, onClose: (error: Error) => void)
       const count = Math.min(MAX_FRAME_DATA_BYTES, bytes - position);
       if (count === 0) break;
       if (stream.sendable < count) return;
-      const start = position % PERIOD;
-      stream.write(PATTERN.subarray(start, start + count));
+      stream.write(patternAt(position, count));
       position += count;
     }
     if (hasEnded) return;
@@ -46,8 +36,7 @@ async function receive(stream: MuxStream, bytes: number): Promise<void> {
     let position = 0;
     stream.receiver = {
       onBytes(data) {
-        const start = position % PERIOD;
-        if (PATTERN.compare(data, 0, data.length, start, start + data.length) !== 0) {
+        if (!isPattern(data, position)) {
           reject(new Error(`Bytes from position ${position} on differ from those that were sent.`));
           stream.destroy();
         }

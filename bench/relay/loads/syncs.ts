@@ -1,5 +1,6 @@
 // Empty syncs as rr 1.x makes them: each opens a new connection to the relay and a circuit, secures it, is identified, asks
-// for entries, gets none, and leaves. The devices hold reservations and sync with each other, as in a mesh.
+// for entries, gets none, and leaves. Those that are pulled from hold reservations; in rr too they never accept circuits on the
+// connections of their own syncs.
 import { constants, zstdCompressSync } from 'node:zlib';
 import {
   acceptCircuits,
@@ -59,7 +60,8 @@ async function sync(source: Device, target: Device, relay: RelayTarget): Promise
 export const prepareSyncs: Prepare = async (options) => {
   const key = readKey(options.keyFile);
   const relay = parseRelay(options.relay);
-  const devices: Device[] = [];
+  const targets: Device[] = [];
+  const sources = Array.from({ length: options.devices }, () => new Device(key, options.muxer));
   for (let index = 0; index < options.devices; index += 1) {
     const device = new Device(key, options.muxer);
     device.handlers.set(PULL, servePull);
@@ -71,13 +73,13 @@ export const prepareSyncs: Prepare = async (options) => {
       }),
     );
     await reserve(await device.connect(relay));
-    devices.push(device);
+    targets.push(device);
   }
   return async () =>
     repeat(options.operations, options.concurrency, async (index) => {
-      const source = devices[index % devices.length] as Device;
-      const distance = 1 + (Math.floor(index / devices.length) % (devices.length - 1));
-      const target = devices[(index + distance) % devices.length] as Device;
+      const source = sources[index % sources.length] as Device;
+      // Every source syncs with every target.
+      const target = targets[(index + Math.floor(index / sources.length)) % targets.length] as Device;
       await within(DEADLINE_SECONDS, 'A sync', sync(source, target, relay));
     });
 };
