@@ -50,6 +50,11 @@ export interface HttpLimits extends Pick<
    * Idle timeout in milliseconds. A connection that transfers no byte for this time is closed, also during a response.
    */
   readonly idleTimeoutMs?: number;
+  /**
+   * Maximum connections that wait to be accepted. Default: 511, as in Node.js. The kernel drops the first packet of a further
+   * one, which clients repeat after a second, and has a limit of its own (`net.core.somaxconn`).
+   */
+  readonly backlog?: number;
 }
 
 /** Events of the server, all optional. */
@@ -136,7 +141,7 @@ export function createHttpServer(
           onBroken?.(brokenRequest(error), remoteAddressOf(socket));
         rejectBroken(error, socket);
       });
-      listenWithFallback(server, { host, port }, () => listening.resolve());
+      listenWithFallback(server, { host, port, backlog: limits.backlog }, () => listening.resolve());
       await listening.promise;
       const bound = this.address();
       if (bound !== undefined) onListening(formatAddress(bound));
@@ -251,13 +256,17 @@ function remoteAddressOf(socket: Duplex): string | undefined {
 const NO_IPV6 = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL']);
 
 /** Listens. A kernel without IPv6 has no `::`, so all addresses are then those of IPv4. */
-function listenWithFallback(server: Server, { host, port }: ListenAddress, onListening: () => void): void {
+function listenWithFallback(
+  server: Server,
+  { host, port, backlog }: ListenAddress & { readonly backlog: number | undefined },
+  onListening: () => void,
+): void {
   const others = server.listeners('error') as ((error: Error) => void)[];
   if (host === '::') {
     server.removeAllListeners('error');
     server.once('error', (error) => {
       for (const listener of others) server.on('error', listener);
-      if (NO_IPV6.has(errorCode(error))) server.listen({ host: '0.0.0.0', port });
+      if (NO_IPV6.has(errorCode(error))) server.listen({ host: '0.0.0.0', port, backlog });
       else server.emit('error', error);
     });
     server.once('listening', () => {
@@ -266,7 +275,7 @@ function listenWithFallback(server: Server, { host, port }: ListenAddress, onLis
     });
   }
   server.once('listening', onListening);
-  server.listen({ host, port });
+  server.listen({ host, port, backlog });
 }
 
 function formatAddress({ host, port }: ListenAddress): string {
