@@ -32,8 +32,8 @@ export interface PipeOptions {
 export interface BytePipe {
   readonly a: PipeEnd;
   readonly b: PipeEnd;
-  /** Moves bytes until both ends are quiet. */
-  run(): void;
+  /** Moves bytes until both ends are quiet. Returns whether anything has moved. */
+  run(): boolean;
 }
 
 /** Creates two connected ends. Set the sinks of both before bytes move. */
@@ -47,10 +47,13 @@ export function createBytePipe(options: PipeOptions = {}): BytePipe {
     a,
     b,
     run() {
+      let hasMoved = false;
       for (let isBusy = true; isBusy;) {
         const movedA = a.move();
         isBusy = b.move() || movedA;
+        hasMoved ||= isBusy;
       }
+      return hasMoved;
     },
   };
 }

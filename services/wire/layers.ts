@@ -119,7 +119,8 @@ export interface WireStream {
   pause(): void;
   resume(): void;
   /**
-   * Leaves the stream to a lane, from the next byte on. The stream must be open, with nothing queued or waiting.
+   * Leaves the stream to a lane, from the next byte on. What was written before is sent first; what waits is handed up when
+   * the stream is resumed. The stream must be open.
    */
   toLaneEnd(listener: LaneListener): LaneEnd;
 }

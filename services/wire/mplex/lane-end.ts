@@ -15,6 +15,8 @@ export class MplexLaneEnd implements LaneEnd {
   }
 
   get capacity(): number {
+    // What was written before the join goes first.
+    if (this.#stream.queuedBytes > 0) return 0;
     return blockedCapacity(this.#stream.session.below);
   }
 

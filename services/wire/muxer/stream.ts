@@ -172,13 +172,7 @@ export abstract class MuxStream implements WireStream {
   onRemoteEnd(): void {
     if (this.isRemoteEnded) return;
     this.isRemoteEnded = true;
-    if (this.lane === undefined) {
-      if (this.waitingBytes === 0) this.#deliverEnd();
-      return;
-    }
-    this.#isEndDelivered = true;
-    this.lane.onRemoteEnd();
-    this.#endIfClosed();
+    if (this.waitingBytes === 0) this.#deliverEnd();
   }
 
   onRemoteReset(): void {
@@ -194,11 +188,11 @@ export abstract class MuxStream implements WireStream {
     this.over('connection');
   }
 
-  /** Leaves the stream to a lane. */
+  /** Leaves the stream to a lane. What waits is handed up when the stream is resumed. */
   protected join(listener: LaneListener): void {
     this.lane = listener;
     this.#sink = undefined;
-    this.#isEndDelivered ||= this.isRemoteEnded;
+    this.#isEndDelivered ||= this.isRemoteEnded && this.waitingBytes === 0;
   }
 
   /** Hands up what waits, unless the sink pauses the stream; `isLast` ignores that. */
@@ -214,9 +208,10 @@ export abstract class MuxStream implements WireStream {
 
   #handUpBlock(): boolean {
     const block = this.#waiting?.first();
-    if (block === undefined || this.#sink === undefined) return false;
+    const receiver = this.lane ?? this.#sink;
+    if (block === undefined || receiver === undefined) return false;
     const { buffer, start, end } = block;
-    this.#sink.onData(buffer, start, end);
+    receiver.onData(buffer, start, end);
     if (!this.isOpen) return false;
     this.#waiting?.consume(end - start);
     this.onConsumed();
@@ -224,9 +219,10 @@ export abstract class MuxStream implements WireStream {
   }
 
   #deliverEnd(): void {
-    if (this.#isEndDelivered || this.#sink === undefined) return;
+    const receiver = this.lane ?? this.#sink;
+    if (this.#isEndDelivered || receiver === undefined) return;
     this.#isEndDelivered = true;
-    this.#sink.onRemoteEnd();
+    receiver.onRemoteEnd();
     this.#endIfClosed();
   }
 

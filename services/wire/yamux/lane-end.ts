@@ -12,6 +12,8 @@ export class YamuxLaneEnd implements LaneEnd {
   }
 
   get capacity(): number {
+    // What was written before the join goes first.
+    if (this.#stream.queuedBytes > 0) return 0;
     return Math.min(this.#stream.sendWindow, blockedCapacity(this.#stream.session.below));
   }
 

@@ -52,8 +52,8 @@ export class YamuxStream extends MuxStream {
   addWindow(bytes: number): boolean {
     this.sendWindow += bytes;
     if (this.sendWindow > MAX_WINDOW_BYTES) return false;
+    if (bytes > 0) this.flush();
     if (this.lane !== undefined) this.session.gainCapacity(this);
-    else if (bytes > 0) this.flush();
     return true;
   }
 
