@@ -6,6 +6,7 @@ import { OWN_PULL_OUTCOMES } from '../services/peer/hub/outcomes.ts';
 import { PULL_OUTCOMES } from '../services/peer/sync/pull-outcomes.ts';
 import { PUSH_OUTCOMES } from '../services/peer/sync/push-outcomes.ts';
 import * as relay from '../services/relay/outcomes.ts';
+import { PROXY_HEADER_OUTCOMES as RELAY_PROXY_HEADER_OUTCOMES } from '../services/relay/proxy-headers.ts';
 import { ADDRESS_DROPS, META_DROPS } from '../services/tracker/drops.ts';
 import { PROBLEMS } from '../services/tracker/problems.ts';
 import { PROXY_HEADER_OUTCOMES } from '../services/tracker/proxy-protocol/admission.ts';
@@ -33,6 +34,7 @@ export const OUTCOMES: Readonly<Record<string, Outcomes>> = {
   'relay-directions': relay.DIRECTIONS,
   'relay-connection-refusals': relay.CONNECTION_REFUSALS,
   'relay-handshake-outcomes': relay.HANDSHAKE_OUTCOMES,
+  'relay-proxy-headers': RELAY_PROXY_HEADER_OUTCOMES,
   'hub-storage-problems': STORAGE_PROBLEMS,
   'hub-push-outcomes': PUSH_OUTCOMES,
   'hub-pull-outcomes': PULL_OUTCOMES,

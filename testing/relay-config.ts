@@ -48,6 +48,7 @@ async function readDefaults(): Promise<RelayConfig> {
         RELAY_SWARM_KEY_FILE: swarmKeyFile,
         RELAY_IDENTITY_SEED_FILE: seedFile,
         RELAY_OPS_LISTEN: '127.0.0.1:0',
+        RUSTORY_POISON_READS: 'true',
         LOG_LEVEL: 'silent',
       },
       RESOURCES,

@@ -5,6 +5,7 @@ import type { Multiaddr } from '@multiformats/multiaddr';
 import { readEnvironment, unknownVariableWarnings } from '../shared/env.ts';
 import { ConfigError } from '../shared/errors.ts';
 import type { Program } from '../shared/program.ts';
+import { type Network, parseNetwork } from '../shared/trusted-networks.ts';
 import {
   boolean,
   integer,
@@ -13,6 +14,7 @@ import {
   listenAddress,
   logLevel,
   parsed,
+  poisonReads,
   text,
   type Values,
   type Variable,
@@ -23,6 +25,9 @@ import { MAX_ANNOUNCED, parseListen } from './announce.ts';
 import { fileDescriptorWarning, readResources, type Resources } from './default-limits.ts';
 import { readAnnounce, readIdentity } from './identity.ts';
 import { readLimits } from './limits.ts';
+
+/** Maximum addresses and networks of load balancers. */
+const MAX_PROXIES = 32;
 
 /** Maximum listen addresses: IPv4 and IPv6 on a few networks. */
 const MAX_LISTEN = 8;
@@ -108,6 +113,16 @@ export const variables = {
     doc: 'Whether source addresses are those of the devices and not of a load balancer. Only then do limits per address apply, and only then does a full relay evict the newest reservation, circuit or connection of the address that has the most for a device of an address that has none.',
     audience: 'set',
   }),
+  RELAY_TRUSTED_PROXIES: list(parseNetwork, MAX_PROXIES, {
+    fallback: '',
+    doc: 'Addresses and networks of the load balancers in front of the relay, whose headers of the PROXY protocol are trusted with RELAY_PROXY_PROTOCOL.',
+    audience: 'set',
+  }),
+  RELAY_PROXY_PROTOCOL: boolean({
+    fallback: 'false',
+    doc: 'Whether connections from RELAY_TRUSTED_PROXIES begin with a header of the PROXY protocol (version 1 or 2), which has the address of the device. Also set RELAY_ADDRESSES_ARE_REAL=true, so that limits per address apply. A trusted proxy without this header is disconnected; other clients need none.',
+    audience: 'set',
+  }),
   RELAY_MAX_CONNECTIONS_PER_ADDRESS: integer(1, 100_000, {
     fallback: '256',
     doc: 'Maximum connections from one address. Further connections are refused. Applies only with RELAY_ADDRESSES_ARE_REAL.',
@@ -180,6 +195,7 @@ export const variables = {
     fallback: '30',
     doc: 'Drain deadline: circuits that are still open this long after SIGTERM are reset.',
   }),
+  RUSTORY_POISON_READS: poisonReads,
   LOG_LEVEL: logLevel,
 } satisfies Record<string, Variable<unknown>>;
 
@@ -209,6 +225,11 @@ export interface RelayConfig {
   readonly limits: RelayLimits;
   /** What the defaults of the limits follow from. */
   readonly resources: Resources;
+  readonly trustedProxies: readonly Network[];
+  /** Whether the trusted proxies send headers of the PROXY protocol. */
+  readonly proxyProtocol: boolean;
+  /** Whether the read buffer is overwritten after each read. */
+  readonly poisonReads: boolean;
   readonly drainMs: number;
   readonly logLevel: string;
   /** Whole sentences about what has no effect; for the log. */
@@ -225,6 +246,10 @@ export async function readRelayConfig(
     problems.push(
       'RELAY_LISTEN: there is no multiaddr in it; set at least one, such as /ip4/0.0.0.0/tcp/4001.',
     );
+  if (values.RELAY_PROXY_PROTOCOL === true && values.RELAY_TRUSTED_PROXIES?.length === 0)
+    problems.push(
+      'RELAY_PROXY_PROTOCOL: set without RELAY_TRUSTED_PROXIES, so no header would be trusted; set the addresses of the load balancers too.',
+    );
   const identity = await readIdentity(values, environment, problems);
   const announce = readAnnounce(values, identity, problems);
   const all = complete();
@@ -240,13 +265,23 @@ export async function readRelayConfig(
     opsListen: all.RELAY_OPS_LISTEN,
     limits,
     resources,
+    trustedProxies: all.RELAY_TRUSTED_PROXIES,
+    proxyProtocol: all.RELAY_PROXY_PROTOCOL,
+    poisonReads: all.RUSTORY_POISON_READS,
     drainMs: all.RELAY_DRAIN_SECONDS * 1000,
     logLevel: all.LOG_LEVEL,
     warnings: [
       ...unknownVariableWarnings(variables, 'RELAY_', environment),
-      ...[fileDescriptorWarning(limits, resources)].filter((warning) => warning !== undefined),
+      ...[fileDescriptorWarning(limits, resources), proxyWarning(all)].filter(
+        (warning) => warning !== undefined,
+      ),
     ],
   };
+}
+
+function proxyWarning(values: RelayValues): string | undefined {
+  if (!values.RELAY_PROXY_PROTOCOL || values.RELAY_ADDRESSES_ARE_REAL) return undefined;
+  return 'RELAY_PROXY_PROTOCOL is set and RELAY_ADDRESSES_ARE_REAL is not, so the addresses of devices are only logged; set RELAY_ADDRESSES_ARE_REAL=true for limits per address.';
 }
 
 /** Reads only the identity, without the other required variables. @throws ConfigError */

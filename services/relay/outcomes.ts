@@ -12,7 +12,7 @@ export interface Outcome {
 }
 
 /** The settings that are not numbers. All others are raised. */
-const SETTINGS_WITHOUT_NUMBER: ReadonlySet<string> = new Set(['RELAY_ANNOUNCE']);
+const SETTINGS_WITHOUT_NUMBER: ReadonlySet<string> = new Set(['RELAY_ANNOUNCE', 'RELAY_PROXY_PROTOCOL']);
 
 /** The meaning of an outcome, and what to set. */
 export function outcomeDoc({ doc, setting }: Outcome): string {
@@ -189,6 +189,10 @@ export type ConnectionRefusal = keyof typeof CONNECTION_REFUSALS;
 export const HANDSHAKE_OUTCOMES = {
   ...PROTECTION_OUTCOMES,
   ok: { doc: 'The handshake was completed.' },
+  proxy_protocol: {
+    doc: 'The connection begins with a header of the PROXY protocol, which a load balancer sends. Turn it off there, or trust it.',
+    setting: 'RELAY_PROXY_PROTOCOL',
+  },
   unfinished: {
     doc: 'The other side has the swarm key, but its handshake failed or took longer than `RELAY_HANDSHAKE_SECONDS`.',
   },

@@ -179,6 +179,13 @@ export const logLevel = oneOf(['trace', 'debug', 'info', 'warn', 'error', 'fatal
   doc: 'Minimum level of log messages. The lifecycle is logged at info, requests at debug.',
 });
 
+/** `RUSTORY_POISON_READS`, which relay and peer have. */
+export const poisonReads = boolean({
+  fallback: 'false',
+  doc: 'For tests: whether received bytes are overwritten as soon as they are processed, so that code that keeps a reference to them instead of a copy fails. Costs CPU time for each read.',
+  audience: 'rarely',
+});
+
 function parseListenAddress(given: string): ListenAddress {
   const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(given);
   const host = match?.[1] ?? match?.[2];

@@ -11,7 +11,8 @@ import {
   UNREGISTER,
 } from '../../testing/tracker-app.ts';
 import { parseHostName } from './foreign-pages.ts';
-import { createClientOf, parseNetwork } from './proxies.ts';
+import { parseNetwork } from '../shared/trusted-networks.ts';
+import { createClientOf } from './proxies.ts';
 import { createRateLimits } from './rate-limits.ts';
 
 const good = { peer_id: PEER, addrs: [ADDR] };

@@ -18,7 +18,7 @@ import {
 } from '../shared/variables.ts';
 import { checkAccess, readTokenFile } from './access-config.ts';
 import { parseHostName } from './foreign-pages.ts';
-import { type Network, parseNetwork } from './proxies.ts';
+import { type Network, parseNetwork } from '../shared/trusted-networks.ts';
 import type { TokenTable } from './tokens.ts';
 import { readRedis, readRedisUrlFile, readSecretFile } from './registry/redis-config.ts';
 import { parseRedisUrl, type RedisAddress } from './registry/redis-url.ts';

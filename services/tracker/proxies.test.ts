@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { type ClientOf, createClientOf, parseNetwork } from './proxies.ts';
+import { parseNetwork } from '../shared/trusted-networks.ts';
+import { type ClientOf, createClientOf } from './proxies.ts';
 
 describe('the address of a client', () => {
   const behind = createClientOf(['10.0.0.0/8', '::1', 'fd00::/8'].map(parseNetwork));

@@ -1,14 +1,8 @@
 // Determines the address of a client behind proxies. Uses only headers from trusted proxies.
-import { BlockList, isIP } from 'node:net';
+import { isIP } from 'node:net';
 import { clientNetwork, unmapped } from '../shared/client-network.ts';
-import { quote } from '../shared/variables.ts';
+import { createProxyMatcher, type Network } from '../shared/trusted-networks.ts';
 import { isLoopbackIp } from '../shared/address-class.ts';
-
-/** A network of proxies (`10.0.0.0/8`), or a single one (`::1`, with the longest prefix). */
-export interface Network {
-  readonly address: string;
-  readonly prefix: number;
-}
 
 /** The client of a request. */
 export interface Client {
@@ -40,28 +34,6 @@ export const PROXY_HEADERS: readonly string[] = ['x-forwarded-for', 'forwarded',
 
 /** Maximum addresses of one header that are checked, from its end. */
 const MAX_HOPS = 16;
-
-/** @throws Error that is a whole sentence */
-export function parseNetwork(text: string): Network {
-  const [address = '', givenPrefix] = text.split('/');
-  const version = isIP(address);
-  const maxPrefix = version === 4 ? 32 : 128;
-  const prefix = givenPrefix === undefined ? maxPrefix : Number(givenPrefix);
-  if (version === 0 || !/^\d{1,3}$/.test(givenPrefix ?? '0') || prefix > maxPrefix)
-    throw new Error(`${quote(text)} is not an IP address or a network such as 10.0.0.0/8 or ::1.`);
-  return { address, prefix };
-}
-
-/** Whether an address is that of a trusted proxy. */
-export function createProxyMatcher(trusted: readonly Network[]): (address: string) => boolean {
-  const proxies = new BlockList();
-  for (const { address, prefix } of trusted) proxies.addSubnet(address, prefix, family(address));
-  if (trusted.length === 0) return () => false;
-  return (given) => {
-    const address = unmapped(given);
-    return isIP(address) !== 0 && proxies.check(address, family(address));
-  };
-}
 
 /** The client is the last address of the chain that is not a trusted proxy. */
 export function createClientOf(trusted: readonly Network[]): ClientOf {
@@ -105,8 +77,4 @@ function forwardedAddress(entry: string): string | undefined {
   const { v4, v6 } = FORWARDED_ADDRESS.exec(text)?.groups ?? {};
   const address = unmapped(v4 ?? v6 ?? text);
   return isIP(address) === 0 ? undefined : address;
-}
-
-function family(address: string): 'ipv4' | 'ipv6' {
-  return isIP(address) === 4 ? 'ipv4' : 'ipv6';
 }

@@ -8,7 +8,7 @@ import type { createApp } from './app.ts';
 import type { TrackerConfig } from './config.ts';
 import { HTTP_LIMITS, PLAIN_LIMITS, TLS_LIMITS } from './http-limits.ts';
 import type { TrackerMetrics } from './metrics.ts';
-import { createProxyMatcher } from './proxies.ts';
+import { createProxyMatcher } from '../shared/trusted-networks.ts';
 import { createProxyAdmission } from './proxy-protocol/admission.ts';
 import { createReloadedCertificate } from './tls/certificate-reload.ts';
 import { MIN_TLS_VERSION } from './tls/certificate.ts';

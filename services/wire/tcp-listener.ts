@@ -53,7 +53,7 @@ export function createTcpListener(options: TcpListenerOptions): TcpListener {
     (accepted) => {
       const connection = path === 'onread' ? takeHandle(accepted, options) : copyFrom(accepted, options);
       // Without an address, the other side has already reset it.
-      if (connection === undefined || connection.remoteAddress === '') connection?.cut();
+      if (connection === undefined || connection.remoteAddress === '') connection?.expire();
       else onConnection(connection);
     },
   );

@@ -140,7 +140,7 @@ export class TcpSocket extends BlockWriter {
   }
 
   /** The deadline to close has passed. */
-  cut(): void {
+  expire(): void {
     this.#close(undefined);
   }
 

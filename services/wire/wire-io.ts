@@ -1,15 +1,21 @@
 // What all connections of a process share: the buffer that sockets read into, the blocks that they send from, the queue
 // of connections with bytes to send, and the deadlines of those that close.
-import { CloseDeadlines } from './close-deadlines.ts';
+import { DeadlineQueue } from './deadline-queue.ts';
 import { FlushQueue } from './flush-queue.ts';
 import { ReadBuffer, type ReadBufferOptions } from './read-buffer.ts';
 import { WritePool } from './write-pool.ts';
+
+/** Maximum time for a connection to close in order, in milliseconds. */
+const CLOSE_MS = 2_000;
+
+/** Maximum connections that close in order at the same time. Further ones cut the oldest. */
+const MAX_CLOSING = 100_000;
 
 export interface WireIo {
   readonly reads: ReadBuffer;
   readonly pool: WritePool;
   readonly flushes: FlushQueue;
-  readonly closing: CloseDeadlines;
+  readonly closing: DeadlineQueue;
 }
 
 export interface WireIoOptions extends ReadBufferOptions {
@@ -23,6 +29,6 @@ export function createWireIo(options: WireIoOptions = {}): WireIo {
     reads: new ReadBuffer(options),
     pool: new WritePool(),
     flushes: new FlushQueue(),
-    closing: new CloseDeadlines(options.closeMs),
+    closing: new DeadlineQueue(options.closeMs ?? CLOSE_MS, MAX_CLOSING),
   };
 }

@@ -83,6 +83,8 @@ export interface PeerConfig {
   /** Commands that match are neither recorded nor imported. */
   readonly ignoredCommands: RegExp | undefined;
   readonly hub: HubValues;
+  /** Whether received bytes are overwritten as soon as they are processed. */
+  readonly poisonReads: boolean;
   readonly logLevel: string;
   /** The home directory, which `~` is replaced by. */
   readonly home: string;
@@ -289,6 +291,7 @@ function toDomain(values: Settings) {
       maxDatabaseBytes: values.maxDatabaseBytes,
       minFreeBytes: values.minFreeBytes,
     },
+    poisonReads: values.poisonReads,
     logLevel: values.logLevel,
   };
 }

@@ -11,6 +11,7 @@ import {
   logLevel,
   oneOf,
   parsed,
+  poisonReads,
   quote,
   secret,
   type Values,
@@ -114,6 +115,7 @@ export function createSettings({ home, user, config }: UserEnvironment) {
       doc: 'Commands that match are neither recorded nor imported.',
     }),
     ...createHubSettings((doc) => parsed((text) => expandHome(text, home), { fallback: undefined, doc })),
+    poisonReads,
     logLevel,
   } satisfies Record<string, Variable<unknown>>;
 }

@@ -5,7 +5,8 @@ import { Counter, type Registry } from 'prom-client';
 import type { ConnectionAdmission } from '../../shared/http-server.ts';
 import { createLimitedLog } from '../../shared/limited-log.ts';
 import type { Logger } from '../../shared/log.ts';
-import { parseProxyHeader } from './header.ts';
+import { ProxyHeaderReader } from '../../shared/proxy-protocol.ts';
+import { type ProxyHeaderOutcome, proxyHeaderOutcomes } from '../../shared/proxy-header-outcomes.ts';
 
 /** Maximum time for the header, in milliseconds. A proxy sends it with its first packet. */
 const HEADER_TIMEOUT_MS = 5_000;
@@ -14,24 +15,9 @@ const HEADER_TIMEOUT_MS = 5_000;
 const LINES_PER_MINUTE = 10;
 
 /** Outcomes of connections on the port with the PROXY protocol; docs/metrics.md shows the sentences. */
-export const PROXY_HEADER_OUTCOMES = {
-  client: { doc: 'A trusted proxy sent the address of its client.' },
-  proxy: {
-    doc: 'A trusted proxy sent a header without a client (`LOCAL`, `UNKNOWN`), as it does for its health checks. The client is the proxy.',
-  },
-  direct: {
-    doc: 'The connection is not from a trusted proxy, so no header is expected. Should be zero if all devices connect through the load balancer; otherwise add its addresses to `TRACKER_TRUSTED_PROXIES`.',
-  },
-  missing: {
-    doc: 'A trusted proxy sent no header, and was disconnected. Turn on the PROXY protocol in the load balancer, or unset `TRACKER_PROXY_PROTOCOL`.',
-  },
-  invalid: { doc: 'A trusted proxy sent a header that is not valid, and was disconnected.' },
-  too_long: { doc: 'A trusted proxy sent a header that is too long, and was disconnected.' },
-  timeout: { doc: 'A trusted proxy did not send a complete header within 5 seconds, and was disconnected.' },
-  unused: { doc: 'A trusted proxy closed the connection before it sent a byte, as health checks of TCP do.' },
-} as const satisfies Record<string, { readonly doc: string }>;
+export const PROXY_HEADER_OUTCOMES = proxyHeaderOutcomes('TRACKER');
 
-type Outcome = keyof typeof PROXY_HEADER_OUTCOMES;
+type Outcome = ProxyHeaderOutcome;
 
 export interface ProxyAdmissionDeps {
   /** Whether the address is that of a trusted proxy. */
@@ -88,7 +74,7 @@ type HeaderResult =
 
 /** Reads only the header; the bytes after it stay in the socket. */
 function readHeader(socket: Socket, timeoutMs: number, done: (result: HeaderResult) => void): void {
-  let received: Buffer = Buffer.alloc(0);
+  const reader = new ProxyHeaderReader();
   const timer = setTimeout(() => finish('timeout'), timeoutMs);
 
   function finish(result: HeaderResult): void {
@@ -101,11 +87,11 @@ function readHeader(socket: Socket, timeoutMs: number, done: (result: HeaderResu
 
   function onReadable(): void {
     for (let chunk = socket.read() as Buffer | null; chunk !== null; chunk = socket.read() as Buffer | null) {
-      received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
-      const header = parseProxyHeader(received);
-      if (header.state === 'incomplete') continue;
+      const read = reader.read(chunk, 0, chunk.length);
+      if (read === undefined) continue;
+      const { header, next } = read;
       if (header.state !== 'complete') return finish(header.state);
-      const rest = received.subarray(header.bytes);
+      const rest = chunk.subarray(next);
       // No longer a reader when the rest is given back, so that the server is the only one.
       socket.off('readable', onReadable);
       if (rest.length > 0) socket.unshift(rest);
@@ -114,7 +100,7 @@ function readHeader(socket: Socket, timeoutMs: number, done: (result: HeaderResu
   }
 
   function onEnd(): void {
-    finish(received.length === 0 ? 'unused' : 'invalid');
+    finish(reader.length === 0 ? 'unused' : 'invalid');
   }
 
   socket.on('error', onError).on('end', onEnd).on('close', onEnd).on('readable', onReadable);

@@ -89,7 +89,9 @@ function formatConfig({ settings, file: { otherKeys } }: PeerConfig): string {
     Object.keys(otherKeys).length === 0
       ? []
       : ['', '# Other keys of the previous file.', stringify(otherKeys).trim()];
-  const lines = settings.filter(({ name }) => name !== 'logLevel').flatMap(formatSetting);
+  const lines = settings
+    .filter(({ name }) => name !== 'logLevel' && name !== 'poisonReads')
+    .flatMap(formatSetting);
   return `${[head, ...lines, ...kept].join('\n')}\n`;
 }
 

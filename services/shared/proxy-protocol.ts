@@ -35,6 +35,40 @@ export type ProxyHeader =
       readonly address: string | undefined;
     };
 
+/** Maximum bytes of a header of either version. */
+const MAX_HEADER_BYTES = V2_FIXED_BYTES + MAX_V2_BYTES;
+
+/** Bytes that are kept at first; a header of version 1, or of version 2 with some TLVs, has fewer. */
+const FIRST_KEPT_BYTES = 256;
+
+/** How the header of a connection was read, and the client if it is complete. */
+export type ReadHeader = Exclude<ProxyHeader, { readonly state: 'incomplete' }>;
+
+/** Reads the header of one connection from chunks of any size. */
+export class ProxyHeaderReader {
+  #kept = Buffer.alloc(0);
+  /** Bytes that were given. */
+  length = 0;
+
+  /**
+   * Reads on. Returns the header with the position after it in `chunk`, or `undefined` while it is not complete.
+   */
+  read(chunk: Buffer, start: number, end: number): { header: ReadHeader; next: number } | undefined {
+    const before = this.length;
+    const length = Math.min(end - start, MAX_HEADER_BYTES - before);
+    if (this.#kept.length < before + length) {
+      const larger = Buffer.alloc(Math.max(FIRST_KEPT_BYTES, 2 * this.#kept.length, before + length));
+      this.#kept.copy(larger, 0, 0, before);
+      this.#kept = larger;
+    }
+    chunk.copy(this.#kept, before, start, start + length);
+    this.length += length;
+    const header = parseProxyHeader(this.#kept.subarray(0, this.length));
+    if (header.state === 'incomplete') return undefined;
+    return { header, next: header.state === 'complete' ? start + header.bytes - before : start };
+  }
+}
+
 const INCOMPLETE = { state: 'incomplete' } as const;
 const INVALID = { state: 'invalid' } as const;
 

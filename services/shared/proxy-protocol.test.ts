@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { parseProxyHeader } from './header.ts';
+import { parseProxyHeader, ProxyHeaderReader } from './proxy-protocol.ts';
 
 const START = '0d0a0d0a000d0a515549540a';
 // Source, destination and their ports.
@@ -37,6 +37,36 @@ describe('a header of the PROXY protocol', () => {
     const withRequest = Buffer.concat([header, Buffer.from('GET / HTTP/1.1\r\n')]);
     for (const received of [header, withRequest])
       expect(parseProxyHeader(received)).toEqual({ state: 'complete', bytes: header.length, address });
+  });
+
+  test.each(COMPLETE)('%s is read from chunks of any size', (_, header, address) => {
+    const received = Buffer.concat([header, Buffer.from('GET')]);
+    for (let size = 1; size <= received.length; size += 1) {
+      const reader = new ProxyHeaderReader();
+      for (let start = 0; ; start += size) {
+        const read = reader.read(received, start, Math.min(received.length, start + size));
+        if (read === undefined) continue;
+        expect(read).toEqual({
+          header: { state: 'complete', bytes: header.length, address },
+          next: header.length,
+        });
+        break;
+      }
+    }
+  });
+
+  test('a header that never ends is given up, with bounded memory', () => {
+    for (const start of ['PROXY TCP4 ', `${START}2111ffff`].map((text, index) =>
+      Buffer.from(text, index === 0 ? 'latin1' : 'hex'),
+    )) {
+      const reader = new ProxyHeaderReader();
+      let read = reader.read(start, 0, start.length);
+      const endless = Buffer.alloc(1_000_000, '1');
+      for (let chunks = 0; read === undefined && chunks < 10; chunks += 1)
+        read = reader.read(endless, 0, endless.length);
+      expect(read?.header).toEqual({ state: 'too_long' });
+      expect(reader.length).toBeLessThan(5_000);
+    }
   });
 
   test.each([
