@@ -7,6 +7,7 @@ import { environmentPage } from '../scripts/docs-environment.ts';
 import { OUTCOMES, withOutcomes } from '../scripts/docs-metrics.ts';
 import { createHubMetrics } from '../services/peer/hub/metrics.ts';
 import { createRelayMetrics } from '../services/relay/metrics.ts';
+import { createRelayProxyHeaders } from '../services/relay/proxy-headers.ts';
 import { createLogger } from '../services/shared/log.ts';
 import { boolean, integer, oneOf, text } from '../services/shared/variables.ts';
 import { createProxyAdmission } from '../services/tracker/proxy-protocol/admission.ts';
@@ -41,6 +42,7 @@ describe('docs/metrics.md', () => {
   });
   const log = createLogger('test', 'silent');
   createProxyAdmission({ isTrusted: () => false, registry: tracker.registry, log });
+  createRelayProxyHeaders({ proxyProtocol: true, trustedProxies: [] }, { registry: relay.registry, log });
   const hub = createHubMetrics({ cipher: 'noble', wantedReservations: 1 });
   hub.observe({
     counts: () => ({ entries: 0, deletions: 0 }),

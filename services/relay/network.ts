@@ -8,6 +8,7 @@ import type { LoopClock } from '../shared/loop-clock.ts';
 import type { RelayConfig } from './config.ts';
 import type { ConnectionLimiter } from './connection-limiter.ts';
 import type { RelayStream } from './connection.ts';
+import type { WithProxyHeaders } from './proxy-headers.ts';
 
 /** Streams of one peer in addition to its circuits: requests and identify. */
 export const STREAMS_ABOVE_CIRCUITS = 64;
@@ -33,6 +34,8 @@ export interface RelayNetworkOptions {
   readonly config: RelayConfig;
   readonly cipher: Cipher;
   readonly handshakes: HandshakeLimiter<AddressedConnection>;
+  /** Wraps what the listeners call with their connections: reads headers of load balancers first. */
+  readonly withProxyHeaders: WithProxyHeaders;
   readonly limiter: Pick<ConnectionLimiter, 'accept' | 'open'>;
   readonly handlers: readonly StreamHandler[];
   readonly clock: Pick<LoopClock, 'nowMs'>;

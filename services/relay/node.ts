@@ -19,6 +19,7 @@ import { createLibp2pNetwork } from './libp2p/node.ts';
 import { HOP_PROTOCOL } from './messages.ts';
 import type { RelayMetrics } from './metrics.ts';
 import { type AddressedConnection, type RelayNetwork, STREAMS_ABOVE_CIRCUITS } from './network.ts';
+import { createRelayProxyHeaders } from './proxy-headers.ts';
 import { createPingResponder, MAX_INBOUND_PING_STREAMS, PING_PROTOCOL } from './ping.ts';
 import { createRefusalLog } from './refusal-log.ts';
 import { createReservationStore } from './reservation-store.ts';
@@ -142,6 +143,7 @@ function createParts(config: RelayConfig, { cipher, metrics, log, clock, events 
     config,
     cipher,
     handshakes,
+    withProxyHeaders: createRelayProxyHeaders(config, { registry: metrics.registry, log }),
     limiter,
     handlers,
     clock: timing.clock,

@@ -113,7 +113,7 @@ describe.each(['onread', 'data'] as const)('a socket with %s', (path) => {
       asyncProperty(
         array(tuple(integer({ min: 1, max: 300_000 }), boolean()), {
           minLength: 1,
-          maxLength: 12,
+          maxLength: 8,
         }),
         async (steps) => {
           const { client, socket, layer } = await server.accept();
@@ -141,7 +141,7 @@ describe.each(['onread', 'data'] as const)('a socket with %s', (path) => {
           expect(layer.bytes).toBe(sent.length);
         },
       ),
-      { numRuns: 15 },
+      { numRuns: 6 },
     );
   });
 
