@@ -1,9 +1,8 @@
 // Bulk data through circuits, sent and received by rust-libp2p as in released clients: messages of Noise with at most 16 KiB.
-import { describeError } from '../../services/shared/errors.ts';
 import { hashOfBulk } from '../../e2e/interop/steps.ts';
 import type { Running } from '../../scripts/processes.ts';
 import type { RunContext } from '../benchmark.ts';
-import { createStarter, type Load, reservedPeer, type RustLoadOptions } from './load.ts';
+import { createStarter, type Load, reasonOf, reservedPeer, type RustLoadOptions } from './load.ts';
 
 export interface BulkOptions extends RustLoadOptions {
   /** Each has a sender and a receiver of its own, with an identity and a connection of its own. */
@@ -74,6 +73,6 @@ async function transfer(
       return { ms, error: `The hash of the ${bytes} bytes that arrived is wrong.` };
     return { ms };
   } catch (error) {
-    return { ms: performance.now() - startMs, error: `A transfer failed: ${describeError(error)}` };
+    return { ms: performance.now() - startMs, error: `A transfer failed: ${reasonOf(sender, error)}` };
   }
 }

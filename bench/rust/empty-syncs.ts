@@ -1,9 +1,9 @@
 // Empty syncs, as `rr p2p-sync` makes them with every device every minute: connect to the relay, identify, circuit, pull
 // nothing, leave.
-import { finished, type LogLine } from '../../scripts/processes.ts';
+import { finished } from '../../scripts/processes.ts';
 import { until } from '../../testing/wait.ts';
 import type { RunContext } from '../benchmark.ts';
-import { createStarter, type Load, reservedPeer, type RustLoadOptions, type Work } from './load.ts';
+import { createStarter, type Load, reasonIn, reservedPeer, type RustLoadOptions, type Work } from './load.ts';
 
 export interface EmptySyncOptions extends RustLoadOptions {
   readonly count: number;
@@ -53,10 +53,4 @@ export async function prepareEmptySyncs(
 
 function failed(error: string): Work {
   return { operations: 0, errors: [error] };
-}
-
-/** The reason in the line with which a program ends that fails; otherwise everything that it printed. */
-function reasonIn(stderr: string): string {
-  const line = stderr.split('\n').find((text) => text.startsWith('{"msg":"error"'));
-  return line === undefined ? stderr : String((JSON.parse(line) as LogLine)['reason']);
 }

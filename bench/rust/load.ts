@@ -1,7 +1,8 @@
 // A load that is prepared and then measured, and the processes of its Rust programs.
-import { type Running, startCommand } from '../../scripts/processes.ts';
+import { type LogLine, type Running, startCommand } from '../../scripts/processes.ts';
 import { rustRelayProgram } from '../../e2e/interop/rust-relay.ts';
 import type { RunContext, Sample } from '../benchmark.ts';
+import { describeError } from '../../services/shared/errors.ts';
 import { measure } from '../measure.ts';
 import { swarmKeyFile } from '../server-process.ts';
 
@@ -57,4 +58,15 @@ export function createStarter(
 export async function reservedPeer(serving: Running): Promise<string> {
   const [{ peer_id }] = await Promise.all([serving.waitFor('started'), serving.waitFor('reserved')]);
   return String(peer_id);
+}
+
+/** The reason that a program printed when it failed, or everything that it printed. */
+export function reasonIn(stderr: string): string {
+  const line = stderr.split('\n').find((text) => text.startsWith('{"msg":"error"'));
+  return line === undefined ? stderr : String((JSON.parse(line) as LogLine)['reason']);
+}
+
+/** Why a program did not print what was waited for: its own reason if it has one. */
+export function reasonOf(running: Running, error: unknown): string {
+  return reasonIn(running.stderr()) || describeError(error);
 }

@@ -4,10 +4,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { entryLines } from '../../e2e/interop/entry-lines.ts';
 import type { Entry } from '../../services/peer/history/entry.ts';
-import { describeError } from '../../services/shared/errors.ts';
 import { makeEntries } from '../../testing/network.ts';
 import type { RunContext } from '../benchmark.ts';
-import { createStarter, type Load, reservedPeer, type RustLoadOptions } from './load.ts';
+import { createStarter, type Load, reasonOf, reservedPeer, type RustLoadOptions } from './load.ts';
 
 export interface PullOptions extends RustLoadOptions {
   readonly entries: number;
@@ -45,7 +44,7 @@ export async function preparePull(
           // Its CPU time counts when it has ended.
           await pulling.exited;
         } catch (error) {
-          errors.push(`A pull failed: ${describeError(error)}`);
+          errors.push(`A pull failed: ${reasonOf(pulling, error)}`);
         }
       }
       return { operations: latenciesMs.length, latenciesMs, errors };
