@@ -1,16 +1,15 @@
 // The machine and the versions of what is measured.
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { cpus, loadavg, release, totalmem } from 'node:os';
+import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface Machine {
   readonly processor: string;
   readonly cores: number;
   readonly memoryGiB: number;
   readonly system: string;
-  /** Load average of the last minute before the benchmark. Above 0.5 other programs used the machine too. */
-  readonly loadBefore: number;
   readonly node: string;
   /** The commit of this repository, with `+` when files differ from it. */
   readonly commit: string;
@@ -45,10 +44,26 @@ export function describeMachine(): Machine {
     cores: cpus().length,
     memoryGiB: Math.round(totalmem() / 1024 ** 3),
     system: `${process.platform} ${release()} ${process.arch}`,
-    loadBefore: Number((loadavg()[0] ?? 0).toFixed(2)),
     node: process.version,
     commit: `${commit}${isChanged ? '+' : ''}`,
     rust: outputOf('rustc', ['--version']),
     rustLibp2p: /name = "libp2p"\nversion = "([^"]+)"/.exec(lock)?.[1] ?? '',
   };
+}
+
+/** Duration of the measurement of other programs, in milliseconds: a hundred ticks of the kernel's clock. */
+const WINDOW_MS = 1_000;
+
+/**
+ * The number of cores that other programs use, measured for a second in which the caller does nothing. Interrupts count;
+ * time that a hypervisor takes does not.
+ */
+export async function otherCores(): Promise<number> {
+  const before = busyMs();
+  await sleep(WINDOW_MS);
+  return (busyMs() - before) / WINDOW_MS;
+}
+
+function busyMs(): number {
+  return cpus().reduce((total, { times: { user, nice, sys, irq } }) => total + user + nice + sys + irq, 0);
 }

@@ -1,7 +1,7 @@
 // `npm run bench`: runs benchmarks and writes docs/benchmarks.md. `--help` lists the options.
 import { mkdirSync } from 'node:fs';
 import { BENCHMARKS } from './benchmarks.ts';
-import { describeMachine } from './machine.ts';
+import { describeMachine, otherCores } from './machine.ts';
 import { runBenchmark } from './method.ts';
 import { HELP, readOptions } from './options.ts';
 import { summaryOf, writeReport } from './report.ts';
@@ -23,7 +23,7 @@ async function main(args: readonly string[]): Promise<void> {
   mkdirSync(options.output, { recursive: true });
   progress(`seed ${options.seed}`);
   for (const benchmark of chosen) {
-    const result = await runBenchmark(benchmark, { ...options, describeMachine, progress });
+    const result = await runBenchmark(benchmark, { ...options, describeMachine, otherCores, progress });
     writeResult(options.output, result);
     writeReport(options.output, BENCHMARKS);
     print(`${summaryOf(benchmark, result)}\n`);

@@ -14,7 +14,6 @@ const MACHINE: Machine = {
   cores: 2,
   memoryGiB: 4,
   system: 'linux',
-  loadBefore: 0,
   node: 'v26.0.0',
   commit: 'abcdef0',
   rust: '',
@@ -26,6 +25,7 @@ const OPTIONS = {
   isQuick: false,
   command: 'npm run bench',
   describeMachine: () => MACHINE,
+  otherCores: async () => 0,
   progress: () => {},
 };
 
@@ -160,6 +160,16 @@ describe('the report', () => {
     expect(text).toContain('- Void, 7 × silent: Refused.');
     expect(text).toContain('Raised limits: `LIMIT=1`.');
     expect(text).toMatch(/seed 1, 5 rounds/);
+  });
+
+  test('says that other programs used the machine, whatever this benchmark used itself', async () => {
+    const tested = benchmark({ ours: () => GOOD });
+    const shares = [0, 0.5, 0.6, 0, 0.7, 0.4];
+    const busy = { ...OPTIONS, otherCores: async () => shares.pop() ?? 0 };
+    expect((await runBenchmark(tested, OPTIONS)).invalid).toEqual([]);
+    expect((await runBenchmark(tested, busy)).invalid).toEqual([
+      'Other programs used 0.5 cores while nothing of the benchmark ran.',
+    ]);
   });
 
   test('says that a quick run is not valid', async () => {

@@ -5,6 +5,7 @@ import type { BenchmarkResult, RowResult } from './result.ts';
 import { openRun } from './run-scope.ts';
 import { nextScale, voidReason } from './sample-rules.ts';
 import { createRandom, shuffled } from './shuffle.ts';
+import { median } from './statistics.ts';
 
 /** Minimum rounds of a valid result, in addition to the warm-up. */
 export const MIN_ROUNDS = 5;
@@ -15,8 +16,11 @@ const ATTEMPTS = 3;
 /** Rounds without a sample that counts after which a row is given up, so that it does not take the time of the others. */
 const MAX_VOID_ROUNDS = 2;
 
-/** Load average above which the report says that the machine was not quiet. */
-const QUIET_LOAD = 0.7;
+/** Maximum length of the reason of a void run in the report. */
+const MAX_REASON_LENGTH = 300;
+
+/** Other programs may use this share of one core, as a median; above it the machine is not quiet. */
+const QUIET_CORES = 0.1;
 
 export interface MethodOptions {
   readonly rounds: number;
@@ -26,8 +30,9 @@ export interface MethodOptions {
   /** Only rows whose table, case or variant contains this text. The result is invalid. */
   readonly only?: string;
   readonly command: string;
-  /** Describes the machine, and its load at this moment. */
   readonly describeMachine: () => Machine;
+  /** Measures how many cores other programs use. Called before each round, when nothing of the benchmark runs. */
+  readonly otherCores: () => Promise<number>;
   readonly progress: (text: string) => void;
 }
 
@@ -53,16 +58,16 @@ export async function runBenchmark(benchmark: Benchmark, options: MethodOptions)
     const reason = await row.run.unavailable?.();
     if (reason !== undefined) row.skipped = reason;
   }
-  // After the builds, which use the whole machine.
-  const machine = options.describeMachine();
   const startedAt = new Date();
   const random = createRandom(options.seed);
   const active = rows.filter(({ skipped }) => skipped === undefined);
+  const others: number[] = [];
   for (let round = options.isQuick ? 1 : 0; round <= options.rounds; round += 1) {
+    others.push(await options.otherCores());
     for (const [index, row] of shuffled(active, random).entries()) {
-      progress(
-        `${benchmark.name}: round ${round} of ${options.rounds}, ${index + 1} of ${active.length}: ${nameOf(row)}`,
-      );
+      const position = `round ${round} of ${options.rounds}, ${index + 1} of ${active.length}`;
+      const elapsed = Math.round((Date.now() - startedAt.getTime()) / 1000);
+      progress(`${benchmark.name}, ${elapsed} s: ${position}: ${nameOf(row)}`);
       if (round === 0) await warmUp(row);
       else row.samples.push(await sampleOf(row, round, options));
     }
@@ -74,8 +79,9 @@ export async function runBenchmark(benchmark: Benchmark, options: MethodOptions)
     seconds: Math.round((Date.now() - startedAt.getTime()) / 1000),
     seed: options.seed,
     rounds: options.rounds,
-    invalid: invalidReasons(options, machine.loadBefore),
-    machine,
+    invalid: invalidReasons(options, median(others)),
+    machine: options.describeMachine(),
+    otherCores: median(others),
     tables: benchmark.tables.map((table) => ({
       key: table.key,
       rows: rows.filter((row) => row.table === table).map(resultOf),
@@ -91,15 +97,15 @@ function nameOf({ table, run }: Row): string {
   return [table.title, run.case, run.title].filter((part) => part !== '').join(', ');
 }
 
-function invalidReasons({ rounds, isQuick, only }: MethodOptions, load: number): string[] {
+function invalidReasons({ rounds, isQuick, only }: MethodOptions, others: number): string[] {
   return [
     ...(isQuick ? ['These are single small samples of a quick run.'] : []),
     ...(rounds < MIN_ROUNDS && !isQuick
       ? [`There are ${rounds} rounds; valid figures have at least ${MIN_ROUNDS}.`]
       : []),
     ...(only === undefined ? [] : [`Only the rows with "${only}" were run.`]),
-    ...(load > QUIET_LOAD
-      ? [`Other programs used the machine: its load average was ${load} before the start.`]
+    ...(others > QUIET_CORES
+      ? [`Other programs used ${others.toFixed(1)} cores while nothing of the benchmark ran.`]
       : []),
   ];
 }
@@ -108,7 +114,7 @@ function invalidReasons({ rounds, isQuick, only }: MethodOptions, load: number):
 async function warmUp(row: Row): Promise<void> {
   const sample = await runOnce(row, 0);
   if (row.table.minimum !== 'any' && sample.errors.length === 0) row.scale = nextScale(row.scale, sample);
-  if (sample.errors[0] !== undefined) row.voids.push(sample.errors[0]);
+  if (sample.errors[0] !== undefined) row.voids.push(oneLine(sample.errors[0]));
 }
 
 async function sampleOf(row: Row, round: number, options: MethodOptions): Promise<Sample | null> {
@@ -118,12 +124,18 @@ async function sampleOf(row: Row, round: number, options: MethodOptions): Promis
     const sample = await runOnce(row, round);
     const reason = voidReason(sample, minimum);
     if (reason === undefined) return sample;
-    options.progress(`  void: ${reason}`);
-    row.voids.push(reason);
+    options.progress(`  void: ${oneLine(reason)}`);
+    row.voids.push(oneLine(reason));
     if (sample.errors.length === 0) row.scale = nextScale(row.scale, sample);
     if (options.isQuick) break;
   }
   return null;
+}
+
+/** Reasons may contain the output of a program. */
+function oneLine(reason: string): string {
+  const line = reason.replaceAll(/\s+/g, ' ');
+  return line.length > MAX_REASON_LENGTH ? `${line.slice(0, MAX_REASON_LENGTH)}…` : line;
 }
 
 function isGivenUp({ samples }: Row): boolean {

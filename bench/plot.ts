@@ -4,7 +4,8 @@ import type { RowResult } from './result.ts';
 import { present, spread } from './statistics.ts';
 
 const WIDTH = 760;
-const LABEL_WIDTH = 250;
+/** Enough for the widest letters of the labels on average, in pixels. */
+const LETTER_WIDTH = 6.6;
 const RIGHT = 90;
 const ROW_HEIGHT = 26;
 const TOP = 40;
@@ -22,7 +23,8 @@ export function plotOf(table: Table, rows: readonly RowResult[]): string {
   const values = rows.map((row) => present(row.values[column.key] ?? []));
   const step = tickStep(Math.max(0, ...values.flat()));
   const end = Math.max(step, Math.ceil(Math.max(0, ...values.flat()) / step) * step);
-  const x = (value: number): number => LABEL_WIDTH + (value / end) * (WIDTH - LABEL_WIDTH - RIGHT);
+  const labelWidth = 24 + LETTER_WIDTH * Math.max(...rows.map((row) => labelOf(row).length));
+  const x = (value: number): number => labelWidth + (value / end) * (WIDTH - labelWidth - RIGHT);
   const height = TOP + rows.length * ROW_HEIGHT + BOTTOM;
   const unit = column.unit === '' ? '' : `, ${column.unit}`;
   const ticks = Array.from({ length: Math.round(end / step) + 1 }, (_, index) => index * step);
@@ -45,8 +47,7 @@ export function plotOf(table: Table, rows: readonly RowResult[]): string {
 }
 
 function rowOf(row: RowResult, values: readonly number[], y: number, x: (value: number) => number): string {
-  const name = row.case === '' ? row.title : `${row.case}: ${row.title}`;
-  const label = `<text x="${LABEL_WIDTH - 12}" y="${y + 4}" text-anchor="end">${escape(name)}</text>`;
+  const label = `<text x="${(x(0) - 12).toFixed(1)}" y="${y + 4}" text-anchor="end">${escape(labelOf(row))}</text>`;
   const figure = spread(values);
   if (figure === undefined) return label;
   const [from, to, middle] = [figure.min, figure.max, figure.median].map((value) => x(value).toFixed(1));
@@ -60,6 +61,10 @@ function rowOf(row: RowResult, values: readonly number[], y: number, x: (value: 
     `<line x1="${middle}" x2="${middle}" y1="${y - 8}" y2="${y + 8}" stroke-width="3"/></g>`,
     `<text class="value" x="${Number(to) + 8}" y="${y + 4}">${short(figure.median)}</text>`,
   ].join('');
+}
+
+function labelOf(row: RowResult): string {
+  return row.case === '' ? row.title : `${row.case}: ${row.title}`;
 }
 
 /** A step of 1, 2 or 5 times a power of ten. */

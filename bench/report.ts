@@ -74,7 +74,7 @@ export function sectionOf(benchmark: Benchmark, result: BenchmarkResult | undefi
 }
 
 function provenanceOf(result: BenchmarkResult): string[] {
-  const { machine, startedAt, seconds, command, seed, rounds, invalid } = result;
+  const { machine, startedAt, seconds, command, seed, rounds, invalid, otherCores } = result;
   const rust =
     machine.rust === ''
       ? 'no cargo: rows of Rust programs are skipped'
@@ -82,7 +82,7 @@ function provenanceOf(result: BenchmarkResult): string[] {
   return [
     ...invalid.map((reason) => `**These figures are not valid.** ${reason}\n`),
     `\`${command}\`, seed ${seed}, ${rounds} rounds, ${seconds} s on ${startedAt.slice(0, 10)}. ` +
-      `${machine.processor}, ${machine.cores} cores, ${machine.memoryGiB} GiB, ${machine.system}, load average ${machine.loadBefore} before the start. ` +
+      `${machine.processor}, ${machine.cores} cores, ${machine.memoryGiB} GiB, ${machine.system}, other programs used ${otherCores.toFixed(2)} cores. ` +
       `Commit ${machine.commit}, Node.js ${machine.node}, ${rust}.`,
     '',
   ];

@@ -35,6 +35,8 @@ export interface BenchmarkResult {
   /** Empty when the figures are valid; otherwise whole sentences. */
   readonly invalid: readonly string[];
   readonly machine: Machine;
+  /** Cores that other programs used between the rounds, as a median. */
+  readonly otherCores: number;
   readonly tables: readonly TableResult[];
 }
 
