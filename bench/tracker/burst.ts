@@ -11,7 +11,6 @@ import { makeDevices, RegisterRequest } from './rr-devices.ts';
 import { startTracker } from './servers.ts';
 
 const DEVICES = 10_000;
-const devices = makeDevices(DEVICES, 20);
 
 /** Registrations before the measurement, so that the code of the tracker is compiled, as that of a running one. */
 const WARM_UP = 20_000;
@@ -33,6 +32,7 @@ async function sendAll(
 }
 
 async function measureBurst(build: Build, context: RunContext): Promise<Sample> {
+  const devices = makeDevices(DEVICES, 20);
   const tracker = await startTracker(build, 'memory', context);
   const { port } = tracker;
   const { next } = new Registrations(devices, port);

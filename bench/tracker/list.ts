@@ -23,20 +23,21 @@ import {
 /** What is asked. */
 interface Question {
   readonly title: string;
-  /** All of one user. */
-  readonly devices: readonly RrDevice[];
+  /** The number of devices, all of one user. */
+  readonly count: number;
   /** Whether the client has the listing already. */
   readonly isConditional: boolean;
 }
 
-const LARGE = 1_000;
-const large = makeDevices(LARGE, LARGE);
-
 const QUESTIONS = {
-  small: { title: '20 devices', devices: makeDevices(20, 20), isConditional: false },
-  large: { title: '1,000 devices', devices: large, isConditional: false },
-  unchanged: { title: '304 for 1,000 devices', devices: large, isConditional: true },
+  small: { title: '20 devices', count: 20, isConditional: false },
+  large: { title: '1,000 devices', count: 1_000, isConditional: false },
+  unchanged: { title: '304 for 1,000 devices', count: 1_000, isConditional: true },
 } as const satisfies Record<string, Question>;
+
+function devicesOf({ count }: Question): RrDevice[] {
+  return makeDevices(count, count);
+}
 
 function requestOf({ port }: Server, token: string, ifNoneMatch?: string): Buffer {
   return listRequest({ port, userId: userName(0), token, ifNoneMatch });
@@ -49,9 +50,9 @@ interface Answers {
   readonly notModified: Exchange;
 }
 
-async function prepare(tracker: Tracker, { devices }: Question, { onEnd }: Context): Promise<Answers> {
+async function prepare(tracker: Tracker, question: Question, { onEnd }: Context): Promise<Answers> {
   const [token = ''] = TOKENS;
-  const register = await registerAll(tracker, devices, onEnd);
+  const register = await registerAll(tracker, devicesOf(question), onEnd);
   const list = await exchange(tracker.port, requestOf(tracker, token));
   const notModified = await exchange(tracker.port, requestOf(tracker, token, headerOf(list, 'etag')));
   if (notModified.status !== 304) throw new Error(`If-None-Match got the status ${notModified.status}.`);
@@ -71,9 +72,8 @@ async function measureListings(
   { question, check, etag, heartbeats }: LoadOptions,
   { scale, onEnd }: RunContext,
 ): Promise<Sample> {
-  const { isConditional, devices } = question;
   const requests = TOKENS.slice(0, CONNECTIONS).map((token) =>
-    requestOf(server, token, isConditional ? etag : undefined),
+    requestOf(server, token, question.isConditional ? etag : undefined),
   );
   const load = await KeepAliveLoad.open({
     port: server.port,
@@ -84,7 +84,9 @@ async function measureListings(
   });
   onEnd(() => load.close());
   if (heartbeats === undefined) return measureLoad(server, load, scale);
-  const registering = startHeartbeats(server.port, devices, heartbeats, (error) => load.fail(error));
+  const registering = startHeartbeats(server.port, devicesOf(question), heartbeats, (error) =>
+    load.fail(error),
+  );
   try {
     return await measureLoad(server, load, scale);
   } finally {
@@ -102,7 +104,7 @@ async function measureTracker(
   const tracker = await startTracker(build, registry, context);
   const { list, notModified } = await prepare(tracker, question, context);
   const heartbeats = new Heartbeats();
-  const listing = new ListingCheck(question.devices, heartbeats);
+  const listing = new ListingCheck(devicesOf(question), heartbeats);
   listing.check(list.body);
   const unchanged = exactBody(304, notModified.body);
   const check = question.isConditional ? unchanged : isStatic ? exactBody(200, list.body) : listing;
@@ -117,23 +119,20 @@ async function measureTracker(
 }
 
 /** @throws Error when the ETag stays the same while a device has a new address */
-async function checkChange(tracker: Tracker, { devices }: Question, etag: string | undefined): Promise<void> {
+async function checkChange(tracker: Tracker, question: Question, etag: string | undefined): Promise<void> {
   const [token = ''] = TOKENS;
-  await exchange(tracker.port, new RegisterRequest(devices[0] as RrDevice, tracker.port).changed(1));
+  await exchange(
+    tracker.port,
+    new RegisterRequest(devicesOf(question)[0] as RrDevice, tracker.port).changed(1),
+  );
   const { status } = await exchange(tracker.port, requestOf(tracker, token, etag));
   if (status !== 200) throw new Error(`A changed listing got the status ${status} instead of 200.`);
 }
 
-const recorded = new Map<Question, Promise<Answers>>();
-
 async function measureBare(question: Question, context: RunContext): Promise<Sample> {
-  const existing = recorded.get(question);
-  const recording =
-    existing ??
-    startTracker('ours', 'memory', context).then(async (tracker) => prepare(tracker, question, context));
-  recorded.set(question, recording);
-  const answers = await recording;
-  const { register, list, notModified } = answers;
+  // It is idle until the end of the run.
+  const recorded = await startTracker('ours', 'memory', context);
+  const { register, list, notModified } = await prepare(recorded, question, context);
   const server = await startBare(
     {
       register: bareAnswer(register),

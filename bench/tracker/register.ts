@@ -7,7 +7,7 @@ import { announcements } from './discosrv-devices.ts';
 import type { Exchange } from './exchange.ts';
 import { CONNECTIONS, KeepAliveLoad } from './keep-alive-load.ts';
 import { checkRegistered, measureLoad, registerAll, REGISTERED, Registrations } from './register-load.ts';
-import { makeDevices, RegisterRequest } from './rr-devices.ts';
+import { makeDevices, RegisterRequest, type RrDevice } from './rr-devices.ts';
 import {
   bareAnswer,
   checkSameAnswer,
@@ -28,7 +28,7 @@ const PER_USER = 20;
 const REPEATED = 'bodies that repeat';
 const NEW = 'new bodies';
 
-const devices = makeDevices(DEVICES, PER_USER);
+const devicesOf = (): RrDevice[] => makeDevices(DEVICES, PER_USER);
 
 async function measureTracker(
   build: Build,
@@ -36,6 +36,7 @@ async function measureTracker(
   isNew: boolean,
   { scale, ...context }: RunContext,
 ): Promise<Sample> {
+  const devices = devicesOf();
   const tracker = await startTracker(build, registry, context);
   await registerAll(tracker, devices, context.onEnd);
   const { next } = new Registrations(devices, tracker.port, isNew);
@@ -46,24 +47,17 @@ async function measureTracker(
   return sample;
 }
 
-let recorded: Promise<Exchange> | undefined;
-
-/** What our tracker answers to a registration. The tracker may run until the end of the run. */
+/** What our tracker answers to a registration. It is idle until the end of the run. */
 async function recordAnswer(context: Context): Promise<Exchange> {
-  recorded ??= startTracker('ours', 'memory', context).then(async (tracker) =>
-    registerAll(tracker, devices.slice(0, 1), context.onEnd),
-  );
-  return recorded;
+  const tracker = await startTracker('ours', 'memory', context);
+  return registerAll(tracker, devicesOf().slice(0, 1), context.onEnd);
 }
 
 async function measureBare({ scale, ...context }: RunContext): Promise<Sample> {
+  const devices = devicesOf();
   const answer = await recordAnswer(context);
   const server = await startBare({ register: bareAnswer(answer) }, context);
-  await checkSameAnswer(
-    server,
-    new RegisterRequest(devices[0] as (typeof devices)[0], server.port).repeated(0),
-    answer,
-  );
+  await checkSameAnswer(server, new RegisterRequest(devices[0] as RrDevice, server.port).repeated(0), answer);
   const { next } = new Registrations(devices, server.port);
   const load = await KeepAliveLoad.open({ port: server.port, check: REGISTERED, next });
   context.onEnd(() => load.close());

@@ -22,8 +22,6 @@ const [WARM_UP, MEASURED] = [300, 1_100];
 /** Time after which `rr` 1.x gives up its first try, in milliseconds. */
 const RR_FIRST_TRY_MS = 300;
 
-const devices = makeDevices(DEVICES, 20);
-
 interface Certificate {
   /** The PEM of the root. */
   readonly root: string;
@@ -82,7 +80,7 @@ async function measureTls(
   const certificate = makeChain();
   const server = await start(certificate, context);
   const { port } = server;
-  const requests = devices.map((device) => new RegisterRequest(device, port));
+  const requests = makeDevices(DEVICES, 20).map((device) => new RegisterRequest(device, port));
   let sequence = 0;
   const register = async (): Promise<TlsRequest> => {
     const bytes = requests[sequence % DEVICES]?.repeated(sequence) as Buffer;
