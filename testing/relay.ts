@@ -22,6 +22,7 @@ import { createTransportStack } from '../services/private-network/transport-stac
 import { HOP_PROTOCOL } from '../services/relay/messages.ts';
 import { createRelayMetrics } from '../services/relay/metrics.ts';
 import { createRelayNode, type RelayNodeDeps } from '../services/relay/node.ts';
+import { createWireIo } from '../services/wire/wire-io.ts';
 
 const ECHO = '/test/echo/1.0.0';
 export const cipher = loadCipher();
@@ -41,7 +42,8 @@ export async function startRelay(
 ) {
   const config = await relayConfig(overrides);
   const metrics = createRelayMetrics(config.limits, cipher.name);
-  const node = createRelayNode(config, { cipher, metrics, log, ...deps });
+  const io = createWireIo({ isPoisoned: true });
+  const node = createRelayNode(config, { cipher, metrics, io, log, ...deps });
   onCleanup(node.stop);
   await node.start();
   const [address] = node.addresses();

@@ -8,8 +8,8 @@ import { createCircuitAdmission } from '../../services/relay/circuit-admission.t
 import { NO_HOP_EVENTS } from '../../services/relay/hop-events.ts';
 import { createHopTiming } from '../../services/relay/hop-timing.ts';
 import { createHop, type HopOptions } from '../../services/relay/hop.ts';
-import { createLibp2pConnections } from '../../services/relay/libp2p/connection.ts';
-import { Libp2pStream } from '../../services/relay/libp2p/stream.ts';
+import { createLibp2pConnections } from '../../testing/libp2p/connection.ts';
+import { Libp2pStream } from '../../testing/libp2p/stream.ts';
 import { HOP_PROTOCOL, STOP_PROTOCOL } from '../../services/relay/messages.ts';
 import { createRelayMetrics } from '../../services/relay/metrics.ts';
 import { createReservationStore } from '../../services/relay/reservation-store.ts';

@@ -6,6 +6,7 @@ import { logMemoryNeeds, memoryLimitBytes } from '../shared/memory.ts';
 import { createOpsServer } from '../shared/ops.ts';
 import { exitIfAnswered, exitWithError } from '../shared/program.ts';
 import { loadCipher } from '../wire/cipher.ts';
+import { createWireIo } from '../wire/wire-io.ts';
 import { PROGRAM, readIdentityConfig, readRelayConfig } from './config.ts';
 import { memoryNeeds } from './memory.ts';
 import { createRelayMetrics } from './metrics.ts';
@@ -38,7 +39,7 @@ async function main(args: readonly string[]): Promise<void> {
   const health = createHealth();
   const metrics = createRelayMetrics(config.limits, cipher.name);
   const ops = createOpsServer(config.opsListen, health, metrics.registry, log);
-  const node = createRelayNode(config, { cipher, metrics, log });
+  const node = createRelayNode(config, { cipher, metrics, io: createWireIo(), log });
   const options = { log, health, drainMs: config.drainMs, deadlineMs: DEADLINE_MS };
   await runService(createLifecycle([ops, node], options), options);
 }

@@ -3,6 +3,7 @@
 import type { Multiaddr } from '@multiformats/multiaddr';
 import type { Cipher } from '../wire/cipher.ts';
 import type { HandshakeLimiter, PendingConnection } from '../private-network/handshake-limiter.ts';
+import type { WireIo } from '../wire/wire-io.ts';
 import type { Logger } from '../shared/log.ts';
 import type { LoopClock } from '../shared/loop-clock.ts';
 import type { RelayConfig } from './config.ts';
@@ -33,12 +34,14 @@ export interface AddressedConnection extends PendingConnection {
 export interface RelayNetworkOptions {
   readonly config: RelayConfig;
   readonly cipher: Cipher;
+  /** The buffers of all connections of this process. */
+  readonly io: WireIo;
   readonly handshakes: HandshakeLimiter<AddressedConnection>;
   /** Wraps what the listeners call with their connections: reads headers of load balancers first. */
   readonly withProxyHeaders: WithProxyHeaders;
   readonly limiter: Pick<ConnectionLimiter, 'accept' | 'open'>;
   readonly handlers: readonly StreamHandler[];
-  readonly clock: Pick<LoopClock, 'nowMs'>;
+  readonly clock: Pick<LoopClock, 'nowMs' | 'after'>;
   readonly log: Logger;
 }
 

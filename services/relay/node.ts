@@ -5,6 +5,7 @@ import { ConfigError } from '../shared/errors.ts';
 import type { Component } from '../shared/lifecycle.ts';
 import type { Logger } from '../shared/log.ts';
 import type { LoopClock } from '../shared/loop-clock.ts';
+import type { WireIo } from '../wire/wire-io.ts';
 import type { Cipher } from '../wire/cipher.ts';
 import { createHandshakeLimiter } from '../private-network/handshake-limiter.ts';
 import { served } from './announce.ts';
@@ -15,7 +16,7 @@ import { createConnectionLimiter } from './connection-limiter.ts';
 import type { HopEvents } from './hop-events.ts';
 import { createHopTiming } from './hop-timing.ts';
 import { createHop } from './hop.ts';
-import { createLibp2pNetwork } from './libp2p/node.ts';
+import { createResponderNetwork } from './responder/network.ts';
 import { HOP_PROTOCOL } from './messages.ts';
 import type { RelayMetrics } from './metrics.ts';
 import { type AddressedConnection, type RelayNetwork, STREAMS_ABOVE_CIRCUITS } from './network.ts';
@@ -33,6 +34,8 @@ const MAX_IDLE_CHECK_INTERVAL_MS = 5_000;
 export interface RelayNodeDeps {
   readonly cipher: Cipher;
   readonly metrics: RelayMetrics;
+  /** The buffers of all connections of this process. */
+  readonly io: WireIo;
   readonly log: Logger;
   /** Receives the events of reservations instead of the watch that reports mistakes of devices. */
   readonly events?: HopEvents;
@@ -93,7 +96,7 @@ export function createRelayNode(config: RelayConfig, deps: RelayNodeDeps): Relay
   };
 }
 
-function createParts(config: RelayConfig, { cipher, metrics, log, clock, events }: RelayNodeDeps) {
+function createParts(config: RelayConfig, { cipher, metrics, io, log, clock, events }: RelayNodeDeps) {
   const { limits } = config;
   const timing = createHopTiming(clock);
   const reservations = createReservationStore(limits, timing.clock.nowMs, timing.liveness.quietMs);
@@ -139,9 +142,10 @@ function createParts(config: RelayConfig, { cipher, metrics, log, clock, events 
       handle: createPingResponder(),
     },
   ];
-  const network: RelayNetwork = createLibp2pNetwork({
+  const network: RelayNetwork = createResponderNetwork({
     config,
     cipher,
+    io,
     handshakes,
     withProxyHeaders: createRelayProxyHeaders(config, { registry: metrics.registry, log }),
     limiter,

@@ -102,17 +102,19 @@ export class WireConnection implements RelayConnection, SessionOwner, SocketObse
     if (wire === undefined) throw new Error(`The connection cannot open another stream of ${protocol}.`);
     const stream = this.#add(wire);
     this.#context.dispatcher.propose(stream, protocol);
+    wire.sink = stream;
     return stream;
   }
 
   onStream(wire: WireStream): void {
-    this.#context.dispatcher.accept(this.#add(wire));
+    const stream = this.#add(wire);
+    this.#context.dispatcher.accept(stream);
+    wire.sink = stream;
   }
 
   #add(wire: WireStream): WireRelayStream {
     const stream = new WireRelayStream(this, wire);
     this.#streams.add(stream);
-    wire.sink = stream;
     return stream;
   }
 

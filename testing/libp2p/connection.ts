@@ -1,11 +1,11 @@
-// The relay's view of a connection of js-libp2p.
+// Connections of js-libp2p as the hop protocol of the relay sees them, for hop tests on nodes of the library.
 import type { Socket } from 'node:net';
 import type { Connection, MultiaddrConnection, PeerId, Stream } from '@libp2p/interface';
 import { CODE_P2P_CIRCUIT } from '@multiformats/multiaddr';
-import { clientNetwork } from '../../shared/client-network.ts';
-import { toError } from '../../shared/errors.ts';
-import type { LoopClock } from '../../shared/loop-clock.ts';
-import { NOBODY, type PeerIdentity, type RelayConnection } from '../connection.ts';
+import { clientNetwork } from '../../services/shared/client-network.ts';
+import { toError } from '../../services/shared/errors.ts';
+import type { LoopClock } from '../../services/shared/loop-clock.ts';
+import { NOBODY, type PeerIdentity, type RelayConnection } from '../../services/relay/connection.ts';
 import { Libp2pStream } from './stream.ts';
 
 /** The library's type lacks the status of reading and the socket. */

@@ -1,8 +1,7 @@
 // Joins two streams of js-libp2p by their events. Bytes are forwarded as they arrive.
 import type { Stream } from '@libp2p/interface';
-import { holdReading, releaseReading } from '../../private-network/muxers.ts';
-import type { Pipe, PipeListener } from '../connection.ts';
-import type { Direction } from '../outcomes.ts';
+import type { Pipe, PipeListener } from '../../services/relay/connection.ts';
+import type { Direction } from '../../services/relay/outcomes.ts';
 
 /** @param windowBytes maximum bytes that a paused stream still receives */
 export function joinStreams(
@@ -23,8 +22,9 @@ export function joinStreams(
     resume: (direction) => directions[direction].setThrottled(false),
     waitingBytes: (direction) => directions[direction].waitingBytes(),
     maxWaitingBytes: (direction) => directions[direction].maxWaitingBytes(windowBytes),
-    holdReading: (direction) => directions[direction].holdReading(),
-    releaseReading: (direction) => directions[direction].releaseReading(),
+    // Nothing here is large enough to be held.
+    holdReading() {},
+    releaseReading() {},
     reset(error) {
       source.abort(error);
       target.abort(error);
@@ -73,14 +73,6 @@ class Forwarding {
 
   maxWaitingBytes(windowBytes: number): number {
     return Math.max(this.#from.readBufferLength, windowBytes) + this.#to.writeBufferLength;
-  }
-
-  holdReading(): void {
-    holdReading(this.#from, this);
-  }
-
-  releaseReading(): void {
-    releaseReading(this.#from, this);
   }
 
   // A stream throws when its connection was just lost. An exception in an event handler would end the process.

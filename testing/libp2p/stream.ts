@@ -1,15 +1,15 @@
 // The relay's view of a stream of js-libp2p.
 import type { Stream } from '@libp2p/interface';
 import { lpStream } from '@libp2p/utils';
-import { errorCode, toError } from '../../shared/errors.ts';
+import { errorCode, toError } from '../../services/shared/errors.ts';
 import {
   MessageTooLongError,
   type Pipe,
   type PipeListener,
   type RelayStream,
   type StreamReader,
-} from '../connection.ts';
-import { FRAMING, withLength } from '../messages.ts';
+} from '../../services/relay/connection.ts';
+import { FRAMING, withLength } from '../../services/relay/messages.ts';
 import type { Libp2pConnection } from './connection.ts';
 import { joinStreams } from './pipe.ts';
 
