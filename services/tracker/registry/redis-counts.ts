@@ -45,13 +45,18 @@ export function forgetRegistration(store: Store, peerId: string, userId: string 
 /** Counts the live peers of a user again, after one of them registered or left. */
 export async function countUser({ client, ttlSeconds }: Store, userId: string): Promise<void> {
   const ttlMicros = ttlSeconds * 1_000_000;
-  const member = hash('sha256', userId, 'base64url').slice(0, HASH_LENGTH);
+  const member = singleMember(userId);
   const [live, hubs] = await Promise.all([
     client.countLive(userKey(userId), ttlMicros),
     countHubs(client, userId),
   ]);
   if (live === 1 && hubs === 0) await client.enroll(SINGLE_KEY, member, ttlMicros, UNLIMITED);
   else await client.zrem(SINGLE_KEY, member);
+}
+
+/** The member of a user in the set of users with one live peer. */
+export function singleMember(userId: string): string {
+  return hash('sha256', userId, 'base64url').slice(0, HASH_LENGTH);
 }
 
 export async function readCounts(client: RedisClient, ttlMicros: number): Promise<RegistryCounts> {

@@ -33,10 +33,12 @@ export async function forgetHub(
   micros?: string,
 ): Promise<void> {
   const { client, ttlSeconds } = store;
+  // Read before the hubs are counted, so that a user whose other hub registers in between stays in the set.
+  const seen = await client.zscore(HUB_USERS_KEY, userId);
   if (micros === undefined) await client.zrem(hubsKey(userId), peerId);
   else await client.leave(hubsKey(userId), peerId, micros);
   const live = await client.countLive(hubsKey(userId), ttlSeconds * 1_000_000);
-  if (live === 0) await client.zrem(HUB_USERS_KEY, userId);
+  if (live === 0 && seen !== null) await client.leave(HUB_USERS_KEY, userId, seen);
 }
 
 /** The ids and times of the hubs of a user, newest first, with some that expired. */

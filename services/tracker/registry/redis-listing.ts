@@ -2,8 +2,10 @@
 import { pageById } from './page-by-id.ts';
 import { readHubs, readHubUsers } from './redis-hubs.ts';
 import { ALL_KEY, hubsKey, peerKey, userKey } from './redis-keys.ts';
+import { createKnownListings } from './redis-known-listings.ts';
 import { decodeEntries, decodeRecord } from './redis-records.ts';
 import { inBackground, type Store } from './redis-store.ts';
+import { createWholeCalls } from './redis-whole-calls.ts';
 import type { ListedPeer, ListQuery, Page, StarView } from './registry.ts';
 import { isHubOf, starOf, type UserPeer } from './star.ts';
 
@@ -12,7 +14,24 @@ const CHUNK = 1_000;
 
 type Entry = Omit<ListedPeer, 'json' | 'isHub'>;
 
-export async function list(store: Store, query: ListQuery): Promise<Page> {
+/** @param nowMs monotonic clock */
+export function createListings(nowMs: () => number): (store: Store, query: ListQuery) => Promise<Page> {
+  const whole = createWholeCalls(nowMs);
+  const known = createKnownListings();
+  return async (store, query) => {
+    const { userId, star, limit } = query;
+    if (star !== undefined || limit !== undefined) return list(store, query);
+    const key = userId === undefined ? ALL_KEY : userKey(userId);
+    const reply = await whole.send(store, () => store.client.readListing(key, CHUNK, peerKey('')));
+    if (reply === undefined || reply === null) return list(store, query);
+    const belongs = (peer: UserPeer): boolean => userId === undefined || peer.userId === userId;
+    return known.page(key, reply, (entries, records) => {
+      return { peers: peersOf(store, key, entries, records, belongs) };
+    });
+  };
+}
+
+async function list(store: Store, query: ListQuery): Promise<Page> {
   const { userId, star } = query;
   if (userId === undefined) return listAll(store, query);
   if (star === undefined) return listUser(store, query, userId, await readIndex(store, userKey(userId)));
@@ -129,6 +148,17 @@ async function readPeers(
     store,
     entries.map(({ peerId }) => peerKey(peerId)),
   );
+  return peersOf(store, key, entries, records, belongs);
+}
+
+/** The peers of the records of an index. Repairs the index where the records do not belong to it. */
+function peersOf(
+  store: Store,
+  key: string,
+  entries: readonly Entry[],
+  records: readonly (string | null)[],
+  belongs: (peer: UserPeer) => boolean,
+): UserPeer[] {
   const peers: UserPeer[] = [];
   const vanished: string[] = [];
   for (const [index, entry] of entries.entries()) {

@@ -1,33 +1,25 @@
 // The Lua scripts of the registry. Each script accesses one key, uses the clock of Redis for times, and removes a
 // limited number of old entries, so that it does not delay other clients.
 
-/** Maximum old index entries that one call removes. Further ones are removed by later calls. */
-const SWEEP = 100;
+import {
+  CLAIM_FUNCTION,
+  CLOCK,
+  ENROLL_FUNCTION,
+  HOLD_FUNCTIONS,
+  RECORD_FUNCTIONS,
+  REPLACE_FUNCTIONS,
+  SWEEP,
+} from './redis-script-functions.ts';
+import { READ_LISTING, REGISTER } from './redis-whole-scripts.ts';
 
 /** Age in microseconds below which an index entry is not repaired, because its record may still arrive at its node. */
 const REPAIR_GRACE_MICROS = 1_000_000;
 
-// Lua prints numbers with 14 digits by default, and microseconds since 1970 have 16.
-const CLOCK = `
-local time = redis.call('TIME')
-local nowUnixMicros = time[1] * 1000000 + time[2]
-local function text(number) return string.format('%.0f', number) end
-`;
-
 /**
  * KEYS: index; ARGV: peer id, time to live in µs, maximum live entries. 1 when added or renewed, 0 when new and full.
  */
-const ENROLL = `${CLOCK}
-local expired = nowUnixMicros - ARGV[2]
-local seen = redis.call('ZSCORE', KEYS[1], ARGV[1])
-if not seen or tonumber(seen) <= expired then
-  if redis.call('ZCOUNT', KEYS[1], '(' .. text(expired), '+inf') >= tonumber(ARGV[3]) then return 0 end
-end
-redis.call('ZADD', KEYS[1], text(nowUnixMicros), ARGV[1])
-redis.call('PEXPIRE', KEYS[1], text(ARGV[2] / 1000))
-local old = redis.call('ZCOUNT', KEYS[1], '-inf', text(expired))
-if old > 0 then redis.call('ZREMRANGEBYRANK', KEYS[1], 0, math.min(old, ${SWEEP}) - 1) end
-return 1`;
+const ENROLL = `${CLOCK}${ENROLL_FUNCTION}
+return math.min(enroll(KEYS[1], ARGV[1], ARGV[2], ARGV[3]), 1)`;
 
 /** KEYS: index of all; ARGV: time to live in µs. Removes old entries and returns the number of live ones. */
 const COUNT_LIVE = `${CLOCK}
@@ -54,27 +46,17 @@ return redis.call('ZRANGE', KEYS[1], '(' .. text(nowUnixMicros - ARGV[1]), '+inf
 /** The reply about the record of a hub that is kept. No record is like it, because each has a NUL. */
 export const KEPT_HUB = 'hub';
 
-// The record of a hub has a space between the NUL and the JSON.
-const OWNED = `
-local old = redis.call('GET', KEYS[1])
-local function owned(owner) return string.sub(old, 1, #owner + 1) == owner .. '\\0' end
-local function isHub() return string.find(old, '^[^%z]*%z ') ~= nil end
-`;
-
-/** What the script that replaces a record returns when the registration is refused. */
-export const REPLACE_REFUSALS = { foreign: 0, hub: -1 } as const;
-
 /**
  * KEYS: record; ARGV: new record, time to live in ms, owner or empty, whether a token of a hub made it (1 or 0). Returns
  * the refusal when the record belongs to another owner, or to a hub and the new one was not made by a hub; otherwise 1, or
  * the old record and the time in µs when the old record belonged to another user.
  */
-const REPLACE = `${CLOCK}${OWNED}
-if old and ARGV[3] ~= '' and not owned(ARGV[3]) then return ${REPLACE_REFUSALS.foreign} end
-if old and isHub() and ARGV[4] ~= '1' then return ${REPLACE_REFUSALS.hub} end
+const REPLACE = `${CLOCK}${REPLACE_FUNCTIONS}
+local old = redis.call('GET', KEYS[1])
+local refused = refusal(old, ARGV[3], ARGV[4])
+if refused then return refused end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-local before = old and string.match(old, '^(=[^%z]*)%z')
-if before and before ~= string.match(ARGV[1], '^(=[^%z]*)%z') then return { old, text(nowUnixMicros) } end
+if hasLeft(old, ARGV[1]) then return { old, text(nowUnixMicros) } end
 return 1`;
 
 /** KEYS: index; ARGV: peer id, time in µs. Removes the peer if it did not register since. */
@@ -87,9 +69,10 @@ return 0`;
  * KEYS: record; ARGV: owner or empty, whether the token is that of a hub (1 or 0). Deletes and returns the record, unless it
  * belongs to another owner. Returns "hub" for the record of a hub, which is kept for other tokens.
  */
-const TAKE = `${OWNED}
-if not old or (ARGV[1] ~= '' and not owned(ARGV[1])) then return false end
-if isHub() and ARGV[2] ~= '1' then return '${KEPT_HUB}' end
+const TAKE = `${RECORD_FUNCTIONS}
+local old = redis.call('GET', KEYS[1])
+if not old or (ARGV[1] ~= '' and not owned(old, ARGV[1])) then return false end
+if isHub(old) and ARGV[2] ~= '1' then return '${KEPT_HUB}' end
 redis.call('DEL', KEYS[1])
 return old`;
 
@@ -98,37 +81,9 @@ const WITHDRAW = `
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0`;
 
-/**
- * KEYS: claims; ARGV: time in µs after which a claim is forgotten, maximum claims, claims. New claims above the
- * maximum are not stored. Returns all claims with the times when they were made first and last.
- */
-const CLAIM = `${CLOCK}
-local stored = redis.call('HGETALL', KEYS[1])
-local times, count, now = {}, 0, text(nowUnixMicros)
-for i = 1, #stored, 2 do
-  local first, last = string.match(stored[i + 1], '(%d+):(%d+)')
-  if tonumber(last) > nowUnixMicros - ARGV[1] then
-    times[stored[i]] = { first, last }
-    count = count + 1
-  else
-    redis.call('HDEL', KEYS[1], stored[i])
-  end
-end
-for i = 3, #ARGV do
-  local old = times[ARGV[i]]
-  if old or count < tonumber(ARGV[2]) then
-    if not old then count = count + 1 end
-    times[ARGV[i]] = { old and old[1] or now, now }
-    redis.call('HSET', KEYS[1], ARGV[i], times[ARGV[i]][1] .. ':' .. now)
-  end
-end
-redis.call('PEXPIRE', KEYS[1], text(ARGV[1] / 1000))
-local flat = {}
-for claim, each in pairs(times) do
-  flat[#flat + 1] = claim
-  flat[#flat + 1] = each[1] .. ':' .. each[2]
-end
-return flat`;
+/** KEYS: claims; ARGV: time in µs after which a claim is forgotten, maximum claims, claims. Returns all claims. */
+const CLAIM = `${CLOCK}${CLAIM_FUNCTION}
+return claim(KEYS[1], ARGV[1], ARGV[2], { unpack(ARGV, 3) }, false)`;
 
 /** KEYS: conflicts; ARGV: time in µs for which a conflict is reported, maximum conflicts, conflict. */
 const REPORT = `${CLOCK}
@@ -142,36 +97,19 @@ return 1`;
 const REPORTED = `${CLOCK}
 return redis.call('ZREVRANGEBYSCORE', KEYS[1], '+inf', '(' .. text(nowUnixMicros - ARGV[1]))`;
 
-const HOLD = `${CLOCK}
-local hold = redis.call('GET', KEYS[1])
-local first, last, owner = string.match(hold or '', '^(%d+) (%d+) (.*)$')
-local function isTenured(till) return tonumber(till) - first >= tonumber(ARGV[2]) end
-`;
-
 /**
  * KEYS: hold; ARGV: owner, time in µs after which a hold is tenured, time in µs between two writes. Returns "held" when
  * it is tenured and belongs to another owner, "due" when it must be written, otherwise "fresh".
  */
-const READ_HOLD = `${HOLD}
-if not owner then return 'due' end
-if owner ~= ARGV[1] then return isTenured(last) and 'held' or 'due' end
-if nowUnixMicros - last >= tonumber(ARGV[3]) then return 'due' end
-return isTenured(nowUnixMicros) and not isTenured(last) and 'due' or 'fresh'`;
+const READ_HOLD = `${CLOCK}${HOLD_FUNCTIONS}
+return readHold(KEYS[1], ARGV[1], ARGV[2], ARGV[3])`;
 
 /**
  * KEYS: hold; ARGV: owner, time in µs after which a hold is tenured, times in µs that a tenured hold is kept and that
  * each hold is kept longer. Returns "held" when it is tenured and belongs to another owner, otherwise "written".
  */
-const WRITE_HOLD = `${HOLD}
-if owner and owner ~= ARGV[1] then
-  if isTenured(last) then return 'held' end
-  first = nil
-end
-first = first or text(nowUnixMicros)
-local keptMicros = isTenured(nowUnixMicros) and ARGV[3] or ARGV[2]
-local value = first .. ' ' .. text(nowUnixMicros) .. ' ' .. ARGV[1]
-redis.call('SET', KEYS[1], value, 'PX', text((keptMicros + ARGV[4]) / 1000))
-return 'written'`;
+const WRITE_HOLD = `${CLOCK}${HOLD_FUNCTIONS}
+return writeHold(KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4])`;
 
 /**
  * KEYS: holds of a user; ARGV: peer id, maximum holds, age in µs from which a hold may be replaced, age in µs at which
@@ -200,6 +138,8 @@ return owner`;
 
 /** The scripts as commands of the client. */
 export const SCRIPTS = {
+  register: { lua: REGISTER },
+  readListing: { lua: READ_LISTING, numberOfKeys: 1 },
   enroll: { lua: ENROLL, numberOfKeys: 1 },
   leave: { lua: LEAVE, numberOfKeys: 1 },
   replace: { lua: REPLACE, numberOfKeys: 1 },

@@ -38,6 +38,13 @@ export function withStaleListings(registry: Registry, { staleSeconds, nowMs }: S
   }
 
   function keep(key: string, page: Page): void {
+    const last = kept.get(key);
+    // The registry returns the same page while nothing changes.
+    if (last?.page === page) {
+      kept.delete(key);
+      kept.set(key, { ...last, cachedAtMs: nowMs() });
+      return;
+    }
     drop(key);
     const bytes = sizeOf(page) + key.length;
     kept.set(key, { page, bytes, cachedAtMs: nowMs() });
@@ -49,7 +56,9 @@ export function withStaleListings(registry: Registry, { staleSeconds, nowMs }: S
   }
 
   /** Keeps the own record of a device apart, because all devices of a user share the rest. */
-  function keepListing(query: ListQuery, { peers, own }: Page): void {
+  function keepListing(query: ListQuery, page: Page): void {
+    const { peers, own } = page;
+    if (own === undefined) return keep(keyOf(query), page);
     keep(keyOf(query), { peers: peers.filter(({ peerId }) => peerId !== own) });
     const record = peers.find(({ peerId }) => peerId === own);
     if (record !== undefined) keep(ownKeyOf(query), { peers: [record] });

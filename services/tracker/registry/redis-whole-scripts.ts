@@ -1,0 +1,87 @@
+// Scripts that use several keys, for a server without a Cluster: a registration and a listing in one command each. A
+// server or a proxy that does not permit them gets the scripts of one key.
+import {
+  CLAIM_FUNCTION,
+  CLOCK,
+  ENROLL_FUNCTION,
+  HOLD_FUNCTIONS,
+  REPLACE_FUNCTIONS,
+  REPLACE_REFUSALS,
+} from './redis-script-functions.ts';
+
+/** The outcomes of the script `register`, and of an ordinary registration, after which nothing else is to be done. */
+export const REGISTER_OUTCOMES = { registered: 1, full: 2, held: 3, foreign: 4, hub: 5 } as const;
+
+type RegisterOutcome = (typeof REGISTER_OUTCOMES)[keyof typeof REGISTER_OUTCOMES];
+
+/** The reply of the script `register`. */
+export type RegisterReply =
+  | typeof REGISTER_OUTCOMES.registered
+  | [
+      outcome: RegisterOutcome,
+      old?: string,
+      micros?: string,
+      freed?: string,
+      isHoldWritten?: number,
+      ofPeer?: string[],
+      ofDevice?: string[],
+    ];
+
+/**
+ * A whole registration in one script, for a server without a Cluster: the same functions as in the scripts of one key.
+ * KEYS: record, all, hold, relayed, circuits, single, hub users, claims of the peer, claims of the device, and of a user
+ * its index and its hubs. ARGV: the arguments in the order of the table. Returns 1 when the device is registered and
+ * nothing else is to be done. Otherwise the outcome; the old record and the time in µs when the old record belonged to
+ * another user; the hold that was freed; whether a hold was written; the claims of both keys when there are rivals.
+ */
+export const REGISTER = `${CLOCK}${ENROLL_FUNCTION}${REPLACE_FUNCTIONS}${CLAIM_FUNCTION}${HOLD_FUNCTIONS}
+local recordKey, allKey, holdKey, relayedKey, circuitsKey, singleKey, hubUsersKey, peerClaims, deviceClaims, userKey, hubsKey = unpack(KEYS)
+local peerId, record, ttlMicros, owner, isHubToken, isHubRecord, maxPeers, relays, userId, member, tenureMicros, renewalMicros, keptMicros, forgetMicros, maxClaims, claimCount = unpack(ARGV)
+local unlimited = '9007199254740991'
+local hold = owner ~= '' and readHold(holdKey, owner, tenureMicros, renewalMicros) or ''
+if hold == 'held' then return { ${REGISTER_OUTCOMES.held} } end
+local old = redis.call('GET', recordKey)
+local refused = refusal(old, owner, isHubToken)
+if refused then return { refused == ${REPLACE_REFUSALS.hub} and ${REGISTER_OUTCOMES.hub} or ${REGISTER_OUTCOMES.foreign} } end
+if enroll(allKey, peerId, ttlMicros, maxPeers) == 0 then return { ${REGISTER_OUTCOMES.full} } end
+redis.call('SET', recordKey, record, 'PX', text(ttlMicros / 1000))
+local freed = ''
+if owner == '' then freed = redis.call('GETDEL', holdKey) or ''
+elseif hold == 'due' then writeHold(holdKey, owner, tenureMicros, keptMicros, renewalMicros) end
+if tonumber(relays) > 0 then enroll(relayedKey, peerId, ttlMicros, unlimited) else redis.call('ZREM', relayedKey, peerId) end
+for n = 2, tonumber(relays) do enroll(circuitsKey, n .. ' ' .. peerId, ttlMicros, unlimited) end
+if userKey then
+  local live = enroll(userKey, peerId, ttlMicros, unlimited)
+  if isHubRecord == '1' then
+    enroll(hubsKey, peerId, ttlMicros, unlimited)
+    enroll(hubUsersKey, userId, ttlMicros, unlimited)
+  end
+  if live == 1 and redis.call('ZCARD', hubsKey) == 0 then enroll(singleKey, member, ttlMicros, unlimited)
+  else redis.call('ZREM', singleKey, member) end
+end
+local claims = { unpack(ARGV, 17) }
+local ofPeer, ofDevice = {}, {}
+if #claims > 0 then
+  local device = {}
+  if tonumber(claimCount) < #claims then device[1] = table.remove(claims) end
+  ofPeer = claim(peerClaims, forgetMicros, maxClaims, claims, true)
+  if #device > 0 then ofDevice = claim(deviceClaims, forgetMicros, maxClaims, device, true) end
+end
+local left = hasLeft(old, record)
+if not left and freed == '' and hold ~= 'due' and #ofPeer == 0 and #ofDevice == 0 then return ${REGISTER_OUTCOMES.registered} end
+return { ${REGISTER_OUTCOMES.registered}, left and old or '', text(nowUnixMicros), freed, hold == 'due' and 1 or 0, ofPeer, ofDevice }`;
+
+/**
+ * A whole listing in one script, for a server without a Cluster. KEYS: index; ARGV: maximum entries. Returns nothing when
+ * there are more; otherwise `id score id score …`, newest first, and the records, joined by NUL. Each record has one NUL; of
+ * a missing one only that is returned.
+ */
+export const READ_LISTING = `
+if redis.call('ZCARD', KEYS[1]) > tonumber(ARGV[1]) then return false end
+local flat = redis.call('ZRANGE', KEYS[1], '+inf', '-inf', 'BYSCORE', 'REV', 'WITHSCORES')
+if #flat == 0 then return { '', '' } end
+local keys = {}
+for i = 1, #flat, 2 do keys[#keys + 1] = ARGV[2] .. flat[i] end
+local records = redis.call('MGET', unpack(keys))
+for i = 1, #keys do records[i] = records[i] or '\\0' end
+return { table.concat(flat, ' '), table.concat(records, '\\0') }`;
