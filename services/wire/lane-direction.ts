@@ -5,13 +5,6 @@ import { ByteQueue } from './muxer/byte-queue.ts';
 /** Minimum credit that is given to a device at once, in bytes, so that its frames do not become smaller and smaller. */
 const MIN_GRANT_BYTES = 64 * 1024;
 
-/**
- * Round trip, in milliseconds, from which on a sender is distant. A nearby one gets the credit that its receiver gives:
- * the relay holds almost no bytes. For a distant one this would be the window of the receiver per round trip of both
- * lines together, so it gets a window of its own, whose bytes may wait here.
- */
-const DISTANT_MS = 10;
-
 /** Credit of a nearby sender, in bytes, when the muxer of the receiver limits no stream. */
 const UNLIMITED_CREDIT_BYTES = 256 * 1024;
 
@@ -176,7 +169,10 @@ export class LaneDirection {
   #grant(credit: number): void {
     // A short exchange needs no more than the first window.
     if (this.bytes < MIN_GRANT_BYTES && credit > 0) return;
-    const isDistant = (this.#from.roundTripMs ?? 0) >= DISTANT_MS;
+    // The credit of a nearby sender is what its receiver takes, so the relay holds almost no bytes. With it, a distant one
+    // could send a window of the receiver per round trip of both lines together. It gets a window of its own, whose
+    // bytes may wait here.
+    const { isDistant } = this.#from;
     if (!isDistant && this.#to.isBlocked) return;
     const { capacity } = this.#to;
     const given = capacity === Infinity ? UNLIMITED_CREDIT_BYTES : capacity;

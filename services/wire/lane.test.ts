@@ -74,7 +74,7 @@ describe.each(COMBINATIONS)('from $source to $target', ({ source: sourceMuxer, t
     for (const seed of [1]) {
       const early = patternBytes(300, 9);
       const { circuit, source, target } = createDevices({ ...muxers, pipes: randomPipes(seed) }, early);
-      const [up, down] = [patternBytes(1_300_000, 1), patternBytes(900_000, 2)];
+      const [up, down] = [patternBytes(700_000, 1), patternBytes(500_000, 2)];
       const random = createRandom(seed);
       source.writeAll(up, () => Math.floor(random() ** 2 * 200_000));
       target.writeAll(down, () => Math.floor(random() ** 2 * 200_000));
@@ -82,7 +82,7 @@ describe.each(COMBINATIONS)('from $source to $target', ({ source: sourceMuxer, t
       expect(receivedBy(target).equals(Buffer.concat([early, up]))).toBe(true);
       expect(source.bytes.equals(down)).toBe(true);
       expect([source.ends, target.ends, circuit.results]).toEqual([['closed'], ['closed'], ['closed']]);
-      expect([circuit.lane?.toTarget.bytes, circuit.lane?.toSource.bytes]).toEqual([1_300_300, 900_000]);
+      expect([circuit.lane?.toTarget.bytes, circuit.lane?.toSource.bytes]).toEqual([700_300, 500_000]);
       expect([circuit.lane?.toTarget.queuedBytes, circuit.waits]).toEqual([0, circuit.drains]);
       expect([circuit.sourceSession.streamCount, circuit.targetSession.streamCount]).toEqual([0, 0]);
     }
@@ -106,14 +106,14 @@ describe.each(COMBINATIONS)('from $source to $target', ({ source: sourceMuxer, t
       pipes: { readBytes: () => 64 * KIB, blockedAboveBytes: 64 * KIB },
     });
     target.stream.pause();
-    source.writeAll(patternBytes(1_500_000, 4), () => 1_500_000);
+    source.writeAll(patternBytes(900_000, 4), () => 900_000);
     circuit.run();
     const waits = circuit.lane?.toTarget.queuedBytes ?? 0;
     expect(waits).toBeLessThanOrEqual(256 * KIB);
-    expect(source.stream.queuedBytes + source.stream.session.below.unsentBytes).toBeGreaterThan(700_000);
+    expect(source.stream.queuedBytes + source.stream.session.below.unsentBytes).toBeGreaterThan(200_000);
     target.stream.resume();
     circuit.run();
-    expect(receivedBy(target).equals(patternBytes(1_500_000, 4))).toBe(true);
+    expect(receivedBy(target).equals(patternBytes(900_000, 4))).toBe(true);
     expect([target.hasEnded, targetOwner.closes, circuit.lane?.toTarget.queuedBytes]).toEqual([true, 0, 0]);
   });
 
@@ -123,14 +123,14 @@ describe.each(COMBINATIONS)('from $source to $target', ({ source: sourceMuxer, t
       pipes: { readBytes: () => 64 * KIB, blockedAboveBytes: 64 * KIB },
     });
     circuit.targetPipe.b.pause();
-    source.writeAll(patternBytes(1_500_000, 4), () => 1_500_000);
+    source.writeAll(patternBytes(900_000, 4), () => 900_000);
     circuit.run();
     const { toTarget } = circuit.lane ?? {};
     expect([toTarget?.isBlocked, circuit.results]).toEqual([true, []]);
     expect((toTarget?.queuedBytes ?? 0) + circuit.targetPipe.a.unsentBytes).toBeLessThanOrEqual(512 * KIB);
     circuit.targetPipe.b.resume();
     circuit.run();
-    expect(receivedBy(target).equals(patternBytes(1_500_000, 4))).toBe(true);
+    expect(receivedBy(target).equals(patternBytes(900_000, 4))).toBe(true);
     expect([toTarget?.isBlocked, target.hasEnded]).toEqual([false, true]);
   });
 
@@ -142,7 +142,7 @@ describe.each(COMBINATIONS)('from $source to $target', ({ source: sourceMuxer, t
       counted += bytes;
       if (counted > 200_000) direction.pause();
     };
-    source.writeAll(patternBytes(1_000_000, 5), () => 30_000);
+    source.writeAll(patternBytes(600_000, 5), () => 30_000);
     target.writeAll(patternBytes(100_000, 6), () => 30_000);
     circuit.run();
     const { lane } = circuit;
@@ -153,7 +153,7 @@ describe.each(COMBINATIONS)('from $source to $target', ({ source: sourceMuxer, t
     circuit.onPiece = undefined;
     lane?.toTarget.resume();
     circuit.run();
-    expect(receivedBy(target).equals(patternBytes(1_000_000, 5))).toBe(true);
+    expect(receivedBy(target).equals(patternBytes(600_000, 5))).toBe(true);
     expect(circuit.results).toEqual(['closed']);
   });
 
@@ -284,6 +284,6 @@ test('whatever the devices and the owner do: every byte arrives once, in order, 
         expect(circuit.maxQueuedBytes).toBeLessThanOrEqual(600_000);
       },
     ),
-    { seed: 16, numRuns: 30 },
+    { seed: 16, numRuns: 20 },
   );
 });

@@ -148,8 +148,8 @@ export interface LaneEnd {
   readonly capacity: number;
   /** Whether bytes wait for the socket of the device. */
   readonly isBlocked: boolean;
-  /** Measured round trip to the device, in milliseconds; `undefined` if it is unknown. */
-  readonly roundTripMs: number | undefined;
+  /** Whether what the device sends after a grant arrives only after a noticeable round trip. */
+  readonly isDistant: boolean;
   /** Sends `buffer[start..end)`. It is sealed at once, so the header may overwrite the bytes before `start`. At most `capacity` bytes. */
   send(buffer: Buffer, start: number, end: number): void;
   /** Bytes that the device of this end may still send: its credit. Infinite without flow control for streams. */

@@ -7,7 +7,7 @@ import type { MplexStream } from './stream.ts';
 export class MplexLaneEnd implements LaneEnd {
   /** mplex limits no stream. */
   readonly credit = Infinity;
-  readonly roundTripMs = undefined;
+  readonly isDistant = false;
   readonly #stream: MplexStream;
 
   constructor(stream: MplexStream) {

@@ -4,6 +4,9 @@ import { MAX_PAYLOAD_BYTES } from '../muxer/session.ts';
 import { blockedCapacity } from '../muxer/blocked-capacity.ts';
 import type { YamuxStream } from './stream.ts';
 
+/** Round trip, in milliseconds, from which on a device is distant. */
+const DISTANT_MS = 10;
+
 export class YamuxLaneEnd implements LaneEnd {
   readonly #stream: YamuxStream;
 
@@ -21,8 +24,8 @@ export class YamuxLaneEnd implements LaneEnd {
     return this.#stream.session.below.isBlocked;
   }
 
-  get roundTripMs(): number | undefined {
-    return this.#stream.session.roundTripMs;
+  get isDistant(): boolean {
+    return (this.#stream.session.roundTripMs ?? 0) >= DISTANT_MS;
   }
 
   get credit(): number {
@@ -41,6 +44,8 @@ export class YamuxLaneEnd implements LaneEnd {
     if (!this.#stream.isOpen) return;
     this.#stream.credit += bytes;
     this.#stream.sendUpdate(0, bytes);
+    // The first measurement may have met a busy device.
+    if (this.isDistant) this.#stream.session.measureRoundTrip();
   }
 
   hold(): void {

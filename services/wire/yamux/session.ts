@@ -28,8 +28,11 @@ const NEW_STREAMS_PER_SECOND = 1000;
 /** Maximum outbound streams that the other side has not acknowledged: the limit at which rust-yamux stops opening streams. */
 const MAX_UNACKNOWLEDGED_STREAMS = 256;
 
-/** The id of the ping that measures the round trip. */
+/** The id of the pings that measure the round trip. */
 const PING_ID = 0;
+
+/** Maximum pings. The first is sent at the start, when both sides may be busy; others only while much is received. */
+const MAX_PINGS = 8;
 
 /** Where a frame is assembled that cannot be completed in place. Its bytes are used only during a call. */
 const scratch = Buffer.allocUnsafeSlow(HEADER_BYTES + MAX_PAYLOAD_BYTES);
@@ -50,7 +53,7 @@ export function createYamuxSession(options: YamuxOptions): YamuxSession {
 export class YamuxSession extends BaseSession implements FrameHandler {
   override readonly protocol = YAMUX_PROTOCOL;
   readonly maxWindowBytes: number;
-  /** Measured by one ping at the start: a later one would wait behind bulk data, and keep a dead peer from being noticed. */
+  /** The shortest that was measured. There are no regular pings, which would keep a dead peer from being noticed. */
   roundTripMs: number | undefined = undefined;
   readonly #isInitiator: boolean;
   readonly #reader = new FrameReader(this);
@@ -59,6 +62,7 @@ export class YamuxSession extends BaseSession implements FrameHandler {
   #nextId: number;
   #unacknowledged = 0;
   #pingSentAtMs: number | undefined;
+  #pings = 0;
   /** The stream of the payload that is being received; `undefined`: it is discarded. */
   #payloadStream: YamuxStream | undefined;
   #endsWithPayload = false;
@@ -72,6 +76,8 @@ export class YamuxSession extends BaseSession implements FrameHandler {
   }
 
   measureRoundTrip(): void {
+    if (this.#pingSentAtMs !== undefined || this.#pings === MAX_PINGS) return;
+    this.#pings += 1;
     this.#pingSentAtMs = this.nowMs();
     this.sendControl(FRAME_TYPES.ping, FLAGS.syn, 0, PING_ID);
   }
@@ -114,8 +120,9 @@ export class YamuxSession extends BaseSession implements FrameHandler {
     if (stream === undefined || !stream.isOpen) return true;
     if (stream.lane === undefined) stream.onPayload(buffer, start, end);
     else {
-      stream.credit -= end - start;
+      // Passing on an earlier run may give credit: these bytes are not to be counted as used yet.
       this.collectRun(stream, buffer, start, end);
+      stream.credit -= end - start;
     }
     if (isLast && this.#endsWithPayload) {
       this.passRun();
@@ -168,7 +175,7 @@ export class YamuxSession extends BaseSession implements FrameHandler {
       if (this.mayRespond()) this.sendControl(FRAME_TYPES.ping, FLAGS.ack, 0, value);
     } else if ((flags & FLAGS.ack) === 0) this.violate('invalid_frame');
     else if (this.#pingSentAtMs !== undefined && value === PING_ID) {
-      this.roundTripMs = this.nowMs() - this.#pingSentAtMs;
+      this.roundTripMs = Math.min(this.roundTripMs ?? Infinity, this.nowMs() - this.#pingSentAtMs);
       this.#pingSentAtMs = undefined;
     }
   }
