@@ -27,16 +27,23 @@ export type Built =
 
 const builds = new Map<Build, Promise<Built>>();
 
-/** Builds once for each process. The result for `before` is kept in the cache folder. */
+/**
+ * Builds once for each process. The result for `before` is kept in the cache folder, and it is skipped when it cannot be
+ * built. @throws Error when this tree cannot be built
+ */
 export async function buildOf(build: Build): Promise<Built> {
   const existing = builds.get(build);
   if (existing !== undefined) return existing;
-  const started = (build === 'ours' ? buildTree() : buildBefore()).catch((error: unknown): Built => {
-    const { stderr = '', message } = error as Error & { readonly stderr?: string };
-    return { ok: false, reason: `The build failed: ${(stderr.trim().split('\n').at(-1) ?? '') || message}` };
-  });
+  const started = build === 'ours' ? buildTree() : buildBefore().catch(failed);
   builds.set(build, started);
   return started;
+}
+
+/** The line of the output that names the error, which is rarely the last one. */
+function failed(error: unknown): Built {
+  const { stderr = '', message } = error as Error & { readonly stderr?: string };
+  const line = stderr.split('\n').find((text) => /error/i.test(text)) ?? message;
+  return { ok: false, reason: `The commit ${BEFORE_COMMIT} cannot be built: ${line.trim()}` };
 }
 
 /** For `Run.unavailable`. */
