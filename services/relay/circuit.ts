@@ -116,8 +116,10 @@ class JoinedCircuit implements RunningCircuit, PipeListener {
   start(source: RelayStream, target: RelayStream): void {
     this.#pipe = source.join(target, this);
     for (const direction of [this.#toTarget, this.#toSource]) direction.attach(this.#pipe);
-    // It may have ended while it was joined.
-    if (this.#isEnded) this.#stop();
+    if (!this.#isEnded) return;
+    // It has ended while it was joined.
+    this.#stop();
+    this.#pipe.reset(new CircuitError('reset'));
   }
 
   check(currentMs: number): void {

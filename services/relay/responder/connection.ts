@@ -8,9 +8,6 @@ import { NOBODY, type PeerIdentity, type RelayConnection } from '../connection.t
 import type { Dispatcher } from './dispatcher.ts';
 import { WireRelayStream } from './stream.ts';
 
-/** A session whose connection is not read while somebody holds it. */
-export type ConnectionSession = MuxSession & { hold(): void; release(): void };
-
 /** What all connections of a relay share. */
 export interface ConnectionContext {
   readonly clock: Pick<LoopClock, 'nowMs'>;
@@ -29,7 +26,7 @@ export class WireConnection implements RelayConnection, SessionOwner, SocketObse
   unansweredReads: number | undefined;
   readonly tcp: TcpSocket;
   readonly #context: ConnectionContext;
-  #session: ConnectionSession | undefined;
+  #session: MuxSession | undefined;
   readonly #streams = new Set<WireRelayStream>();
   #readCallbacks: Array<() => void> = [];
   #closeCallbacks: Array<() => void> = [];
@@ -44,7 +41,7 @@ export class WireConnection implements RelayConnection, SessionOwner, SocketObse
   }
 
   /** The handshake is finished. The session passes its streams to this connection. */
-  start(peer: PeerIdentity, session: ConnectionSession): void {
+  start(peer: PeerIdentity, session: MuxSession): void {
     this.peer = peer;
     this.muxer = session.protocol;
     this.#session = session;
@@ -122,14 +119,6 @@ export class WireConnection implements RelayConnection, SessionOwner, SocketObse
   forget(stream: WireRelayStream): void {
     this.#streams.delete(stream);
     this.#context.dispatcher.forget(stream);
-  }
-
-  holdReading(): void {
-    this.#session?.hold();
-  }
-
-  releaseReading(): void {
-    this.#session?.release();
   }
 
   onNextRead(callback: () => void): () => void {

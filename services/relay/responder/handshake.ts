@@ -2,7 +2,7 @@
 import type { PeerIdentity } from '../connection.ts';
 import { parsePeer } from '../peer-identity.ts';
 import type { Cipher } from '../../wire/cipher.ts';
-import type { ByteSink } from '../../wire/layers.ts';
+import type { ByteSink, MuxSession } from '../../wire/layers.ts';
 import { answerProposals, type NegotiationOwner } from '../../wire/negotiation.ts';
 import type { NoiseChannel } from '../../wire/noise/channel.ts';
 import type { Handshake } from '../../wire/noise/handshake.ts';
@@ -11,12 +11,12 @@ import { type SecureOwner, startNoise } from '../../wire/noise/secure.ts';
 import { PskLayer, type PskOptions } from '../../wire/psk-layer.ts';
 import type { ProtectionOutcome } from '../../wire/psk-outcomes.ts';
 import type { SwarmKey } from '../../private-network/key.ts';
-import type { ConnectionSession, WireConnection } from './connection.ts';
+import type { WireConnection } from './connection.ts';
 
 const NOISE_PROTOCOL = '/noise';
 
 /** Creates the session of a muxer on a channel, and makes it the sink of the channel. */
-export type CreateSession = (channel: NoiseChannel, connection: WireConnection) => ConnectionSession;
+export type CreateSession = (channel: NoiseChannel, connection: WireConnection) => MuxSession;
 
 export interface HandshakesOptions {
   readonly key: SwarmKey;

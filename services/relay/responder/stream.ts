@@ -4,7 +4,7 @@ import { withLength } from '../messages.ts';
 import type { Pipe, PipeListener, RelayStream, StreamReader } from '../connection.ts';
 import type { WireConnection } from './connection.ts';
 import { MessageReader } from './message-reader.ts';
-import { joinWireStreams, type PipeSide } from './pipe.ts';
+import { LanePipe, type PipeSide } from './pipe.ts';
 
 /** Receives the bytes of a stream in one of its stages. */
 export interface Stage {
@@ -126,20 +126,14 @@ export class WireRelayStream implements RelayStream, StreamSink, PipeSide {
 
   join(target: RelayStream, listener: PipeListener): Pipe {
     if (!(target instanceof WireRelayStream)) throw new TypeError('The streams are of different kinds.');
-    return joinWireStreams(this, target, this.connection.windowBytes, listener);
+    const pipe = new LanePipe(this, target, this.connection.windowBytes, listener);
+    this.#received = target.#received = undefined;
+    return pipe;
   }
 
   /** Bytes that were received before it was joined. */
   get received(): Buffer | undefined {
     return this.#received;
-  }
-
-  holdReading(): void {
-    this.connection.holdReading();
-  }
-
-  releaseReading(): void {
-    this.connection.releaseReading();
   }
 
   /** The peer has chosen no protocol in time. */
