@@ -125,7 +125,7 @@ describe('credit', () => {
     send('source', ...fill(FIRST_CREDIT));
     expect([received('source'), circuit.lane?.toTarget.queuedBytes]).toEqual([[], 0]);
     received('target');
-    // The window of the target had room for the first message.
+    // The window of the target was large enough for the first message too.
     for (const granted of [128 * KIB, 100 * KIB, 5 * 1024 * KIB]) {
       send('target', frame(windowUpdate, 0, TARGET_ID, granted));
       const updates = received('source').map(({ type, length }) => [type, length]);
