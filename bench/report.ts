@@ -17,6 +17,7 @@ const INTRODUCTION = `# Benchmarks
 - A sample has at least 3 CPU-seconds of the server or 1,000 operations. A run with one wrong byte, refusal or wrong answer is void, and is repeated.
 - Servers run as in their images: the bundle, its Node.js options, and the defaults of checks, metrics and logs. Limits that a benchmark raises are listed in its section.
 - "Before" is commit ${BEFORE_COMMIT}, which is built from git and measured in the same rounds. CPU time is that of the server, from \`/proc\`; GB are 10⁹ bytes. "CPU of the load" is what clients used on the same machine.
+- In a plot each dot is a round, the line goes from minimum to maximum, and the tick is the median.
 `;
 
 /** Writes the page, and the plots of the benchmarks that have results. */
