@@ -128,13 +128,14 @@ export function createHandshakeLimiter<C extends PendingConnection>(
     return found;
   }
 
-  // A quiet handshake is given up first, and one that waits for the CPU last: its device does nothing wrong.
+  // A quiet or silent handshake is given up first, and one that waits for the CPU last: its device does nothing wrong.
   function leastUseful(): C | undefined {
     if (unproved.size >= pending.size - unproved.size) return firstOfCrowd(unproved);
+    queue.findQuiet();
     return (
       firstOfCrowd(queue.quiet()) ??
+      firstOfCrowd(queue.silent()) ??
       firstOfCrowd(unproved) ??
-      queue.firstSilent() ??
       queue.lastWaiting() ??
       firstOfCrowd(pending.keys())
     );

@@ -10,10 +10,17 @@
 const MAX_BUSY = 16;
 
 /**
- * Interval at which quiet handshakes are found while none waits, in milliseconds. While some wait, each round of the event
- * loop is an interval: it reads everything that has arrived.
+ * A handshake is quiet when its client sent nothing during one whole interval, in milliseconds. Clients that share a busy
+ * machine need that long.
  */
 const QUIET_INTERVAL_MS = 25;
+
+/**
+ * Quiet handshakes whose clients have sent nothing since their turn began, from which on clients that are only slow are not
+ * waited for: an interval is then one round of the event loop, which reads everything that has arrived. Otherwise whoever
+ * opens 300 connections per second and says nothing would have all turns.
+ */
+const MANY_SILENT = 8;
 
 /**
  * Intervals in which a handshake may count as busy. It has a few messages; a client that sends them byte by byte would
@@ -36,8 +43,10 @@ export interface HandshakeQueue<C> {
   lastWaiting(): C | undefined;
   /** Handshakes whose turn has come and whose client sends nothing, the longest quiet one first. */
   quiet(): Iterable<C>;
-  /** A handshake whose turn has just come and whose client has not sent anything since. */
-  firstSilent(): C | undefined;
+  /** Handshakes whose turn has just come and whose clients have not sent anything since, the oldest first. */
+  silent(): Iterable<C>;
+  /** Finds quiet handshakes in each round of the event loop, until none waits: there are too many handshakes. */
+  findQuiet(): void;
   /** Handshakes that wait for their turn. */
   waiting(): number;
 }
@@ -58,16 +67,27 @@ export function createHandshakeQueue<C extends QueuedConnection>(
   let arrivals: C[] = [];
   const busy = new Map<C, Turn>();
   const quiet = new Map<C, Turn>();
+  /** Quiet handshakes whose clients have sent nothing since their turn began. */
+  let silent = 0;
   let timer: NodeJS.Timeout | undefined;
+  /** Whether there are too many handshakes. */
+  let isCrowded = false;
   let isCheckScheduled = false;
   let isStarting = false;
 
   function check(): void {
     isCheckScheduled = false;
-    for (const [connection, turn] of busy)
-      if (!isHeard(connection, turn)) move(connection, turn, busy, quiet);
-    for (const [connection, turn] of quiet)
-      if (isHeard(connection, turn)) move(connection, turn, quiet, busy);
+    for (const [connection, turn] of busy) {
+      if (isHeard(connection, turn)) continue;
+      move(connection, turn, busy, quiet);
+      if (isSilent(turn)) silent += 1;
+    }
+    for (const [connection, turn] of quiet) {
+      const wasSilent = isSilent(turn);
+      if (!isHeard(connection, turn)) continue;
+      move(connection, turn, quiet, busy);
+      if (wasSilent) silent -= 1;
+    }
     startTurns();
   }
 
@@ -82,7 +102,8 @@ export function createHandshakeQueue<C extends QueuedConnection>(
   // After an immediate, everything that has arrived is read: the delay of a busy process is no silence of the client.
   function schedule(): void {
     if (busy.size + quiet.size > 0) timer ??= setInterval(() => setImmediate(check), QUIET_INTERVAL_MS);
-    if (waiting.size === 0 || isCheckScheduled) return;
+    isCrowded &&= waiting.size > 0;
+    if (waiting.size === 0 || isCheckScheduled || (silent < MANY_SILENT && !isCrowded)) return;
     isCheckScheduled = true;
     setImmediate(check);
   }
@@ -111,6 +132,8 @@ export function createHandshakeQueue<C extends QueuedConnection>(
     remove(connection) {
       waiting.delete(connection);
       if (arrivals.length > 2 * waiting.size + maxBusy) arrivals = [...waiting.keys()];
+      const turn = quiet.get(connection);
+      if (turn !== undefined && isSilent(turn)) silent -= 1;
       if (!busy.delete(connection) && !quiet.delete(connection)) return;
       startTurns();
       if (busy.size + quiet.size > 0) return;
@@ -125,12 +148,20 @@ export function createHandshakeQueue<C extends QueuedConnection>(
       return undefined;
     },
     quiet: () => quiet.keys(),
-    firstSilent() {
-      for (const [connection, turn] of busy) if (turn.busyIntervals <= 1) return connection;
-      return undefined;
+    *silent() {
+      for (const [connection, turn] of busy) if (isSilent(turn)) yield connection;
+    },
+    findQuiet() {
+      isCrowded = true;
+      schedule();
     },
     waiting: () => waiting.size,
   };
+}
+
+/** Whether its client has sent nothing since its turn began; the first interval counts as busy in any case. */
+function isSilent({ busyIntervals }: Turn): boolean {
+  return busyIntervals <= 1;
 }
 
 function move<C>(connection: C, turn: Turn, from: Map<C, Turn>, to: Map<C, Turn>): void {
