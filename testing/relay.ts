@@ -42,7 +42,7 @@ export async function startRelay(
 ) {
   const config = await relayConfig(overrides);
   const metrics = createRelayMetrics(config.limits, cipher.name);
-  const io = createWireIo({ isPoisoned: true });
+  const io = createWireIo({ isPoisoned: config.poisonReads });
   const node = createRelayNode(config, { cipher, metrics, io, log, ...deps });
   onCleanup(node.stop);
   await node.start();

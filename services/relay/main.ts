@@ -39,7 +39,8 @@ async function main(args: readonly string[]): Promise<void> {
   const health = createHealth();
   const metrics = createRelayMetrics(config.limits, cipher.name);
   const ops = createOpsServer(config.opsListen, health, metrics.registry, log);
-  const node = createRelayNode(config, { cipher, metrics, io: createWireIo(), log });
+  const io = createWireIo({ isPoisoned: config.poisonReads });
+  const node = createRelayNode(config, { cipher, metrics, io, log });
   const options = { log, health, drainMs: config.drainMs, deadlineMs: DEADLINE_MS };
   await runService(createLifecycle([ops, node], options), options);
 }

@@ -44,20 +44,17 @@ export function createResponderNetwork(options: RelayNetworkOptions): RelayNetwo
 
   async function listen(): Promise<void> {
     const { path, reason } = await testAccept();
-    log.debug({ path, reason }, 'how sockets are read');
-    const accept = createAccept(options, {
-      ownId,
-      context,
-      connections,
-      identity: await noiseIdentity(config),
-    });
+    log.info({ path, reason }, 'how sockets are read');
+    const identity = await noiseIdentity(config);
+    const accept = createAccept(options, { ownId, context, connections, identity });
+    const onConnection = options.withProxyHeaders(accept);
     for (const address of config.listen) {
       const listener = createTcpListener({
         io: options.io,
         path,
         maxUnsentBytes: MAX_CONNECTION_UNSENT_BYTES + config.limits.circuitBufferBytes,
         keepAliveDelayMs: KEEPALIVE_DELAY_MS,
-        onConnection: accept,
+        onConnection,
         onError: (error) => log.error({ error: describeError(error) }, 'connections cannot be accepted'),
       });
       const [host, port] = address.getComponents();
