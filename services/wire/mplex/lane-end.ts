@@ -1,7 +1,7 @@
 // A stream of mplex as the end of a lane: its device is slowed down only by not reading its connection.
 import type { LaneEnd } from '../layers.ts';
 import { blockedCapacity } from '../muxer/blocked-capacity.ts';
-import { MAX_PAYLOAD_BYTES } from '../muxer/session.ts';
+import { MAX_PAYLOAD_BYTES } from '../muxer/frame-size.ts';
 import type { MplexStream } from './stream.ts';
 
 export class MplexLaneEnd implements LaneEnd {

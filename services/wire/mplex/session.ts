@@ -1,6 +1,7 @@
 // A session of mplex: https://github.com/libp2p/specs/tree/master/mplex. For clients without yamux.
 import type { WireStream } from '../layers.ts';
-import { BaseSession, MAX_PAYLOAD_BYTES, type MuxOptions } from '../muxer/session.ts';
+import { MAX_PAYLOAD_BYTES } from '../muxer/frame-size.ts';
+import { BaseSession, type MuxOptions } from '../muxer/session.ts';
 import { StreamIds } from '../muxer/stream-ids.ts';
 import type { MuxStream } from '../muxer/stream.ts';
 import {

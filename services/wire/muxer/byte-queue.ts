@@ -1,5 +1,6 @@
 // Bytes that wait: received ones of a paused stream, or written ones for a window or a socket. They are copied into
 // blocks, so that small pieces do not cost an object each.
+import { MAX_PAYLOAD_BYTES } from './frame-size.ts';
 
 /** Bytes before the first byte of a block, for the header of a frame. They are spent. */
 const HEADROOM_BYTES = 16;
@@ -7,8 +8,8 @@ const HEADROOM_BYTES = 16;
 /** Size of the first block of a queue: most waiting bytes are a few small messages. */
 const SMALL_BLOCK_BYTES = 4 * 1024;
 
-/** Size of further blocks: a frame of the maximum size. */
-const LARGE_BLOCK_BYTES = 64 * 1024;
+/** Size of further blocks: they are sent as frames of the maximum size. */
+const LARGE_BLOCK_BYTES = MAX_PAYLOAD_BYTES;
 
 /**
  * Maximum free large blocks that the process keeps (2 MiB). A slow receiver lets each byte wait a moment; new blocks for

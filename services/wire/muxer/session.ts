@@ -4,11 +4,9 @@
 import { monotonicMs } from '../../shared/clock.ts';
 import type { ByteDuplex, MuxSession, SessionOwner, WireStream } from '../layers.ts';
 import { EventRate } from './event-rate.ts';
+import { MAX_PAYLOAD_BYTES } from './frame-size.ts';
 import type { MuxStream } from './stream.ts';
 import { MuxerError, type MuxerViolation } from './violations.ts';
-
-/** Maximum bytes of a Noise message, without the header of a frame: each frame is one message. */
-export const MAX_PAYLOAD_BYTES = 65_519 - 12;
 
 /**
  * Maximum frames without payload per second, in addition to one for each frame of data that we send (stock clients of

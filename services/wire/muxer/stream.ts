@@ -2,7 +2,8 @@
 // for the window and the socket, half-close, reset and the end.
 import type { LaneEnd, LaneListener, StreamEnd, StreamSink, WireStream } from '../layers.ts';
 import { ByteQueue } from './byte-queue.ts';
-import { type BaseSession, MAX_PAYLOAD_BYTES } from './session.ts';
+import { MAX_PAYLOAD_BYTES } from './frame-size.ts';
+import type { BaseSession } from './session.ts';
 
 /** Maximum written bytes that wait in one stream: two of the largest responses of a peer. Above it the stream is reset. */
 const MAX_QUEUED_BYTES = 64 * 1024 * 1024;

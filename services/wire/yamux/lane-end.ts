@@ -1,6 +1,6 @@
 // A stream of yamux as the end of a lane: its windows are the credit and the capacity.
 import type { LaneEnd } from '../layers.ts';
-import { MAX_PAYLOAD_BYTES } from '../muxer/session.ts';
+import { MAX_PAYLOAD_BYTES } from '../muxer/frame-size.ts';
 import { blockedCapacity } from '../muxer/blocked-capacity.ts';
 import type { YamuxStream } from './stream.ts';
 

@@ -139,3 +139,23 @@ test('data waits for a sink, within the window', () => {
   expect(sink.bytes.equals(Buffer.concat(many(256, (index) => patternBytes(KIB, index))))).toBe(true);
   expect([sink.hasEnded, stream.waitingBytes]).toEqual([true, 0]);
 });
+
+test('queued data is sent in frames of the maximum size, and tiny frames of the other side arrive whole after a pause', () => {
+  const peer = createPeer();
+  peer.send(openFrame);
+  const [received] = peer.owner.streams as [CollectingStream];
+  received.stream.write(Buffer.alloc(400_000), 0, 400_000);
+  const before = peer.answers().length;
+  peer.send(frame(windowUpdate, 0, 1, 400_000));
+  const sent = peer.answers().subarray(before);
+  const lengths: number[] = [];
+  for (let at = 0; at < sent.length; at += HEADER_BYTES + sent.readUInt32BE(at + 8))
+    lengths.push(sent.readUInt32BE(at + 8));
+  expect(lengths).toEqual([65_507, 65_507, 400_000 - 256 * KIB - 2 * 65_507]);
+  received.stream.pause();
+  for (let round = 0; round < 100; round += 1)
+    peer.send(...many(500, () => frame(data, 0, 1, Buffer.alloc(1, 5))));
+  expect(received.stream.waitingBytes).toBe(50_000);
+  received.stream.resume();
+  expect(received.bytes.equals(Buffer.alloc(50_000, 5))).toBe(true);
+});

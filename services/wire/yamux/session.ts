@@ -1,7 +1,8 @@
 // A session of yamux: https://github.com/hashicorp/yamux/blob/master/spec.md. Frames are handled as they arrive, without
 // an object for a frame. What stock implementations do, and the specification leaves open, is said where it matters.
 import type { WireStream } from '../layers.ts';
-import { BaseSession, MAX_PAYLOAD_BYTES, type MuxOptions } from '../muxer/session.ts';
+import { MAX_PAYLOAD_BYTES } from '../muxer/frame-size.ts';
+import { BaseSession, type MuxOptions } from '../muxer/session.ts';
 import { StreamIds } from '../muxer/stream-ids.ts';
 import {
   FLAGS,
