@@ -12,15 +12,15 @@ import { createTcp, type TcpOptions } from './tcp.ts';
  * Default idle time before the first TCP keepalive probe, in milliseconds. Node sets ten probes, one per second, so the kernel
  * detects a dead peer within about 25 seconds, also when the event loop is busy.
  */
-const KEEPALIVE_DELAY_MS = 15_000;
+export const KEEPALIVE_DELAY_MS = 15_000;
 
 /** Default idle timeout of a connection whose peer is alive, in milliseconds. */
-const IDLE_TIMEOUT_MS = 2 * 60 * 60 * 1000;
+export const IDLE_TIMEOUT_MS = 2 * 60 * 60 * 1000;
 
 /**
  * Default deadline for the setup of a connection or a stream, in milliseconds: several round trips on a slow network.
  */
-const HANDSHAKE_MS = 10_000;
+export const HANDSHAKE_MS = 10_000;
 
 /** Deadline for a connection that is being closed to send its queued bytes, in milliseconds. */
 const CLOSE_MS = 1_000;
@@ -90,25 +90,7 @@ export function createTransportStack(options: TransportStackOptions) {
     streamMuxers: createMuxers(limits.maxStreamsPerConnection, limits),
     // Bulk data on the same connection delays a ping, and a late response would close a connection that is only busy.
     connectionMonitor: { enabled: false },
-    connectionManager: {
-      // The pruner must never find too many connections: it would close idle ones, which hold reservations.
-      maxConnections: limits.maxConnections + limits.maxPendingInbound,
-      maxIncomingPendingConnections: limits.maxPendingInbound,
-      // This also prevents the library from copying the list of all connections for each new one.
-      allow: limits.isGated === true ? ALL_ADDRESSES : [],
-      inboundConnectionThreshold: CONNECTIONS_PER_ADDRESS_PER_SECOND,
-      maxParallelDials: limits.maxParallelDials,
-      maxDialQueueLength: limits.maxParallelDials * 8,
-      maxPeerAddrsToDial: MAX_ADDRESSES_TO_DIAL,
-      dialTimeout: handshakeMs,
-      addressDialTimeout: handshakeMs,
-      connectionCloseTimeout: CLOSE_MS,
-      inboundUpgradeTimeout: limits.inboundUpgradeMs ?? handshakeMs,
-      outboundStreamProtocolNegotiationTimeout: handshakeMs,
-      inboundStreamProtocolNegotiationTimeout: handshakeMs,
-      // The peer reconnects to its relays itself. Attempts by the library would interfere.
-      reconnectRetries: 0,
-    },
+    connectionManager: createManagerOptions(limits),
     transports: [
       createTcp(
         {
@@ -122,4 +104,28 @@ export function createTransportStack(options: TransportStackOptions) {
       ),
     ],
   } satisfies Libp2pOptions;
+}
+
+/** The options of the library's connection manager: all its limits. */
+export function createManagerOptions(limits: TransportLimits) {
+  const handshakeMs = limits.handshakeMs ?? HANDSHAKE_MS;
+  return {
+    // The pruner must never find too many connections: it would close idle ones, which hold reservations.
+    maxConnections: limits.maxConnections + limits.maxPendingInbound,
+    maxIncomingPendingConnections: limits.maxPendingInbound,
+    // This also prevents the library from copying the list of all connections for each new one.
+    allow: limits.isGated === true ? ALL_ADDRESSES : [],
+    inboundConnectionThreshold: CONNECTIONS_PER_ADDRESS_PER_SECOND,
+    maxParallelDials: limits.maxParallelDials,
+    maxDialQueueLength: limits.maxParallelDials * 8,
+    maxPeerAddrsToDial: MAX_ADDRESSES_TO_DIAL,
+    dialTimeout: handshakeMs,
+    addressDialTimeout: handshakeMs,
+    connectionCloseTimeout: CLOSE_MS,
+    inboundUpgradeTimeout: limits.inboundUpgradeMs ?? handshakeMs,
+    outboundStreamProtocolNegotiationTimeout: handshakeMs,
+    inboundStreamProtocolNegotiationTimeout: handshakeMs,
+    // The peer reconnects to its relays itself. Attempts by the library would interfere.
+    reconnectRetries: 0,
+  } satisfies Libp2pOptions['connectionManager'];
 }

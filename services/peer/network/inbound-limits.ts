@@ -6,7 +6,7 @@ import { CODE_P2P_CIRCUIT, type Multiaddr } from '@multiformats/multiaddr';
 import { createHandshakeLimiter } from '../../private-network/handshake-limiter.ts';
 import { createLibraryHandshakes, type LibraryHandshakes } from '../../private-network/library-handshakes.ts';
 import { createLoopClock, type LoopClock } from '../../shared/loop-clock.ts';
-import type { ProtectorOptions } from '../../private-network/psk.ts';
+import type { ProtectorOptions } from '../../private-network/adapters/protector.ts';
 
 /** Limits of one kind of connections. */
 export interface InboundLimits {

@@ -8,7 +8,9 @@ import { createLibp2p } from 'libp2p';
 import { loadCipher } from '../../wire/cipher.ts';
 import type { SwarmKey } from '../../private-network/key.ts';
 import { createListenFailures, startNode } from '../../private-network/listen.ts';
-import { createTransportStack } from '../../private-network/transport-stack.ts';
+import { createWireStack } from '../../private-network/adapters/wire-stack.ts';
+import { testAccept } from '../../wire/accept-test.ts';
+import { createWireIo } from '../../wire/wire-io.ts';
 import { type Lookup, systemLookup } from '../../shared/tcp-connect.ts';
 import type { ProgressEvent } from './dial-report.ts';
 import { createInboundAdmission, INBOUND_LIMITS, type InboundLimits } from './inbound-limits.ts';
@@ -92,7 +94,12 @@ export async function createPeerNode({
   const protection = createProtectionProgress();
   const failures = createListenFailures();
   const inbound = createInboundAdmission(inboundLimits, () => libp2p.getConnections());
-  const stack = createTransportStack({
+  // A device that does not listen accepts no sockets.
+  const { path: acceptPath } =
+    listen === undefined || listen.length === 0 ? { path: 'data' as const } : await testAccept();
+  const stack = createWireStack({
+    io: createWireIo(),
+    acceptPath,
     identity,
     key: swarmKey,
     cipher,

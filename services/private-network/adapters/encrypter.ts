@@ -38,15 +38,16 @@ type Muxers = ReadonlyMap<string, StreamMuxerFactory>;
 
 /** Creates the connection encrypter of libp2p. The connections are those of `createProtector`. */
 export function createEncrypter(): (components: EncrypterComponents) => ConnectionEncrypter {
-  return ({ privateKey, upgrader }) => {
+  return (components) => {
     let created: Promise<NoiseIdentity> | undefined;
     const secure = async (
       role: HandshakeRole,
       connection: MessageStream,
       options: SecureConnectionOptions | undefined,
     ) => {
-      const muxers = upgrader.getStreamMuxers();
-      created ??= createIdentity(privateKey, [...muxers.keys()]);
+      // The library creates its upgrader later than this.
+      const muxers = components.upgrader.getStreamMuxers();
+      created ??= createIdentity(components.privateKey, [...muxers.keys()]);
       const identity = await created;
       return secureConnection(connection, { role, identity, muxers, options });
     };

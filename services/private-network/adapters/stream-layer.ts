@@ -11,6 +11,7 @@ export class StreamLayer extends BlockWriter {
   sink: ByteSink = NOBODY;
   readonly #stream: MessageStream;
   #isEnding = false;
+  #isSending = false;
   #isOver = false;
 
   /** Reads from the stream from now on. Set `sink` before the event loop continues. */
@@ -51,8 +52,17 @@ export class StreamLayer extends BlockWriter {
 
   protected override send(bytes: Buffer): boolean {
     if (this.#stream.status !== 'open') return true;
-    // The stream keeps what it cannot send, and the block is used again.
-    return this.#stream.send(Buffer.from(bytes));
+    this.#isSending = true;
+    try {
+      // The stream keeps what it cannot send, and the block is used again.
+      return this.#stream.send(Buffer.from(bytes));
+    } catch (error) {
+      // The stream below is closing. The layers above are told later, because one of them is writing.
+      this.fail(toError(error));
+      return true;
+    } finally {
+      this.#isSending = false;
+    }
   }
 
   protected override drained(): void {
@@ -83,7 +93,8 @@ export class StreamLayer extends BlockWriter {
   }
 
   #onClose({ error }: StreamCloseEvent): void {
-    this.#finish(error);
+    if (this.#isSending) queueMicrotask(() => this.#finish(error));
+    else this.#finish(error);
   }
 
   #finish(error: Error | undefined): void {
