@@ -2,6 +2,7 @@
 import type { MultiaddrConnection } from '@libp2p/interface';
 import { clientNetwork } from '../shared/client-network.ts';
 import type { ProtectionOutcome } from '../wire/psk-outcomes.ts';
+import { readsOf } from './adapters/layer-connection.ts';
 import type { HandshakeLimiter, PendingConnection } from './handshake-limiter.ts';
 
 /** The connection closed before its turn. */
@@ -19,14 +20,19 @@ export class LibraryPending implements PendingConnection {
   readonly network: string;
   /** For the log. */
   readonly address: string;
-  reads = 0;
+  #messages = 0;
   readonly #connection: MultiaddrConnection;
-  readonly #onMessage = (): void => void (this.reads += 1);
+  readonly #onMessage = (): void => void (this.#messages += 1);
 
   constructor(connection: MultiaddrConnection) {
     this.#connection = connection;
     this.address = connection.remoteAddr.toString();
     this.network = clientNetwork(connection.remoteAddr.getComponents()[0]?.value ?? '');
+  }
+
+  /** A socket of ours has no events for what the layers above it read. */
+  get reads(): number {
+    return this.#messages + readsOf(this.#connection);
   }
 
   /** Counts messages from now on. The first listener of a connection takes its bytes, so the protector has to be there. */

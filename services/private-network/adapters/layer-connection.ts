@@ -6,6 +6,7 @@ import type { Multiaddr } from '@multiformats/multiaddr';
 import type { Uint8ArrayList } from 'uint8arraylist';
 import { MAX_HELD_BYTES } from '../../wire/psk-layer.ts';
 import type { BlockDuplex, ByteDuplex, ByteSink } from '../../wire/layers.ts';
+import { TcpSocket } from '../../wire/tcp-socket.ts';
 
 /**
  * Default maximum of bytes that the library gets of one layer. The other side sends its header, a proposal and the first
@@ -129,4 +130,11 @@ export type BlockConnection = LayerConnection<BlockDuplex>;
 /** Whether the layer of a connection is one of ours that writes in blocks. */
 export function isBlockConnection(connection: unknown): connection is BlockConnection {
   return connection instanceof LayerConnection && 'reserve' in connection.layer;
+}
+
+/** Reads of the socket of a connection since its start; 0 if it is not on a socket of ours. */
+export function readsOf(connection: unknown): number {
+  return connection instanceof LayerConnection && connection.layer instanceof TcpSocket
+    ? connection.layer.reads
+    : 0;
 }
