@@ -1,7 +1,16 @@
 // The bundles that are measured: those of this working tree, and those of the commit that "before" means.
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { homedir } from 'node:os';
+import {
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { BEFORE_COMMIT } from './before-commit.ts';
@@ -66,9 +75,14 @@ export async function bundleOf(
   return { path: join(built.folder, 'dist', `${service}.js`), nodeOptions };
 }
 
+/** Builds in a folder of its own, because the build writes to `dist` of its working directory, which others may read. */
 async function buildTree(): Promise<Built> {
-  await run(process.execPath, ['scripts/build.ts'], { cwd: ROOT, timeout: BUILD_MS });
-  return { ok: true, folder: ROOT };
+  const folder = mkdtempSync(join(tmpdir(), 'rustory-bench-build-'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  for (const name of ['services', 'node_modules', ...globSync('Dockerfile.*', { cwd: ROOT })])
+    symlinkSync(join(ROOT, name), join(folder, name));
+  await run(process.execPath, [join(ROOT, 'scripts/build.ts')], { cwd: folder, timeout: BUILD_MS });
+  return { ok: true, folder };
 }
 
 /** Takes the commit from git, so that the working tree stays as it is. */
