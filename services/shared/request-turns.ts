@@ -67,6 +67,7 @@ export function inTurns(
       turns.waiting.push([request, response]);
     } else {
       turns.isClosed = true;
+      turns.waiting.length = 0;
       onExcess(socket);
       socket.destroy();
       ignoreRest(socket);
