@@ -11,7 +11,7 @@ export const FOREIGN_PROTOCOLS = {
 } as const satisfies Record<string, { readonly doc: string }>;
 export type ForeignProtocol = keyof typeof FOREIGN_PROTOCOLS;
 
-/** Bytes at the start of a connection that are sufficient. */
+/** Bytes at the start of a connection that are sufficient: those of a nonce. */
 export const FIRST_BYTES = 24;
 
 /** The first message of every libp2p connection, of multistream-select 1.0. */

@@ -21,6 +21,8 @@ import {
  */
 export const MAX_HELD_BYTES = 4 * 1024;
 
+const NO_BYTES = Buffer.alloc(0);
+
 /** The layer above until there is one, and after the end. */
 const NOBODY: ByteSink = { onBytes() {}, onReadEnd() {}, onWritable() {}, onClose() {} };
 
@@ -53,8 +55,8 @@ export class PskLayer implements BlockDuplex, ByteSink, OutFilter {
   readonly #below: BlockDuplex;
   readonly #options: PskOptions;
   #state: State = 'nonce';
-  /** The first bytes of the other side, which are its nonce. */
-  readonly #first: Buffer = Buffer.allocUnsafeSlow(Math.max(NONCE_BYTES, FIRST_BYTES));
+  /** The first bytes of the other side, which are its nonce, until the greeting. */
+  #first: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES);
   /** Bytes that have arrived of the nonce, then of the greeting. */
   #arrived = 0;
   #inbound: Keystream | undefined;
@@ -220,6 +222,7 @@ export class PskLayer implements BlockDuplex, ByteSink, OutFilter {
     }
     this.#arrived += length;
     if (this.#arrived < GREETING.length) return;
+    this.#first = NO_BYTES;
     this.#state = 'held';
     if (this.#options.isHeld !== true) this.#state = 'open';
     this.#options.onOutcome?.('ok', this);
@@ -234,7 +237,7 @@ export class PskLayer implements BlockDuplex, ByteSink, OutFilter {
 
   // Reading goes on, because a paused connection does not notice that the other side closes it.
   #hold(buffer: Buffer, start: number, end: number): void {
-    const before = this.#held ?? Buffer.alloc(0);
+    const before = this.#held ?? NO_BYTES;
     if (before.length + end - start > MAX_HELD_BYTES) {
       this.#options.onOutcome?.('early_bytes', this);
       this.abort(new EarlyBytesError(MAX_HELD_BYTES));
