@@ -13,6 +13,7 @@ import type { Logger } from '../services/shared/log.ts';
 import { monotonicMs, unixSeconds } from '../services/shared/clock.ts';
 import { onCleanup } from './cleanup.ts';
 import { until, WAIT_TIMEOUT_MS } from './wait.ts';
+import { testWireIo } from './wire-io.ts';
 import { loadCipher } from '../services/wire/cipher.ts';
 import { generateSwarmKey, type SwarmKey } from '../services/private-network/key.ts';
 import { createTransportStack } from '../services/private-network/transport-stack.ts';
@@ -161,7 +162,7 @@ export async function startDevice(
   swarmKey: SwarmKey = testSwarmKey,
 ): Promise<TestDevice> {
   const identity = await generateKeyPair('Ed25519');
-  const node = await createPeerNode({ identity, swarmKey, listen, version: '0.0.0' });
+  const node = await createPeerNode({ io: testWireIo, identity, swarmKey, listen, version: '0.0.0' });
   // With this clock its numbers start at 1, so that tests can name them.
   const database = openDatabase(join(makeDirectory(), 'history.db'), () => 0);
   onCleanup(() => database.close());

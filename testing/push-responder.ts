@@ -21,6 +21,7 @@ import {
 } from './peer.ts';
 import { type PushClient, startPushClient } from './push-client.ts';
 import { WAIT_TIMEOUT_MS } from './wait.ts';
+import { testWireIo } from './wire-io.ts';
 
 export interface ResponderOptions extends Partial<
   Pick<PushServeDeps, 'answersAnyone' | 'allowedPeers' | 'storage' | 'limits' | 'idleTimeoutMs' | 'answerMs'>
@@ -64,6 +65,7 @@ export async function startResponder(options: ResponderOptions = {}): Promise<Re
   const path = databasePath ?? join(makeDirectory(), 'history.db');
   const identity = await generateKeyPair('Ed25519');
   const node = await createPeerNode({
+    io: testWireIo,
     identity,
     swarmKey: testSwarmKey,
     listen: ['/ip4/127.0.0.1/tcp/0'],

@@ -18,6 +18,7 @@ import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
 import { type Device, makeEntries, startNetwork, type TestNetwork } from '../../testing/network.ts';
 import { peerIds } from '../../testing/peer-ids.ts';
 import { until } from '../../testing/wait.ts';
+import { testWireIo } from '../../testing/wire-io.ts';
 
 const HONEST_ENTRIES = 3;
 const ADDRESSES = 16;
@@ -57,7 +58,13 @@ async function startMembers(
     Array.from({ length: count }, async (_, index) => {
       const identity = await generateKeyPair('Ed25519');
       const listen = ['/ip4/127.0.0.1/tcp/0'];
-      const { libp2p, start } = await createPeerNode({ identity, swarmKey, listen, version: '0.0.0' });
+      const { libp2p, start } = await createPeerNode({
+        io: testWireIo,
+        identity,
+        swarmKey,
+        listen,
+        version: '0.0.0',
+      });
       await start();
       onCleanup(async () => libp2p.stop());
       await libp2p.handle('/rustory/sync-pull/1.0.0', async (stream) => {

@@ -14,6 +14,7 @@ import type { Running } from '../../scripts/processes.ts';
 import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
 import { type Device, makeEntries, startNetwork, type TestNetwork } from '../../testing/network.ts';
 import { until } from '../../testing/wait.ts';
+import { testWireIo } from '../../testing/wire-io.ts';
 
 afterEach(cleanUp);
 
@@ -38,7 +39,13 @@ const PROGRAM_BYTES = 256 * MEGABYTE;
 /** A node in the private network that the test controls. */
 async function startAttacker({ directory }: TestNetwork): Promise<PeerLibp2p> {
   const [identity, swarmKey] = [await generateKeyPair('Ed25519'), readSwarmKey(join(directory, 'swarm.key'))];
-  const node = await createPeerNode({ identity, swarmKey, listen: LOOPBACK, version: '0.0.0' });
+  const node = await createPeerNode({
+    io: testWireIo,
+    identity,
+    swarmKey,
+    listen: LOOPBACK,
+    version: '0.0.0',
+  });
   await node.start();
   onCleanup(async () => node.libp2p.stop());
   return node.libp2p;

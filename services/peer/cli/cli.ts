@@ -5,6 +5,7 @@ import { describeError, ConfigError } from '../../shared/errors.ts';
 import { createLogger } from '../../shared/log.ts';
 import { VERSION } from '../../shared/program.ts';
 import { quote } from '../../shared/variables.ts';
+import { createWireIo } from '../../wire/wire-io.ts';
 import { listSettings, PROGRAM, readPeerConfig, wantsColor } from '../config/config.ts';
 import { readArguments } from './arguments.ts';
 import { backup } from './commands/backup.ts';
@@ -118,6 +119,7 @@ async function runCommand(
   const { options, flags, path, positionals } = readArguments(command, args, listSettings(environment));
   const config = readPeerConfig({ flags, path, environment, check: command.checkSettings });
   const log = createLogger(command.service ?? 'peer', config.logLevel, 2);
+  const io = createWireIo({ isPoisoned: config.poisonReads });
   const isService = command.isService?.(options, positionals) === true;
   for (const warning of config.warnings) {
     if (isService) log.warn({ warning }, 'configuration');
@@ -134,7 +136,15 @@ async function runCommand(
   // A service handles signals itself.
   if (!isService) process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   try {
-    const exit = await command.run({ config, options, positionals, screen, log, signal: stopping.signal });
+    const exit = await command.run({
+      config,
+      options,
+      positionals,
+      screen,
+      log,
+      io,
+      signal: stopping.signal,
+    });
     return stoppedBy === undefined ? EXIT_CODES[exit].code : SIGNAL_EXIT_CODES[stoppedBy];
   } catch (error) {
     if (stoppedBy === undefined) throw error;

@@ -10,6 +10,7 @@ import { ConfigError, describeError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/log.ts';
 import { makePrivateDirectory } from '../../shared/files.ts';
 import { VERSION } from '../../shared/program.ts';
+import type { WireIo } from '../../wire/wire-io.ts';
 import { readOrCreateIdentity } from '../../private-network/identity.ts';
 import { readSwarmKey, type SwarmKey } from '../../private-network/key.ts';
 import { type PeerConfig, PROGRAM } from '../config/config.ts';
@@ -166,20 +167,25 @@ export function answersAnyone({ serveTo, trackers }: PeerConfig): boolean {
   return serveTo === undefined ? trackers.length === 0 : serveTo === 'anyone';
 }
 
-/**
- * Creates the node of this device without starting it. Without `listen` it accepts neither connections nor circuits.
- *
- * @param identity default: that of the configuration
- * @param inboundLimits default: those of a device
- */
+export interface NodeOptions {
+  /** The one of the process. */
+  readonly io: WireIo;
+  /** Default: the node accepts neither connections nor circuits. */
+  readonly listen?: readonly string[];
+  /** Default: that of the configuration. */
+  readonly identity?: PrivateKey | undefined;
+  /** Default: those of a device. */
+  readonly inboundLimits?: InboundLimits;
+}
+
+/** Creates the node of this device without starting it. */
 export async function createNode(
   config: PeerConfig,
-  listen?: readonly string[],
-  identity?: PrivateKey,
-  inboundLimits?: InboundLimits,
+  { io, listen, identity, inboundLimits }: NodeOptions,
 ): Promise<PeerNode> {
   const swarmKey = loadSwarmKey(config);
   return createPeerNode({
+    io,
     identity: identity ?? (await loadIdentity(config)),
     swarmKey,
     listen,

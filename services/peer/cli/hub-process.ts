@@ -1,5 +1,4 @@
 // The components of the hub, from its configuration to the end of its process.
-import type { PrivateKey } from '@libp2p/interface';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { monotonicMs, unixSeconds } from '../../shared/clock.ts';
 import { ConfigError } from '../../shared/errors.ts';
@@ -7,6 +6,7 @@ import { createHealth, type Component, type Health } from '../../shared/lifecycl
 import type { Logger } from '../../shared/log.ts';
 import { usableMemory } from '../../shared/memory.ts';
 import { createOpsServer } from '../../shared/ops.ts';
+import type { WireIo } from '../../wire/wire-io.ts';
 import type { PeerConfig } from '../config/config.ts';
 import { HUB_ROLE } from '../discovery/listed-peer.ts';
 import { PEER_BOOK_MAX_AGE_SECONDS } from '../discovery/peer-book.ts';
@@ -43,6 +43,8 @@ const MAX_NAMES = 1_000;
 
 /** What the hub starts with. */
 export interface HubStart extends HubIdentity {
+  /** What all connections of the process share. */
+  readonly io: WireIo;
   readonly secret: Uint8Array;
   /** Components that begin before all others. */
   readonly components: readonly Component[];
@@ -52,11 +54,11 @@ export interface HubStart extends HubIdentity {
 export async function runHub(
   given: PeerConfig,
   history: History,
-  { databaseId, identity, secret, components }: HubStart,
+  { io, databaseId, identity, secret, components }: HubStart,
   log: Logger,
 ): Promise<void> {
   for (const warning of hubWarnings(given)) log.warn({ warning }, 'configuration');
-  const internal = await findInternalRelays(given, identity, log);
+  const internal = await findInternalRelays(given, { io, identity }, log);
   const unlistedRelays = new Set(addressesOf(internal));
   await rejectSeed(secret, given, { relays: [...unlistedRelays], setting: 'internal_relay_addrs' });
   const config = { ...given, relays: [...given.relays, ...unlistedRelays] };
@@ -67,7 +69,7 @@ export async function runHub(
   log.info({ peerId, databaseId: shownId(databaseId), userId, deviceId }, 'hub');
 
   const inboundLimits = hubInboundLimits(usableMemory().memoryBytes);
-  const node = await createNode(config, config.listen, identity, inboundLimits);
+  const node = await createNode(config, { io, listen: config.listen, identity, inboundLimits });
   const relays = announced.isPublic ? [] : config.relays;
   const missing = given.hub.internalRelays.length - internal.size;
   const wantedReservations = announced.isPublic ? 0 : groupRelays(relays).length + missing;
@@ -120,12 +122,12 @@ export async function runHub(
 /** Asks the relays in the cluster for their peer ids, with a node of its own, because that of the hub is not started yet. */
 async function findInternalRelays(
   config: PeerConfig,
-  identity: PrivateKey,
+  { io, identity }: Pick<HubStart, 'io' | 'identity'>,
   log: Logger,
 ): Promise<InternalRelays> {
   const addresses = config.hub.internalRelays;
   if (addresses.length === 0) return new Map();
-  const { libp2p, start } = await createNode(config, [], identity);
+  const { libp2p, start } = await createNode(config, { io, listen: [], identity });
   await start();
   try {
     return await learnRelays({ libp2p, addresses, log, sleep: pause });

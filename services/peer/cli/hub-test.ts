@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { VERSION } from '../../shared/program.ts';
+import type { WireIo } from '../../wire/wire-io.ts';
 import type { PeerConfig } from '../config/config.ts';
 import type { KnownPeer } from '../discovery/peer-book.ts';
 import type { Entry } from '../history/entry.ts';
@@ -59,7 +60,7 @@ export async function testHub(
   try {
     const pushing = device('pushing');
     const entries = makeEntries(pushing);
-    await withDevice(pushing, relays, async (running) => {
+    await withDevice(pushing, relays, options.io, async (running) => {
       running.history.store.insert(entries);
       await untilDone(options, hub.failed, async () => {
         const report = await syncOnce(running, true, options);
@@ -67,7 +68,7 @@ export async function testHub(
       });
     });
     options.onStep(`pushed ${entries.length} entries to a temporary hub, and left`);
-    await withDevice(device('pulling'), relays, async (running) => {
+    await withDevice(device('pulling'), relays, options.io, async (running) => {
       await untilDone(options, hub.failed, async () => {
         const report = await syncOnce(running, false, options);
         return report?.error === undefined && report?.isUnfinished === false ? undefined : describe(report);
@@ -107,7 +108,7 @@ export async function askHub(
   const directory = mkdtempSync(join(tmpdir(), 'rustory-hub-test-'));
   const asking = deviceConfig(config, userId, directory, `hub-test-${randomUUID().slice(0, 8)}`);
   try {
-    await withDevice(asking, relays, async ({ config: own, node, history }) => {
+    await withDevice(asking, relays, options.io, async ({ config: own, node, history }) => {
       const peerId = node.libp2p.peerId.toString();
       const trackers = createTrackers(own);
       const deps = createPullDeps(own, node, history.store);
@@ -143,9 +144,10 @@ export async function askHub(
 async function withDevice(
   given: PeerConfig,
   relays: readonly string[],
+  io: WireIo,
   work: (device: TestDevice) => Promise<void>,
 ): Promise<void> {
-  const node = await createNode(given);
+  const node = await createNode(given, { io });
   const history = openHistory(given);
   try {
     await node.start();

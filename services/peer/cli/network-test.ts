@@ -57,7 +57,7 @@ async function testBetween(
   relay: string,
   options: NetworkTestOptions,
 ): Promise<void> {
-  const node = await createNode(serving, []);
+  const node = await createNode(serving, { io: options.io, listen: [] });
   const history = openHistory(serving);
   let stopServing: (() => Promise<void>) | undefined;
   try {
@@ -142,11 +142,11 @@ async function pullThrough(
   relay: string,
   peerId: string,
   expected: Store,
-  { log, signal, onStep }: NetworkTestOptions,
+  { io, log, signal, onStep }: NetworkTestOptions,
 ): Promise<void> {
   const pulling: PeerConfig = { ...config, relays: [relay] };
   const { database, store, peerBook } = openHistory(pulling);
-  const node = await createNode(pulling);
+  const node = await createNode(pulling, { io });
   const registrations = createSyncRegistrations(pulling, node, log.child({}, { level: 'silent' }));
   try {
     await node.start();

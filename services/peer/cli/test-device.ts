@@ -6,6 +6,7 @@ import { unixSeconds } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
 import { VERSION } from '../../shared/program.ts';
 import { anySignal } from '../../shared/signals.ts';
+import type { WireIo } from '../../wire/wire-io.ts';
 import type { PeerConfig } from '../config/config.ts';
 import type { Entry } from '../history/entry.ts';
 import type { Store } from '../history/store.ts';
@@ -20,6 +21,8 @@ const COMMAND_BYTES = 150;
 const CONNECT_TIMEOUT_MS = 10_000;
 
 export interface NetworkTestOptions {
+  /** What all connections of the process share. */
+  readonly io: WireIo;
   readonly log: Logger;
   readonly signal: AbortSignal;
   /** Called after each successful step with its description. */

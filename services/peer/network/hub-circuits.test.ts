@@ -6,6 +6,7 @@ import { openBareCircuit, startDevice } from '../../../testing/load-devices.ts';
 import { startRelay } from '../../../testing/relay.ts';
 import { swarmKey } from '../../../testing/relay-config.ts';
 import { until } from '../../../testing/wait.ts';
+import { testWireIo } from '../../../testing/wire-io.ts';
 import { hubInboundLimits } from './inbound-limits.ts';
 import { createPeerNode } from './node.ts';
 
@@ -26,6 +27,7 @@ test.each([
 test('a hub accepts a hundred circuits from one relay in the same second, before their handshakes', async () => {
   const relay = await startRelay();
   const hub = await createPeerNode({
+    io: testWireIo,
     identity: await generateKeyPair('Ed25519'),
     swarmKey,
     listen: [`${relay.address.toString()}/p2p-circuit`],

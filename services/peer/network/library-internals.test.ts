@@ -3,6 +3,7 @@ import { generateKeyPair } from '@libp2p/crypto/keys';
 import manifest from '../../../package.json' with { type: 'json' };
 import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
 import { testSwarmKey } from '../../../testing/peer.ts';
+import { testWireIo } from '../../../testing/wire-io.ts';
 import { createProtectionProgress, LibraryMemberError, takeReservationStore } from './library-internals.ts';
 import { createPeerNode, STOP_PROTOCOL } from './node.ts';
 
@@ -24,7 +25,13 @@ const transport = () => ({
 
 async function startNode(listen: readonly string[] | undefined) {
   const identity = await generateKeyPair('Ed25519');
-  const node = await createPeerNode({ identity, swarmKey: testSwarmKey, listen, version: '0.0.0' });
+  const node = await createPeerNode({
+    io: testWireIo,
+    identity,
+    swarmKey: testSwarmKey,
+    listen,
+    version: '0.0.0',
+  });
   onCleanup(async () => node.libp2p.stop());
   await node.start();
   return node;

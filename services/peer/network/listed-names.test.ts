@@ -5,6 +5,7 @@ import { multiaddr } from '@multiformats/multiaddr';
 import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
 import { createTestDialer, startTestRelay, testSwarmKey } from '../../../testing/peer.ts';
 import { deadlineSignal, until } from '../../../testing/wait.ts';
+import { testWireIo } from '../../../testing/wire-io.ts';
 import { createListedLookup } from './listed-names.ts';
 import { createPeerNode } from './node.ts';
 
@@ -18,6 +19,7 @@ test('names of relays that other devices list do not delay the look-ups of the o
   const relay = await startTestRelay();
   const running: string[] = [];
   const node = await createPeerNode({
+    io: testWireIo,
     identity: await generateKeyPair('Ed25519'),
     swarmKey: testSwarmKey,
     listen: [],

@@ -4,6 +4,7 @@ import { generateKeyPair } from '@libp2p/crypto/keys';
 import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
 import { startTestRelay, testSwarmKey } from '../../../testing/peer.ts';
 import { deadlineSignal } from '../../../testing/wait.ts';
+import { testWireIo } from '../../../testing/wire-io.ts';
 import { createPeerNode } from './node.ts';
 import type { Family, Lookup } from '../../shared/tcp-connect.ts';
 
@@ -18,6 +19,7 @@ async function startNode(records: Readonly<Record<Family, readonly string[]>>) {
   };
   const identity = await generateKeyPair('Ed25519');
   const node = await createPeerNode({
+    io: testWireIo,
     identity,
     swarmKey: testSwarmKey,
     listen: [],

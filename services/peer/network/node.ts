@@ -10,7 +10,7 @@ import type { SwarmKey } from '../../private-network/key.ts';
 import { createListenFailures, startNode } from '../../private-network/listen.ts';
 import { createWireStack } from '../../private-network/adapters/wire-stack.ts';
 import { testAccept } from '../../wire/accept-test.ts';
-import { createWireIo } from '../../wire/wire-io.ts';
+import type { WireIo } from '../../wire/wire-io.ts';
 import { type Lookup, systemLookup } from '../../shared/tcp-connect.ts';
 import type { ProgressEvent } from './dial-report.ts';
 import { createInboundAdmission, INBOUND_LIMITS, type InboundLimits } from './inbound-limits.ts';
@@ -70,6 +70,8 @@ export interface DialOptions {
 }
 
 export interface PeerNodeOptions {
+  /** The one of the process. All its nodes share it. */
+  readonly io: WireIo;
   readonly identity: PrivateKey;
   readonly swarmKey: SwarmKey;
   /** Multiaddrs to listen on, possibly none; `undefined` for a peer that only dials and accepts no circuits. */
@@ -83,6 +85,7 @@ export interface PeerNodeOptions {
 
 /** Creates the node without starting it. @throws LibraryMemberError */
 export async function createPeerNode({
+  io,
   identity,
   swarmKey,
   listen,
@@ -98,7 +101,7 @@ export async function createPeerNode({
   const { path: acceptPath } =
     listen === undefined || listen.length === 0 ? { path: 'data' as const } : await testAccept();
   const stack = createWireStack({
-    io: createWireIo(),
+    io,
     acceptPath,
     identity,
     key: swarmKey,

@@ -1,6 +1,7 @@
 // The interface of the commands of `rustory-peer`, and the parsers of their options.
 import type { Logger } from '../../../shared/log.ts';
 import { quote } from '../../../shared/variables.ts';
+import type { WireIo } from '../../../wire/wire-io.ts';
 import type { PeerConfig, SettingReading } from '../../config/config.ts';
 import { CommandError, type ExitName } from '../exit-codes.ts';
 import type { Screen } from '../screen.ts';
@@ -19,6 +20,8 @@ export interface CommandContext {
   readonly positionals: readonly string[];
   readonly screen: Screen;
   readonly log: Logger;
+  /** What all connections of the process share. */
+  readonly io: WireIo;
   /** Aborts on SIGINT and SIGTERM, except for a service, which handles signals itself. */
   readonly signal: AbortSignal;
 }

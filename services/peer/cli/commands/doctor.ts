@@ -1,6 +1,7 @@
 // `doctor`: checks everything that a sync depends on. Prints each result before the next check starts.
 import type { PrivateKey } from '@libp2p/interface';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
+import type { WireIo } from '../../../wire/wire-io.ts';
 import { PROGRAM, type PeerConfig, type SettingReading } from '../../config/config.ts';
 import { withHubDefaults } from '../../hub/configuration.ts';
 import { createConfiguredDialer, createNode, loadSwarmKey, pause } from '../context.ts';
@@ -46,7 +47,7 @@ With the configuration of a hub (hub_secret_path) it checks the hub.
   ${PROGRAM.name} doctor --json | jq '.findings[] | select(.state == "failed")'`,
   options: { json: JSON_OPTION },
   maxPositionals: 0,
-  async run({ config: given, options, screen, signal }) {
+  async run({ config: given, options, screen, io, signal }) {
     const config = isHubConfig(given) ? withHubDefaults(given) : given;
     const isJson = options['json'] === true;
     const settings = config.settings.map((setting) => ({
@@ -64,11 +65,11 @@ With the configuration of a hub (hub_secret_path) it checks the hub.
       findings.push(...found);
       if (!isJson) for (const finding of found) await showFinding(finding, screen);
     };
-    await runChecks(config, signal, report, (seconds) =>
+    const onWait = (seconds: number): void =>
       screen.note(
         `A tracker lists this identity with another device. Looking again in ${seconds} seconds, because it may have been renamed.`,
-      ),
-    );
+      );
+    await runChecks(config, { io, signal, report, onWait });
     const failed = findings.filter(({ state }) => state === 'failed').length;
     if (isJson) await screen.json({ failed, findings, settings });
     else
@@ -80,13 +81,17 @@ With the configuration of a hub (hub_secret_path) it checks the hub.
   },
 };
 
+interface CheckOptions {
+  /** What all connections of the process share. */
+  readonly io: WireIo;
+  readonly signal: AbortSignal;
+  readonly report: (found: readonly Finding[]) => Promise<void>;
+  /** Called when a check is repeated after a time in seconds. */
+  readonly onWait: (seconds: number) => void;
+}
+
 /** The checks of a device, or of a hub when the configuration is one of a hub. */
-async function runChecks(
-  config: PeerConfig,
-  signal: AbortSignal,
-  report: (found: readonly Finding[]) => Promise<void>,
-  onWait: (seconds: number) => void,
-): Promise<void> {
+async function runChecks(config: PeerConfig, { io, signal, report, onWait }: CheckOptions): Promise<void> {
   const isHub = isHubConfig(config);
   await report([...checkConfig(config), ...(isHub ? checkHubConfig(config) : []), ...checkFileModes(config)]);
   // Before the database is opened, which makes it private.
@@ -107,7 +112,7 @@ async function runChecks(
     await report(await checkIdentityUse(config, { signal, onWait, sleep: pause, ownPeerId }));
   // Without both keys there are no connections.
   if (swarmKey.state !== 'failed' && hasIdentity)
-    await checkFromNode(config, { signal, report, hasDatabase, identity: hub?.identity });
+    await checkFromNode(config, { io, signal, report, hasDatabase, identity: hub?.identity });
   else if (hasDatabase && !isHub)
     await report(await checkHub(config, { signal, ownPeerId: undefined, dialer: undefined }));
 }
@@ -116,9 +121,7 @@ function isHubConfig({ hub }: PeerConfig): boolean {
   return hub.secretPath !== undefined;
 }
 
-interface NodeCheckOptions {
-  readonly signal: AbortSignal;
-  readonly report: (found: readonly Finding[]) => Promise<void>;
+interface NodeCheckOptions extends Omit<CheckOptions, 'onWait'> {
   readonly hasDatabase: boolean;
   /** The identity of the hub; `undefined` for a device. */
   readonly identity: PrivateKey | undefined;
@@ -127,9 +130,9 @@ interface NodeCheckOptions {
 /** The checks that connect to others. */
 async function checkFromNode(
   config: PeerConfig,
-  { signal, report, hasDatabase, identity }: NodeCheckOptions,
+  { io, signal, report, hasDatabase, identity }: NodeCheckOptions,
 ): Promise<void> {
-  const node = await createNode(config, undefined, identity);
+  const node = await createNode(config, { io, identity });
   await node.start();
   try {
     await report(await checkRelays(config, node, loadSwarmKey(config).fingerprint));

@@ -64,7 +64,7 @@ start; nothing is stored twice.
       });
     const config = withHubDefaults(context.config);
     const secret = await loadHubSecret(config);
-    const { log } = context;
+    const { log, io } = context;
     const path = config.databasePath;
     // Before the database is opened, because opening it may write to it.
     const integrity = existsSync(path) ? [await checkIntegrity({ path, log })] : [];
@@ -73,7 +73,7 @@ start; nothing is stored twice.
     checkUser(history, config);
     const databaseId = ensureDatabaseId(history.database);
     const identity = await hubIdentity(secret, config.userId, databaseId);
-    await runHub(config, history, { databaseId, identity, secret, components: integrity }, log);
+    await runHub(config, history, { io, databaseId, identity, secret, components: integrity }, log);
     return 'ok';
   },
 };

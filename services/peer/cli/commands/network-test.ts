@@ -58,12 +58,13 @@ and has the swarm key is used. The default is relay_addr.
     'token-file': { value: 'FILE', doc: 'token file of a tracker; its first unrestricted token is used' },
   },
   maxPositionals: 0,
-  async run({ config: given, options, screen, log, signal }) {
+  async run({ config: given, options, screen, log, io, signal }) {
     const config = withToken(given, textOption(options, 'token-file'));
     const relays = listOption(options, 'relays') ?? config.relays;
     checkTestable(config, relays);
     const deadlineMs = monotonicMs() + numberOption(options, 'retry-sec', [0, MAX_RETRY_SECONDS], 0) * 1_000;
     const steps = {
+      io,
       log,
       signal,
       onStep: (step: string) => void screen.out(`ok   ${step}`, 'green', MARK_COLUMNS),

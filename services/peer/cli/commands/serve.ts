@@ -19,11 +19,11 @@ and registrations again. Logs are JSON lines on standard error.
   options: {},
   maxPositionals: 0,
   isService: () => true,
-  async run({ config, log }) {
+  async run({ config, log, io }) {
     checkReachable(config);
     // Pushes of other devices are acknowledged.
     const history = openHistory(config, { isDurable: true });
-    const node = await createNode(config, config.listen);
+    const node = await createNode(config, { io, listen: config.listen });
     const { components } = createServing(config, history, node, log);
     await runComponents([...createBaseComponents(history, node, log), ...components], log);
     return 'ok';
@@ -42,12 +42,12 @@ pushes of other devices, and pulls from them at an interval, with one identity.
   maxPositionals: 0,
   isService: () => true,
   async run(context) {
-    const { config, log } = context;
+    const { config, log, io } = context;
     checkReachable(config);
     readSyncOptions(context);
     // Pushes of other devices are acknowledged.
     const history = openHistory(config, { isDurable: true });
-    const node = await createNode(config, config.listen);
+    const node = await createNode(config, { io, listen: config.listen });
     const { components, registrations } = createServing(config, history, node, log);
     const watch = createSyncWatch(context, { history, node, registrations });
     await runComponents([...createBaseComponents(history, node, log), ...components, watch], log);

@@ -90,11 +90,11 @@ A device that lists no address to connect to has the field skipped.
   isService: (options) => options['watch'] === true,
 
   async run(context) {
-    const { config, log, options, screen, signal } = context;
+    const { config, log, io, options, screen, signal } = context;
     checkWatchOptions(options);
     readSyncOptions(context);
     const history = openHistory(config);
-    const node = await createNode(config);
+    const node = await createNode(config, { io });
     if (options['watch'] === true) {
       const registrations = createSyncRegistrations(config, node, log, history);
       const registration = {
