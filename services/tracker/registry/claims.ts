@@ -53,23 +53,32 @@ export const MAX_CLAIMS_PER_KEY = 16;
  * that clients that invent peer ids and device ids cannot fill the memory. Each peer has at most two claims of the first
  * kind and one of the second, so at the maximum number of peers a key has four claims on average.
  */
-const PEERS_PER_PEER_KEY = 2;
-const PEERS_PER_DEVICE_KEY = 4;
+const PEERS_PER_KEY = { peer: 2, device: 4 } as const;
 
 /** Maximum length of a claimed text in characters. Of a longer one the end is replaced by a hash. */
 const MAX_TEXT_LENGTH = 64;
-const HASH_LENGTH = 24;
+
+/** Length of a digest, in hexadecimal digits: 96 bits of a hash. */
+export const DIGEST_LENGTH = 24;
 
 /** The claims of a registration that are stored with one key. */
 export interface ClaimSet {
+  /** Whose claims they are, with the number of the key. */
+  readonly of: keyof typeof PEERS_PER_KEY;
+  readonly number: number;
+  /** Both as a text. */
   readonly key: string;
   readonly claims: readonly Claim[];
 }
 
-interface Claim {
+export interface Claim {
   readonly kind: ConflictKind;
   readonly subject: string;
-  /** The text that is stored: claims with the same start, up to the NUL, exclude each other. */
+  /** A digest of whatever the claim is about. Claims with the same digest and kind exclude each other. */
+  readonly digest: string;
+  /** What is claimed. */
+  readonly text: string;
+  /** The text that is stored in Redis: claims with the same start, up to the NUL, exclude each other. */
   readonly field: string;
 }
 
@@ -90,31 +99,38 @@ export function claimsOf(
 ): ClaimSet[] {
   const ofPeer: Claim[] = [];
   const peerDigest = digestOf([peerId]);
-  const claim = (kind: ConflictKind, text: string): void =>
-    void ofPeer.push({ kind, subject: peerId, field: `${peerDigest}${kind}\0${boundedText(text)}` });
+  const claim = (kind: ConflictKind, claimed: string): void => {
+    const text = boundedText(claimed);
+    ofPeer.push({ kind, subject: peerId, digest: peerDigest, text, field: `${peerDigest}${kind}\0${text}` });
+  };
   if (deviceId !== null) claim('device_id', baseDeviceId(deviceId));
   if (hostname !== null) claim('hostname', baseHostname(hostname));
   if (ofPeer.length === 0) return [];
-  const sets = [{ key: `peer:${keyOf(peerDigest, maxPeers / PEERS_PER_PEER_KEY)}`, claims: ofPeer }];
+  const sets = [setOf('peer', peerDigest, ofPeer, maxPeers)];
   if (deviceId === null) return sets;
   const digest = digestOf([userId, deviceId]);
   const field = `${digest}\0${peerId}`;
-  const key = `device:${keyOf(digest, maxPeers / PEERS_PER_DEVICE_KEY)}`;
-  return [...sets, { key, claims: [{ kind: 'peer_id', subject: deviceId, field }] }];
+  const ofDevice: Claim = { kind: 'peer_id', subject: deviceId, digest, text: peerId, field };
+  return [...sets, setOf('device', digest, [ofDevice], maxPeers)];
+}
+
+/** Number of keys of the claims of peers or devices. */
+export function countKeys(of: ClaimSet['of'], maxPeers: number): number {
+  return Math.ceil(maxPeers / PEERS_PER_KEY[of]);
+}
+
+function setOf(of: ClaimSet['of'], digest: string, claims: readonly Claim[], maxPeers: number): ClaimSet {
+  const number = Number.parseInt(digest.slice(0, 8), 16) % countKeys(of, maxPeers);
+  return { of, number, key: `${of}:${number}`, claims };
 }
 
 function digestOf(values: readonly (string | null)[]): string {
-  return hash('sha256', JSON.stringify(values), 'hex').slice(0, HASH_LENGTH);
-}
-
-/** The number of one of some keys. */
-function keyOf(digest: string, keys: number): number {
-  return Number.parseInt(digest.slice(0, 8), 16) % Math.ceil(keys);
+  return hash('sha256', JSON.stringify(values), 'hex').slice(0, DIGEST_LENGTH);
 }
 
 function boundedText(text: string): string {
   if (Buffer.byteLength(text) <= MAX_TEXT_LENGTH) return text;
-  const start = Buffer.from(text).subarray(0, MAX_TEXT_LENGTH - HASH_LENGTH - 3);
+  const start = Buffer.from(text).subarray(0, MAX_TEXT_LENGTH - DIGEST_LENGTH - 3);
   // An incomplete character at the end would be replaced by three bytes.
   return `${start.toString('utf8').replace(/\uFFFD$/, '')}…${digestOf([text])}`;
 }

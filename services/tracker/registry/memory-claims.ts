@@ -1,4 +1,5 @@
 // The claims and conflicts of the registry in the memory of one process.
+import { ClaimTable } from './claim-table.ts';
 import {
   CLAIM_SECONDS,
   type ClaimSet,
@@ -6,8 +7,8 @@ import {
   claimsOf,
   type Conflict,
   conflictsOf,
+  countKeys,
   groupOf,
-  MAX_CLAIMS_PER_KEY,
   MAX_REPORTS,
   REPORT_SECONDS,
 } from './claims.ts';
@@ -26,27 +27,14 @@ export interface MemoryClaims {
 
 /** @param maxPeers maximum number of peers, which limits the number of keys */
 export function createMemoryClaims(maxPeers: number): MemoryClaims {
-  // Both in the order of their last change.
-  const keys = new Map<string, Map<string, ClaimTimes>>();
-  /** When claims of a peer id were found last that exclude each other. */
+  const tables = {
+    peer: new ClaimTable(countKeys('peer', maxPeers)),
+    device: new ClaimTable(countKeys('device', maxPeers)),
+  };
+  /** When claims of a peer id were found last that exclude each other, in this order. */
   const contested = new Map<string, number>();
   let latestMicros = 0;
   const reports = new Map<string, { readonly conflict: Conflict; readonly seenUnixMicros: number }>();
-
-  function store({ key, claims }: ClaimSet, nowUnixMicros: number): Map<string, ClaimTimes> {
-    const stored = keys.get(key) ?? new Map<string, ClaimTimes>();
-    for (const [field, { lastUnixMicros }] of stored)
-      if (lastUnixMicros <= nowUnixMicros - CLAIM_SECONDS * 1_000_000) stored.delete(field);
-    for (const { field } of claims) {
-      const old = stored.get(field);
-      if (old === undefined && stored.size >= MAX_CLAIMS_PER_KEY) continue;
-      const { firstUnixMicros } = old ?? { firstUnixMicros: nowUnixMicros };
-      stored.set(field, { firstUnixMicros, lastUnixMicros: nowUnixMicros });
-    }
-    keys.delete(key);
-    keys.set(key, stored);
-    return stored;
-  }
 
   /** Notes the peer ids of claims that exclude each other. */
   function noteContested(
@@ -78,8 +66,10 @@ export function createMemoryClaims(maxPeers: number): MemoryClaims {
     claim(registration, nowUnixMicros) {
       latestMicros = Math.max(latestMicros, nowUnixMicros);
       const conflicts = claimsOf(registration, maxPeers).flatMap((set) => {
-        const stored = store(set, nowUnixMicros);
-        if (stored.size > set.claims.length) noteContested(set, stored, nowUnixMicros);
+        const table = tables[set.of];
+        if (!table.store(set.number, set.claims, nowUnixMicros)) return [];
+        const stored = table.find(set.number, set.claims);
+        noteContested(set, stored, nowUnixMicros);
         return conflictsOf(set, stored, registration.userId);
       });
       for (const conflict of conflicts) report(conflict, nowUnixMicros);
