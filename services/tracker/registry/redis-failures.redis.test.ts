@@ -136,7 +136,7 @@ describe('a registry', () => {
     expect(registry.problem()).not.toContain('wrong-password');
   });
 
-  test('needs one round trip for a registration and two for a listing', async () => {
+  test('needs one round trip for a registration and one for a listing', async () => {
     const proxy = await startProxy((await startRedisOn()).port);
     const registry = await openRegistry(proxy.url);
     const countRoundTrips = async (work: () => Promise<unknown>): Promise<number> => {
@@ -148,7 +148,7 @@ describe('a registry', () => {
     for (const _ of [1, 2])
       expect(await countRoundTrips(() => registry.register(device('peer-under-test')))).toBe(1);
     for (let n = 0; n < 50; n += 1) await registry.register(device(`peer-under-test-${n}`));
-    expect(await countRoundTrips(() => registry.list({ userId: 'alice' }))).toBe(2);
+    expect(await countRoundTrips(() => registry.list({ userId: 'alice' }))).toBe(1);
   });
 });
 

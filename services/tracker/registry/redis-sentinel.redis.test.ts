@@ -47,12 +47,22 @@ async function open(
   return registry;
 }
 
+/** A registry that has connected. `start` does not wait for that longer than for one attempt. */
+async function openConnected(...given: Parameters<typeof open>): Promise<Registry> {
+  const registry = await open(...given);
+  await until(() => registry.problem() === undefined, 'the registry has connected');
+  return registry;
+}
+
 let opened = 0;
 suiteOfRegistry('the registry with Sentinels, and a failover between two tests', async (options) => {
   opened += 1;
   if (opened === FAILOVER_TEST) await shared.failOver();
   await shared.master().command('FLUSHALL');
-  const [registry, replica] = await Promise.all([open(shared, options), open(shared, options)]);
+  const [registry, replica] = await Promise.all([
+    openConnected(shared, options),
+    openConnected(shared, options),
+  ]);
   const close = async (): Promise<void> => void (await Promise.all([registry.stop(), replica.stop()]));
   return { registry, replica, close };
 });
@@ -81,8 +91,10 @@ describe('with Sentinels', () => {
   test.each(logins)('a registry logs in with %s', async (_, login, settings) => {
     const setup = await startSentinelSetup(login);
     onCleanup(() => setup.stop());
-    const [registry, replica] = await Promise.all([open(setup, {}, settings), open(setup, {}, settings)]);
-    expect(registry.problem()).toBeUndefined();
+    const [registry, replica] = await Promise.all([
+      openConnected(setup, {}, settings),
+      openConnected(setup, {}, settings),
+    ]);
     await registry.register(device('p1'));
     expect((await replica.list({ userId: 'alice' })).peers).toHaveLength(1);
   });
@@ -102,7 +114,7 @@ describe('with Sentinels', () => {
   });
 
   test('calls fail while the master is frozen, and succeed after the failover to the replica', async () => {
-    const registry = await open(frozen);
+    const registry = await openConnected(frozen);
     const old = frozen.master();
     expect(await registry.register(device('p1'))).toEqual({ ok: true });
     old.process.kill('SIGSTOP');
