@@ -1,5 +1,7 @@
 // The bodies of the last listings. Devices that ask for the same version of a listing in the same view share one body.
-import { cutPage, listingBody, listingTag, withoutLoopback } from './listing.ts';
+import { cutPage, hideLoopback, listingTag, withoutLoopback } from './listing.ts';
+import { listingBody, peerJson } from './listing-body.ts';
+import { type NextVersion, nextVersion, type Version, versionOf } from './listing-changes.ts';
 import type { ListedPeer, ListQuery, Page } from './registry/registry.ts';
 
 /** Maximum bytes of all cached bodies and of the records that they were made of. The longest unused are evicted. */
@@ -17,11 +19,10 @@ export interface Listing {
   readonly omitted: number;
 }
 
-interface Entry extends Listing {
+interface Entry extends Listing, Version {
+  readonly body: Buffer<ArrayBuffer>;
   readonly key: string;
-  /** What the body was made of. The records of a page may change afterwards. */
   readonly next: string | undefined;
-  readonly records: readonly Pick<ListedPeer, 'json' | 'seenUnixMicros'>[];
   readonly bytes: number;
 }
 
@@ -33,7 +34,7 @@ interface PageListings {
 
 /** Bytes of a cached listing in addition to its body, its key and its records, and of each record. */
 const ENTRY_BYTES = 512;
-const RECORD_BYTES = 48;
+const RECORD_BYTES = 52;
 
 export interface ListingCache {
   /**
@@ -76,20 +77,23 @@ export function createListingCache(maxBytes: number = MAX_CACHED_LISTING_BYTES):
   function find(page: Page, query: ListQuery, isLocal: boolean): Listing {
     const recordsLength = lengthOf(page);
     const isPaged = query.limit !== undefined;
-    const shown = isLocal ? page : withoutLoopback(page);
-    if (recordsLength < MIN_CACHED_LENGTH) return createListing(shown, isPaged);
+    const show = isLocal ? asItIs : hideLoopback;
+    if (recordsLength < MIN_CACHED_LENGTH)
+      return createListing(isLocal ? page : withoutLoopback(page), isPaged);
     const { userId = null, limit = null, after = null, star } = query;
     const key = JSON.stringify([isLocal, userId, limit, after, star !== undefined, page.own ?? null]);
     const last = entries.get(key);
     if (last !== undefined && isSame(last, page)) return use(last);
     drop(key);
-    // The hash of the tag costs more than the rest, and a heartbeat changes only times.
-    const tag = last !== undefined && !isPaged && hasSameRecords(last, page) ? last.tag : undefined;
-    const text = createListing(shown, isPaged, tag);
-    const body = Buffer.from(text.body);
-    const records = page.peers.map(({ json, seenUnixMicros }) => ({ json, seenUnixMicros }));
+    const next =
+      last !== undefined && isWhole(last) && !isPaged ? nextVersion(last, page.peers, show) : undefined;
+    const made =
+      next === undefined
+        ? createVersion(isLocal ? page : withoutLoopback(page), page, isPaged)
+        : { ...next, omitted: 0, tag: tagOf(next, last?.tag, () => page.peers.map(show)) };
+    const { body, ends, records, tag, omitted } = made;
     const size = body.byteLength + recordsLength + key.length + ENTRY_BYTES + RECORD_BYTES * records.length;
-    const entry: Entry = { ...text, body, key, next: page.next, records, bytes: size };
+    const entry: Entry = { body, ends, records, tag, omitted, key, next: page.next, bytes: size };
     if (size <= maxBytes) keep(entry);
     return entry;
   }
@@ -113,12 +117,46 @@ function isEntry(listing: Listing): listing is Entry {
   return 'key' in listing;
 }
 
-/** @param tag the tag of all records, if it is known */
-function createListing(page: Page, isPaged: boolean, tag?: string): Listing & { readonly body: string } {
-  const cut = cutPage(page, isPaged);
-  const omitted = cut.omitted.length;
-  const isKnown = tag !== undefined && omitted === 0;
-  return { body: listingBody(cut, isPaged), tag: isKnown ? tag : listingTag(cut.peers), omitted };
+function asItIs(peer: ListedPeer): ListedPeer {
+  return peer;
+}
+
+function createListing(
+  shown: Page,
+  isPaged: boolean,
+): Listing & { readonly body: string; readonly parts: string[] } {
+  const cut = cutPage(shown, isPaged);
+  const parts = cut.peers.map(peerJson);
+  return {
+    parts,
+    body: listingBody(parts, cut, isPaged),
+    tag: listingTag(cut.peers),
+    omitted: cut.omitted.length,
+  };
+}
+
+/** @param shown what is shown of the page */
+function createVersion(
+  shown: Page,
+  { peers }: Page,
+  isPaged: boolean,
+): Version & Pick<Listing, 'tag' | 'omitted'> {
+  const { body, parts, tag, omitted } = createListing(shown, isPaged);
+  return { ...versionOf(body, parts, peers), tag, omitted };
+}
+
+/** Whether an entry has all peers of its user. */
+function isWhole({ omitted, next }: Entry): boolean {
+  return omitted === 0 && next === undefined;
+}
+
+/** The tag of the next version. Its hash costs more than the rest, and a heartbeat changes only times. */
+function tagOf(
+  { hasSameRecords }: NextVersion,
+  last: string | undefined,
+  shown: () => readonly ListedPeer[],
+): string {
+  return hasSameRecords && last !== undefined ? last : listingTag(shown());
 }
 
 /** Whether a page has the records of an entry with the same times in the same order. */
@@ -131,13 +169,6 @@ function isSame({ records, next }: Entry, page: Page): boolean {
       return record?.seenUnixMicros === peer.seenUnixMicros && record.json === peer.json;
     })
   );
-}
-
-/** Whether a page has the records of a complete listing, with any times and in any order. */
-function hasSameRecords({ records, omitted }: Entry, { peers }: Page): boolean {
-  if (omitted > 0 || records.length !== peers.length) return false;
-  const known = new Set(records.map(({ json }) => json));
-  return known.size === peers.length && peers.every(({ json }) => known.delete(json));
 }
 
 /** Characters of the records of a page. */

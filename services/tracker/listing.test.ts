@@ -10,7 +10,8 @@ import {
   type TestApp,
   testRegistry,
 } from '../../testing/tracker-app.ts';
-import { cutPage, listingBody, MAX_LISTING_BYTES } from './listing.ts';
+import { cutPage, MAX_LISTING_BYTES } from './listing.ts';
+import { listingBody, peerJson } from './listing-body.ts';
 import type { ListedPeer, Registry } from './registry/registry.ts';
 
 /** A registry with devices `p0`, `p1`, … of one user; the last one is the newest. */
@@ -41,7 +42,7 @@ function peer(index: number, padding: string): ListedPeer {
 }
 
 function bytesOf(peers: readonly ListedPeer[]): number {
-  return Buffer.byteLength(listingBody({ peers }, false));
+  return Buffer.byteLength(listingBody(peers.map(peerJson), { peers }, false));
 }
 
 /** An app whose clients are on its machine, or on another one. */

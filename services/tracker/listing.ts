@@ -1,8 +1,8 @@
-// Formats a listing: its JSON, its ETag and its headers.
+// What a listing shows: at most a maximum size, loopback addresses only on the same machine, and its ETag and headers.
 import { hash } from 'node:crypto';
-import type { Peer } from '../shared/contract.ts';
 import { isDirectLoopback } from '../shared/address-class.ts';
-import { encodeCursor, MAX_CURSOR_LENGTH } from './list-query.ts';
+import type { Peer } from '../shared/contract.ts';
+import { EMPTY_BYTES, MAX_CURSOR_BYTES, SEEN_LENGTH } from './listing-body.ts';
 import type { ListedPeer, Page } from './registry/registry.ts';
 
 /**
@@ -13,12 +13,6 @@ export const MAX_LISTING_BYTES = 512 * 1024;
 
 /** Length of an ETag, in characters: 132 bits of a hash. */
 const TAG_LENGTH = 22;
-
-const START = '{"peers":[';
-const END = ']}';
-
-/** `,"next_cursor":"…"` at its maximum length. */
-const MAX_CURSOR_BYTES = ',"next_cursor":""'.length + MAX_CURSOR_LENGTH;
 
 /** A page and the peers that were left out. */
 export interface CutPage extends Page {
@@ -36,7 +30,7 @@ export function cutPage<T extends Page>(page: T, isPaged: boolean): T & CutPage 
     ? page.peers.toSorted((a, b) => Number(b.isHub === true) - Number(a.isHub === true))
     : page.peers;
   // Each peer counts with a comma, and the last one has none.
-  let bytes = START.length - 1 + END.length + (isPaged ? MAX_CURSOR_BYTES : 0);
+  let bytes = EMPTY_BYTES - 1 + (isPaged ? MAX_CURSOR_BYTES : 0);
   const fitting = inOrder.findIndex((peer) => {
     // The JSON of a peer without its last brace, the time, and a comma.
     bytes += Buffer.byteLength(peer.json) - 1 + SEEN_LENGTH + 1;
@@ -57,53 +51,14 @@ export function withoutLoopback<T extends Page>(page: T): T {
 /** Whether the JSON may contain a loopback address. Most devices have none, and their JSON need not be parsed. */
 const MAY_HAVE_LOOPBACK = /\/ip4\/127\.|\/ip6\/|localhost/i;
 
-function hideLoopback(peer: ListedPeer): ListedPeer {
+/** The peer without its direct loopback addresses. */
+export function hideLoopback(peer: ListedPeer): ListedPeer {
   if (!MAY_HAVE_LOOPBACK.test(peer.json)) return peer;
   const fields = JSON.parse(peer.json) as Peer;
   const addrs = fields.addrs.filter((addr) => !isDirectLoopback(addr));
   if (addrs.length === fields.addrs.length) return peer;
   const { peerId, seenUnixMicros, isHub = false } = peer;
   return { peerId, seenUnixMicros, isHub, json: JSON.stringify({ ...fields, addrs }) };
-}
-
-/**
- * The body of a listing.
- *
- * @param isPaged whether to write `next_cursor`; released clients do not support it and request no pages
- */
-export function listingBody({ peers, next }: Page, isPaged: boolean): string {
-  const end = isPaged
-    ? `],"next_cursor":${next === undefined ? 'null' : JSON.stringify(encodeCursor(next))}}`
-    : END;
-  return `${START}${peers.map(peerJson).join(',')}${end}`;
-}
-
-/** Length of what `seenJson` adds, from the year 2001 on. */
-const SEEN_LENGTH = ',"last_seen":"2026-11-28T12:00:00.000Z","last_seen_unix":1795867200}'.length;
-
-/** The registered JSON object with the time of the last registration added. */
-function peerJson(peer: ListedPeer): string {
-  return `${peer.json.slice(0, -1)}${seenJson(peer)}`;
-}
-
-/** The time of the last registration, in ASCII, and the end of the object. */
-function seenJson({ seenUnixMicros }: ListedPeer): string {
-  const seenUnixMs = Math.floor(seenUnixMicros / 1_000);
-  const seconds = Math.floor(seenUnixMs / 1_000);
-  const milliseconds = String(seenUnixMs - seconds * 1_000).padStart(3, '0');
-  return `,"last_seen":"${dateOf(seconds)}.${milliseconds}Z","last_seen_unix":${seconds}}`;
-}
-
-let datedSeconds = Number.NaN;
-let date = '';
-
-/** The date of a second without its end. The last one is kept, because the devices of a listing are in order of time. */
-function dateOf(seconds: number): string {
-  if (seconds !== datedSeconds) {
-    date = new Date(seconds * 1_000).toISOString().slice(0, -'.000Z'.length);
-    datedSeconds = seconds;
-  }
-  return date;
 }
 
 /**
