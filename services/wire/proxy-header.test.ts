@@ -2,7 +2,7 @@ import { connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
 import { CollectingSink } from '../../testing/collecting-sink.ts';
-import { until } from '../../testing/wait.ts';
+import { until, WAIT_TIMEOUT_MS } from '../../testing/wait.ts';
 import { createProxyHeaders } from './proxy-header.ts';
 import { type AcceptPath, createTcpListener } from './tcp-listener.ts';
 import type { TcpSocket } from './tcp-socket.ts';
@@ -14,13 +14,14 @@ const V1 = Buffer.from('PROXY TCP4 198.51.100.1 10.0.0.1 4660 4001\r\n');
 const V2 = Buffer.from('0d0a0d0a000d0a515549540a21110010c63364010a000001123401bb040001ff', 'hex');
 const LOCAL = Buffer.from('0d0a0d0a000d0a515549540a20000000', 'hex');
 
-async function serve(path: AcceptPath, isTrusted = true) {
+/** @param timeoutMs time for the header; by default more than a busy machine needs to send one */
+async function serve(path: AcceptPath, { isTrusted = true, timeoutMs = WAIT_TIMEOUT_MS } = {}) {
   const outcomes: string[] = [];
   const connections: { socket: TcpSocket; sink: CollectingSink }[] = [];
   const accepted: TcpSocket[] = [];
   const onConnection = createProxyHeaders({
     isTrusted: () => isTrusted,
-    timeoutMs: 300,
+    timeoutMs,
     onOutcome: (outcome, address) => outcomes.push(`${outcome} ${address}`),
     onConnection(socket) {
       const sink = new CollectingSink();
@@ -82,7 +83,10 @@ describe.each(['onread', 'data'] as const)('connections of a trusted load balanc
     ['timeout', Buffer.from('PROXY TCP4 ')],
     ['timeout', Buffer.alloc(0)],
   ])('without a valid header are closed: %s', async (outcome, bytes) => {
-    const { connections, outcomes, open } = await serve(path);
+    const { connections, outcomes, open } = await serve(
+      path,
+      outcome === 'timeout' ? { timeoutMs: 300 } : {},
+    );
     const client = open();
     client.write(bytes);
     await until(() => client.closed, 'it is closed');
@@ -97,7 +101,7 @@ describe.each(['onread', 'data'] as const)('connections of a trusted load balanc
   });
 
   test('of others need no header, and cannot claim an address with one', async () => {
-    const { connections, open } = await serve(path, false);
+    const { connections, open } = await serve(path, { isTrusted: false });
     open().write(V1);
     await until(() => connections[0]?.sink.bytes.equals(V1) === true, 'it arrived');
     expect(connections[0]?.socket.remoteAddress).toBe('127.0.0.1');
