@@ -166,6 +166,8 @@ class TransportListener extends TypedEventEmitter<ListenerEvents> implements Lis
     this.#tcp.close();
     this.#stopped.abort();
     for (const connection of this.#connections) connection.abort(new Error('The node stops.'));
-    this.safeDispatchEvent('close');
+    // Not before the library has closed the other listeners: at this event it removes one from the list of those that it
+    // has not closed yet.
+    queueMicrotask(() => this.safeDispatchEvent('close'));
   }
 }
