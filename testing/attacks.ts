@@ -1,14 +1,9 @@
 // Hostile connections to a relay: raw TCP, with and without the swarm key.
 import { randomBytes, randomInt } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
-import { loadCipher } from '../services/wire/cipher.ts';
 import type { SwarmKey } from '../services/private-network/key.ts';
 import type { RelayAddress } from './load-devices.ts';
-
-const cipher = loadCipher();
-
-/** The first message of every libp2p peer. */
-export const GREETING = Buffer.from('\x13/multistream/1.0.0\n');
+import { createKeystream, GREETING } from './stock-psk.ts';
 
 /** A raw TCP connection; received bytes are dropped. */
 export function connectRaw({ address }: RelayAddress): Socket {
@@ -21,7 +16,7 @@ export function connectRaw({ address }: RelayAddress): Socket {
 export function authenticate(key: SwarmKey, bytes: Buffer): Buffer {
   const nonce = randomBytes(24);
   const encrypted = Buffer.alloc(bytes.length);
-  cipher.keystream(key.bytes, nonce).xor(encrypted, bytes);
+  createKeystream(key.bytes, nonce)(encrypted, bytes);
   return Buffer.concat([nonce, encrypted]);
 }
 

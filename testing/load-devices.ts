@@ -14,21 +14,13 @@ import {
   StopMessage,
 } from '../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
 import { deadlineSignal, until } from './wait.ts';
-import { loadCipher } from '../services/wire/cipher.ts';
 import type { SwarmKey } from '../services/private-network/key.ts';
-import { createTransportStack, type TransportLimits } from '../services/private-network/transport-stack.ts';
+import { createStockStack, type StockTimings } from './stock-stack.ts';
 import type { Relay } from '../scripts/local-network.ts';
 
 const HOP = '/libp2p/circuit/relay/0.2.0/hop';
 const STOP = '/libp2p/circuit/relay/0.2.0/stop';
-const LIMITS = {
-  maxConnections: 1024,
-  maxPendingInbound: 64,
-  maxStreamsPerConnection: 1024,
-  maxParallelDials: 64,
-};
 const CHUNK = randomBytes(64 * 1024);
-const cipher = loadCipher();
 
 /** A relay in this process or another one. */
 export interface RelayAddress {
@@ -38,20 +30,19 @@ export interface RelayAddress {
 /**
  * Starts a device. With `relay` it has a reservation on the relay.
  *
- * @param limits of its connections; by default a handshake and the first message of a stream have 10 s
+ * @param timings of its connections; by default a handshake and the first message of a stream have 10 s
  * @param identity default: a new one. The processes of one device have the same
  */
 export async function startDevice(
   key: SwarmKey,
   relay?: RelayAddress,
-  limits: Partial<TransportLimits> = {},
+  timings: StockTimings = {},
   identity?: PrivateKey,
 ): Promise<Libp2p> {
-  const stack = createTransportStack({
+  const stack = createStockStack({
     identity: identity ?? (await generateKeyPair('Ed25519')),
     key,
-    cipher,
-    limits: { ...LIMITS, ...limits },
+    ...timings,
   });
   const node = await createLibp2p({
     ...stack,

@@ -12,11 +12,10 @@ import { createLibp2p } from 'libp2p';
 import type { Logger } from '../services/shared/log.ts';
 import { monotonicMs, unixSeconds } from '../services/shared/clock.ts';
 import { onCleanup } from './cleanup.ts';
+import { createStockStack, STOCK_MPLEX, STOCK_YAMUX } from './stock-stack.ts';
 import { until, WAIT_TIMEOUT_MS } from './wait.ts';
 import { testWireIo } from './wire-io.ts';
-import { loadCipher } from '../services/wire/cipher.ts';
 import { generateSwarmKey, type SwarmKey } from '../services/private-network/key.ts';
-import { createTransportStack } from '../services/private-network/transport-stack.ts';
 import { createPeerBook, type PeerBook } from '../services/peer/discovery/peer-book.ts';
 import type { TrackerClient } from '../services/peer/discovery/tracker-client.ts';
 import { createMembership, type Membership } from '../services/peer/sync/membership.ts';
@@ -104,27 +103,18 @@ export interface TestRelay {
 /** The relay server of the library, which is the reference for the wire protocol. */
 export async function startTestRelay(options: TestRelayOptions = {}): Promise<TestRelay> {
   const identity = options.identity ?? (await generateKeyPair('Ed25519'));
-  const limits = {
-    maxConnections: 64,
-    maxPendingInbound: 32,
-    maxStreamsPerConnection: 256,
-    maxParallelDials: 16,
-  };
   const limit = options.circuitBytes;
   const { reservationMs } = options;
   const reservations =
     limit === undefined
       ? { applyDefaultLimit: false }
       : { defaultDataLimit: BigInt(limit), defaultDurationLimit: 900_000 };
-  const stack = createTransportStack({
-    identity,
-    key: options.swarmKey ?? testSwarmKey,
-    cipher: loadCipher(),
-    limits,
-  });
   const libp2p = await createLibp2p({
-    ...stack,
-    streamMuxers: options.isMplexOnly === true ? stack.streamMuxers.slice(1) : stack.streamMuxers,
+    ...createStockStack({
+      identity,
+      key: options.swarmKey ?? testSwarmKey,
+      muxers: options.isMplexOnly === true ? [STOCK_MPLEX] : [STOCK_YAMUX, STOCK_MPLEX],
+    }),
     addresses: { listen: [...(options.listen ?? [`/ip4/127.0.0.1/tcp/${options.port ?? 0}`])] },
     services: {
       identify: identify(),

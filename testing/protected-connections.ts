@@ -9,9 +9,6 @@ import { until } from './wait.ts';
 
 export const logger = defaultLogger();
 
-/** The first message of every libp2p connection. */
-export const GREETING = Buffer.from('\x13/multistream/1.0.0\n');
-
 /** A TCP listener that yields its connections before their protection. It is closed after the test. */
 export async function listen(): Promise<{
   port: number;

@@ -4,17 +4,12 @@ import { circuitRelayTransport } from '@libp2p/circuit-relay-v2';
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { identify } from '@libp2p/identify';
 import type { Connection, Libp2p, PrivateKey, Stream } from '@libp2p/interface';
-import { mplex } from '@libp2p/mplex';
-import { noise } from '@libp2p/noise';
-import { tcp } from '@libp2p/tcp';
-import { yamux } from '@libp2p/yamux';
 import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
-import { loadCipher } from '../services/wire/cipher.ts';
 import type { SwarmKey } from '../services/private-network/key.ts';
-import { createProtector } from '../services/private-network/psk.ts';
 import { onCleanup } from './cleanup.ts';
 import { readToEnd, sendMessage } from './raw-stream.ts';
+import { createStockStack, STOCK_MPLEX, STOCK_YAMUX } from './stock-stack.ts';
 import type { WireDeletion, WireEntry } from './wire-entries.ts';
 import {
   decode,
@@ -89,13 +84,15 @@ export interface RegisterOptions {
 /** Starts a client. It is stopped after the test. */
 export async function startPushClient(options: PushClientOptions): Promise<PushClient> {
   const identity = options.identity ?? (await generateKeyPair('Ed25519'));
+  const stack = createStockStack({
+    identity,
+    key: options.swarmKey,
+    muxers: [options.muxer === 'mplex' ? STOCK_MPLEX : STOCK_YAMUX],
+    handshakeMs: SETUP_MS,
+  });
   const libp2p = await createLibp2p({
-    privateKey: identity,
-    transports: [tcp(), circuitRelayTransport()],
-    connectionProtector: createProtector({ key: options.swarmKey, cipher: loadCipher() }),
-    connectionEncrypters: [noise()],
-    streamMuxers: [options.muxer === 'mplex' ? mplex() : yamux()],
-    connectionMonitor: { enabled: false },
+    ...stack,
+    transports: [...stack.transports, circuitRelayTransport()],
     services: { identify: identify() },
   });
   onCleanup(async () => libp2p.stop());

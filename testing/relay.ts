@@ -4,7 +4,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { circuitRelayTransport } from '@libp2p/circuit-relay-v2';
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { identify } from '@libp2p/identify';
-import type { Libp2p, PrivateKey, Stream, StreamMuxerFactory } from '@libp2p/interface';
+import type { Libp2p, PrivateKey, Stream } from '@libp2p/interface';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { pbStream } from '@libp2p/utils';
 import { multiaddr, type Multiaddr } from '@multiformats/multiaddr';
@@ -14,11 +14,10 @@ import { createLogger } from '../services/shared/log.ts';
 import { onCleanup } from './cleanup.ts';
 import { relayConfig, type RelayOverrides, swarmKey } from './relay-config.ts';
 import type { RelayAddress } from './load-devices.ts';
+import { createStockStack, STOCK_MPLEX, STOCK_YAMUX, type StockMuxers } from './stock-stack.ts';
 import { deadlineSignal, until } from './wait.ts';
 import { loadCipher } from '../services/wire/cipher.ts';
 import type { SwarmKey } from '../services/private-network/key.ts';
-import { createMuxers } from '../services/private-network/muxers.ts';
-import { createTransportStack } from '../services/private-network/transport-stack.ts';
 import { HOP_PROTOCOL } from '../services/relay/messages.ts';
 import { createRelayMetrics } from '../services/relay/metrics.ts';
 import { createRelayNode, type RelayNodeDeps } from '../services/relay/node.ts';
@@ -27,13 +26,8 @@ import { createWireIo } from '../services/wire/wire-io.ts';
 const ECHO = '/test/echo/1.0.0';
 export const cipher = loadCipher();
 export const log = createLogger('test', 'silent');
-const STACK_LIMITS = {
-  maxConnections: 64,
-  maxPendingInbound: 32,
-  maxStreamsPerConnection: 256,
-  maxParallelDials: 16,
-};
-export const muxers = createMuxers(STACK_LIMITS.maxStreamsPerConnection);
+/** Those of devices, in the order in which they offer them. */
+export const muxers: StockMuxers = [STOCK_YAMUX, STOCK_MPLEX];
 
 /** A complete relay on a free port, with access to its metrics. */
 export async function startRelay(
@@ -69,21 +63,19 @@ export async function startPeer(
   relay?: RelayAddress,
   options: {
     key?: SwarmKey;
-    muxers?: Array<() => StreamMuxerFactory>;
+    muxers?: StockMuxers;
     identity?: PrivateKey;
     listen?: string[];
   } = {},
 ) {
   const identity = options.identity ?? (await generateKeyPair('Ed25519'));
-  const stack = createTransportStack({
+  const stack = createStockStack({
     identity,
     key: options.key ?? swarmKey,
-    cipher,
-    limits: STACK_LIMITS,
+    muxers: options.muxers ?? muxers,
   });
   const node = await createLibp2p({
     ...stack,
-    ...(options.muxers === undefined ? {} : { streamMuxers: options.muxers }),
     transports: [...stack.transports, circuitRelayTransport()],
     addresses: {
       listen: [

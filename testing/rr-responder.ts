@@ -3,11 +3,10 @@
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import type { Libp2p, PrivateKey, Stream } from '@libp2p/interface';
 import { createLibp2p } from 'libp2p';
-import { loadCipher } from '../services/wire/cipher.ts';
-import { createTransportStack } from '../services/private-network/transport-stack.ts';
 import { toWire } from '../services/peer/history/entry.ts';
 import { onCleanup } from './cleanup.ts';
 import { makeEntries, testSwarmKey } from './peer.ts';
+import { createStockStack } from './stock-stack.ts';
 
 const PLAIN = '/rustory/sync-pull/1.0.0';
 
@@ -101,14 +100,8 @@ export async function startRrResponder(): Promise<RrResponder> {
 }
 
 async function startNode(identity: PrivateKey, port: number): Promise<Libp2p> {
-  const limits = {
-    maxConnections: 64,
-    maxPendingInbound: 64,
-    maxStreamsPerConnection: 64,
-    maxParallelDials: 8,
-  };
   return createLibp2p({
-    ...createTransportStack({ identity, key: testSwarmKey, cipher: loadCipher(), limits }),
+    ...createStockStack({ identity, key: testSwarmKey }),
     addresses: { listen: [`/ip4/127.0.0.1/tcp/${port}`] },
   });
 }

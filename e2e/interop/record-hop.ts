@@ -19,13 +19,14 @@ import { createLogger } from '../../services/shared/log.ts';
 import { createLoopClock } from '../../services/shared/loop-clock.ts';
 import { loadCipher } from '../../services/wire/cipher.ts';
 import type { SwarmKey } from '../../services/private-network/key.ts';
-import { MAX_STREAM_BUFFER_BYTES } from '../../services/private-network/muxers.ts';
-import { createTransportStack } from '../../services/private-network/transport-stack.ts';
 import { relayConfig } from '../../testing/relay-config.ts';
+import { createStockStack } from '../../testing/stock-stack.ts';
 import type { Cell } from './cell.ts';
 import { reach } from './steps.ts';
 
-const MANY = 16;
+/** Maximum bytes of a stream that wait to be read. */
+const STREAM_BUFFER_BYTES = 1024 * 1024;
+
 const cipher = loadCipher();
 
 /** The first message of each direction, with its length prefix. */
@@ -46,14 +47,8 @@ export async function recordHop(cell: Cell, key: SwarmKey): Promise<HopTranscrip
   const hops: Tap[] = [];
   const stops: Tap[] = [];
   const identity = await generateKeyPair('Ed25519');
-  const limits = {
-    maxConnections: MANY,
-    maxPendingInbound: MANY,
-    maxStreamsPerConnection: 64,
-    maxParallelDials: 1,
-  };
   const node = await createLibp2p({
-    ...createTransportStack({ identity, key, cipher, limits }),
+    ...createStockStack({ identity, key }),
     addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
     services: { identify: identify({ runOnConnectionOpen: false }) },
   });
@@ -61,7 +56,7 @@ export async function recordHop(cell: Cell, key: SwarmKey): Promise<HopTranscrip
     ...hopOptions(await relayConfig({ identity })),
     addresses: () => node.getMultiaddrs(),
   });
-  const connections = createLibp2pConnections(MAX_STREAM_BUFFER_BYTES, createLoopClock());
+  const connections = createLibp2pConnections(STREAM_BUFFER_BYTES, createLoopClock());
   const handle = async (stream: Stream, connection: Connection): Promise<void> => {
     const handled = hop.handle(new Libp2pStream(connections.ofOpen(tapped(connection, stops)), stream));
     // After the handler has added its listener, which must get the data that has already arrived.

@@ -10,10 +10,9 @@ import type { AbstractStream } from '@libp2p/utils';
 import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import { freePort } from '../../testing/free-port.ts';
+import { createStockStack } from '../../testing/stock-stack.ts';
 import { until } from '../../testing/wait.ts';
-import { loadCipher } from '../../services/wire/cipher.ts';
 import { generateSwarmKey } from '../../services/private-network/key.ts';
-import { createTransportStack } from '../../services/private-network/transport-stack.ts';
 
 const FILE = 'services/relay/stock.transcripts.json';
 const HOP = '/libp2p/circuit/relay/0.2.0/hop';
@@ -24,7 +23,6 @@ const ANNOUNCED = '/dns4/relay.example.org/tcp/4001';
 const LIMIT = { seconds: 900, bytes: 67_108_864 };
 
 const swarmKey = generateSwarmKey();
-const limits = { maxConnections: 16, maxPendingInbound: 8, maxStreamsPerConnection: 32, maxParallelDials: 8 };
 
 interface Exchange {
   readonly name: string;
@@ -71,7 +69,7 @@ const seeds = { relay: '01'.repeat(32), source: '02'.repeat(32), target: '03'.re
 
 async function startNode(seed: string, options: Parameters<typeof createLibp2p>[0]): Promise<Libp2p> {
   const identity = await generateKeyPairFromSeed('Ed25519', Buffer.from(seed, 'hex'));
-  const stack = createTransportStack({ identity, key: swarmKey, cipher: loadCipher(), limits });
+  const stack = createStockStack({ identity, key: swarmKey });
   return createLibp2p({
     ...stack,
     transports: [...stack.transports, circuitRelayTransport()],

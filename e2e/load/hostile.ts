@@ -14,10 +14,10 @@ import {
   authenticate,
   connectRaw,
   garbage,
-  GREETING,
   AUTHENTICATED_KINDS,
   UNAUTHENTICATED_KINDS,
 } from '../../testing/attacks.ts';
+import { GREETING } from '../../testing/stock-psk.ts';
 import { metric, reserve, startDevice } from '../../testing/load-devices.ts';
 import { cpuSeconds, residentMiB } from '../../testing/process-usage.ts';
 

@@ -6,9 +6,10 @@ import { createLibp2p } from 'libp2p';
 import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
 import { describeError } from '../shared/errors.ts';
 import { loadCipher } from '../wire/cipher.ts';
+import { createWireIo } from '../wire/wire-io.ts';
+import { createWireStack } from './adapters/wire-stack.ts';
 import { generateSwarmKey } from './key.ts';
 import { createListenFailures, startNode } from './listen.ts';
-import { createTransportStack } from './transport-stack.ts';
 
 afterEach(cleanUp);
 
@@ -28,12 +29,14 @@ async function usePort(): Promise<number> {
 async function start(listen: readonly string[]): Promise<string> {
   const failures = createListenFailures();
   const node = await createLibp2p({
-    ...createTransportStack({
+    ...createWireStack({
       identity: await generateKeyPair('Ed25519'),
       key: generateSwarmKey(),
       cipher: loadCipher(),
       limits: { maxConnections: 1, maxPendingInbound: 1, maxStreamsPerConnection: 1, maxParallelDials: 1 },
       onListenFailure: failures.onListenFailure,
+      io: createWireIo({ isPoisoned: true }),
+      acceptPath: 'data',
     }),
     addresses: { listen: [...listen] },
     start: false,

@@ -10,7 +10,8 @@ import { until } from '../../testing/wait.ts';
 import { createNobleCipher, createSodiumCipher, NONCE_BYTES } from '../wire/cipher.ts';
 import { formatSwarmKey, generateSwarmKey, parseSwarmKey } from './key.ts';
 import type { ProtectionOutcome } from '../wire/psk-outcomes.ts';
-import { createTransportStack } from './transport-stack.ts';
+import { createWireIo } from '../wire/wire-io.ts';
+import { createWireStack } from './adapters/wire-stack.ts';
 
 interface Transcripts {
   readonly key: string;
@@ -27,10 +28,11 @@ const limits = { maxConnections: 8, maxPendingInbound: 8, maxStreamsPerConnectio
 async function outcomeOf(bytes: Buffer, nodeKey = swarmKey): Promise<ProtectionOutcome[]> {
   const outcomes: ProtectionOutcome[] = [];
   const identity = await generateKeyPair('Ed25519');
+  const io = createWireIo({ isPoisoned: true });
   const cipher = createSodiumCipher();
   const onOutcome = (outcome: ProtectionOutcome): void => void outcomes.push(outcome);
   const node = await createLibp2p({
-    ...createTransportStack({ identity, key: nodeKey, cipher, limits, onOutcome }),
+    ...createWireStack({ identity, key: nodeKey, cipher, limits, onOutcome, io, acceptPath: 'data' }),
     addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
   });
   const port = Number(node.getMultiaddrs()[0]?.getComponents()[1]?.value);

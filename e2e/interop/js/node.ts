@@ -8,9 +8,8 @@ import { ping } from '@libp2p/ping';
 import { tcp } from '@libp2p/tcp';
 import { yamux } from '@libp2p/yamux';
 import { createLibp2p } from 'libp2p';
-import { loadCipher } from '../../../services/wire/cipher.ts';
 import { readSwarmKey } from '../../../services/private-network/key.ts';
-import { createProtector } from '../../../services/private-network/psk.ts';
+import { createStockProtector } from '../../../testing/stock-psk.ts';
 import { type Options, print } from './options.ts';
 
 export type Node = Libp2p<{ identify: Identify }>;
@@ -37,7 +36,7 @@ export async function createNode(options: Options, init: NodeInit): Promise<Node
         return circuits;
       },
     ],
-    connectionProtector: createProtector({ key: readSwarmKey(options.text('key')), cipher: loadCipher() }),
+    connectionProtector: createStockProtector(readSwarmKey(options.text('key'))),
     connectionEncrypters: [noise()],
     streamMuxers: muxersOf(options.text('muxer')),
     // Its ping queues behind bulk data on the same connection, times out, and closes a connection that is only busy.

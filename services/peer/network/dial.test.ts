@@ -4,13 +4,12 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { createLibp2p } from 'libp2p';
 import { aborted } from '../../shared/signals.ts';
-import { loadCipher } from '../../wire/cipher.ts';
 import { generateSwarmKey } from '../../private-network/key.ts';
-import { createTransportStack } from '../../private-network/transport-stack.ts';
 import { type DialStrategy, peerIdOf } from './addresses.ts';
 import { createDialer, type Dialer, DialFailedError } from './dial.ts';
 import type { DialAttempt } from './dial-report.ts';
 import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
+import { createStockStack } from '../../../testing/stock-stack.ts';
 import { until } from '../../../testing/wait.ts';
 import {
   createTestDialer,
@@ -217,11 +216,9 @@ async function startSocket(onConnection: (socket: Socket) => void): Promise<stri
 
 /** A node of the private network without a muxer. */
 async function startWithoutMuxers(): Promise<string> {
-  const limits = { maxConnections: 8, maxPendingInbound: 8, maxStreamsPerConnection: 8, maxParallelDials: 8 };
   const identity = await generateKeyPair('Ed25519');
   const node = await createLibp2p({
-    ...createTransportStack({ identity, key: testSwarmKey, cipher: loadCipher(), limits }),
-    streamMuxers: [],
+    ...createStockStack({ identity, key: testSwarmKey, muxers: [] }),
     addresses: { listen: LOOPBACK },
   });
   onCleanup(async () => node.stop());

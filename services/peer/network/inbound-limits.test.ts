@@ -2,7 +2,8 @@ import type { Socket } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import type { Connection } from '@libp2p/interface';
 import { multiaddr } from '@multiformats/multiaddr';
-import { authenticate, connectRaw, GREETING } from '../../../testing/attacks.ts';
+import { authenticate, connectRaw } from '../../../testing/attacks.ts';
+import { GREETING } from '../../../testing/stock-psk.ts';
 import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
 import {
   createTestDialer,

@@ -3,9 +3,6 @@ import { generateKeyPair } from '@libp2p/crypto/keys';
 import type { Libp2p, Stream } from '@libp2p/interface';
 import { createLibp2p } from 'libp2p';
 import { until, WAIT_TIMEOUT_MS } from '../../../testing/wait.ts';
-import { loadCipher } from '../../wire/cipher.ts';
-import { createMuxers } from '../../private-network/muxers.ts';
-import { createTransportStack } from '../../private-network/transport-stack.ts';
 import { monotonicMs } from '../../shared/clock.ts';
 import { toWire } from '../history/entry.ts';
 import { pull } from './pull.ts';
@@ -13,6 +10,7 @@ import { servePulls } from './serve.ts';
 import { readToEnd, writeAndClose } from './stream-io.ts';
 import { decodeResponse, MAX_RESPONSE_BYTES, PULL_PROTOCOLS } from './sync-protocol.ts';
 import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
+import { createStockStack, STOCK_MPLEX } from '../../../testing/stock-stack.ts';
 import {
   createTestLog,
   createTestMembership,
@@ -168,17 +166,9 @@ describe('a serving device', () => {
 });
 
 async function startOldNode(): Promise<Libp2p> {
-  const limits = {
-    maxConnections: 8,
-    maxPendingInbound: 8,
-    maxStreamsPerConnection: 8,
-    maxParallelDials: 8,
-  };
   const identity = await generateKeyPair('Ed25519');
-  const [, mplex] = createMuxers(limits.maxStreamsPerConnection);
   const node = await createLibp2p({
-    ...createTransportStack({ identity, key: testSwarmKey, cipher: loadCipher(), limits }),
-    streamMuxers: mplex === undefined ? [] : [mplex],
+    ...createStockStack({ identity, key: testSwarmKey, muxers: [STOCK_MPLEX] }),
     addresses: { listen: LOOPBACK },
   });
   onCleanup(async () => node.stop());

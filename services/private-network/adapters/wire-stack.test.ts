@@ -6,11 +6,10 @@ import type { Connection, Libp2p, Stream, StreamMuxerFactory } from '@libp2p/int
 import { createLibp2p } from 'libp2p';
 import { until } from '../../../testing/wait.ts';
 import { testAccept } from '../../wire/accept-test.ts';
+import { createStockStack, STOCK_MPLEX, STOCK_YAMUX } from '../../../testing/stock-stack.ts';
 import { loadCipher } from '../../wire/cipher.ts';
 import { createWireIo } from '../../wire/wire-io.ts';
 import { generateSwarmKey, type SwarmKey } from '../key.ts';
-import { createMuxers as createStockMuxers } from '../muxers.ts';
-import { createTransportStack } from '../transport-stack.ts';
 import { LayerConnection } from './layer-connection.ts';
 import { createMuxers } from './muxer.ts';
 import { createWireStack } from './wire-stack.ts';
@@ -35,6 +34,7 @@ interface NodeOptions {
   /** Indexes of the muxers: 0 is yamux, 1 is mplex. Default: both. */
   readonly muxers?: readonly number[];
   readonly maxStreams?: number;
+  readonly listen?: readonly string[];
 }
 
 async function startNode(kind: Kind, options: NodeOptions = {}): Promise<Libp2p> {
@@ -48,11 +48,11 @@ async function startNode(kind: Kind, options: NodeOptions = {}): Promise<Libp2p>
     acceptPath,
   };
   const factories: Array<() => StreamMuxerFactory> =
-    kind === 'wire' ? createMuxers(maxStreams) : createStockMuxers(maxStreams);
+    kind === 'wire' ? createMuxers(maxStreams) : [STOCK_YAMUX, STOCK_MPLEX];
   const node = await createLibp2p({
-    ...(kind === 'wire' ? createWireStack(stackOptions) : createTransportStack(stackOptions)),
+    ...(kind === 'wire' ? createWireStack(stackOptions) : createStockStack(stackOptions)),
     streamMuxers: factories.filter((_, index) => muxers.includes(index)),
-    addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
+    addresses: { listen: [...(options.listen ?? ['/ip4/127.0.0.1/tcp/0'])] },
   });
   nodes.push(node);
   return node;
@@ -201,7 +201,8 @@ test('a connection that sends more than a negotiation needs, before its next lay
 });
 
 test('a stopped node leaves no socket open', async () => {
-  const [a, b] = await Promise.all([startNode('wire'), startNode('wire')]);
+  const listen = ['/ip4/127.0.0.1/tcp/0', '/ip4/127.0.0.2/tcp/0', '/ip4/127.0.0.3/tcp/0'];
+  const [a, b] = await Promise.all([startNode('wire'), startNode('wire', { listen })]);
   await a.dial(b.getMultiaddrs());
   await stopNodes();
   await until(

@@ -1,22 +1,22 @@
-// The swarm key layer on real sockets, in both roles, against the protector on the TCP transport of libp2p.
+// The swarm key layer on real sockets, in both roles, against the protector of the reference devices on the TCP transport
+// of libp2p.
 import { createHash, randomBytes, randomInt } from 'node:crypto';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
 import { CollectingSink } from '../../testing/collecting-sink.ts';
-import { collect, dialRaw, listen, logger, send } from '../../testing/protected-connections.ts';
+import { collect, dialRaw, listen, send } from '../../testing/protected-connections.ts';
+import { createStockProtector } from '../../testing/stock-psk.ts';
 import { deadlineSignal, until } from '../../testing/wait.ts';
-import { type Cipher, createNobleCipher, createSodiumCipher } from '../wire/cipher.ts';
-import { GREETING } from '../wire/first-bytes.ts';
-import { PskLayer } from '../wire/psk-layer.ts';
-import { dialTcp } from '../wire/tcp-dial.ts';
-import { type AcceptPath, createTcpListener } from '../wire/tcp-listener.ts';
-import type { TcpSocket } from '../wire/tcp-socket.ts';
-import { createWireIo } from '../wire/wire-io.ts';
-import { generateSwarmKey } from './key.ts';
-import { createProtector } from './psk.ts';
+import { type Cipher, createNobleCipher, createSodiumCipher } from './cipher.ts';
+import { GREETING } from './first-bytes.ts';
+import { PskLayer } from './psk-layer.ts';
+import { dialTcp } from './tcp-dial.ts';
+import { type AcceptPath, createTcpListener } from './tcp-listener.ts';
+import type { TcpSocket } from './tcp-socket.ts';
+import { createWireIo } from './wire-io.ts';
 
-const key = generateSwarmKey();
-const stock = createProtector({ key, cipher: createSodiumCipher() })({ logger });
+const key = randomBytes(32);
+const stock = createStockProtector({ bytes: key })();
 const [sodium, noble] = [createSodiumCipher(), createNobleCipher()];
 const SOCKET = { maxUnsentBytes: 64 * 1024 * 1024, keepAliveDelayMs: 15_000 };
 
@@ -27,7 +27,7 @@ function exhausted(): never {
 }
 
 function protect(socket: TcpSocket, cipher: Cipher, isInbound: boolean) {
-  const layer = new PskLayer(socket, { key: key.bytes, cipher, isInbound });
+  const layer = new PskLayer(socket, { key, cipher, isInbound });
   const sink = new CollectingSink();
   layer.sink = sink;
   onCleanup(() => layer.abort(new Error('The test is over.')));
