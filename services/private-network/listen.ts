@@ -3,7 +3,6 @@
 import type { Libp2p } from '@libp2p/interface';
 import type { Multiaddr } from '@multiformats/multiaddr';
 import { describeError, errorCode } from '../shared/errors.ts';
-import type { TcpOptions } from './tcp.ts';
 
 /** Reasons in words, by the code of the error. */
 const REASONS: Readonly<Record<string, string>> = {
@@ -17,7 +16,7 @@ const REASONS: Readonly<Record<string, string>> = {
 const NO_IPV6_CODES: ReadonlySet<string> = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL']);
 
 /** The addresses that cannot be listened on. */
-export interface ListenFailures extends Required<Pick<TcpOptions, 'onListenFailure'>> {
+export interface ListenFailures {
   readonly onListenFailure: (address: Multiaddr, error: unknown) => void;
   /** The addresses that are not served because this machine has no IPv6. */
   withoutIpv6(): string[];
