@@ -1,7 +1,8 @@
 // Tests the import rules of ARCHITECTURE.md with the import lines of all files, including tests.
 import { basename } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { AREAS, type Import, importsOf, isTest, readSource, sourceFiles } from './source.ts';
+import manifest from '../package.json' with { type: 'json' };
+import { AREAS, type Import, importsOf, isTest, loadedBy, readSource, sourceFiles } from './source.ts';
 
 const files = sourceFiles();
 const imports = files.flatMap(importsOf);
@@ -136,6 +137,37 @@ test('the endpoints of the benchmarks share no code with what is measured, nor w
         imports.filter(({ file, isOurs }) => !isOurs && file.startsWith('bench/endpoints/')),
       ),
     ),
+  ).toEqual([]);
+});
+
+test('services load only packages that are dependencies; tests may load others', () => {
+  const packages = Object.keys(manifest.dependencies);
+  expect(
+    violations(
+      ({ file, target, isOurs, isTypeOnly }) =>
+        isOurs ||
+        isTypeOnly ||
+        isTest(file) ||
+        target.startsWith('node:') ||
+        packages.some((name) => target === name || target.startsWith(`${name}/`)),
+      imports.filter(({ file }) => file.startsWith('services/')),
+    ),
+  ).toEqual([]);
+});
+
+/** What reference devices, attacks, and their programs consist of. */
+const REFERENCES =
+  /^(?:testing\/(?:stock-(?:psk|stack)|load-devices|push-client|rr-device|attacks)|e2e\/interop\/js\/.*)\.ts$/;
+
+test('the reference devices load no code of the layers that are tested against them', () => {
+  const loaded = files
+    .filter((file) => REFERENCES.test(file))
+    .flatMap((file) => [...loadedBy(file)].map((target) => ({ file, target })));
+  expect(loaded.length).toBeGreaterThan(0);
+  expect(
+    loaded
+      .filter(({ target }) => /^services\/(?:wire|private-network\/adapters|relay)\//.test(target))
+      .map(({ file, target }) => `${file} loads ${target}`),
   ).toEqual([]);
 });
 

@@ -6,7 +6,7 @@ import { createLibp2p } from 'libp2p';
 import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
 import { describeError } from '../shared/errors.ts';
 import { loadCipher } from '../wire/cipher.ts';
-import { createWireIo } from '../wire/wire-io.ts';
+import { testWireIo } from '../../testing/wire-io.ts';
 import { createWireStack } from './adapters/wire-stack.ts';
 import { generateSwarmKey } from './key.ts';
 import { createListenFailures, startNode } from './listen.ts';
@@ -35,7 +35,7 @@ async function start(listen: readonly string[]): Promise<string> {
       cipher: loadCipher(),
       limits: { maxConnections: 1, maxPendingInbound: 1, maxStreamsPerConnection: 1, maxParallelDials: 1 },
       onListenFailure: failures.onListenFailure,
-      io: createWireIo({ isPoisoned: true }),
+      io: testWireIo,
       acceptPath: 'data',
     }),
     addresses: { listen: [...listen] },

@@ -10,7 +10,7 @@ import { until } from '../../testing/wait.ts';
 import { createNobleCipher, createSodiumCipher, NONCE_BYTES } from '../wire/cipher.ts';
 import { formatSwarmKey, generateSwarmKey, parseSwarmKey } from './key.ts';
 import type { ProtectionOutcome } from '../wire/psk-outcomes.ts';
-import { createWireIo } from '../wire/wire-io.ts';
+import { testWireIo } from '../../testing/wire-io.ts';
 import { createWireStack } from './adapters/wire-stack.ts';
 
 interface Transcripts {
@@ -28,11 +28,18 @@ const limits = { maxConnections: 8, maxPendingInbound: 8, maxStreamsPerConnectio
 async function outcomeOf(bytes: Buffer, nodeKey = swarmKey): Promise<ProtectionOutcome[]> {
   const outcomes: ProtectionOutcome[] = [];
   const identity = await generateKeyPair('Ed25519');
-  const io = createWireIo({ isPoisoned: true });
   const cipher = createSodiumCipher();
   const onOutcome = (outcome: ProtectionOutcome): void => void outcomes.push(outcome);
   const node = await createLibp2p({
-    ...createWireStack({ identity, key: nodeKey, cipher, limits, onOutcome, io, acceptPath: 'data' }),
+    ...createWireStack({
+      identity,
+      key: nodeKey,
+      cipher,
+      limits,
+      onOutcome,
+      io: testWireIo,
+      acceptPath: 'data',
+    }),
     addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
   });
   const port = Number(node.getMultiaddrs()[0]?.getComponents()[1]?.value);

@@ -8,7 +8,7 @@ import { createStockProtector, GREETING } from '../../../testing/stock-psk.ts';
 import { until } from '../../../testing/wait.ts';
 import { createSodiumCipher } from '../../wire/cipher.ts';
 import type { ProtectionOutcome } from '../../wire/psk-outcomes.ts';
-import { createWireIo } from '../../wire/wire-io.ts';
+import { testWireIo } from '../../../testing/wire-io.ts';
 import { generateSwarmKey } from '../key.ts';
 import { createProtector } from './protector.ts';
 
@@ -17,7 +17,7 @@ const key = generateSwarmKey();
 afterEach(cleanUp);
 
 function ours(onOutcome: (outcome: ProtectionOutcome) => void, swarmKey = key) {
-  const layer = { io: createWireIo({ isPoisoned: true }), maxUnsentBytes: 1024 * 1024 };
+  const layer = { io: testWireIo, maxUnsentBytes: 1024 * 1024 };
   return createProtector({ key: swarmKey, cipher: createSodiumCipher(), onOutcome, ...layer })();
 }
 

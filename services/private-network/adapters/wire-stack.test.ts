@@ -8,7 +8,7 @@ import { until } from '../../../testing/wait.ts';
 import { testAccept } from '../../wire/accept-test.ts';
 import { createStockStack, STOCK_MPLEX, STOCK_YAMUX } from '../../../testing/stock-stack.ts';
 import { loadCipher } from '../../wire/cipher.ts';
-import { createWireIo } from '../../wire/wire-io.ts';
+import { testWireIo } from '../../../testing/wire-io.ts';
 import { generateSwarmKey, type SwarmKey } from '../key.ts';
 import { LayerConnection } from './layer-connection.ts';
 import { createMuxers } from './muxer.ts';
@@ -44,7 +44,7 @@ async function startNode(kind: Kind, options: NodeOptions = {}): Promise<Libp2p>
     key,
     cipher: loadCipher(),
     limits,
-    io: createWireIo({ isPoisoned: true }),
+    io: testWireIo,
     acceptPath,
   };
   const factories: Array<() => StreamMuxerFactory> =
