@@ -22,6 +22,7 @@ export interface Cipher {
   readonly name: 'sodium-native' | 'noble';
   /** The reason if the faster implementation is not used. */
   readonly reason?: string;
+  /** The nonce may be changed after the call. */
   keystream(key: Uint8Array, nonce: Uint8Array): Keystream;
 }
 
@@ -65,7 +66,8 @@ export function createSodiumCipher(): Cipher {
 export function createNobleCipher(): Cipher {
   return {
     name: 'noble',
-    keystream(key, nonce) {
+    keystream(key, sharedNonce) {
+      const nonce = Uint8Array.from(sharedNonce);
       let position = 0;
       return {
         xor(target, source) {

@@ -59,6 +59,25 @@ export function encodeLines(...texts: string[]): Buffer {
   return Buffer.concat(texts.map((text) => withLength(Buffer.from(`${text}\n`))));
 }
 
+/**
+ * Maximum lines whose bytes are kept. Each protocol that this program knows has up to two; the lines of other sides are
+ * not kept.
+ */
+const MAX_KEPT_LINES = 256;
+
+/** Bytes of the lines that this side sends for each connection and each stream again. */
+const keptLines = new Map<string, Buffer>();
+
+/** The bytes of a line of ours, with the header before it if `hasHeader`. They must not be changed. */
+function ownLine(text: string, hasHeader = false): Buffer {
+  const key = hasHeader ? `\n${text}` : text;
+  const kept = keptLines.get(key);
+  if (kept !== undefined) return kept;
+  const bytes = hasHeader ? encodeLines(HEADER, text) : encodeLines(text);
+  if (keptLines.size < MAX_KEPT_LINES) keptLines.set(key, bytes);
+  return bytes;
+}
+
 /** The side that answers: it accepts the first proposal that it knows. */
 export class MultistreamResponder implements Negotiator {
   protocol: string | undefined = undefined;
@@ -89,16 +108,16 @@ export class MultistreamResponder implements Negotiator {
     if (this.#state === 'awaits-header') {
       if (text !== HEADER) throw invalid('the first line is not the header');
       this.#state = 'awaits-proposal';
-      return encodeLines(HEADER);
+      return ownLine(HEADER);
     }
     if (this.#protocols.includes(text)) {
       this.#state = 'done';
       this.protocol = text;
-      return encodeLines(text);
+      return ownLine(text);
     }
     if (text === HEADER) throw invalid('the header came twice');
     if (text === LIST) return withLength(Buffer.concat([encodeLines(...this.#protocols), Buffer.from('\n')]));
-    return encodeLines(REFUSAL);
+    return ownLine(REFUSAL);
   }
 }
 
@@ -121,7 +140,7 @@ export class MultistreamInitiator implements Negotiator {
     if (first === undefined) throw new RangeError('At least one protocol must be proposed.');
     this.#proposals = proposals;
     this.#write = write;
-    write(encodeLines(HEADER, first));
+    write(ownLine(first, true));
   }
 
   take(buffer: Buffer, start: number, end: number): number {
@@ -153,7 +172,7 @@ export class MultistreamInitiator implements Negotiator {
         'MULTISTREAM_UNSUPPORTED',
         `the other side does not support ${this.#proposals.join(' or ')}`,
       );
-    this.#write(encodeLines(next));
+    this.#write(ownLine(next));
   }
 }
 

@@ -2,7 +2,7 @@
 // text. https://github.com/libp2p/specs/blob/master/pnet/Private-Networks-PSK-V1.md
 // The protocol does not tell whether both sides have the same key. As every libp2p connection begins with the same message,
 // it is compared here, so that nobody without the key reaches the layers above.
-import { randomBytes } from 'node:crypto';
+import { randomFillSync } from 'node:crypto';
 import { type Cipher, type Keystream, NONCE_BYTES } from './cipher.ts';
 import { FIRST_BYTES, GREETING, recognizeFirstBytes } from './first-bytes.ts';
 import type { BlockDuplex, ByteSink, OutFilter } from './layers.ts';
@@ -46,6 +46,20 @@ export interface PskOptions {
  * `release`. `over`: failed or closed.
  */
 type State = 'nonce' | 'greeting' | 'held' | 'open' | 'over';
+
+/** Random bytes for the next nonces: one call of the system for many costs hardly more than one for each. */
+const nonces = Buffer.allocUnsafeSlow(128 * NONCE_BYTES);
+let noncesUsed = nonces.length;
+
+/** A nonce that nobody else gets. It is valid until others are taken. */
+function takeNonce(): Buffer {
+  if (noncesUsed === nonces.length) {
+    randomFillSync(nonces);
+    noncesUsed = 0;
+  }
+  noncesUsed += NONCE_BYTES;
+  return nonces.subarray(noncesUsed - NONCE_BYTES, noncesUsed);
+}
 
 /** A class, because there is one object for each connection, with as little memory as possible. */
 export class PskLayer implements BlockDuplex, ByteSink, OutFilter {
@@ -184,7 +198,7 @@ export class PskLayer implements BlockDuplex, ByteSink, OutFilter {
 
   #sendNonce(): void {
     const { key, cipher } = this.#options;
-    const nonce = randomBytes(NONCE_BYTES);
+    const nonce = takeNonce();
     this.#outbound = cipher.keystream(key, nonce);
     this.#below.write(nonce, 0, nonce.length);
   }

@@ -29,6 +29,11 @@ const TIMEOUT_MS = 10_000;
 const RECORD_DOMAIN = 'libp2p-peer-record';
 const RECORD_TYPE = new Uint8Array([0x03, 0x01]);
 
+/** The codes of protocols in multiaddrs, that of a peer id as a varint. https://github.com/multiformats/multicodec */
+const CODES = { ip4: 0x04, tcp: 0x06, p2p: [0xa5, 0x03] } as const;
+
+const IPV4_ADDRESS = /^\/ip4\/(\d+)\.(\d+)\.(\d+)\.(\d+)\/tcp\/(\d+)$/;
+
 /** The tags of the fields of the message, all of which contain bytes or text. */
 const FIELDS = {
   publicKey: 10,
@@ -55,14 +60,24 @@ export function createIdentify(options: IdentifyOptions): StreamHandler {
   const protocols = [IDENTIFY_PROTOCOL, ...options.protocols];
   const createMessage = createIdentifyMessage(identity, protocols);
   const deadlines = new Deadlines(TIMEOUT_MS, clock);
-  /** The last message, for as long as the addresses are the same. */
-  let last: { readonly key: string; readonly message: Promise<Uint8Array> } | undefined;
+  /** The last message, for as long as the addresses are the same: as a promise only until it is signed. */
+  let last: { readonly key: string; message: Uint8Array | Promise<Uint8Array> } | undefined;
+  let lastAddresses: readonly Multiaddr[] | undefined;
 
-  async function commonMessage(): Promise<Uint8Array> {
+  function commonMessage(): Uint8Array | Promise<Uint8Array> {
     const addresses = options.addresses();
+    if (addresses === lastAddresses && last !== undefined) return last.message;
+    lastAddresses = addresses;
     const key = addresses.join();
-    if (last?.key !== key) last = { key, message: createMessage(addresses) };
-    return last.message;
+    if (last?.key === key) return last.message;
+    const message = createMessage(addresses);
+    const next: typeof last = { key, message };
+    last = next;
+    void message.then(
+      (signed) => (next.message = signed),
+      () => {},
+    );
+    return message;
   }
 
   return {
@@ -75,14 +90,21 @@ export function createIdentify(options: IdentifyOptions): StreamHandler {
       deadlines.add(deadline);
       stream.onceClosed(() => deadlines.remove(deadline));
       try {
-        stream.writeMessage(Buffer.concat([await commonMessage(), observedAddress(stream)]));
-        stream.closeWrite();
+        const message = commonMessage();
+        // Without a pause, the answer is sent together with that of the negotiation.
+        answer(stream, message instanceof Promise ? await message : message);
       } catch (error) {
         log.debug({ peer: stream.connection.peer.id, error: describeError(error) }, 'identify failed');
         stream.reset(toError(error));
       }
     },
   };
+}
+
+/** @param message the fields that are the same for all peers */
+function answer(stream: RelayStream, message: Uint8Array): void {
+  stream.writeMessage(Buffer.concat([message, observedAddress(stream)]));
+  stream.closeWrite();
 }
 
 /** The fields that are the same for all peers. */
@@ -124,6 +146,21 @@ function encodePeerRecord(peerId: Uint8Array, addresses: readonly Uint8Array[]):
 }
 
 function observedAddress({ connection }: RelayStream): Uint8Array {
-  const observed = multiaddr(`${connection.address}/p2p/${connection.peer.id}`);
-  return writer().uint32(FIELDS.observedAddress).bytes(observed.bytes).finish();
+  const { address, peer } = connection;
+  const observed = encodeIpv4Address(address, peer.multihash) ?? multiaddr(`${address}/p2p/${peer.id}`).bytes;
+  return writer().uint32(FIELDS.observedAddress).bytes(observed).finish();
+}
+
+/**
+ * The bytes of the address of a peer in IPv4, without the object of the library, which costs more than the rest of the
+ * answer. `undefined` for other addresses.
+ */
+function encodeIpv4Address(address: string, peerId: Uint8Array): Uint8Array | undefined {
+  const match = IPV4_ADDRESS.exec(address);
+  if (match === null || peerId.length >= 0x80) return undefined;
+  const [a, b, c, d, port] = match.slice(1).map(Number);
+  if (a === undefined || b === undefined || c === undefined || d === undefined || port === undefined)
+    return undefined;
+  const ip = [CODES.ip4, a, b, c, d, CODES.tcp, port >> 8, port & 0xff];
+  return Buffer.from([...ip, ...CODES.p2p, peerId.length, ...peerId]);
 }

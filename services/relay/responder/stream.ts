@@ -145,7 +145,7 @@ export class WireRelayStream implements RelayStream, StreamSink, PipeSide {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.connection.forget(this);
-    this.#reading?.fail(new Error('The stream was closed.'));
+    this.#reading?.onStreamEnded();
     const callbacks = this.#closeCallbacks;
     this.#closeCallbacks = [];
     for (const callback of callbacks) callback();
@@ -186,6 +186,8 @@ class MessageReading implements Stage {
   readonly #reader: MessageReader;
   readonly #resolve: (message: Uint8Array) => void;
   readonly #reject: (error: Error) => void;
+  /** Whether the message is read, or has failed. */
+  #isOver = false;
 
   constructor(stream: WireRelayStream, maxBytes: number) {
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
@@ -201,25 +203,32 @@ class MessageReading implements Stage {
       const rest = this.#reader.take(buffer, start, end);
       const { message } = this.#reader;
       if (message === undefined) return rest;
+      this.#isOver = true;
       this.#stream.setStage(undefined);
       this.#resolve(message);
       return rest;
     } catch (error) {
       this.#stream.setStage(DISCARD);
-      this.#reject(error as Error);
+      this.#fail(error as Error);
       return end;
     }
   }
 
   onRemoteEnd(): void {
-    this.fail(new Error('The stream ended before a whole message.'));
+    if (!this.#isOver) this.#fail(new Error('The stream ended before a whole message.'));
   }
 
   onWritable(): void {
     // Messages are short; the stream queues them.
   }
 
-  fail(error: Error): void {
+  /** The stream has ended. An error, whose stack is expensive, is created only for a message that is still waited for. */
+  onStreamEnded(): void {
+    if (!this.#isOver) this.#fail(new Error('The stream was closed.'));
+  }
+
+  #fail(error: Error): void {
+    this.#isOver = true;
     this.#reject(error);
   }
 }

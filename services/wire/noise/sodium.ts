@@ -2,7 +2,7 @@
 // neither types nor lengths. The callers in this directory do.
 import { createRequire } from 'node:module';
 
-/** The functions that Noise uses. They return a status or a length; negative means failure. */
+/** The functions that Noise, and the vouchers of the relay, use. They return a status or a length; negative means failure. */
 export interface Sodium {
   crypto_aead_chacha20poly1305_ietf_encrypt(
     sealed: Uint8Array,
@@ -21,6 +21,8 @@ export interface Sodium {
   crypto_box_keypair(publicKey: Uint8Array, privateKey: Uint8Array): number;
   crypto_scalarmult_base(publicKey: Uint8Array, privateKey: Uint8Array): number;
   crypto_scalarmult(secret: Uint8Array, privateKey: Uint8Array, publicKey: Uint8Array): number;
+  crypto_sign_seed_keypair(publicKey: Uint8Array, secretKey: Uint8Array, seed: Uint8Array): number;
+  crypto_sign_detached(signature: Uint8Array, message: Uint8Array, secretKey: Uint8Array): number;
   crypto_sign_verify_detached(
     ...ranges: [
       ...signature: [buffer: ArrayBufferLike, offset: number, length: number],

@@ -1,5 +1,5 @@
 // The SymmetricState of the Noise protocol framework (section 5.2) with SHA-256: the keys and the hash of a handshake.
-import { createHash, hkdfSync } from 'node:crypto';
+import { hash, hkdfSync } from 'node:crypto';
 import { type Aead, KEY_BYTES, TAG_BYTES } from './aead.ts';
 import { CipherState } from './cipher-state.ts';
 
@@ -26,7 +26,7 @@ export class SymmetricState {
   }
 
   mixHash(data: Uint8Array): void {
-    this.hash = createHash('sha256').update(this.hash).update(data).digest();
+    this.hash = hash('sha256', Buffer.concat([this.hash, data]), 'buffer');
   }
 
   mixKey(secret: Uint8Array): void {
