@@ -7,10 +7,11 @@ import { build } from 'esbuild';
 const SERVICES = ['tracker', 'relay', 'peer'];
 
 // The first lines of a bundle. Bundled CommonJS packages call `require`, which a module does not have. An older Node.js
-// gets a message instead of a stack trace.
+// gets a message instead of a stack trace. `localeCompare` would load 2.5 MiB of collation data for it.
 const BANNER = `import { createRequire as createRequireOfBundle } from 'node:module';
 const require = createRequireOfBundle(import.meta.url);
-if (process.versions.node.localeCompare('22.20', 'en', { numeric: true }) < 0) {
+const [majorOfNode, minorOfNode] = process.versions.node.split('.').map(Number);
+if (majorOfNode < 22 || (majorOfNode === 22 && minorOfNode < 20)) {
   process.stderr.write('This program requires Node.js 22.20 or newer; this is ' + process.versions.node + '.\\n');
   process.exit(1);
 }`;

@@ -109,7 +109,7 @@ describe('the import rules', () => {
     {
       packages: /^(?:hono|@hono\/)/,
       importers:
-        /^services\/(?:shared\/(?:http-server|ops)|tracker\/(?:app|hot-calls|auth|handlers(?:\/[\w-]+)?))(?:\.test)?\.ts$/,
+        /^services\/(?:shared\/(?:app-server|http-server)|tracker\/(?:app|hot-calls|auth|handlers(?:\/[\w-]+)?))(?:\.test)?\.ts$/,
     },
     {
       packages: /^ioredis/,

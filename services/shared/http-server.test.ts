@@ -1,7 +1,8 @@
 import { connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { until } from '../../testing/wait.ts';
-import { createHttpServer, type HttpLimits, type HttpServer } from './http-server.ts';
+import { createHttpServer } from './app-server.ts';
+import type { HttpLimits, HttpServer } from './http-server.ts';
 
 const LIMITS: HttpLimits = {
   requestTimeout: 60_000,

@@ -1,17 +1,9 @@
-// Serves a Hono app on a socket: a component with a drain and with limits on clients.
-import {
-  createServer,
-  type IncomingMessage,
-  type RequestListener,
-  type Server,
-  type ServerOptions,
-  type ServerResponse,
-} from 'node:http';
+// A server for HTTP requests on a socket: a component with a drain and with limits on clients.
+import type { IncomingMessage, RequestListener, Server, ServerOptions, ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
-import { getRequestListener } from '@hono/node-server';
 import {
   type BrokenRequest,
   type BrokenRequestError,
@@ -21,11 +13,14 @@ import {
 import { monotonicMs } from './clock.ts';
 import { type ConnectionSlots, createConnectionSlots } from './connection-slots.ts';
 import { describeError, errorCode } from './errors.ts';
-import { canonicalHost, MISSING_HOST } from './host-header.ts';
+import { canonicalHost } from './host-header.ts';
 import type { Component } from './lifecycle.ts';
 import { inTurns } from './request-turns.ts';
 import { rawSocket, superviseTls, type TlsOptions, tlsServerOptions } from './tls.ts';
 import type { ListenAddress } from './variables.ts';
+
+// An `import` of the module reads all that it exports, and with its WebSocket loads 15 MiB that nobody uses.
+const { createServer } = process.getBuiltinModule('node:http');
 
 /** Grace period in milliseconds: for this time after a drain begins, idle keep-alive connections can send requests. */
 const IDLE_GRACE_MS = 1_000;
@@ -75,14 +70,13 @@ export interface HttpServerOptions extends HttpServerEvents {
   readonly admission?: ConnectionAdmission | undefined;
 }
 
-type FetchCallback = Parameters<typeof getRequestListener>[0];
-
-/** What a server serves. */
-export interface ServedApp {
-  readonly fetch: FetchCallback;
+/** What answers requests. */
+export interface ServedRequests {
+  /** Answers a request. Never rejects. */
+  readonly respond: (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
   /**
-   * Answers the calls that most requests are, without the objects of the web API that `fetch` requires. Returns false,
-   * and has neither read nor written anything, for any other request; `fetch` answers that one.
+   * Answers the calls that most requests are, with less work than `respond`. Returns false, and has neither read nor
+   * written anything, for any other request; `respond` answers that one.
    */
   readonly direct?: (request: IncomingMessage, response: ServerResponse) => boolean;
 }
@@ -92,20 +86,23 @@ export interface HttpServer extends Component {
   address(): ListenAddress | undefined;
 }
 
+/** What `createListenerServer` returns. */
+export type ListenerServer = HttpServer & Required<Omit<Component, 'failed'>>;
+
 /**
- * Serves an app. During a drain responses have `Connection: close`, and idle connections are closed after a grace
+ * Serves requests. During a drain responses have `Connection: close`, and idle connections are closed after a grace
  * period, so that clients behind a load balancer lose no request. `start` rejects when the address cannot be bound.
  *
  * @param onListening called with `host:port` once bound
  */
-export function createHttpServer(
+export function createListenerServer(
   name: string,
   { host, port }: ListenAddress,
-  app: ServedApp,
+  served: ServedRequests,
   limits: HttpLimits,
   onListening: (address: string) => void,
   { onBroken, tls, admission }: HttpServerOptions = {},
-): HttpServer & Required<Omit<Component, 'failed'>> {
+): ListenerServer {
   let server: Server | undefined;
   let isDraining = false;
   let closeHandshakes: (() => void) | undefined;
@@ -118,7 +115,7 @@ export function createHttpServer(
       // The listener checks the host, in its turn.
       const serverOptions = { ...limits, noDelay: true, requireHostHeader: false };
       slots = createConnectionSlots(limits.maxConnections, monotonicMs);
-      const listener = requestListener(app, slots, () => isDraining, onBroken);
+      const listener = requestListener(served, slots, () => isDraining, onBroken);
       server =
         tls === undefined
           ? createServer(serverOptions, listener)
@@ -182,12 +179,11 @@ export function createHttpServer(
 
 /** Answers the requests of a connection one after the other, and accepts every valid form of the host. */
 function requestListener(
-  { fetch, direct = () => false }: ServedApp,
+  { respond, direct = () => false }: ServedRequests,
   slots: ConnectionSlots,
   isDraining: () => boolean,
   onBroken: HttpServerEvents['onBroken'],
 ): RequestListener {
-  const respond = getRequestListener(fetch, { hostname: MISSING_HOST });
   const takeTurn = inTurns(
     (request, response) => {
       const { headers, httpVersion } = request;

@@ -1,38 +1,51 @@
-import { afterEach, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { Counter, Registry } from 'prom-client';
 import { until } from '../../testing/wait.ts';
 import { createHealth } from './lifecycle.ts';
 import { createLogger } from './log.ts';
-import { createOpsApp, createOpsServer } from './ops.ts';
+import { createOpsServer } from './ops.ts';
 
 describe('the ops port', () => {
   const health = createHealth();
   const metrics = new Registry();
   const log = createLogger('test', 'silent');
   new Counter({ name: 'things_total', help: 'Things.', registers: [metrics] }).inc(3);
-  const app = createOpsApp(health, metrics);
-
   afterEach(() => health.setServing(false));
 
-  test('serves /livez while the service is unready', async () => {
-    expect((await app.request('/livez')).status).toBe(200);
-  });
+  describe('while it listens', () => {
+    const ops = createOpsServer({ host: '127.0.0.1', port: 0 }, health, metrics, log);
+    const request = async (path: string, method = 'GET'): Promise<Response> =>
+      fetch(`http://127.0.0.1:${ops.address()?.port}${path}`, { method });
 
-  test('responds to /readyz with 503 and the reasons while the service is unready', async () => {
-    const response = await app.request('/readyz');
-    expect(response.status).toBe(503);
-    expect(await response.text()).toBe('lifecycle: starting or stopping\n');
-  });
+    beforeAll(async () => ops.start());
+    afterAll(async () => ops.stop());
 
-  test('responds to /readyz with 200 while the service is ready', async () => {
-    health.setServing(true);
-    expect((await app.request('/readyz')).status).toBe(200);
-  });
+    test('serves /livez while the service is unready', async () => {
+      expect((await request('/livez')).status).toBe(200);
+    });
 
-  test('serves /metrics in the text format of Prometheus', async () => {
-    const response = await app.request('/metrics');
-    expect(response.headers.get('content-type')).toContain('text/plain; version=0.0.4');
-    expect(await response.text()).toContain('things_total 3');
+    test('responds to /readyz with 503 and the reasons while the service is unready', async () => {
+      const response = await request('/readyz');
+      expect(response.status).toBe(503);
+      expect(await response.text()).toBe('lifecycle: starting or stopping\n');
+    });
+
+    test('responds to /readyz with 200 while the service is ready', async () => {
+      health.setServing(true);
+      expect((await request('/readyz')).status).toBe(200);
+    });
+
+    test('serves /metrics in the text format of Prometheus', async () => {
+      const response = await request('/metrics');
+      expect(response.headers.get('content-type')).toContain('text/plain; version=0.0.4');
+      expect(await response.text()).toContain('things_total 3');
+    });
+
+    test('answers HEAD without the body, ignores a query, and answers 404 to everything else', async () => {
+      const head = await request('/livez?verbose=1', 'HEAD');
+      expect([head.status, head.headers.get('content-length'), await head.text()]).toEqual([200, '3', '']);
+      expect([(await request('/')).status, (await request('/livez', 'POST')).status]).toEqual([404, 404]);
+    });
   });
 
   test('listens on a socket, has no drain, and closes the socket on stop', async () => {

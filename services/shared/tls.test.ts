@@ -5,7 +5,8 @@ import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { makeCertificate, type TestCertificate } from '../../testing/certificates.ts';
 import { until } from '../../testing/wait.ts';
-import { createHttpServer, type HttpServer } from './http-server.ts';
+import { createHttpServer } from './app-server.ts';
+import type { HttpServer } from './http-server.ts';
 import type { FailedHandshake, TlsOptions } from './tls.ts';
 
 const LIMITS = {

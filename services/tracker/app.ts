@@ -6,7 +6,7 @@ import type { Context, MiddlewareHandler } from 'hono';
 import { routePath } from 'hono/route';
 import { getPath } from 'hono/utils/url';
 import { monotonicMs } from '../shared/clock.ts';
-import type { ServedApp } from '../shared/http-server.ts';
+import type { ServedApp } from '../shared/app-server.ts';
 import { VERSION } from '../shared/program.ts';
 import { type Admit, API_CHALLENGE, createAdmission, STATUS_PATH } from './admission.ts';
 import type { AnswerConnection, Answers } from './answers.ts';

@@ -13,7 +13,7 @@ import {
   UNREGISTER,
 } from '../../testing/tracker-app.ts';
 import { until } from '../../testing/wait.ts';
-import { createHttpServer } from '../shared/http-server.ts';
+import { createHttpServer } from '../shared/app-server.ts';
 import { createClientLog } from './client-log.ts';
 import { HTTP_LIMITS } from './http-limits.ts';
 import { createRateLimits } from './rate-limits.ts';

@@ -2,7 +2,7 @@ import { afterEach, expect, test } from '@jest/globals';
 import { pino } from 'pino';
 import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
 import { createTestApp, PEER, REGISTER, UNREGISTER } from '../../testing/tracker-app.ts';
-import { createHttpServer } from '../shared/http-server.ts';
+import { createHttpServer } from '../shared/app-server.ts';
 import { HTTP_LIMITS } from './http-limits.ts';
 
 afterEach(cleanUp);

@@ -1,6 +1,7 @@
 // The HTTP servers of the API: one, with TLS if a certificate is configured, and then optionally a second one without
 // TLS for clients in a network that is trusted.
-import { createHttpServer, type HttpServerEvents } from '../shared/http-server.ts';
+import { createHttpServer } from '../shared/app-server.ts';
+import type { HttpServerEvents } from '../shared/http-server.ts';
 import type { Component } from '../shared/lifecycle.ts';
 import type { Logger } from '../shared/log.ts';
 import type { TlsOptions } from '../shared/tls.ts';

@@ -6,7 +6,8 @@ import { pino } from 'pino';
 import { makeCertificate } from '../../../testing/certificates.ts';
 import { cleanUp, onCleanup } from '../../../testing/cleanup.ts';
 import { until } from '../../../testing/wait.ts';
-import { createHttpServer, type HttpServerOptions } from '../../shared/http-server.ts';
+import { createHttpServer } from '../../shared/app-server.ts';
+import type { HttpServerOptions } from '../../shared/http-server.ts';
 import { HTTP_LIMITS } from '../http-limits.ts';
 import { createProxyAdmission } from './admission.ts';
 
