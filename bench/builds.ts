@@ -71,7 +71,7 @@ export async function bundleOf(
   const image = service === 'peer' ? 'hub' : service;
   const dockerfile = join(built.folder, `Dockerfile.${image}`);
   const text = existsSync(dockerfile) ? readFileSync(dockerfile, 'utf8') : '';
-  const nodeOptions = /^ENV NODE_OPTIONS=(.*)$/m.exec(text)?.[1] ?? '';
+  const nodeOptions = /^ENV NODE_OPTIONS="?(.*?)"?$/m.exec(text)?.[1] ?? '';
   return { path: join(built.folder, 'dist', `${service}.js`), nodeOptions };
 }
 
