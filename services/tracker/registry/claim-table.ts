@@ -11,7 +11,7 @@ import {
   MAX_CLAIMS_PER_KEY,
 } from './claims.ts';
 
-/** Claims that the first table has room for. It grows by half when it is full, up to the maximum of its keys. */
+/** Maximum claims of the first table. It grows by half when it is full, up to the maximum of its keys. */
 const FIRST_CAPACITY = 1_024;
 
 /** The end of a chain of claims. */
