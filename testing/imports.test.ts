@@ -155,9 +155,9 @@ test('services load only packages that are dependencies; tests may load others',
   ).toEqual([]);
 });
 
-/** What reference devices, attacks, and their programs consist of. */
+/** What reference devices, attacks, and programs with them consist of. */
 const REFERENCES =
-  /^(?:testing\/(?:stock-(?:psk|stack)|load-devices|push-client|rr-device|attacks)|e2e\/interop\/js\/.*)\.ts$/;
+  /^(?:testing\/(?:stock-[\w-]+|load-devices|push-client|rr-device|attacks|hostile-pushes|hub-pusher|programs\/(?!restoring)[\w-]+)|e2e\/(?:interop\/js|load)\/[\w-]+)\.ts$/;
 
 test('the reference devices load no code of the layers that are tested against them', () => {
   const loaded = files
