@@ -134,8 +134,9 @@ function endOf({ ends }: Version, index: number): number {
 /** Whether the peers that registered since have the records that are in the last version only. */
 function isSameSet({ records }: Version, sources: Int32Array, peers: readonly ListedPeer[]): boolean {
   if (records.length !== peers.length) return false;
-  const kept = new Set(sources);
-  const before = records.filter((_, index) => !kept.has(index)).map(({ json }) => json);
+  const isKept = new Uint8Array(records.length);
+  for (const source of sources) if (source !== CHANGED) isKept[source] = 1;
+  const before = records.filter((_, index) => isKept[index] === 0).map(({ json }) => json);
   const after = peers.filter((_, index) => sources[index] === CHANGED).map(({ json }) => json);
   after.sort();
   return before.toSorted().every((json, index) => json === after[index]);
