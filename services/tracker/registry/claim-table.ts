@@ -54,16 +54,17 @@ export class ClaimTable {
     let size = this.#removeOld(key, nowMicros - CLAIM_SECONDS * 1_000_000);
     let hasRivals = false;
     for (const claim of claims) {
+      const group = groupNumbers(claim);
       let own = NONE;
       for (let each = this.#heads[key] as number; each !== NONE; each = this.#nexts[each] as number) {
-        if (!this.#isInGroup(each, claim)) continue;
+        if (!this.#isInGroup(each, group)) continue;
         if (this.#texts[each] === claim.text) own = each;
         else hasRivals = true;
       }
       if (own !== NONE) {
         this.#lastMicros[own] = nowMicros;
       } else if (size < MAX_CLAIMS_PER_KEY) {
-        this.#add(key, claim, nowMicros);
+        this.#add(key, group, claim.text, nowMicros);
         size += 1;
       }
     }
@@ -73,20 +74,22 @@ export class ClaimTable {
   /** The claims with a key that are or exclude one of these, by field. */
   find(key: number, claims: readonly Claim[]): Map<string, ClaimTimes> {
     const found = new Map<string, ClaimTimes>();
-    for (const claim of claims)
+    for (const claim of claims) {
+      const group = groupNumbers(claim);
       for (let each = this.#heads[key] as number; each !== NONE; each = this.#nexts[each] as number)
-        if (this.#isInGroup(each, claim))
+        if (this.#isInGroup(each, group))
           found.set(`${groupOf(claim.field)}${this.#texts[each]}`, {
             firstUnixMicros: this.#firstMicros[each] as number,
             lastUnixMicros: this.#lastMicros[each] as number,
           });
+    }
     return found;
   }
 
-  #isInGroup(entry: number, { digest, kind }: Claim): boolean {
-    if (KINDS[this.#kinds[entry] as number] !== kind) return false;
+  #isInGroup(entry: number, { kind, words }: GroupNumbers): boolean {
+    if (this.#kinds[entry] !== kind) return false;
     for (let word = 0; word < WORDS; word += 1)
-      if (this.#digests[entry * WORDS + word] !== wordOf(digest, word)) return false;
+      if (this.#digests[entry * WORDS + word] !== words[word]) return false;
     return true;
   }
 
@@ -111,12 +114,12 @@ export class ClaimTable {
     return size;
   }
 
-  #add(key: number, { kind, digest, text }: Claim, nowMicros: number): void {
+  #add(key: number, { kind, words }: GroupNumbers, text: string, nowMicros: number): void {
     const entry = this.#take();
     this.#firstMicros[entry] = nowMicros;
     this.#lastMicros[entry] = nowMicros;
-    this.#kinds[entry] = KINDS.indexOf(kind);
-    for (let word = 0; word < WORDS; word += 1) this.#digests[entry * WORDS + word] = wordOf(digest, word);
+    this.#kinds[entry] = kind;
+    this.#digests.set(words, entry * WORDS);
     this.#texts[entry] = text;
     this.#nexts[entry] = this.#heads[key] as number;
     this.#heads[key] = entry;
@@ -143,8 +146,17 @@ export class ClaimTable {
   }
 }
 
-function wordOf(digest: string, word: number): number {
-  return Number.parseInt(digest.slice(word * WORD_DIGITS, (word + 1) * WORD_DIGITS), 16);
+/** What claims have in common that exclude each other. */
+interface GroupNumbers {
+  readonly kind: number;
+  readonly words: readonly number[];
+}
+
+function groupNumbers({ kind, digest }: Claim): GroupNumbers {
+  const words = Array.from({ length: WORDS }, (_, word) =>
+    Number.parseInt(digest.slice(word * WORD_DIGITS, (word + 1) * WORD_DIGITS), 16),
+  );
+  return { kind: KINDS.indexOf(kind), words };
 }
 
 function copyOf<Column extends { set(values: Column): void }>(values: Column, larger: Column): Column {
