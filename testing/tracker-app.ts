@@ -14,6 +14,7 @@ import { createRateLimits } from '../services/tracker/rate-limits.ts';
 import { createMemoryRegistry } from '../services/tracker/registry/memory-registry.ts';
 import type { Registry } from '../services/tracker/registry/registry.ts';
 import type { Grant } from '../services/tracker/tokens.ts';
+import { createSendDirectly } from './direct-requests.ts';
 
 export const PEER = '12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA';
 export const OTHER_PEER = 'QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N';
@@ -27,6 +28,7 @@ export interface TestApp {
   /** The app as a server calls it. */
   fetch: ReturnType<typeof createApp>['fetch'];
   direct: ReturnType<typeof createApp>['direct'];
+  /** Both send what is answered directly through Node's HTTP server, and the rest to Hono. */
   get(path: string, headers?: Record<string, string>): Promise<Response>;
   post(path: string, body: unknown, headers?: Record<string, string>): Promise<Response>;
   /** The Prometheus text. */
@@ -70,12 +72,15 @@ export function createTestApp(overrides: Partial<AppDeps> = {}, grants?: Record<
     answers: createAnswers(() => metrics.answerAborted()),
     ...overrides,
   });
+  const sendDirectly = createSendDirectly(app.direct);
+  const send = async (path: string, request: Parameters<typeof sendDirectly>[1]): Promise<Response> =>
+    (await sendDirectly(path, request)) ?? app.request(path, request);
   return {
     fetch: app.fetch,
     direct: app.direct,
-    get: async (path, headers = {}) => app.request(path, { headers }),
+    get: async (path, headers = {}) => send(path, { method: 'GET', headers }),
     post: async (path, body, headers = {}) =>
-      app.request(path, {
+      send(path, {
         method: 'POST',
         headers: { 'Content-Type': 'application/json', ...headers },
         body: typeof body === 'string' ? body : JSON.stringify(body),
