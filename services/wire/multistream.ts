@@ -38,6 +38,9 @@ export class MultistreamError extends Error {
   }
 }
 
+/** Part of the message of an error for the other side that accepts none of the proposals. */
+export const UNSUPPORTED = 'the other side does not support';
+
 /** One side of a negotiation. */
 export interface Negotiator {
   /** The protocol that both sides have agreed on. */
@@ -168,10 +171,7 @@ export class MultistreamInitiator implements Negotiator {
     this.#proposed += 1;
     const next = this.#proposals[this.#proposed];
     if (next === undefined)
-      throw new MultistreamError(
-        'MULTISTREAM_UNSUPPORTED',
-        `the other side does not support ${this.#proposals.join(' or ')}`,
-      );
+      throw new MultistreamError('MULTISTREAM_UNSUPPORTED', `${UNSUPPORTED} ${this.#proposals.join(' or ')}`);
     this.#write(ownLine(next));
   }
 }

@@ -7,6 +7,7 @@ import {
   type DialAttempt,
   explainFailure,
   formatAttempts,
+  isFinalFailure,
   PROTECTION_OUTCOME,
   PROTECTION_START,
   STAGES,
@@ -72,6 +73,18 @@ describe('explainFailure', () => {
     const error = new Error('the other side does not have the same swarm key');
     expect(explain({ error })).toMatchObject({ stage: 'tcp', reason: error.message });
   });
+});
+
+test.each([
+  [
+    'true for a device that supports no muxer of this one',
+    'the other side does not support /yamux/1.0.0',
+    true,
+  ],
+  ['false for a negotiation that was cut', 'the other side closed the connection', false],
+])('isFinalFailure is %s', (_, message, expected) => {
+  const reason = `The negotiation of a protocol failed: ${message}.`;
+  expect(isFinalFailure({ address: ADDRESS, stage: 'muxer', reason }, new Error(reason))).toBe(expected);
 });
 
 test('docs/peer.md lists the stages', () => {

@@ -1,5 +1,6 @@
 // Describes failed attempts to connect: the stage that failed, and the reason. The library reports the stages as
 // progress events and the reasons as nested errors of many types.
+import { UNSUPPORTED } from '../../wire/multistream.ts';
 import type { ProtectionOutcome } from '../../wire/psk-outcomes.ts';
 import { describeError, errorCode } from '../../shared/errors.ts';
 import { findRelayRefusal } from './relay-status.ts';
@@ -103,7 +104,6 @@ const FINAL_CODES: ReadonlySet<string> = new Set([
   'EADDRNOTAVAIL',
   'EINVAL',
   'ENOTFOUND',
-  'MuxerUnavailableError',
   'TransportUnavailableError',
   'UnsupportedProtocolError',
 ]);
@@ -118,6 +118,8 @@ export function isFinalFailure({ address, stage, reason }: DialAttempt, error: u
   if (stage === 'swarm key') return reason === PROTECTION_FAILURES.wrong_key;
   // Another device has the address. In a circuit, the relay has connected to the right one.
   if (stage === 'noise' && !address.includes('/p2p-circuit')) return true;
+  // The library keeps only the message of the error.
+  if (stage === 'muxer') return reason.includes(UNSUPPORTED);
   // One of several addresses that may answer at the next try is enough.
   return listErrors(error).every((each) => FINAL_CODES.has(errorCode(each)));
 }

@@ -15,13 +15,13 @@ import { TcpSocket } from '../../wire/tcp-socket.ts';
  */
 const MAX_EARLY_BYTES = MAX_HELD_BYTES;
 
-/** The other side sent more than the negotiation of a layer needs. */
+/** The other side sent more than the negotiation of a layer, or of the protocol of a stream, needs. */
 export class EarlyBytesError extends Error {
   override readonly name = 'EarlyBytesError';
   readonly code = 'EARLY_BYTES';
 
   constructor(maxBytes: number) {
-    super(`The other side sent more than ${maxBytes} bytes during the negotiation of a layer.`);
+    super(`The other side sent more than ${maxBytes} bytes during a negotiation.`);
   }
 }
 

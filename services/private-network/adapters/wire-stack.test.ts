@@ -2,16 +2,17 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { generateKeyPair } from '@libp2p/crypto/keys';
-import type { Connection, Libp2p, Stream, StreamMuxerFactory } from '@libp2p/interface';
-import { createLibp2p } from 'libp2p';
-import { until } from '../../../testing/wait.ts';
+import type { Connection, Libp2p, Stream } from '@libp2p/interface';
+import { createLibp2p, type Libp2pOptions } from 'libp2p';
+import { until, WAIT_TIMEOUT_MS } from '../../../testing/wait.ts';
 import { testAccept } from '../../wire/accept-test.ts';
 import { createStockStack, STOCK_MPLEX, STOCK_YAMUX } from '../../../testing/stock-stack.ts';
 import { loadCipher } from '../../wire/cipher.ts';
 import { testWireIo } from '../../../testing/wire-io.ts';
 import { generateSwarmKey, type SwarmKey } from '../key.ts';
-import { LayerConnection } from './layer-connection.ts';
+import { LayerConnection, readsOf } from './layer-connection.ts';
 import { createMuxers } from './muxer.ts';
+import type { ProtectorOptions } from './protector.ts';
 import { createWireStack } from './wire-stack.ts';
 
 const PROTOCOL = '/test/1.0.0';
@@ -35,10 +36,11 @@ interface NodeOptions {
   readonly muxers?: readonly number[];
   readonly maxStreams?: number;
   readonly listen?: readonly string[];
+  readonly admit?: ProtectorOptions['admit'];
 }
 
 async function startNode(kind: Kind, options: NodeOptions = {}): Promise<Libp2p> {
-  const { key = swarmKey, muxers = [0, 1], maxStreams = limits.maxStreamsPerConnection } = options;
+  const { key = swarmKey, muxers = [0, 1], maxStreams = limits.maxStreamsPerConnection, admit } = options;
   const stackOptions = {
     identity: await generateKeyPair('Ed25519'),
     key,
@@ -46,9 +48,10 @@ async function startNode(kind: Kind, options: NodeOptions = {}): Promise<Libp2p>
     limits,
     io: testWireIo,
     acceptPath,
+    ...(admit !== undefined && { admit }),
   };
-  const factories: Array<() => StreamMuxerFactory> =
-    kind === 'wire' ? createMuxers(maxStreams) : [STOCK_YAMUX, STOCK_MPLEX];
+  const factories: NonNullable<Libp2pOptions['streamMuxers']> =
+    kind === 'wire' ? createMuxers({ maxStreams, negotiationMs: 10_000 }) : [STOCK_YAMUX, STOCK_MPLEX];
   const node = await createLibp2p({
     ...(kind === 'wire' ? createWireStack(stackOptions) : createStockStack(stackOptions)),
     streamMuxers: factories.filter((_, index) => muxers.includes(index)),
@@ -132,6 +135,23 @@ describe.each(CASES)('a stream of $name from $from to $to', ({ from, to, muxers 
     expect([dialed.status, accepted.status]).toEqual(['closed', 'closed']);
   });
 
+  test('loses nothing that was written before its connection is closed', async () => {
+    const { sender, receiver, dialed } = await openStream(from, to, { muxers });
+    // With mplex, the paused reader pauses the connection.
+    const other = muxers.includes(0) ? await dialed.newStream(PROTOCOL) : undefined;
+    const bytes = randomBytes(3 * 1024 * 1024);
+    const received: Uint8Array[] = [];
+    receiver.addEventListener('message', ({ data }) => void received.push(data.subarray()));
+    sender.send(bytes);
+    // A stream that was reset has nothing to send, and does not keep the other one from it.
+    other?.abort(new Error('The test ends it.'));
+    const closed = dialed.close({ signal: AbortSignal.timeout(WAIT_TIMEOUT_MS) });
+    receiver.resume();
+    await closed;
+    await until(() => receiver.readableEnded, 'the receiver has read everything');
+    expect(Buffer.concat(received).equals(bytes)).toBe(true);
+  });
+
   test('ends when either side aborts the connection', async () => {
     const { sender, receiver, accepted, dialed } = await openStream(from, to, { muxers });
     accepted.abort(new Error('The test ends it.'));
@@ -175,6 +195,23 @@ test.each([0, 1])('streams above the maximum of their connection are reset, with
   );
   expect(opened.filter(({ status }) => status === 'rejected')).toHaveLength(4);
   expect(b.getConnections()[0]?.streams).toHaveLength(limits.maxStreamsPerConnection);
+});
+
+test('the reads of a socket are counted while its handshake waits', async () => {
+  const admitted = Promise.withResolvers<number>();
+  const [a, b] = await Promise.all([
+    startNode('stock'),
+    startNode('wire', {
+      async admit(connection) {
+        const before = readsOf(connection);
+        // The other side has proved the swarm key with what it sent so far, and goes on with the next layer.
+        await until(() => readsOf(connection) > before || before > 1, 'more was read');
+        admitted.resolve(readsOf(connection));
+      },
+    }),
+  ]);
+  await a.dial(b.getMultiaddrs());
+  expect(await admitted.promise).toBeGreaterThan(0);
 });
 
 test('a connection that sends more than a negotiation needs, before its next layer, is closed', async () => {

@@ -43,7 +43,10 @@ export function createWireStack(options: WireStackOptions) {
     // Half of the deadline, so that the error says that the nonce is missing.
     connectionProtector: createProtector({ nonceMs: HANDSHAKE_MS / 2, ...options, ...layer }),
     connectionEncrypters: [createEncrypter()],
-    streamMuxers: createMuxers(limits.maxStreamsPerConnection),
+    streamMuxers: createMuxers({
+      maxStreams: limits.maxStreamsPerConnection,
+      negotiationMs: HANDSHAKE_MS,
+    }),
     // Bulk data on the same connection delays a ping, and a late response would close a connection that is only busy.
     connectionMonitor: { enabled: false },
     connectionManager: createManagerOptions(limits),
