@@ -119,7 +119,7 @@ class JoinedCircuit implements RunningCircuit, PipeListener {
     if (!this.#isEnded) return;
     // It has ended while it was joined.
     this.#stop();
-    this.#pipe.reset(new CircuitError('reset'));
+    this.#pipe.reset();
   }
 
   check(currentMs: number): void {
@@ -134,7 +134,7 @@ class JoinedCircuit implements RunningCircuit, PipeListener {
   }
 
   end(reason: CircuitEnd): void {
-    if (this.#finish(reason)) this.#pipe?.reset(new CircuitError(reason));
+    if (this.#finish(reason)) this.#pipe?.reset();
   }
 
   onBytes(name: Direction, count: number): boolean {
@@ -253,15 +253,5 @@ class CircuitDirection implements PausedDirection {
 
   releaseReading(): void {
     this.#pipe?.releaseReading(this.#name);
-  }
-}
-
-class CircuitError extends Error {
-  override readonly name = 'CircuitError';
-  readonly code: CircuitEnd;
-
-  constructor(end: CircuitEnd) {
-    super(`The relay ended the circuit: ${end}.`);
-    this.code = end;
   }
 }

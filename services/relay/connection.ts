@@ -134,5 +134,5 @@ export interface Pipe {
   holdReading(direction: Direction): void;
   releaseReading(direction: Direction): void;
   /** Resets both streams. */
-  reset(error: Error): void;
+  reset(): void;
 }

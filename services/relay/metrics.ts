@@ -1,5 +1,10 @@
 // All metrics of the relay. Peer ids are never labels, because the number of peers is unbounded.
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
+import {
+  createCountedHistogram,
+  createLabelledCounts,
+  type LabelledCounts,
+} from '../shared/counted-metrics.ts';
 import { collectMemoryLimit, memoryLimitBytes } from '../shared/memory.ts';
 import type { CircuitSummary } from './circuit.ts';
 import type { RelayLimits } from './config.ts';
@@ -100,11 +105,11 @@ function registerConfiguration(registry: Registry, limits: RelayLimits, cipher: 
 }
 
 function createRequestCounters(registry: Registry) {
-  const reservations = outcomeCounter(registry, 'outcome', outcomeNames(RESERVATION_OUTCOMES), {
+  const reservations = outcomeCounts(registry, 'outcome', outcomeNames(RESERVATION_OUTCOMES), {
     name: 'rustory_relay_reservation_requests_total',
     help: 'Reservation requests, refreshes included, by outcome.',
   });
-  const circuits = outcomeCounter(registry, 'outcome', outcomeNames(CIRCUIT_OUTCOMES), {
+  const circuits = outcomeCounts(registry, 'outcome', outcomeNames(CIRCUIT_OUTCOMES), {
     name: 'rustory_relay_circuit_requests_total',
     help: 'Circuit requests, by outcome.',
   });
@@ -114,53 +119,48 @@ function createRequestCounters(registry: Registry) {
     registers: [registry],
   });
   return {
-    reservation: (outcome: ReservationOutcome) => reservations.inc({ outcome }),
-    circuit: (outcome: CircuitOutcome) => circuits.inc({ outcome }),
+    reservation: (outcome: ReservationOutcome) => reservations.increment(outcome),
+    circuit: (outcome: CircuitOutcome) => circuits.increment(outcome),
     malformed: () => malformed.inc(),
   };
 }
 
 function createCircuitMetrics(registry: Registry) {
-  const registers = [registry];
-  const ends = outcomeCounter(registry, 'reason', outcomeNames(CIRCUIT_ENDS), {
+  const ends = outcomeCounts(registry, 'reason', outcomeNames(CIRCUIT_ENDS), {
     name: 'rustory_relay_circuits_ended_total',
     help: 'Circuits that ended, by reason.',
   });
-  const durations = new Histogram({
+  const durations = createCountedHistogram(registry, {
     name: 'rustory_relay_circuit_duration_seconds',
     help: 'Duration of circuits that ended.',
     buckets: DURATION_BUCKETS_SECONDS,
-    registers,
-  });
-  const sizes = new Histogram({
+  }).series({});
+  const sizes = createCountedHistogram(registry, {
     name: 'rustory_relay_circuit_size_bytes',
     help: 'Bytes relayed by circuits that ended, both directions together.',
     buckets: SIZE_BUCKETS_BYTES,
-    registers,
-  });
-  const relayed = outcomeCounter(registry, 'direction', outcomeNames(DIRECTIONS), {
+  }).series({});
+  const relayed = outcomeCounts(registry, 'direction', outcomeNames(DIRECTIONS), {
     name: 'rustory_relay_relayed_bytes_total',
     help: 'Relayed bytes, by direction.',
   });
-  // Incremented for every message, so the series are looked up once.
-  const series = { to_target: relayed.labels('to_target'), to_source: relayed.labels('to_source') };
   return {
     circuitEnded({ end, seconds, bytes }: CircuitSummary) {
-      ends.inc({ reason: end });
+      ends.increment(end);
       durations.observe(seconds);
       sizes.observe(bytes);
     },
-    bytes: (direction: Direction, count: number) => series[direction].inc(count),
+    bytes: (direction: Direction, count: number) => relayed.increment(direction, count),
   };
 }
 
 function createConnectionCounters(registry: Registry) {
   const registers = [registry];
-  const handshakes = outcomeCounter(registry, 'outcome', outcomeNames(HANDSHAKE_OUTCOMES), {
+  const handshakes = outcomeCounts(registry, 'outcome', outcomeNames(HANDSHAKE_OUTCOMES), {
     name: 'rustory_relay_handshakes_total',
     help: 'Handshakes, from the swarm key to the muxer, by outcome.',
   });
-  const refusals = outcomeCounter(registry, 'reason', outcomeNames(CONNECTION_REFUSALS), {
+  const refusals = outcomeCounts(registry, 'reason', outcomeNames(CONNECTION_REFUSALS), {
     name: 'rustory_relay_connections_refused_total',
     help: 'Connections refused or evicted because a limit was reached, by limit.',
   });
@@ -180,8 +180,8 @@ function createConnectionCounters(registry: Registry) {
     registers,
   });
   return {
-    handshake: (outcome: HandshakeOutcome) => handshakes.inc({ outcome }),
-    connectionRefused: (reason: ConnectionRefusal) => refusals.inc({ reason }),
+    handshake: (outcome: HandshakeOutcome) => handshakes.increment(outcome),
+    connectionRefused: (reason: ConnectionRefusal) => refusals.increment(reason),
     idleClosed: () => idle.inc(),
     stuckClosed: () => stuck.inc(),
     supersededClosed: () => superseded.inc(),
@@ -229,15 +229,13 @@ function registerGauges(registry: Registry, gauges: RelayGauges): void {
 }
 
 /** A counter with one label. All its series exist from the start, so that queries can distinguish zero from absent. */
-function outcomeCounter<Label extends string>(
+function outcomeCounts<Value extends string>(
   registry: Registry,
-  label: Label,
-  values: readonly string[],
+  label: string,
+  values: readonly Value[],
   description: { readonly name: string; readonly help: string },
-): Counter<Label> {
-  const counter = new Counter({ ...description, labelNames: [label], registers: [registry] });
-  for (const value of values) counter.labels(value).inc(0);
-  return counter;
+): LabelledCounts<Value> {
+  return createLabelledCounts(registry, { ...description, label, values });
 }
 
 /** `bufferedBytes` as `buffered_bytes`. */

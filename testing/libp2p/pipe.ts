@@ -25,7 +25,8 @@ export function joinStreams(
     // Nothing here is large enough to be held.
     holdReading() {},
     releaseReading() {},
-    reset(error) {
+    reset() {
+      const error = new Error('The circuit was ended.');
       source.abort(error);
       target.abort(error);
     },

@@ -87,7 +87,8 @@ export class ConnectionHandshake implements SecureOwner, NegotiationOwner {
 
   onSecured(channel: NoiseChannel, { peer, muxer }: Handshake): ByteSink {
     this.#channel = channel;
-    this.#peer = parsePeer(peer);
+    // A copy of its own: `peer` is a part of a block of 64 KiB, which each idle connection would keep.
+    this.#peer = parsePeer(Uint8Array.from(peer));
     if (this.#peer === undefined || this.#peer.id === this.#options.ownId) {
       channel.abort(new Error('The other side has the peer id of this relay.'));
       return channel.sink;
