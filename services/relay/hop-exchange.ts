@@ -6,7 +6,7 @@ import {
   type RelayConnection,
   type RelayStream,
 } from './connection.ts';
-import type { Deadlines, WithDeadline } from './deadlines.ts';
+import type { DeadlineQueue, Expiring } from '../shared/deadline-queue.ts';
 import { MAX_REFUSAL_DELAY_MS } from './late-answers.ts';
 import {
   decodeHopRequest,
@@ -28,7 +28,7 @@ export type Request =
   | { readonly type: 'reserve' }
   | { readonly type: 'connect'; readonly target: PeerIdentity };
 
-export interface HopExchange extends WithDeadline {
+export interface HopExchange extends Expiring {
   readonly connection: RelayConnection;
   readRequest(): Promise<Result<{ readonly request: Request }, RequestRejection>>;
   /** Writes the response and keeps the stream open. @throws Error when the stream is closed */
@@ -48,7 +48,7 @@ export interface HopExchange extends WithDeadline {
 }
 
 /** @param deadlines those of all exchanges */
-export function createHopExchange(stream: RelayStream, deadlines: Deadlines): HopExchange {
+export function createHopExchange(stream: RelayStream, deadlines: DeadlineQueue): HopExchange {
   const exchange: HopExchange = {
     connection: stream.connection,
     async readRequest() {
@@ -76,7 +76,7 @@ export function createHopExchange(stream: RelayStream, deadlines: Deadlines): Ho
       exchange.onInterrupt();
       stream.reset(error);
     },
-    onDeadline: () => exchange.interrupt(new Error('The exchange exceeded its deadline.')),
+    expire: () => exchange.interrupt(new Error('The exchange exceeded its deadline.')),
   };
   deadlines.add(exchange);
   stream.onceClosed(() => deadlines.remove(exchange));

@@ -7,7 +7,7 @@ import type { Buffers } from './buffers.ts';
 import type { CircuitAdmission } from './circuit-admission.ts';
 import type { RelayConfig } from './config.ts';
 import type { RelayStream } from './connection.ts';
-import { Deadlines } from './deadlines.ts';
+import { DeadlineQueue } from '../shared/deadline-queue.ts';
 import { createConnectHandler } from './hop-connect.ts';
 import { createHopExchange, HOP_TIMEOUT_MS, type HopExchange } from './hop-exchange.ts';
 import type { HopEvents } from './hop-events.ts';
@@ -52,7 +52,7 @@ export function createHop(options: HopOptions): Hop {
   const { metrics, log } = options;
   const serveReserve = createReserveHandler(options);
   const serveConnect = createConnectHandler(options);
-  const deadlines = new Deadlines(HOP_TIMEOUT_MS, options.clock);
+  const deadlines = new DeadlineQueue(HOP_TIMEOUT_MS, { clock: options.clock });
   const running = new Map<HopExchange, Promise<void>>();
   let isStopped = false;
 

@@ -2,7 +2,7 @@
 // connections the address of the client. https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt
 import type { ProxyHeaderOutcome } from '../shared/proxy-header-outcomes.ts';
 import { ProxyHeaderReader } from '../shared/proxy-protocol.ts';
-import { DeadlineQueue, type Expiring } from './deadline-queue.ts';
+import { DeadlineQueue, type Expiring } from '../shared/deadline-queue.ts';
 import type { ByteSink } from './layers.ts';
 import type { TcpSocket } from './tcp-socket.ts';
 
@@ -35,7 +35,7 @@ export class ProxyHeaderError extends Error {
 
 /** Creates what a listener calls with its connections. */
 export function createProxyHeaders(options: ProxyHeaderOptions): (socket: TcpSocket) => void {
-  const waiting = new DeadlineQueue(options.timeoutMs ?? HEADER_TIMEOUT_MS, MAX_WAITING);
+  const waiting = new DeadlineQueue(options.timeoutMs ?? HEADER_TIMEOUT_MS, { maxSize: MAX_WAITING });
   return (socket) => {
     if (options.isTrusted(socket.remoteAddress)) {
       const sink = new HeaderSink(socket, waiting, options);

@@ -1,6 +1,6 @@
 // What all connections of a process share: the buffer that sockets read into, the blocks that they send from, the queue
 // of connections with bytes to send, and the deadlines of those that close.
-import { DeadlineQueue } from './deadline-queue.ts';
+import { DeadlineQueue } from '../shared/deadline-queue.ts';
 import { FlushQueue } from './flush-queue.ts';
 import { ReadBuffer, type ReadBufferOptions } from './read-buffer.ts';
 import { WritePool } from './write-pool.ts';
@@ -29,6 +29,6 @@ export function createWireIo(options: WireIoOptions = {}): WireIo {
     reads: new ReadBuffer(options),
     pool: new WritePool(),
     flushes: new FlushQueue(),
-    closing: new DeadlineQueue(options.closeMs ?? CLOSE_MS, MAX_CLOSING),
+    closing: new DeadlineQueue(options.closeMs ?? CLOSE_MS, { maxSize: MAX_CLOSING }),
   };
 }

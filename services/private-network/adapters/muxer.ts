@@ -10,7 +10,7 @@ import {
 import { AbstractStream, AbstractStreamMuxer, type SendResult } from '@libp2p/utils';
 import type { Uint8ArrayList } from 'uint8arraylist';
 import { toError } from '../../shared/errors.ts';
-import { DeadlineQueue } from '../../wire/deadline-queue.ts';
+import { DeadlineQueue } from '../../shared/deadline-queue.ts';
 import type { MuxSession, SessionOwner, StreamEnd, StreamSink, WireStream } from '../../wire/layers.ts';
 import { createMplexSession } from '../../wire/mplex/session.ts';
 import { MPLEX_PROTOCOL } from '../../wire/mplex/codec.ts';
@@ -66,7 +66,7 @@ type CreateFactory = (components: MuxerComponents) => StreamMuxerFactory;
  * for clients without yamux.
  */
 export function createMuxers({ maxStreams, negotiationMs }: MuxerOptions): CreateFactory[] {
-  const negotiations = new DeadlineQueue(negotiationMs, MAX_NEGOTIATIONS);
+  const negotiations = new DeadlineQueue(negotiationMs, { maxSize: MAX_NEGOTIATIONS });
   const creators = [
     [YAMUX_PROTOCOL, createYamuxSession],
     [MPLEX_PROTOCOL, createMplexSession],

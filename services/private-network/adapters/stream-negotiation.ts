@@ -7,7 +7,7 @@ import {
   UnsupportedProtocolError,
 } from '@libp2p/interface';
 import { toError } from '../../shared/errors.ts';
-import type { DeadlineQueue, Expiring } from '../../wire/deadline-queue.ts';
+import type { DeadlineQueue, Expiring } from '../../shared/deadline-queue.ts';
 import type { StreamEnd, StreamSink, WireStream } from '../../wire/layers.ts';
 import {
   MultistreamError,

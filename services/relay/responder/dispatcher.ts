@@ -1,7 +1,7 @@
 // Negotiates the protocol of each stream with multistream-select, and passes the streams of peers to the handlers of
 // their protocols. https://github.com/multiformats/multistream-select
 import type { LoopClock } from '../../shared/loop-clock.ts';
-import { Deadlines } from '../deadlines.ts';
+import { DeadlineQueue } from '../../shared/deadline-queue.ts';
 import type { StreamHandler } from '../network.ts';
 import { MultistreamInitiator, MultistreamResponder } from '../../wire/multistream.ts';
 import type { Stage, WireRelayStream } from './stream.ts';
@@ -16,12 +16,12 @@ export interface DispatcherOptions {
 export class Dispatcher {
   readonly #handlers: ReadonlyMap<string, StreamHandler>;
   readonly #protocols: readonly string[];
-  readonly #deadlines: Deadlines;
+  readonly #deadlines: DeadlineQueue;
 
   constructor({ handlers, negotiationMs, clock }: DispatcherOptions) {
     this.#handlers = new Map(handlers.map((handler) => [handler.protocol, handler]));
     this.#protocols = handlers.map(({ protocol }) => protocol);
-    this.#deadlines = new Deadlines(negotiationMs, clock);
+    this.#deadlines = new DeadlineQueue(negotiationMs, { clock });
   }
 
   /** A peer has opened a stream. */

@@ -10,7 +10,7 @@ import type { LoopClock } from '../../shared/loop-clock.ts';
 import { describeError, toError } from '../../shared/errors.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { RelayStream } from '../connection.ts';
-import { Deadlines } from '../deadlines.ts';
+import { DeadlineQueue } from '../../shared/deadline-queue.ts';
 import type { StreamHandler } from '../network.ts';
 import { createEnvelopeSealer } from '../voucher.ts';
 
@@ -59,7 +59,7 @@ export function createIdentify(options: IdentifyOptions): StreamHandler {
   const { identity, clock, log } = options;
   const protocols = [IDENTIFY_PROTOCOL, ...options.protocols];
   const createMessage = createIdentifyMessage(identity, protocols);
-  const deadlines = new Deadlines(TIMEOUT_MS, clock);
+  const deadlines = new DeadlineQueue(TIMEOUT_MS, { clock });
   /** The last message, for as long as the addresses are the same: as a promise only until it is signed. */
   let last: { readonly key: string; message: Uint8Array | Promise<Uint8Array> } | undefined;
   let lastAddresses: readonly Multiaddr[] | undefined;
@@ -85,7 +85,7 @@ export function createIdentify(options: IdentifyOptions): StreamHandler {
     maxInboundStreams: MAX_STREAMS,
     async handle(stream) {
       const deadline = {
-        onDeadline: () => stream.reset(new Error('The peer did not close the identify stream in time.')),
+        expire: () => stream.reset(new Error('The peer did not close the identify stream in time.')),
       };
       deadlines.add(deadline);
       stream.onceClosed(() => deadlines.remove(deadline));

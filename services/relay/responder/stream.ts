@@ -137,7 +137,7 @@ export class WireRelayStream implements RelayStream, StreamSink, PipeSide {
   }
 
   /** The peer has chosen no protocol in time. */
-  onDeadline(): void {
+  expire(): void {
     this.reset();
   }
 
