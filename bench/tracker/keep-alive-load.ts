@@ -229,7 +229,6 @@ export class KeepAliveLoad {
 /** A promise that may be rejected while nothing waits for it: a connection may fail between two runs. */
 function unobserved(): PromiseWithResolvers<void> {
   const resolvers = Promise.withResolvers<void>();
-  // oxlint-disable-next-line promise/prefer-await-to-then
-  resolvers.promise.catch(() => {});
+  void Promise.allSettled([resolvers.promise]);
   return resolvers;
 }
