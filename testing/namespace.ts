@@ -1,7 +1,7 @@
 // A network that can be interrupted: a network namespace that a veth pair connects to this machine. Linux only, as
 // root.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 
 export interface Namespace {
   /** The command prefix that runs a program in the namespace. */
@@ -73,8 +73,18 @@ function areQuiet(peer: string): boolean {
   );
 }
 
+/** Removes the namespaces with this subnet whose process was killed: with two, packets go to the wrong one. */
+function removeAbandoned(subnet: number): void {
+  const { stdout } = spawnSync('ip', ['netns'], { encoding: 'utf8' });
+  for (const [, name = '', owner] of stdout.matchAll(/^(rustory-(\d+)-(\d+))\b/gm)) {
+    if (!name.endsWith(`-${subnet}`) || existsSync(`/proc/${owner}`)) continue;
+    ip('netns', 'delete', name);
+  }
+}
+
 /** @param subnet the third number of unused networks: 10.213.N.0/29 and fd00:213:N::/64 */
 export function createNamespace(subnet: number): Namespace {
+  removeAbandoned(subnet);
   const name = `rustory-${process.pid}-${subnet}`;
   // Interface names have at most 15 characters.
   const [outside, inside] = [`rt${process.pid % 100_000}h${subnet}`, `rt${process.pid % 100_000}n${subnet}`];
