@@ -10,6 +10,9 @@ const ROOT = join(import.meta.dirname, '..');
 /** Where Node.js keeps the compiled modules. With it a process needs half of the CPU time to start. */
 const COMPILE_CACHE = join(ROOT, 'node_modules/.cache/compiled');
 
+/** In tests the processes that they start overwrite received bytes too. */
+const POISON_READS = 'RUSTORY_POISON_READS';
+
 /** Maximum lines of output that are kept per process and stream. Older lines are dropped. */
 const MAX_LINES = 5_000;
 
@@ -20,7 +23,10 @@ const NOT_FOUND_EXIT_CODE = 127;
 export type LogLine = Record<string, unknown> & { readonly msg: string };
 
 export interface RunOptions {
-  /** The environment in addition to the PATH of the caller. No other variables of the caller are inherited. */
+  /**
+   * The environment in addition to the PATH of the caller, and to its RUSTORY_POISON_READS if that is set. No other variables
+   * of the caller are inherited.
+   */
   readonly env?: Record<string, string>;
   readonly args?: readonly string[];
   /** The working directory. Default: the root of this repository. */
@@ -113,9 +119,15 @@ interface Output {
 function spawnChild(first: readonly string[], options: RunOptions): Child {
   const { env = {}, args = [], cwd = ROOT, under = [], hasInput = false } = options;
   const [command = '', ...rest] = [...under, ...first, ...args];
+  const poisonReads = process.env[POISON_READS];
   return spawn(command, rest, {
     cwd,
-    env: { PATH: process.env['PATH'] ?? '', NODE_COMPILE_CACHE: COMPILE_CACHE, ...env },
+    env: {
+      PATH: process.env['PATH'] ?? '',
+      NODE_COMPILE_CACHE: COMPILE_CACHE,
+      ...(poisonReads === undefined ? {} : { [POISON_READS]: poisonReads }),
+      ...env,
+    },
     stdio: [hasInput ? 'pipe' : 'ignore', 'pipe', 'pipe'],
     detached: true,
   }) as Child;

@@ -121,6 +121,11 @@ describe('a relay process', () => {
   });
 });
 
+test('reads sockets without a copy, and in tests overwrites what it has read', async () => {
+  const relay = await start();
+  expect(await relay.waitFor('how sockets are read')).toMatchObject({ path: 'onread', isPoisoned: true });
+});
+
 async function start(env: Record<string, string> = {}): Promise<Relay> {
   const relay = await startRelay(folder, { env });
   onCleanup(relay.stop);

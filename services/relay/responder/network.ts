@@ -44,7 +44,7 @@ export function createResponderNetwork(options: RelayNetworkOptions): RelayNetwo
 
   async function listen(): Promise<void> {
     const { path, reason } = await testAccept();
-    log.info({ path, reason }, 'how sockets are read');
+    log.info({ path, reason, isPoisoned: options.io.reads.isPoisoned }, 'how sockets are read');
     const identity = await noiseIdentity(config);
     const accept = createAccept(options, { ownId, context, connections, identity });
     const onConnection = options.withProxyHeaders(accept);
