@@ -98,6 +98,11 @@ describe('a connection is ended with the reason', () => {
       'too_many_empty_frames',
     ],
     [
+      'closes with a payload',
+      [openMessage, ...many(25_000, () => message(closeInitiator, 0, 'x'))],
+      'too_many_empty_frames',
+    ],
+    [
       'resets of unknown streams',
       many(25_000, (id) => message(resetInitiator, id + 9)),
       'too_many_empty_frames',

@@ -70,7 +70,9 @@ export class MplexSession extends BaseSession implements MessageHandler {
 
   onMessage(type: number, id: number, length: number): boolean {
     this.#payloadStream = undefined;
-    if (length === 0 && !this.emptyFrames.allows()) this.violate('too_many_empty_frames');
+    // The payload of a close or a reset is ignored, so it counts as none.
+    const isEmpty = length === 0 || type > TYPES.messageInitiator;
+    if (isEmpty && !this.emptyFrames.allows()) this.violate('too_many_empty_frames');
     else if (type === TYPES.newStream) this.#accept(id, length);
     else this.#onStreamMessage(type, id, length);
     return this.state !== 'closed';

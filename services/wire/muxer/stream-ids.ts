@@ -2,35 +2,61 @@
 
 /**
  * Maximum ids that were left out and may still be used. A client may assign ids in order and send the first frames in
- * another order; it has at most a few hundred streams.
+ * another order; it has at most a few hundred streams. A multiple of 32.
  */
 const MAX_SKIPPED_IDS = 1024;
 
-/** The ids that one side assigns: a first one, then in steps. */
+/**
+ * The ids that one side assigns: a first one, then in steps. An id costs the same however far it is from the others: whoever
+ * leaves out many with each new stream gains nothing.
+ */
 export class StreamIds {
-  #next: number;
+  readonly #first: number;
   readonly #step: number;
-  /** Ids below `#next` that were not used; oldest first. Most clients leave out none. */
-  #skipped: Set<number> | undefined;
+  /** Index of the next id: ids have the indexes 0, 1, 2 and so on. */
+  #next = 0;
+  /**
+   * A bit for each of the last `MAX_SKIPPED_IDS` indexes below `#next`, at the index modulo their number: 1 if it was left
+   * out. Most clients leave out none.
+   */
+  #skipped: Uint32Array | undefined;
 
   constructor(first: number, step: number) {
-    this.#next = first;
+    this.#first = first;
     this.#step = step;
   }
 
   /** Marks an id as used. Returns false when it was used before, or is too old to tell. */
   use(id: number): boolean {
-    if (id < this.#next) return this.#skipped?.delete(id) === true;
-    const oldest = Math.max(this.#next, id - MAX_SKIPPED_IDS * this.#step);
-    for (let skipped = oldest; skipped < id; skipped += this.#step) {
-      this.#skipped ??= new Set();
-      this.#skipped.add(skipped);
-    }
-    this.#next = id + this.#step;
-    for (const skipped of this.#skipped ?? []) {
-      if ((this.#skipped?.size ?? 0) <= MAX_SKIPPED_IDS) break;
-      this.#skipped?.delete(skipped);
-    }
+    const index = (id - this.#first) / this.#step;
+    if (index < this.#next) return this.#useSkipped(index);
+    if (index > this.#next) this.#skip(this.#next, index);
+    this.#setBit(index, false);
+    this.#next = index + 1;
     return true;
+  }
+
+  #useSkipped(index: number): boolean {
+    if (this.#skipped === undefined || index < this.#next - MAX_SKIPPED_IDS) return false;
+    const bit = index % MAX_SKIPPED_IDS;
+    if ((((this.#skipped[bit >>> 5] ?? 0) >>> (bit & 31)) & 1) === 0) return false;
+    this.#setBit(index, false);
+    return true;
+  }
+
+  /** Marks the indexes from `from` to below `to` as left out. */
+  #skip(from: number, to: number): void {
+    this.#skipped ??= new Uint32Array(MAX_SKIPPED_IDS / 32);
+    if (to - from >= MAX_SKIPPED_IDS) this.#skipped.fill(0xffff_ffff);
+    else for (let index = from; index < to; index += 1) this.#setBit(index, true);
+  }
+
+  #setBit(index: number, isSkipped: boolean): void {
+    const bits = this.#skipped;
+    if (bits === undefined) return;
+    const bit = index % MAX_SKIPPED_IDS;
+    const mask = 1 << (bit & 31);
+    const word = bits[bit >>> 5] ?? 0;
+    bits[bit >>> 5] = isSkipped ? word | mask : word & ~mask;
   }
 }

@@ -29,6 +29,11 @@ describe('a connection is ended with the reason', () => {
       'window_exceeded',
     ],
     ['a frame above the window, before its payload', [frame(data, syn, 1, 256 * KIB + 1)], 'window_exceeded'],
+    [
+      'a frame above every window for a stream that was reset',
+      [openFrame, frame(data, rst, 1, 0), frame(data, 0, 1, 1024 * KIB + 1)],
+      'window_exceeded',
+    ],
     ['a window above 32 bits', [openFrame, frame(windowUpdate, 0, 1, 0xffff_ffff)], 'window_overflow'],
     [
       'data after the end',
@@ -54,6 +59,11 @@ describe('a connection is ended with the reason', () => {
     [
       'streams that are opened and reset by one frame',
       many(3000, (index) => frame(windowUpdate, syn | rst, 2 * index + 1, 0)),
+      'too_many_new_streams',
+    ],
+    [
+      'streams that leave out thousands of ids each',
+      many(3000, (index) => frame(windowUpdate, syn, 4096 * index + 1, 0)),
       'too_many_new_streams',
     ],
     ['pings', many(25_000, (index) => frame(ping, syn, 0, index)), 'too_many_empty_frames'],

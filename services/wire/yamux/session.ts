@@ -202,7 +202,12 @@ export class YamuxSession extends BaseSession implements FrameHandler {
     }
     this.#payloadStream = stream;
     this.#endsWithPayload = false;
-    if (stream === undefined || !stream.isOpen) return;
+    if (stream === undefined) {
+      // Not even the window of a stream that has ended allowed it.
+      if (isData && length > this.maxWindowBytes) this.violate('window_exceeded');
+      return;
+    }
+    if (!stream.isOpen) return;
     if (!stream.isAcknowledged) this.onAcknowledged(stream);
     if ((flags & FLAGS.rst) !== 0) {
       this.#payloadStream = undefined;
