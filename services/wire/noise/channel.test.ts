@@ -4,6 +4,7 @@ import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import { createBytePipe, type BytePipe, type PipeOptions } from '../../../testing/byte-pipe.ts';
 import { CollectingSink } from '../../../testing/collecting-sink.ts';
+import type { Aead } from './aead.ts';
 import { MAX_CONTENT_BYTES, NoiseChannel } from './channel.ts';
 import { CipherState } from './cipher-state.ts';
 import { loadNoiseCrypto, nodeNoiseCrypto, type NoiseCrypto } from './crypto.ts';
@@ -185,6 +186,31 @@ describe('a channel ends its connection', () => {
     channel.write(Buffer.from('y'), 0, 1);
     expect(atRight.error).toMatchObject({ code: 'NOISE_MESSAGES_EXHAUSTED' });
     expect(() => last().isExhausted).not.toThrow();
+  });
+
+  test('when its cipher throws, and whoever writes notices nothing', async () => {
+    for (const direction of ['seal', 'open'] as const) {
+      const { pipe, left, right, atLeft, atRight } = await secure();
+      const { parts } = await createIdentity();
+      const throwing: Aead = {
+        ...crypto.aead,
+        [direction]() {
+          throw new RangeError('The cipher failed.');
+        },
+      };
+      const state = (): CipherState => new CipherState(throwing, randomBytes(32));
+      const channel = new NoiseChannel(pipe.b, { send: state(), receive: state() }, parts, atRight);
+      if (direction === 'seal') channel.write(Buffer.from('x'), 0, 1);
+      else {
+        left.write(Buffer.from('x'), 0, 1);
+        // A socket catches what its layers throw, and aborts.
+        expect(() => pipe.run()).toThrow('The cipher failed.');
+        continue;
+      }
+      pipe.run();
+      expect([atRight.error?.message, atRight.closes, atLeft.closes]).toEqual(['The cipher failed.', 1, 1]);
+      expect(right.isBlocked).toBe(false);
+    }
   });
 
   test('once, and drops what follows, when the layer above aborts while it receives', async () => {

@@ -1,6 +1,7 @@
 // The encrypted connection after a Noise handshake: messages of at most 65,535 bytes, each with its length before it
 // (https://github.com/libp2p/specs/tree/master/noise#wire-format). Messages are decrypted in the buffer in which they were
 // read, and encrypted into the block from which the layer below sends them.
+import { toError } from '../../shared/errors.ts';
 import type { BlockDuplex, ByteDuplex, ByteSink } from '../layers.ts';
 import type { PartPool } from '../part-pool.ts';
 import { OVERHEAD_BYTES } from './cipher-state.ts';
@@ -70,7 +71,16 @@ export class NoiseChannel implements ByteDuplex, ByteSink {
       const { out, at } = below;
       out[at] = length >>> 8;
       out[at + 1] = length & 0xff;
-      this.#send.seal(out.subarray(at + LENGTH_BYTES, at + LENGTH_BYTES + length), buffer.subarray(from, to));
+      try {
+        this.#send.seal(
+          out.subarray(at + LENGTH_BYTES, at + LENGTH_BYTES + length),
+          buffer.subarray(from, to),
+        );
+      } catch (error) {
+        // Whoever writes may work for another connection, or for none.
+        below.abort(toError(error));
+        return;
+      }
       below.commit(LENGTH_BYTES + length);
       from = to;
     }
