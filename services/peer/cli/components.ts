@@ -48,13 +48,14 @@ export async function runComponents(
 
 /** The database and the node. The database is closed last. */
 export function createBaseComponents({ database }: History, node: PeerNode, log: Logger): Component[] {
-  const { libp2p, cipher } = node;
+  const { libp2p, cipher, accept } = node;
   return [
     createDatabaseComponent(database),
     {
       name: 'node',
       start: async () => {
         await node.start();
+        if (accept !== undefined) log.info(accept, 'how sockets are read');
         const addresses = node.withoutIpv6();
         if (addresses.length > 0)
           log.warn({ addresses, setting: 'listen' }, 'not listening: this machine has no IPv6');

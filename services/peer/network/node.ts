@@ -9,7 +9,7 @@ import { loadCipher } from '../../wire/cipher.ts';
 import type { SwarmKey } from '../../private-network/key.ts';
 import { createListenFailures, startNode } from '../../private-network/listen.ts';
 import { createWireStack } from '../../private-network/adapters/wire-stack.ts';
-import { testAccept } from '../../wire/accept-test.ts';
+import { type AcceptTest, testAccept } from '../../wire/accept-test.ts';
 import type { WireIo } from '../../wire/wire-io.ts';
 import { type Lookup, systemLookup } from '../../shared/tcp-connect.ts';
 import type { ProgressEvent } from './dial-report.ts';
@@ -60,6 +60,8 @@ export interface PeerNode {
   withoutIpv6(): string[];
   /** The cipher of the private network, for the log. `reason` is the reason if it is not the fastest one. */
   readonly cipher: { readonly name: string; readonly reason?: string };
+  /** How accepted sockets are read, for the log; `undefined` for a peer that accepts none. */
+  readonly accept: AcceptTest | undefined;
 }
 
 export interface DialOptions {
@@ -98,11 +100,10 @@ export async function createPeerNode({
   const failures = createListenFailures();
   const inbound = createInboundAdmission(inboundLimits, () => libp2p.getConnections());
   // A device that does not listen accepts no sockets.
-  const { path: acceptPath } =
-    listen === undefined || listen.length === 0 ? { path: 'data' as const } : await testAccept();
+  const accept = listen === undefined || listen.length === 0 ? undefined : await testAccept();
   const stack = createWireStack({
     io,
-    acceptPath,
+    acceptPath: accept?.path ?? 'data',
     identity,
     key: swarmKey,
     cipher,
@@ -152,5 +153,6 @@ export async function createPeerNode({
     listedLookup: createListedLookup(lookup ?? systemLookup),
     withoutIpv6: failures.withoutIpv6,
     cipher,
+    accept,
   };
 }

@@ -14,7 +14,7 @@ import { toError } from '../../shared/errors.ts';
 import type { ByteSink } from '../../wire/layers.ts';
 import { answerProposals, type NegotiationOwner, proposeProtocols } from '../../wire/negotiation.ts';
 import type { NoiseChannel } from '../../wire/noise/channel.ts';
-import { loadNoiseCrypto } from '../../wire/noise/crypto.ts';
+import { loadNoiseCrypto, type NoiseCrypto } from '../../wire/noise/crypto.ts';
 import type { Handshake, HandshakeRole } from '../../wire/noise/handshake.ts';
 import { createNoiseIdentity, type NoiseIdentity } from '../../wire/noise/identity.ts';
 import { startNoise } from '../../wire/noise/secure.ts';
@@ -36,8 +36,14 @@ export interface EncrypterComponents {
 
 type Muxers = ReadonlyMap<string, StreamMuxerFactory>;
 
-/** Creates the connection encrypter of libp2p. The connections are those of `createProtector`. */
-export function createEncrypter(): (components: EncrypterComponents) => ConnectionEncrypter {
+/**
+ * Creates the connection encrypter of libp2p. The connections are those of `createProtector`.
+ *
+ * @param crypto default: the fastest that works on this machine
+ */
+export function createEncrypter(
+  crypto: NoiseCrypto = loadNoiseCrypto(),
+): (components: EncrypterComponents) => ConnectionEncrypter {
   return (components) => {
     let created: Promise<NoiseIdentity> | undefined;
     const secure = async (
@@ -47,7 +53,7 @@ export function createEncrypter(): (components: EncrypterComponents) => Connecti
     ) => {
       // The library creates its upgrader later than this.
       const muxers = components.upgrader.getStreamMuxers();
-      created ??= createIdentity(components.privateKey, [...muxers.keys()]);
+      created ??= createIdentity(components.privateKey, crypto, [...muxers.keys()]);
       const identity = await created;
       return secureConnection(connection, { role, identity, muxers, options });
     };
@@ -59,13 +65,17 @@ export function createEncrypter(): (components: EncrypterComponents) => Connecti
   };
 }
 
-async function createIdentity(privateKey: PrivateKey, muxers: readonly string[]): Promise<NoiseIdentity> {
+async function createIdentity(
+  privateKey: PrivateKey,
+  crypto: NoiseCrypto,
+  muxers: readonly string[],
+): Promise<NoiseIdentity> {
   return createNoiseIdentity({
     signer: {
       publicKeyProtobuf: publicKeyToProtobuf(privateKey.publicKey),
       sign: (bytes) => privateKey.sign(bytes),
     },
-    crypto: loadNoiseCrypto(),
+    crypto,
     muxers,
   });
 }

@@ -7,7 +7,8 @@ import { createLibp2p, type Libp2pOptions } from 'libp2p';
 import { until, WAIT_TIMEOUT_MS } from '../../../testing/wait.ts';
 import { testAccept } from '../../wire/accept-test.ts';
 import { createStockStack, STOCK_MPLEX, STOCK_YAMUX } from '../../../testing/stock-stack.ts';
-import { loadCipher } from '../../wire/cipher.ts';
+import { createNobleCipher, loadCipher } from '../../wire/cipher.ts';
+import { loadNoiseCrypto, nodeNoiseCrypto } from '../../wire/noise/crypto.ts';
 import { testWireIo } from '../../../testing/wire-io.ts';
 import { generateSwarmKey, type SwarmKey } from '../key.ts';
 import { LayerConnection, readsOf } from './layer-connection.ts';
@@ -19,7 +20,11 @@ const PROTOCOL = '/test/1.0.0';
 const MANY = { maxInboundStreams: 1000, maxOutboundStreams: 1000 };
 const swarmKey = generateSwarmKey();
 const limits = { maxConnections: 16, maxPendingInbound: 8, maxStreamsPerConnection: 16, maxParallelDials: 8 };
-const { path: acceptPath } = await testAccept();
+/** What this machine can do, and what remains on a machine without the addon and on another version of Node. */
+const MACHINES = {
+  fast: { cipher: loadCipher(), crypto: loadNoiseCrypto(), acceptPath: (await testAccept()).path },
+  fallback: { cipher: createNobleCipher(), crypto: nodeNoiseCrypto, acceptPath: 'data' },
+} as const;
 
 type Kind = 'wire' | 'stock';
 
@@ -37,17 +42,19 @@ interface NodeOptions {
   readonly maxStreams?: number;
   readonly listen?: readonly string[];
   readonly admit?: ProtectorOptions['admit'];
+  /** Default: fast. */
+  readonly machine?: keyof typeof MACHINES;
 }
 
 async function startNode(kind: Kind, options: NodeOptions = {}): Promise<Libp2p> {
   const { key = swarmKey, muxers = [0, 1], maxStreams = limits.maxStreamsPerConnection, admit } = options;
+  const { machine = 'fast' } = options;
   const stackOptions = {
     identity: await generateKeyPair('Ed25519'),
     key,
-    cipher: loadCipher(),
     limits,
     io: testWireIo,
-    acceptPath,
+    ...MACHINES[machine],
     ...(admit !== undefined && { admit }),
   };
   const factories: NonNullable<Libp2pOptions['streamMuxers']> =
@@ -90,12 +97,20 @@ const PAIRS: Array<[Kind, Kind]> = [
   ['stock', 'wire'],
 ];
 const CASES = PAIRS.flatMap(([from, to]) =>
-  [0, 1].map((muxer) => ({ from, to, muxers: [muxer], name: ['yamux', 'mplex'][muxer] })),
+  (['fast', 'fallback'] as const).flatMap((machine) =>
+    (machine === 'fast' ? [0, 1] : [0]).map((muxer) => ({
+      from,
+      to,
+      machine,
+      muxers: [muxer],
+      name: ['yamux', 'mplex'][muxer],
+    })),
+  ),
 );
 
-describe.each(CASES)('a stream of $name from $from to $to', ({ from, to, muxers }) => {
+describe.each(CASES)('a stream of $name from $from to $to ($machine)', ({ from, to, muxers, machine }) => {
   test('slows its sender down while its reader is paused, and loses no bytes', async () => {
-    const { sender, receiver } = await openStream(from, to, { muxers });
+    const { sender, receiver } = await openStream(from, to, { muxers, machine });
     const chunk = randomBytes(64 * 1024);
     const [sent, received] = [createHash('sha256'), createHash('sha256')];
     let bytes = 0;
@@ -124,7 +139,7 @@ describe.each(CASES)('a stream of $name from $from to $to', ({ from, to, muxers 
   });
 
   test('that its reader resets leaves the connection usable, and ends with it', async () => {
-    const { sender, receiver, dialed, accepted } = await openStream(from, to, { muxers });
+    const { sender, receiver, dialed, accepted } = await openStream(from, to, { muxers, machine });
     for (let index = 0; index < 200; index += 1) sender.send(randomBytes(16));
     receiver.abort(new Error('The reader is done.'));
     await until(() => sender.status !== 'open', 'the sender is reset');
@@ -136,7 +151,7 @@ describe.each(CASES)('a stream of $name from $from to $to', ({ from, to, muxers 
   });
 
   test('loses nothing that was written before its connection is closed', async () => {
-    const { sender, receiver, dialed } = await openStream(from, to, { muxers });
+    const { sender, receiver, dialed } = await openStream(from, to, { muxers, machine });
     // With mplex, the paused reader pauses the connection.
     const other = muxers.includes(0) ? await dialed.newStream(PROTOCOL) : undefined;
     const bytes = randomBytes(3 * 1024 * 1024);
@@ -153,7 +168,7 @@ describe.each(CASES)('a stream of $name from $from to $to', ({ from, to, muxers 
   });
 
   test('ends when either side aborts the connection', async () => {
-    const { sender, receiver, accepted, dialed } = await openStream(from, to, { muxers });
+    const { sender, receiver, accepted, dialed } = await openStream(from, to, { muxers, machine });
     accepted.abort(new Error('The test ends it.'));
     await until(() => sender.status !== 'open' && receiver.status !== 'open', 'the streams have ended');
     await until(() => dialed.status !== 'open', 'the dialed connection has ended');

@@ -1,6 +1,7 @@
 // The transport stack of the peer: the layers of `services/wire`, on which libp2p runs.
 import type { PrivateKey } from '@libp2p/interface';
 import type { Libp2pOptions } from 'libp2p';
+import type { NoiseCrypto } from '../../wire/noise/crypto.ts';
 import type { AcceptPath } from '../../wire/tcp-listener.ts';
 import type { WireIo } from '../../wire/wire-io.ts';
 import { createEncrypter } from './encrypter.ts';
@@ -32,6 +33,8 @@ export interface WireStackOptions
   readonly limits: StackLimits;
   readonly io: WireIo;
   readonly acceptPath: AcceptPath;
+  /** The cryptography of Noise. Default: the fastest that works on this machine. */
+  readonly crypto?: NoiseCrypto;
 }
 
 /** The libp2p options; the caller adds addresses, services and the circuit transport. */
@@ -42,7 +45,7 @@ export function createWireStack(options: WireStackOptions) {
     privateKey: identity,
     // Half of the deadline, so that the error says that the nonce is missing.
     connectionProtector: createProtector({ nonceMs: HANDSHAKE_MS / 2, ...options, ...layer }),
-    connectionEncrypters: [createEncrypter()],
+    connectionEncrypters: [createEncrypter(options.crypto)],
     streamMuxers: createMuxers({
       maxStreams: limits.maxStreamsPerConnection,
       negotiationMs: HANDSHAKE_MS,
