@@ -7,6 +7,7 @@ import {
   Status as StockStatus,
   StopMessage,
 } from '../../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
+import * as fc from 'fast-check';
 import { refused } from '../shared/result.ts';
 import { MAX_ANNOUNCED, MAX_ANNOUNCED_BYTES } from './announce.ts';
 import {
@@ -131,6 +132,52 @@ describe('a hop request', () => {
     expect(decodeHopRequest(Buffer.from(hex, 'hex'))).toEqual(refused('malformed'));
   });
 
+  test('in any order with others is the one that the stock implementation reads', () => {
+    const peers = Array.from({ length: 3 }, () => ({ id: randomBytes(38), addrs: [randomBytes(8)] }));
+    const part = fc.constantFrom(
+      HopMessage.encode({ type: HopMessage.Type.RESERVE }),
+      ...peers.map((peer) => HopMessage.encode({ type: HopMessage.Type.CONNECT, peer })),
+      HopMessage.encode({ type: HopMessage.Type.STATUS, status: StockStatus.OK }),
+      unknown,
+    );
+    fc.assert(
+      fc.property(fc.array(part, { minLength: 1, maxLength: 4 }), (parts) => {
+        const bytes = Buffer.concat(parts);
+        const decoded = decodeHopRequest(bytes);
+        const { type, peer } = HopMessage.decode(bytes);
+        if (type === HopMessage.Type.RESERVE) expect(decoded).toEqual(RESERVE);
+        else if (type === HopMessage.Type.CONNECT && peer !== undefined)
+          expect(decoded).toEqual({ ok: true, request: { type: 'connect', target: peer.id } });
+        else expect(decoded).toEqual(refused(type === HopMessage.Type.STATUS ? 'unexpected' : 'malformed'));
+      }),
+      { seed: 16, numRuns: 300 },
+    );
+  });
+
+  test('that was changed anywhere is decoded or rejected, and so is a response', () => {
+    const peer = { id, addrs: [randomBytes(8)] };
+    const valid = fc.constantFrom(
+      HopMessage.encode({ type: HopMessage.Type.CONNECT, peer }),
+      StopMessage.encode({ type: StopMessage.Type.STATUS, status: StockStatus.OK }),
+      unknown,
+    );
+    const change = fc.tuple(fc.nat(60), fc.nat(255));
+    fc.assert(
+      fc.property(
+        fc.array(valid, { maxLength: 3 }),
+        fc.array(change, { maxLength: 2 }),
+        fc.uint8Array({ maxLength: 6 }),
+        (parts, changes, rest) => {
+          const bytes = Buffer.concat([...parts, rest]);
+          for (const [at, value] of changes) if (at < bytes.length) bytes[at] = value;
+          expect(decodeHopRequest(bytes)).toHaveProperty('ok');
+          expect(() => statusOf(bytes)).not.toThrow();
+        },
+      ),
+      { seed: 16, numRuns: 1000 },
+    );
+  });
+
   test('of random bytes is decoded or rejected, and never hangs', () => {
     let rejected = 0;
     for (let index = 0; index < 20_000; index += 1)
@@ -138,3 +185,13 @@ describe('a hop request', () => {
     expect(rejected).toBeGreaterThan(15_000);
   });
 });
+
+/** The status of a response; `undefined` for bytes that are none. */
+function statusOf(bytes: Buffer): number | undefined {
+  try {
+    return decodeStopResponse(bytes);
+  } catch (error) {
+    if (error instanceof Error) return undefined;
+    throw error;
+  }
+}

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import * as fc from 'fast-check';
 import { parseProxyHeader, ProxyHeaderReader } from './proxy-protocol.ts';
 
 const START = '0d0a0d0a000d0a515549540a';
@@ -53,6 +54,39 @@ describe('a header of the PROXY protocol', () => {
         break;
       }
     }
+  });
+
+  test('any bytes, in any chunks, have the same outcome as the whole', () => {
+    const start = fc.constantFrom(
+      ...COMPLETE.map(([, header]) => header),
+      Buffer.alloc(0),
+      Buffer.from(START, 'hex'),
+    );
+    const change = fc.tuple(fc.nat(300), fc.nat(255));
+    const cuts = fc.array(fc.integer({ min: 1, max: 60 }));
+    fc.assert(
+      fc.property(
+        start,
+        fc.array(change, { maxLength: 3 }),
+        fc.uint8Array({ maxLength: 130 }),
+        cuts,
+        (header, changes, rest, sizes) => {
+          const bytes = Buffer.concat([header, rest]);
+          for (const [at, value] of changes) if (at < bytes.length) bytes[at] = value;
+          const whole = parseProxyHeader(bytes);
+          const reader = new ProxyHeaderReader();
+          let read: ReturnType<ProxyHeaderReader['read']>;
+          for (let at = 0, index = 0; at < bytes.length && read === undefined; index += 1) {
+            const end = Math.min(bytes.length, at + (sizes[index] ?? bytes.length));
+            read = reader.read(bytes, at, end);
+            at = end;
+          }
+          if (bytes.length > 0) expect(read?.header ?? { state: 'incomplete' }).toEqual(whole);
+          if (whole.state === 'complete') expect(read?.next).toBe(whole.bytes);
+        },
+      ),
+      { seed: 16, numRuns: 1000 },
+    );
   });
 
   test('a header that never ends is given up, with bounded memory', () => {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { expect, test } from '@jest/globals';
-import { FIRST_BYTES, recognizeFirstBytes } from './first-bytes.ts';
+import * as fc from 'fast-check';
+import { FIRST_BYTES, FOREIGN_PROTOCOLS, recognizeFirstBytes } from './first-bytes.ts';
 
 const V2 = '0d0a0d0a000d0a515549540a';
 
@@ -23,6 +24,31 @@ test.each([
   [undefined, 'a few letters, which may begin a nonce', Buffer.from('GETPROX')],
 ])('%s is recognized: %s', (expected, _, bytes) => {
   expect(recognizeFirstBytes(bytes.subarray(0, FIRST_BYTES))).toBe(expected);
+});
+
+test('any bytes are recognized or not, and more of them change it only if there were too few', () => {
+  const starts = fc.constantFrom(
+    '',
+    'PROXY ',
+    'GET ',
+    'SSH-2.0',
+    '\x16\x03\x01\x00\x30\x01',
+    '\x13/multi',
+    `${'\0'.repeat(9)}`,
+  );
+  fc.assert(
+    fc.property(starts, fc.uint8Array({ maxLength: FIRST_BYTES }), (start, rest) => {
+      const bytes = Buffer.concat([Buffer.from(start, 'latin1'), rest]).subarray(0, FIRST_BYTES);
+      const found = recognizeFirstBytes(bytes);
+      expect(found === undefined || found in FOREIGN_PROTOCOLS).toBe(true);
+      // Headers of load balancers, requests and TLS are recognized by their start, whatever follows.
+      for (let length = 6; length < bytes.length; length += 1) {
+        const before = recognizeFirstBytes(bytes.subarray(0, length));
+        if (before === 'proxy_protocol' || before === 'http' || before === 'tls') expect(found).toBe(before);
+      }
+    }),
+    { seed: 16, numRuns: 500 },
+  );
 });
 
 test('random nonces are recognized as nothing', () => {

@@ -3,7 +3,16 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { array, assert, asyncProperty, boolean, integer } from 'fast-check';
+import {
+  array,
+  assert,
+  asyncProperty,
+  boolean,
+  constantFrom,
+  integer,
+  property,
+  uint8Array,
+} from 'fast-check';
 import { createBytePipe } from '../../testing/byte-pipe.ts';
 import { CollectingSink } from '../../testing/collecting-sink.ts';
 import { createNobleCipher, createSodiumCipher, type Cipher } from './cipher.ts';
@@ -115,6 +124,41 @@ describe.each(CIPHERS)('with $name', (cipher) => {
     },
   );
 });
+
+/** What becomes of these bytes in reads of this size, after which the other side closes the connection. */
+function outcomeOf(cipher: Cipher, bytes: Buffer, size: number): unknown {
+  const end = setUp(cipher, {}, () => size);
+  sendAll(end.a, bytes);
+  end.a.end();
+  end.run();
+  const { closes, error } = end.sink;
+  const { code } = (error ?? {}) as { code?: string };
+  return { outcomes: end.outcomes, handedUp: end.sink.bytes.toString('hex'), closes, code };
+}
+
+test.each(CIPHERS)(
+  'whatever arrives, in whatever pieces, has one outcome and one end, with $name',
+  (cipher) => {
+    const starts = constantFrom(
+      '',
+      'PROXY TCP4 1.1.1.1 2.2.2.2 1 2\r\n',
+      'GET / HTTP/1.1\r\n',
+      '\x16\x03\x01\x02\x00\x01',
+      GREETING.toString('latin1'),
+      encrypt(GREETING).toString('latin1'),
+      encrypt(GREETING.subarray(0, 11)).toString('latin1'),
+    ).map((text) => Buffer.from(text, 'latin1'));
+    assert(
+      property(starts, uint8Array({ maxLength: 80 }), integer({ min: 1, max: 50 }), (start, rest, size) => {
+        const bytes = Buffer.concat([start, rest]);
+        const whole = outcomeOf(cipher, bytes, 1_000);
+        expect(outcomeOf(cipher, bytes, size)).toEqual(whole);
+        expect(whole).toMatchObject({ outcomes: [expect.any(String)], closes: 1 });
+      }),
+      { seed: 16, numRuns: 300 },
+    );
+  },
+);
 
 const cipher = createSodiumCipher();
 

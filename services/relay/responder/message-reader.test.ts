@@ -27,6 +27,33 @@ describe('a message after its length', () => {
     );
   });
 
+  test('any bytes, in any division, have the same outcome as the whole', () => {
+    const outcome = (bytes: Buffer, sizes: readonly number[]): unknown => {
+      const reader = new MessageReader(300);
+      let at = 0;
+      try {
+        for (let index = 0; at < bytes.length && reader.message === undefined; index += 1)
+          at = reader.take(bytes, at, Math.min(bytes.length, at + (sizes[index] ?? bytes.length)));
+      } catch (error) {
+        return (error as Error).name;
+      }
+      return [Buffer.from(reader.message ?? []), reader.message === undefined ? bytes.length : at];
+    };
+    const lengths = fc.constantFrom([], [0x80], [0xac, 0x02], [0xad, 0x02], [0xff, 0xff], [5]);
+    fc.assert(
+      fc.property(
+        lengths,
+        fc.uint8Array({ maxLength: 320 }),
+        fc.array(fc.integer({ min: 1, max: 40 })),
+        (length, rest, sizes) => {
+          const bytes = Buffer.from([...length, ...rest]);
+          expect(outcome(bytes, sizes)).toEqual(outcome(bytes, []));
+        },
+      ),
+      { seed: 16, numRuns: 300 },
+    );
+  });
+
   test.each([
     ['longer than the maximum', [0x81, 0x20]],
     ['whose length does not end', [0xff, 0xff, 0xff]],

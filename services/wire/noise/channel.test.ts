@@ -229,6 +229,53 @@ describe('a channel ends its connection', () => {
   });
 });
 
+test.each([crypto, nodeNoiseCrypto])(
+  'any change of what arrives, in any division, ends a connection, with $name',
+  async (using) => {
+    const { parts } = await createIdentity(using);
+    const key = randomBytes(32);
+    const send = new CipherState(using.aead, key);
+    const texts = ['first', '', 'second', 'x'.repeat(700)];
+    const sent = texts.map((text) => {
+      const wire = Buffer.alloc(2 + text.length + 16);
+      wire.writeUInt16BE(text.length + 16);
+      send.seal(wire.subarray(2), Buffer.from(text));
+      return wire;
+    });
+    const outcome = (bytes: Buffer, size: number, headroom: number): unknown => {
+      const pipe = createBytePipe({ isManual: true, readBytes: () => size, headroomBytes: () => headroom });
+      pipe.a.sink = new CollectingSink();
+      const sink = new CollectingSink();
+      const state = (): CipherState => new CipherState(using.aead, key);
+      const channel = new NoiseChannel(pipe.b, { send: state(), receive: state() }, parts, sink);
+      pipe.a.write(bytes, 0, bytes.length);
+      pipe.a.end();
+      pipe.run();
+      const { code } = (sink.error ?? {}) as { code?: string };
+      return { received: sink.bytes.toString(), code, closes: sink.closes, unsent: channel.unsentBytes };
+    };
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.nat(800), fc.integer({ min: 1, max: 255 })), { maxLength: 2 }),
+        fc.uint8Array({ maxLength: 40 }),
+        fc.integer({ min: 1, max: 300 }),
+        fc.constantFrom(0, 1, 1000),
+        (changes, rest, size, headroom) => {
+          const bytes = Buffer.concat([...sent, rest]);
+          for (const [at, flips] of changes)
+            if (at < bytes.length) bytes.writeUInt8(bytes.readUInt8(at) ^ flips, at);
+          const whole = outcome(bytes, 10_000, 64) as { received: string; code?: string; closes: number };
+          expect(outcome(bytes, size, headroom)).toEqual(whole);
+          expect(texts.join('').startsWith(whole.received)).toBe(true);
+          const isWhole = bytes.equals(Buffer.concat(sent));
+          expect([whole.closes, whole.code === undefined]).toEqual([1, isWhole]);
+        },
+      ),
+      { seed: 16, numRuns: 150 },
+    );
+  },
+);
+
 function flip(bytes: Buffer, at: number): Buffer {
   const changed = Buffer.from(bytes);
   changed.writeUInt8(changed.readUInt8(at) ^ 1, at);
