@@ -186,7 +186,7 @@ describe('a hop request', () => {
   });
 });
 
-/** The status of a response; `undefined` for bytes that are none. */
+/** The status of a response; `undefined` for bytes that are not one. */
 function statusOf(bytes: Buffer): number | undefined {
   try {
     return decodeStopResponse(bytes);

@@ -6,15 +6,25 @@ import { isIP } from 'node:net';
  */
 const IPV6_CLIENT_GROUPS = 4;
 
-/** Removes the prefix of an IPv4-mapped IPv6 address (`::ffff:192.0.2.1`); any other address stays as it is. */
+/** An IPv4 address that is mapped to IPv6 (RFC 4291, section 2.5.5.2), with groups or with the IPv4 address as text. */
+const MAPPED = /^::ffff:(?:(\d+\.\d+\.\d+\.\d+)|([\da-f]{1,4}):([\da-f]{1,4}))$/i;
+
+/**
+ * The IPv4 address in an IPv4-mapped IPv6 address (`::ffff:192.0.2.1`, `::ffff:c000:201`); any other address stays as it is.
+ */
 export function unmapped(address: string): string {
-  return address.toLowerCase().startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address;
+  const [, ipv4, high = '', low = ''] = MAPPED.exec(address) ?? [];
+  if (ipv4 !== undefined) return ipv4;
+  if (high === '') return address;
+  const bits = Number.parseInt(high, 16) * 0x1_0000 + Number.parseInt(low, 16);
+  return [24, 16, 8, 0].map((shift) => (bits >>> shift) & 0xff).join('.');
 }
 
 /** The part of an IP address that identifies one client: the whole IPv4 address, or the /64 network in IPv6. */
 export function clientNetwork(address: string): string {
-  if (isIP(address) !== 6) return address;
-  const groups = new URL(`http://[${address.split('%')[0]}]`).hostname.slice(1, -1).split('::');
+  const client = unmapped(address);
+  if (isIP(client) !== 6) return client;
+  const groups = new URL(`http://[${client.split('%')[0]}]`).hostname.slice(1, -1).split('::');
   const [head = [], tail = []] = groups.map((half) => half.split(':').filter((group) => group !== ''));
   const zeros = Array.from({ length: groups.length === 1 ? 0 : 8 - head.length - tail.length }, () => '0');
   return [...head, ...zeros, ...tail].slice(0, IPV6_CLIENT_GROUPS).join(':');

@@ -12,6 +12,10 @@ function v2(head: string, rest: string, length = rest.length / 2): Buffer {
   return Buffer.from(`${START}${head}${length.toString(16).padStart(4, '0')}${rest}`, 'hex');
 }
 
+const portOf = (address: string | undefined): number | undefined =>
+  address === undefined ? undefined : 4660;
+
+/** Complete headers with the address of the client, whose port is 4660. */
 const COMPLETE: [string, Buffer, string | undefined][] = [
   ['version 1, IPv4', Buffer.from('PROXY TCP4 198.51.100.1 10.0.0.1 4660 443\r\n'), '198.51.100.1'],
   ['version 1, IPv6', Buffer.from('PROXY TCP6 2001:db8::9 2001:db8::1 4660 443\r\n'), '2001:db8::9'],
@@ -23,6 +27,12 @@ const COMPLETE: [string, Buffer, string | undefined][] = [
   ],
   ['version 2, IPv4', v2('2111', V4), '198.51.100.1'],
   ['version 2, IPv6', v2('2121', V6), '2001:db8::9'],
+  ['version 1, IPv4 in IPv6', Buffer.from('PROXY TCP6 ::ffff:198.51.100.1 ::1 4660 443\r\n'), '198.51.100.1'],
+  [
+    'version 2, IPv4 in IPv6',
+    v2('2121', `${'00'.repeat(10)}ffffc6336401${'00'.repeat(16)}123401bb`),
+    '198.51.100.1',
+  ],
   ['version 2, IPv4 with UDP', v2('2112', V4), '198.51.100.1'],
   ['version 2 with TLVs', v2('2111', `${V4}030004deadbeef${'04000100'.repeat(100)}`), '198.51.100.1'],
   ['version 2, LOCAL', v2('2000', ''), undefined],
@@ -37,7 +47,12 @@ describe('a header of the PROXY protocol', () => {
       expect(parseProxyHeader(header.subarray(0, length))).toEqual({ state: 'incomplete' });
     const withRequest = Buffer.concat([header, Buffer.from('GET / HTTP/1.1\r\n')]);
     for (const received of [header, withRequest])
-      expect(parseProxyHeader(received)).toEqual({ state: 'complete', bytes: header.length, address });
+      expect(parseProxyHeader(received)).toEqual({
+        state: 'complete',
+        bytes: header.length,
+        address,
+        port: portOf(address),
+      });
   });
 
   test.each(COMPLETE)('%s is read from chunks of any size', (_, header, address) => {
@@ -48,7 +63,7 @@ describe('a header of the PROXY protocol', () => {
         const read = reader.read(received, start, Math.min(received.length, start + size));
         if (read === undefined) continue;
         expect(read).toEqual({
-          header: { state: 'complete', bytes: header.length, address },
+          header: { state: 'complete', bytes: header.length, address, port: portOf(address) },
           next: header.length,
         });
         break;

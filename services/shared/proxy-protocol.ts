@@ -1,6 +1,7 @@
 // Parses the header of the PROXY protocol, versions 1 (text) and 2 (binary), with which a load balancer for TCP tells
 // the address of the client: https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt
 import { isIP } from 'node:net';
+import { unmapped } from './client-network.ts';
 
 /** Start of a header of version 1. */
 const V1_START = Buffer.from('PROXY ');
@@ -33,6 +34,8 @@ export type ProxyHeader =
       readonly bytes: number;
       /** The client; `undefined` when the proxy opened the connection itself, as for a health check, or does not know it. */
       readonly address: string | undefined;
+      /** The port of the client; `undefined` without its address. */
+      readonly port: number | undefined;
     };
 
 /** Maximum bytes of a header of either version. */
@@ -93,11 +96,11 @@ function parseV1(received: Buffer): ProxyHeader {
   if (end === -1) return received.length >= MAX_V1_BYTES ? { state: 'too_long' } : INCOMPLETE;
   const bytes = end + 2;
   const [, protocol, source = '', destination = '', ...ports] = line.slice(0, end).split(' ');
-  if (protocol === 'UNKNOWN') return { state: 'complete', bytes, address: undefined };
+  if (protocol === 'UNKNOWN') return withoutClient(bytes);
   const version = { TCP4: 4, TCP6: 6 }[protocol ?? ''];
   const hasAddresses = version !== undefined && isIP(source) === version && isIP(destination) === version;
   if (!hasAddresses || ports.length !== 2 || !ports.every(isPort)) return INVALID;
-  return { state: 'complete', bytes, address: source };
+  return { state: 'complete', bytes, address: unmapped(source), port: Number(ports[0]) };
 }
 
 function isPort(text: string): boolean {
@@ -114,17 +117,21 @@ function parseV2(received: Buffer): ProxyHeader {
   const bytes = V2_FIXED_BYTES + length;
   if (received.length < bytes) return INCOMPLETE;
   const isLocalCommand = versionAndCommand === 0x20;
-  if (isLocalCommand || family === 0) return { state: 'complete', bytes, address: undefined };
+  if (isLocalCommand || family === 0) return withoutClient(bytes);
   if (transport > 2) return INVALID;
-  if (family === V2_UNIX_FAMILY)
-    return length < V2_UNIX_BYTES ? INVALID : { state: 'complete', bytes, address: undefined };
+  if (family === V2_UNIX_FAMILY) return length < V2_UNIX_BYTES ? INVALID : withoutClient(bytes);
   const addressBytes = V2_FAMILIES[family];
   if (addressBytes === undefined || length < 2 * addressBytes + 4) return INVALID;
   return {
     state: 'complete',
     bytes,
-    address: ipText(received.subarray(V2_FIXED_BYTES, V2_FIXED_BYTES + addressBytes)),
+    address: unmapped(ipText(received.subarray(V2_FIXED_BYTES, V2_FIXED_BYTES + addressBytes))),
+    port: received.readUInt16BE(V2_FIXED_BYTES + 2 * addressBytes),
   };
+}
+
+function withoutClient(bytes: number): ProxyHeader {
+  return { state: 'complete', bytes, address: undefined, port: undefined };
 }
 
 function ipText(address: Buffer): string {

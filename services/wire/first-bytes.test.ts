@@ -34,7 +34,7 @@ test('any bytes are recognized or not, and more of them change it only if there 
     'SSH-2.0',
     '\x16\x03\x01\x00\x30\x01',
     '\x13/multi',
-    `${'\0'.repeat(9)}`,
+    '\0'.repeat(9),
   );
   fc.assert(
     fc.property(starts, fc.uint8Array({ maxLength: FIRST_BYTES }), (start, rest) => {

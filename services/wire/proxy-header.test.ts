@@ -72,6 +72,7 @@ describe.each(['onread', 'data'] as const)('connections of a trusted load balanc
       else client.write(bytes);
       await until(() => connections[0]?.sink.bytes.toString() === 'first', 'the rest arrived');
       expect(connections[0]?.socket.remoteAddress).toBe(address);
+      if (outcome === 'client') expect(connections[0]?.socket.remotePort).toBe(4660);
       expect(outcomes).toEqual([`${outcome} 127.0.0.1`]);
     }
   });

@@ -72,7 +72,10 @@ class HeaderSink implements ByteSink, Expiring {
     }
     const socket = this.#socket;
     this.#finish(header.address === undefined ? 'proxy' : 'client');
-    if (header.address !== undefined) socket.remoteAddress = header.address;
+    if (header.address !== undefined) {
+      socket.remoteAddress = header.address;
+      socket.remotePort = header.port ?? 0;
+    }
     this.#options.onConnection(socket);
     if (next < end && socket.isOpen && socket.sink !== this) socket.sink.onBytes(buffer, next, end);
   }

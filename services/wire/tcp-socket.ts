@@ -46,6 +46,7 @@ export class TcpSocket extends BlockWriter {
   readonly socket: Socket;
   /** The address of the other side; behind a load balancer with the PROXY protocol, of its client. */
   remoteAddress: string;
+  /** The port of the same. */
   remotePort: number;
   /** Reads with at least one byte since the start. It changes when the other side has sent something. */
   reads = 0;

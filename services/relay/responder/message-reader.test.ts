@@ -4,6 +4,19 @@ import { MessageTooLongError } from '../connection.ts';
 import { withLength } from '../messages.ts';
 import { MessageReader } from './message-reader.ts';
 
+/** What becomes of bytes that arrive in pieces of these sizes. */
+function outcome(bytes: Buffer, sizes: readonly number[]): unknown {
+  const reader = new MessageReader(300);
+  let at = 0;
+  try {
+    for (let index = 0; at < bytes.length && reader.message === undefined; index += 1)
+      at = reader.take(bytes, at, Math.min(bytes.length, at + (sizes[index] ?? bytes.length)));
+  } catch (error) {
+    return (error as Error).name;
+  }
+  return [Buffer.from(reader.message ?? []), reader.message === undefined ? bytes.length : at];
+}
+
 describe('a message after its length', () => {
   test('is read from any division of the bytes, and nothing after it', () => {
     fc.assert(
@@ -28,17 +41,6 @@ describe('a message after its length', () => {
   });
 
   test('any bytes, in any division, have the same outcome as the whole', () => {
-    const outcome = (bytes: Buffer, sizes: readonly number[]): unknown => {
-      const reader = new MessageReader(300);
-      let at = 0;
-      try {
-        for (let index = 0; at < bytes.length && reader.message === undefined; index += 1)
-          at = reader.take(bytes, at, Math.min(bytes.length, at + (sizes[index] ?? bytes.length)));
-      } catch (error) {
-        return (error as Error).name;
-      }
-      return [Buffer.from(reader.message ?? []), reader.message === undefined ? bytes.length : at];
-    };
     const lengths = fc.constantFrom([], [0x80], [0xac, 0x02], [0xad, 0x02], [0xff, 0xff], [5]);
     fc.assert(
       fc.property(

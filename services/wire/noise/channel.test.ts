@@ -242,11 +242,11 @@ test.each([crypto, nodeNoiseCrypto])(
       send.seal(wire.subarray(2), Buffer.from(text));
       return wire;
     });
+    const state = (): CipherState => new CipherState(using.aead, key);
     const outcome = (bytes: Buffer, size: number, headroom: number): unknown => {
       const pipe = createBytePipe({ isManual: true, readBytes: () => size, headroomBytes: () => headroom });
       pipe.a.sink = new CollectingSink();
       const sink = new CollectingSink();
-      const state = (): CipherState => new CipherState(using.aead, key);
       const channel = new NoiseChannel(pipe.b, { send: state(), receive: state() }, parts, sink);
       pipe.a.write(bytes, 0, bytes.length);
       pipe.a.end();
