@@ -36,6 +36,7 @@ async function acceptOne(signal: AbortSignal): Promise<void> {
     path: 'onread',
     maxUnsentBytes: TEST_BYTES,
     keepAliveDelayMs: 15_000,
+    onError: reject,
     onConnection: (socket) => void (socket.sink = new TestSink(socket, resolve, reject)),
   });
   const onAbort = (): void => reject(new Error(`Accepted bytes did not arrive within ${TEST_MS} ms.`));
@@ -44,6 +45,8 @@ async function acceptOne(signal: AbortSignal): Promise<void> {
     await listener.listen({ host: '127.0.0.1', port: 0 });
     const client = connect(listener.address()?.port ?? 0, '127.0.0.1')
       .on('error', reject)
+      // After success this has no effect.
+      .on('close', () => reject(new Error('An accepted connection was closed.')))
       .on('data', () => client.end());
     client.write(Buffer.alloc(TEST_BYTES, 1));
     try {

@@ -3,7 +3,7 @@
 // ever. `_handle` is no public member, so a test at the start decides (`accept-test.ts`).
 import { createServer, type Server, Socket, type SocketConstructorOpts } from 'node:net';
 import type { ListenAddress } from '../shared/variables.ts';
-import { errorCode } from '../shared/errors.ts';
+import { errorCode, toError } from '../shared/errors.ts';
 import { TcpSocket, type TcpSocketOptions } from './tcp-socket.ts';
 import type { WireIo } from './wire-io.ts';
 
@@ -51,7 +51,15 @@ export function createTcpListener(options: TcpListenerOptions): TcpListener {
       keepAliveInitialDelay: keepAliveDelayMs,
     },
     (accepted) => {
-      const connection = path === 'onread' ? takeHandle(accepted, options) : copyFrom(accepted, options);
+      let connection: TcpSocket | undefined;
+      try {
+        connection = path === 'onread' ? takeHandle(accepted, options) : copyFrom(accepted, options);
+      } catch (error) {
+        // Another version of Node may refuse the handle.
+        accepted.destroy();
+        options.onError?.(toError(error));
+        return;
+      }
       // Without an address, the other side has already reset it.
       if (connection === undefined || connection.remoteAddress === '') connection?.expire();
       else onConnection(connection);
