@@ -138,4 +138,10 @@ export const RELAY_CONTRADICTIONS: readonly Contradiction[] = [
     { p2p: { ipFamilyPolicy: 'SingleStack', ipFamilies: ['IPv6', 'IPv4'] } },
     'p2p.ipFamilies has two families, but p2p.ipFamilyPolicy is SingleStack',
   ],
+  [
+    'the PROXY protocol of RELAY without trusted proxies',
+    RELAY,
+    { config: { RELAY_PROXY_PROTOCOL: true } },
+    'config.RELAY_PROXY_PROTOCOL is true, but config.RELAY_TRUSTED_PROXIES is empty',
+  ],
 ];

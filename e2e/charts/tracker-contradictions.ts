@@ -199,4 +199,10 @@ export const TRACKER_CONTRADICTIONS: readonly Contradiction[] = [
     { bundledRedis: { password: 'p', existingSecret: 's' } },
     'bundledRedis.password and bundledRedis.existingSecret are both set',
   ],
+  [
+    'the PROXY protocol of TRACKER without trusted proxies',
+    TRACKER,
+    { config: { TRACKER_PROXY_PROTOCOL: true } },
+    'config.TRACKER_PROXY_PROTOCOL is true, but config.TRACKER_TRUSTED_PROXIES is empty',
+  ],
 ];

@@ -227,6 +227,10 @@ describe('NOTES.txt', () => {
     const { notes } = await render(UMBRELLA);
     expect(notes).toContain('set tracker.ingress.host');
     expect(notes).toContain('set relay.p2p.expose and relay.p2p.announce');
+    const proxies = { RELAY_PROXY_PROTOCOL: true, RELAY_TRUSTED_PROXIES: '192.0.2.0/24' };
+    const addressesAreReal = 'Set relay.config.RELAY_ADDRESSES_ARE_REAL to true';
+    expect(notes).not.toContain(addressesAreReal);
+    expect((await render(UMBRELLA, { relay: { config: proxies } })).notes).toContain(addressesAreReal);
     const clear = await render(UMBRELLA, { tracker: { ingress: { host: 'tracker.example.org' } } });
     expect(clear.notes).toContain('devices with a token send no request to http://tracker.example.org.');
     expect(notes).toContain('WARNING: devices with a token send no request to http://');

@@ -45,6 +45,11 @@ describe('validate.yaml rejects', () => {
       RELAY,
       { replicaCount: 2, pdb: { maxUnavailable: '1%' } },
     ],
+    [
+      'the PROXY protocol with trusted proxies',
+      RELAY,
+      { config: { RELAY_PROXY_PROTOCOL: true, RELAY_TRUSTED_PROXIES: '192.0.2.0/24' } },
+    ],
     // An operator who writes 0 wants to decide about each drain.
     ['a budget that permits no drain', RELAY, { replicaCount: 2, pdb: { maxUnavailable: 0 } }],
     ['a budget that is turned off', RELAY, { replicaCount: 2, pdb: { enabled: false, minAvailable: 2 } }],

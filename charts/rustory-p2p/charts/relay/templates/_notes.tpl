@@ -24,4 +24,8 @@ Swarm key, for ~/.config/rustory/swarm.key with mode 600. Everyone who has it ca
 
 The relays are reachable only inside the cluster. For devices outside the cluster, set {{ include "rustory.valuePrefix" . }}p2p.expose and {{ include "rustory.valuePrefix" . }}p2p.announce.
 {{- end }}
+{{- if and (eq (toString .Values.config.RELAY_PROXY_PROTOCOL) "true") (ne (toString .Values.config.RELAY_ADDRESSES_ARE_REAL) "true") }}
+
+The relays learn the addresses of devices with the PROXY protocol, but only log them. Set {{ include "rustory.valuePrefix" . }}config.RELAY_ADDRESSES_ARE_REAL to true for limits per address.
+{{- end }}
 {{- end -}}
