@@ -4,6 +4,7 @@ import * as fc from 'fast-check';
 import { createBytePipe } from '../../testing/byte-pipe.ts';
 import { CollectingSink } from '../../testing/collecting-sink.ts';
 import { createPipeConnection } from '../../testing/pipe-connection.ts';
+import { createRandom } from '../../testing/random.ts';
 import { until } from '../../testing/wait.ts';
 import { encodeLines, MultistreamInitiator, MultistreamResponder, type Negotiator } from './multistream.ts';
 import { answerProposals, proposeProtocols } from './negotiation.ts';
@@ -166,12 +167,12 @@ describe('the initiator', () => {
 });
 
 describe('a connection with the stock implementation at the other end', () => {
-  const sizes = [{ readBytes: 1 }, { readBytes: 21 }, { readBytes: 1000 }];
+  const sizes = [{ readBytes: 1 }, { readBytes: 21 }, { readBytes: 1000 }, { readBytes: 'random' }] as const;
   const proposals = [['/a/1'], ['/none/1', '/a/1'], ['/none/1', '/none/2', '/bb/1.0.0']];
   const cases = sizes.flatMap((size) => proposals.map((proposed) => Object.assign({ proposed }, size)));
 
   test.each(cases)('accepts $proposed in reads of $readBytes bytes', async ({ readBytes, proposed }) => {
-    const pipe = createBytePipe({ readBytes: () => readBytes });
+    const pipe = createBytePipe({ readBytes: readsOf(readBytes) });
     const received = new CollectingSink();
     let chosen: string | undefined;
     answerProposals(pipe.b, PROTOCOLS, {
@@ -189,7 +190,7 @@ describe('a connection with the stock implementation at the other end', () => {
   });
 
   test.each(cases)('proposes $proposed in reads of $readBytes bytes', async ({ readBytes, proposed }) => {
-    const pipe = createBytePipe({ readBytes: () => readBytes });
+    const pipe = createBytePipe({ readBytes: readsOf(readBytes) });
     const connection = createPipeConnection(pipe.b, 'inbound');
     const handled = stock.handle(connection, PROTOCOLS);
     const received = new CollectingSink();
@@ -225,4 +226,9 @@ describe('a connection with the stock implementation at the other end', () => {
 
 function fail(outcome: unknown): never {
   throw new Error(`The negotiation must not end with ${String(outcome)}.`);
+}
+
+function readsOf(readBytes: number | 'random'): () => number {
+  const random = createRandom(5);
+  return readBytes === 'random' ? () => 1 + Math.floor(random() * 30) : () => readBytes;
 }

@@ -1,4 +1,5 @@
-// Negotiates the next layer of a connection with multistream-select.
+// Negotiates the next layer of a connection with multistream-select (https://github.com/libp2p/specs/tree/master/connections,
+// section "Upgrading connections").
 import type { ByteDuplex, ByteSink } from './layers.ts';
 import {
   MultistreamError,

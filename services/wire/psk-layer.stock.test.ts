@@ -1,9 +1,12 @@
-// The swarm key layer on real sockets, in both roles, against the protector of the reference devices on the TCP transport
-// of libp2p.
+// The swarm key layer in both roles against the protector of the reference devices: on real sockets, with the TCP transport
+// of libp2p, and in memory, with any division into reads.
 import { createHash, randomBytes, randomInt } from 'node:crypto';
 import { afterEach, describe, expect, test } from '@jest/globals';
+import { array, assert, asyncProperty, integer } from 'fast-check';
+import { createBytePipe } from '../../testing/byte-pipe.ts';
 import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
 import { CollectingSink } from '../../testing/collecting-sink.ts';
+import { createPipeConnection } from '../../testing/pipe-connection.ts';
 import { collect, dialRaw, listen, send } from '../../testing/protected-connections.ts';
 import { createStockProtector } from '../../testing/stock-psk.ts';
 import { deadlineSignal, until } from '../../testing/wait.ts';
@@ -50,13 +53,14 @@ async function serve(path: AcceptPath, ...ciphers: Cipher[]) {
   return { ends, port: listener.address()?.port ?? 0 };
 }
 
-/** Sends random chunks in both directions, the greeting first, and compares all of them. */
+/** Sends chunks of these lengths in both directions, the greeting first, and compares all of them. */
 async function exchange(
   { layer, sink }: ReturnType<typeof protect>,
   connection: Awaited<ReturnType<typeof stock.protect>>,
+  lengths: readonly number[] = Array.from({ length: 60 }, () => randomInt(1, 60_000)),
 ): Promise<void> {
   const received = collect(connection as Parameters<typeof collect>[0]);
-  const chunks = [GREETING, ...Array.from({ length: 60 }, () => randomBytes(randomInt(1, 60_000)))];
+  const chunks = [GREETING, ...lengths.map((length) => randomBytes(length))];
   const all = Buffer.concat(chunks);
   for (const chunk of chunks) {
     layer.write(chunk, 0, chunk.length);
@@ -89,6 +93,38 @@ describe.each([
     const [raw] = accepted;
     if (raw !== undefined) await exchange(end, await stock.protect(raw, {}));
   });
+});
+
+describe.each([
+  { name: 'sodium', cipher: sodium },
+  { name: 'noble', cipher: noble },
+])('in memory, the layer with $name', ({ cipher }) => {
+  test.each([
+    { role: 'dials', isInbound: false },
+    { role: 'listens', isInbound: true },
+  ])(
+    'exchanges bytes with the stock implementation when it $role, in any division',
+    async ({ isInbound }) => {
+      await assert(
+        asyncProperty(
+          array(integer({ min: 1, max: 9_000 }), { minLength: 1, maxLength: 6 }),
+          array(integer({ min: 1, max: 60 }), { minLength: 1, maxLength: 8 }),
+          async (lengths, sizes) => {
+            let reads = 0;
+            // The first reads are small, so that nonce and greeting are divided.
+            const readBytes = (): number => (reads > 20 ? 4_000 : (sizes[reads++ % sizes.length] ?? 1));
+            const pipe = createBytePipe({ readBytes, headroomBytes: () => reads % 3 });
+            const layer = new PskLayer(pipe.a, { key, cipher, isInbound });
+            const sink = new CollectingSink();
+            layer.sink = sink;
+            const raw = createPipeConnection(pipe.b, isInbound ? 'outbound' : 'inbound');
+            await exchange({ layer, sink }, await stock.protect(raw, {}), lengths);
+          },
+        ),
+        { seed: 16, numRuns: 12 },
+      );
+    },
+  );
 });
 
 test.each(['onread', 'data'] as const)(

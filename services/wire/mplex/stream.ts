@@ -1,4 +1,5 @@
-// A stream of mplex. It has no window: a paused stream stops the reading of its connection.
+// A stream of mplex (https://github.com/libp2p/specs/tree/master/mplex, sections "Writing to a stream" to "Resetting a stream").
+// It has no window: a paused stream stops the reading of its connection.
 import type { LaneEnd, LaneListener } from '../layers.ts';
 import { MuxStream } from '../muxer/stream.ts';
 import { TYPES } from './codec.ts';

@@ -1,4 +1,5 @@
-// Carries out a Noise handshake on a connection, and leaves the connection to a `NoiseChannel`.
+// Carries out a Noise handshake on a connection, and leaves the connection to a `NoiseChannel`. Each message follows its
+// length (https://github.com/libp2p/specs/tree/master/noise#wire-format).
 import type { BlockDuplex, ByteSink } from '../layers.ts';
 import { NoiseChannel } from './channel.ts';
 import { NoiseError } from './errors.ts';

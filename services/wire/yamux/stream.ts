@@ -1,4 +1,5 @@
-// A stream of yamux: the windows of both directions.
+// A stream of yamux: the windows of both directions, and its life (https://github.com/hashicorp/yamux/blob/master/spec.md,
+// sections "Flow Control", "Opening a stream" and "Closing a stream").
 import type { LaneEnd, LaneListener } from '../layers.ts';
 import { MuxStream } from '../muxer/stream.ts';
 import { FLAGS, FRAME_TYPES, INITIAL_WINDOW_BYTES, MAX_WINDOW_BYTES } from './codec.ts';
