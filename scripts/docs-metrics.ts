@@ -5,6 +5,7 @@ import { SOURCES } from '../services/peer/hub/metrics.ts';
 import { OWN_PULL_OUTCOMES } from '../services/peer/hub/outcomes.ts';
 import { PULL_OUTCOMES } from '../services/peer/sync/pull-outcomes.ts';
 import { PUSH_OUTCOMES } from '../services/peer/sync/push-outcomes.ts';
+import { MUXER_VIOLATIONS } from '../services/wire/muxer/violations.ts';
 import * as relay from '../services/relay/outcomes.ts';
 import { PROXY_HEADER_OUTCOMES as RELAY_PROXY_HEADER_OUTCOMES } from '../services/relay/proxy-headers.ts';
 import { ADDRESS_DROPS, META_DROPS } from '../services/tracker/drops.ts';
@@ -33,6 +34,7 @@ export const OUTCOMES: Readonly<Record<string, Outcomes>> = {
   'relay-circuit-ends': relay.CIRCUIT_ENDS,
   'relay-directions': relay.DIRECTIONS,
   'relay-connection-refusals': relay.CONNECTION_REFUSALS,
+  'relay-muxer-violations': MUXER_VIOLATIONS,
   'relay-handshake-outcomes': relay.HANDSHAKE_OUTCOMES,
   'relay-proxy-headers': RELAY_PROXY_HEADER_OUTCOMES,
   'hub-storage-problems': STORAGE_PROBLEMS,

@@ -9,6 +9,7 @@ import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { pbStream } from '@libp2p/utils';
 import { multiaddr, type Multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
+import { pino } from 'pino';
 import { HopMessage } from '../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
 import { createLogger } from '../services/shared/log.ts';
 import { onCleanup } from './cleanup.ts';
@@ -57,6 +58,14 @@ export async function startRelay(
 }
 
 export type Relay = Awaited<ReturnType<typeof startRelay>>;
+
+/** A relay whose log lines are collected. */
+export async function startLoggedRelay(overrides: RelayOverrides = {}) {
+  const lines: Array<Record<string, unknown>> = [];
+  const logger = pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line)) });
+  const relay = await startRelay(overrides, { log: logger });
+  return { relay, lines, refusals: () => lines.filter(({ msg }) => String(msg).endsWith(' refused')) };
+}
 
 /** A device with the stock client of circuit-relay-v2. With `relay` it has a reservation on the relay. */
 export async function startPeer(

@@ -1,6 +1,5 @@
 import { afterEach, expect, test } from '@jest/globals';
 import type { Stream } from '@libp2p/interface';
-import { pino } from 'pino';
 import { cleanUp } from '../../testing/cleanup.ts';
 import { startProxy } from '../../testing/proxy.ts';
 import {
@@ -11,7 +10,7 @@ import {
   type Relay,
   RESERVE,
   startPeer,
-  startRelay,
+  startLoggedRelay,
 } from '../../testing/relay.ts';
 import { until } from '../../testing/wait.ts';
 
@@ -22,12 +21,6 @@ const REAL = { connectionsPerAddress: 256, reservationsPerAddress: 128 };
 /** The relay as devices of the given address see it. */
 async function seenFrom(relay: Relay, source: string): Promise<Relay> {
   return { ...relay, address: (await startProxy(relay, 0, source)).address };
-}
-
-async function startLoggedRelay(overrides: Parameters<typeof startRelay>[0]) {
-  const lines: Array<Record<string, unknown>> = [];
-  const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line)) });
-  return { relay: await startRelay(overrides, { log }), lines };
 }
 
 test('one member under many names does not keep a device of another address from reserving', async () => {

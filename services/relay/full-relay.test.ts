@@ -1,24 +1,23 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { multiaddr } from '@multiformats/multiaddr';
-import { pino } from 'pino';
 import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
 import { authenticate, connectRaw } from '../../testing/attacks.ts';
 import { GREETING } from '../../testing/stock-psk.ts';
 import { swarmKey } from '../../testing/relay-config.ts';
-import { connectTo, dialEcho, exchange, hop, RESERVE, startPeer, startRelay } from '../../testing/relay.ts';
+import {
+  connectTo,
+  dialEcho,
+  exchange,
+  hop,
+  RESERVE,
+  startPeer,
+  startLoggedRelay,
+} from '../../testing/relay.ts';
 import { until } from '../../testing/wait.ts';
 
 afterEach(cleanUp);
 
 const REFUSED = 'rustory_relay_connections_refused_total';
-
-/** A relay whose log lines are collected. */
-async function startLoggedRelay(limits: Parameters<typeof startRelay>[0] = {}) {
-  const lines: Array<Record<string, unknown>> = [];
-  const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line)) });
-  const relay = await startRelay(limits, { log });
-  return { relay, lines, refusals: () => lines.filter(({ msg }) => String(msg).endsWith(' refused')) };
-}
 
 test('a full relay closes the longest idle connection for a new one, and none with a reservation or a circuit', async () => {
   const { relay, refusals } = await startLoggedRelay({ limits: { connections: 4 } });

@@ -6,6 +6,7 @@ import {
   type LabelledCounts,
 } from '../shared/counted-metrics.ts';
 import { collectMemoryLimit, memoryLimitBytes } from '../shared/memory.ts';
+import { MUXER_VIOLATIONS, type MuxerViolation } from '../wire/muxer/violations.ts';
 import type { CircuitSummary } from './circuit.ts';
 import type { RelayLimits } from './config.ts';
 import {
@@ -62,6 +63,7 @@ export interface RelayMetrics {
   malformed(): void;
   handshake(outcome: HandshakeOutcome): void;
   connectionRefused(reason: ConnectionRefusal): void;
+  muxerViolated(reason: MuxerViolation): void;
   idleClosed(): void;
   stuckClosed(): void;
   supersededClosed(): void;
@@ -164,6 +166,10 @@ function createConnectionCounters(registry: Registry) {
     name: 'rustory_relay_connections_refused_total',
     help: 'Connections refused or evicted because a limit was reached, by limit.',
   });
+  const violations = outcomeCounts(registry, 'reason', outcomeNames(MUXER_VIOLATIONS), {
+    name: 'rustory_relay_muxer_violations_total',
+    help: 'Connections closed because of what their peer sent to the muxer, by reason.',
+  });
   const idle = new Counter({
     name: 'rustory_relay_idle_connections_closed_total',
     help: 'Connections closed at the idle timeout, with neither a reservation nor a stream.',
@@ -182,6 +188,7 @@ function createConnectionCounters(registry: Registry) {
   return {
     handshake: (outcome: HandshakeOutcome) => handshakes.increment(outcome),
     connectionRefused: (reason: ConnectionRefusal) => refusals.increment(reason),
+    muxerViolated: (reason: MuxerViolation) => violations.increment(reason),
     idleClosed: () => idle.inc(),
     stuckClosed: () => stuck.inc(),
     supersededClosed: () => superseded.inc(),

@@ -3,12 +3,13 @@
 import type { Multiaddr } from '@multiformats/multiaddr';
 import type { Cipher } from '../wire/cipher.ts';
 import type { HandshakeLimiter, PendingConnection } from '../private-network/handshake-limiter.ts';
+import type { MuxerViolation } from '../wire/muxer/violations.ts';
 import type { WireIo } from '../wire/wire-io.ts';
 import type { Logger } from '../shared/log.ts';
 import type { LoopClock } from '../shared/loop-clock.ts';
 import type { RelayConfig } from './config.ts';
 import type { ConnectionLimiter } from './connection-limiter.ts';
-import type { RelayStream } from './connection.ts';
+import type { RelayConnection, RelayStream } from './connection.ts';
 import type { WithProxyHeaders } from './proxy-headers.ts';
 
 /** Streams of one peer in addition to its circuits: requests and identify. */
@@ -41,6 +42,8 @@ export interface RelayNetworkOptions {
   readonly withProxyHeaders: WithProxyHeaders;
   readonly limiter: Pick<ConnectionLimiter, 'accept' | 'open'>;
   readonly handlers: readonly StreamHandler[];
+  /** The muxer of a connection has closed it because of what its peer sent. */
+  readonly onViolation: (reason: MuxerViolation, connection: RelayConnection) => void;
   readonly clock: Pick<LoopClock, 'nowMs' | 'after'>;
   readonly log: Logger;
 }

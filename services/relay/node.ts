@@ -150,6 +150,10 @@ function createParts(config: RelayConfig, { cipher, metrics, io, log, clock, eve
     withProxyHeaders: createRelayProxyHeaders(config, { registry: metrics.registry, log }),
     limiter,
     handlers,
+    onViolation(reason, { peer, address }) {
+      metrics.muxerViolated(reason);
+      refusals.violated(reason, { peer: peer.id, address });
+    },
     clock: timing.clock,
     log,
   });

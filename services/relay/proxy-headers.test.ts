@@ -2,22 +2,15 @@
 import { connect, createServer } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { multiaddr } from '@multiformats/multiaddr';
-import { pino } from 'pino';
 import { authenticate, connectRaw } from '../../testing/attacks.ts';
 import { GREETING } from '../../testing/stock-psk.ts';
 import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
 import { swarmKey } from '../../testing/relay-config.ts';
-import { hop, type Relay, RESERVE, startPeer, startRelay } from '../../testing/relay.ts';
+import { hop, type Relay, RESERVE, startPeer, startLoggedRelay } from '../../testing/relay.ts';
 import { until } from '../../testing/wait.ts';
 import { parseNetwork } from '../shared/trusted-networks.ts';
 
 afterEach(cleanUp);
-
-async function startLoggedRelay(overrides: Parameters<typeof startRelay>[0] = {}) {
-  const lines: Array<Record<string, unknown>> = [];
-  const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line)) });
-  return { relay: await startRelay(overrides, { log }), lines };
-}
 
 /** A load balancer whose clients have this address. Returns the address of the relay behind it. */
 async function balance({ address }: Relay, client: string) {

@@ -2,6 +2,7 @@
 import { createLimitedLog } from '../shared/limited-log.ts';
 import type { Logger } from '../shared/log.ts';
 import type { ProtectionOutcome } from '../wire/psk-outcomes.ts';
+import { MUXER_VIOLATIONS, type MuxerViolation } from '../wire/muxer/violations.ts';
 import {
   CIRCUIT_REFUSALS,
   CONNECTION_REFUSALS,
@@ -60,6 +61,8 @@ export interface RefusalLog {
    * greeting or closes the connection. One that sent nothing, as health checks of TCP and port scans, is not logged.
    */
   unauthenticated(outcome: ProtectionOutcome, address: string): void;
+  /** The muxer of a connection has closed it because of what its peer sent. */
+  violated(reason: MuxerViolation, request: RefusedRequest): void;
 }
 
 export function createRefusalLog(log: Logger, { areAddressesReal, nowMs }: RefusalLogOptions): RefusalLog {
@@ -88,6 +91,10 @@ export function createRefusalLog(log: Logger, { areAddressesReal, nowMs }: Refus
       const fields = { reason: outcome, address, ...(setting === undefined ? {} : { setting }) };
       const message = isOtherKey ? 'connection with another swarm key' : 'connection without the swarm key';
       limitedLog(isOtherKey ? 'swarm key' : outcome, fields, message, hostOf(address));
+    },
+    violated(reason, { peer, address }) {
+      const fields = { reason, peer, address, meaning: MUXER_VIOLATIONS[reason].doc };
+      limitedLog(`muxer ${reason}`, fields, 'connection closed by its muxer', peer ?? hostOf(address));
     },
   };
 }

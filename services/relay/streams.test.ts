@@ -5,7 +5,15 @@ import { pbStream } from '@libp2p/utils';
 import { HopMessage } from '../../node_modules/@libp2p/circuit-relay-v2/dist/src/pb/index.js';
 import { cleanUp } from '../../testing/cleanup.ts';
 import { createManualClock } from '../../testing/manual-clock.ts';
-import { hop, muxers, type Relay, RESERVE, startPeer, startRelay } from '../../testing/relay.ts';
+import {
+  hop,
+  muxers,
+  type Relay,
+  RESERVE,
+  startLoggedRelay,
+  startPeer,
+  startRelay,
+} from '../../testing/relay.ts';
 import { deadlineSignal, until } from '../../testing/wait.ts';
 import { HOP_PROTOCOL, withLength } from './messages.ts';
 
@@ -91,4 +99,23 @@ test('a stream without a protocol is reset at the deadline of a handshake', asyn
   stream.send(select(HEADER));
   await until(() => stream.status !== 'open', 'the stream is reset');
   expect(connection.status).toBe('open');
+});
+
+test('a peer that opens more streams per second than the maximum loses its connection, and is counted and logged', async () => {
+  const { relay, lines } = await startLoggedRelay();
+  const peer = await startPeer(undefined, { muxers: muxers.slice(1) });
+  const connection = await connect(peer, relay);
+  const muxer = Reflect.get(connection, 'muxer') as StreamMuxer;
+  await Promise.allSettled(Array.from({ length: 700 }, async () => muxer.createStream({})));
+  await until(() => connection.status !== 'open', 'it is closed');
+  const series = 'rustory_relay_muxer_violations_total{reason="too_many_new_streams"}';
+  expect(await relay.metric(series)).toBe(1);
+  expect(lines.filter(({ msg }) => msg === 'connection closed by its muxer')).toMatchObject([
+    {
+      level: 30,
+      reason: 'too_many_new_streams',
+      peer: peer.peerId.toString(),
+      address: expect.stringMatching(/^\/ip4\/127\.0\.0\.1\/tcp\/\d+$/),
+    },
+  ]);
 });

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { clientNetwork } from '../../shared/client-network.ts';
 import type { LoopClock } from '../../shared/loop-clock.ts';
 import type { MuxSession, SessionOwner, WireStream } from '../../wire/layers.ts';
+import { MuxerError, type MuxerViolation } from '../../wire/muxer/violations.ts';
 import type { SocketObserver, TcpSocket } from '../../wire/tcp-socket.ts';
 import { NOBODY, type PeerIdentity, type RelayConnection } from '../connection.ts';
 import type { Dispatcher } from './dispatcher.ts';
@@ -14,6 +15,8 @@ export interface ConnectionContext {
   readonly dispatcher: Dispatcher;
   /** Maximum bytes that a paused stream still receives. */
   readonly windowBytes: number;
+  /** The muxer of a connection has closed it because of what its peer sent. */
+  onViolation(reason: MuxerViolation, connection: RelayConnection): void;
 }
 
 /** A class, because a relay has thousands of them: plain fields, and no closures. */
@@ -158,7 +161,8 @@ export class WireConnection implements RelayConnection, SessionOwner, SocketObse
   }
 
   /** The session has ended; its socket closes with it. */
-  onClose(): void {
+  onClose(error: Error | undefined): void {
+    if (error instanceof MuxerError) this.#context.onViolation(error.code, this);
     this.#session = undefined;
   }
 }

@@ -107,7 +107,7 @@ class NotListeningError extends Error {
 }
 
 function createContext(
-  { config, handlers, clock, log }: RelayNetworkOptions,
+  { config, handlers, clock, log, onViolation }: RelayNetworkOptions,
   addresses: () => Multiaddr[],
 ): ConnectionContext {
   const protocols = handlers.map(({ protocol }) => protocol);
@@ -120,6 +120,7 @@ function createContext(
       clock,
     }),
     windowBytes: config.limits.circuitBufferBytes,
+    onViolation,
   };
 }
 
