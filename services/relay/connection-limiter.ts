@@ -59,7 +59,8 @@ export function createConnectionLimiter(
   const tracked = new Map<RelayConnection, TrackedConnection>();
   // Includes pending handshakes, because starting handshakes is the cheapest attack on a relay.
   const countByAddress = new Map<string, number>();
-  const openByPeer = new Map<string, Set<RelayConnection>>();
+  // Lists of exact size, because almost every peer has one connection.
+  const openByPeer = new Map<string, readonly RelayConnection[]>();
   const openByAddress = createByAddress<RelayConnection>();
   const areAddressesReal = limits.connectionsPerAddress !== undefined;
   const openConnections = new Set<RelayConnection>();
@@ -115,17 +116,18 @@ export function createConnectionLimiter(
     if (!entry.isOpen) return;
     openConnections.delete(connection);
     openByAddress.remove(connection.network, connection);
-    const ofPeer = openByPeer.get(connection.peer.id);
-    ofPeer?.delete(connection);
-    if (ofPeer?.size === 0) openByPeer.delete(connection.peer.id);
+    const { id } = connection.peer;
+    const others = openByPeer.get(id)?.filter((other) => other !== connection) ?? [];
+    if (others.length === 0) openByPeer.delete(id);
+    else openByPeer.set(id, others);
   }
 
   /**
    * Closes the connection of a peer that has been quiet for the longest time, one with a reservation last. Returns
    * whether there was a quiet one.
    */
-  function evictQuiet(ofPeer: ReadonlySet<RelayConnection>): boolean {
-    const [evicted] = [...ofPeer]
+  function evictQuiet(ofPeer: readonly RelayConnection[]): boolean {
+    const [evicted] = ofPeer
       .filter((connection) => liveness.quietMs(connection) >= EVICTABLE_MS)
       .toSorted(
         (a, b) => Number(isHolder(a)) - Number(isHolder(b)) || liveness.quietMs(b) - liveness.quietMs(a),
@@ -138,7 +140,7 @@ export function createConnectionLimiter(
 
   function hasRoom(peer: string): boolean {
     const ofPeer = openByPeer.get(peer);
-    return ofPeer === undefined || ofPeer.size < limits.connectionsPerPeer || evictQuiet(ofPeer);
+    return ofPeer === undefined || ofPeer.length < limits.connectionsPerPeer || evictQuiet(ofPeer);
   }
 
   return {
@@ -165,8 +167,8 @@ export function createConnectionLimiter(
       if (openConnections.size >= limits.connections && !evictIdle() && !evictCrowding(network))
         return refuse('all', connection);
       entry.isOpen = true;
-      const ofPeer = openByPeer.get(peer.id) ?? new Set();
-      openByPeer.set(peer.id, ofPeer.add(connection));
+      const ofPeer = openByPeer.get(peer.id);
+      openByPeer.set(peer.id, ofPeer === undefined ? [connection] : [...ofPeer, connection]);
       openConnections.add(connection);
       openByAddress.add(network, connection);
       options.tcpTimeouts.apply(connection);

@@ -2,6 +2,7 @@
 // reserved.
 import { unixSeconds } from '../shared/clock.ts';
 import { LOOP_STEP_MS } from '../shared/loop-clock.ts';
+import { DeadlineQueue, type Expiring } from '../shared/deadline-queue.ts';
 import type { PeerIdentity, RelayConnection } from './connection.ts';
 import type { HopExchange } from './hop-exchange.ts';
 import type { HopOptions } from './hop.ts';
@@ -26,8 +27,14 @@ export type ServeReserve = (exchange: HopExchange) => Promise<void>;
 
 type ReserveResult = ReturnType<HopOptions['reservations']['reserve']>;
 
+/**
+ * How long the last response is kept, in milliseconds: all that wait to get it again have got it. The responses of
+ * thousands of idle devices would be a part of the memory of the relay.
+ */
+const KEPT_MS = 2 * REFRESH_INTERVAL_MS;
+
 /** The last response with a reservation on a connection. */
-interface Granted {
+interface Granted extends Expiring {
   readonly response: Promise<HopResponse>;
   readonly signedAtMs: number;
   answeredAtMs: number;
@@ -39,6 +46,7 @@ export function createReserveHandler(options: HopOptions): ServeReserve {
   const sealVoucher = createVoucherSealer(identity);
   const refusalDelays = createRefusalDelays(clock.nowMs);
   const granted = new Map<RelayConnection, Granted>();
+  const keptUntil = new DeadlineQueue(KEPT_MS, { clock });
   /** The connections whose close releases their reservation. One may reserve again after it was superseded. */
   const watched = new Set<RelayConnection>();
   /** The last addresses that were not empty, for refreshes while a network interface is down. */
@@ -76,9 +84,16 @@ export function createReserveHandler(options: HopOptions): ServeReserve {
     return delayMs > 0 && exchange.isOpen() && connection.isOpen ? attempt() : first;
   }
 
+  function forget(connection: RelayConnection): void {
+    const answer = granted.get(connection);
+    if (answer === undefined) return;
+    granted.delete(connection);
+    keptUntil.remove(answer);
+  }
+
   function release(peer: string, connection: RelayConnection): void {
     watched.delete(connection);
-    granted.delete(connection);
+    forget(connection);
     const ageMs = reservations.release(peer, connection);
     if (ageMs === undefined) return;
     log.debug({ peer, ageMs }, 'reservation released');
@@ -125,12 +140,17 @@ export function createReserveHandler(options: HopOptions): ServeReserve {
     if (last !== undefined && currentMs < dueMs - LOOP_STEP_MS) {
       await lateAnswers.wait(connection.peer.id, dueMs - currentMs, exchange);
       last.answeredAtMs = Math.max(last.answeredAtMs, clock.nowMs());
+      if (granted.get(connection) === last) keptUntil.add(last);
       if (last.answeredAtMs < last.signedAtMs + MAX_VOUCHER_AGE_MS) return last.response;
     }
     const response = sign(connection.peer);
-    granted.set(connection, { response, signedAtMs: currentMs, answeredAtMs: currentMs });
+    forget(connection);
+    const times = { signedAtMs: currentMs, answeredAtMs: currentMs };
+    const answer = { response, ...times, expire: () => void granted.delete(connection) };
+    granted.set(connection, answer);
+    keptUntil.add(answer);
     // A failure is not repeated to the next request.
-    response.catch(() => granted.delete(connection));
+    response.catch(() => forget(connection));
     return response;
   }
 

@@ -4,7 +4,7 @@
 // https://github.com/libp2p/specs/blob/master/ping/ping.md
 import { randomBytes } from 'node:crypto';
 import type { LoopClock } from '../shared/loop-clock.ts';
-import type { RelayConnection, RelayStream } from './connection.ts';
+import type { RelayConnection, RelayStream, StreamReader } from './connection.ts';
 import type { Liveness } from './liveness.ts';
 
 export const PING_PROTOCOL = '/ipfs/ping/1.0.0';
@@ -28,31 +28,62 @@ export type PingResponder = (stream: RelayStream) => void;
 
 export function createPingResponder(): PingResponder {
   /** The streams of each connection that has any, in the order of their last use. */
-  const streamsOf = new Map<RelayConnection, Set<RelayStream>>();
-
+  const streamsOf = new Map<RelayConnection, PingStream[]>();
   return (stream) => {
     const { connection } = stream;
-    const streams = streamsOf.get(connection) ?? new Set();
-    streamsOf.set(connection, streams.add(stream));
-    const [leastUsed] = streams;
-    if (streams.size > MAX_PING_STREAMS && leastUsed !== undefined) {
-      streams.delete(leastUsed);
-      leastUsed.reset(new Error(`The connection has more than ${MAX_PING_STREAMS} ping streams.`));
-    }
-    stream.onceClosed(() => {
-      streams.delete(stream);
-      if (streams.size === 0 && streamsOf.get(connection) === streams) streamsOf.delete(connection);
-    });
-    stream.read({
-      onData(bytes) {
-        if (streams.delete(stream)) streams.add(stream);
-        // What the peer does not read is not buffered: the relay stops reading its pings.
-        if (!stream.write(bytes)) stream.pause();
-      },
-      onWritable: () => stream.resume(),
-      onRemoteClose: () => stream.closeWrite(),
-    });
+    const streams = streamsOf.get(connection);
+    const ping = new PingStream(stream, streamsOf);
+    if (streams === undefined) streamsOf.set(connection, [ping]);
+    else streams.push(ping);
+    if (streams !== undefined && streams.length > MAX_PING_STREAMS) streams[0]?.close();
+    ping.start();
   };
+}
+
+/** A class, because every connection of rust-libp2p has one. */
+class PingStream implements StreamReader {
+  readonly #stream: RelayStream;
+  readonly #streamsOf: Map<RelayConnection, PingStream[]>;
+
+  constructor(stream: RelayStream, streamsOf: Map<RelayConnection, PingStream[]>) {
+    this.#stream = stream;
+    this.#streamsOf = streamsOf;
+  }
+
+  start(): void {
+    this.#stream.onceClosed(() => this.#forget());
+    this.#stream.read(this);
+  }
+
+  /** There are too many, and this one was not used for the longest time. */
+  close(): void {
+    this.#forget();
+    this.#stream.reset(new Error(`The connection has more than ${MAX_PING_STREAMS} ping streams.`));
+  }
+
+  onData(bytes: Uint8Array): void {
+    const streams = this.#streamsOf.get(this.#stream.connection) ?? [];
+    const index = streams.indexOf(this);
+    if (index >= 0 && index < streams.length - 1) streams.push(...streams.splice(index, 1));
+    // What the peer does not read is not buffered: the relay stops reading its pings.
+    if (!this.#stream.write(bytes)) this.#stream.pause();
+  }
+
+  onWritable(): void {
+    this.#stream.resume();
+  }
+
+  onRemoteClose(): void {
+    this.#stream.closeWrite();
+  }
+
+  #forget(): void {
+    const { connection } = this.#stream;
+    const streams = this.#streamsOf.get(connection) ?? [];
+    const index = streams.indexOf(this);
+    if (index >= 0) streams.splice(index, 1);
+    if (streams.length === 0) this.#streamsOf.delete(connection);
+  }
 }
 
 /** Pings a connection, and resolves with whether any byte arrives from it before the deadline. Never rejects. */

@@ -17,33 +17,48 @@ export interface TokenBucket {
 }
 
 /** @param nowMs monotonic clock */
-export function createTokenBucket({ perSecond, burst }: Rate, nowMs: () => number): TokenBucket {
-  let tokens = burst;
-  let filledAtMs = nowMs();
+export function createTokenBucket(rate: Rate, nowMs: () => number): TokenBucket {
+  return new Bucket(rate, nowMs);
+}
 
-  function fill(): void {
-    const currentMs = nowMs();
-    tokens = Math.min(burst, tokens + ((currentMs - filledAtMs) / 1000) * perSecond);
-    filledAtMs = currentMs;
+/** A class, because there is one for each peer. */
+class Bucket implements TokenBucket {
+  readonly #rate: Rate;
+  readonly #nowMs: () => number;
+  #tokens: number;
+  #filledAtMs: number;
+
+  constructor(rate: Rate, nowMs: () => number) {
+    this.#rate = rate;
+    this.#nowMs = nowMs;
+    this.#tokens = rate.burst;
+    this.#filledAtMs = nowMs();
   }
 
-  return {
-    take(count) {
-      fill();
-      if (tokens < count) return false;
-      tokens -= count;
-      return true;
-    },
-    spend(count) {
-      fill();
-      tokens -= count;
-      return tokens >= 0 ? 0 : (-tokens / perSecond) * 1000;
-    },
-    isFull() {
-      fill();
-      return tokens >= burst;
-    },
-  };
+  take(count: number): boolean {
+    this.#fill();
+    if (this.#tokens < count) return false;
+    this.#tokens -= count;
+    return true;
+  }
+
+  spend(count: number): number {
+    this.#fill();
+    this.#tokens -= count;
+    return this.#tokens >= 0 ? 0 : (-this.#tokens / this.#rate.perSecond) * 1000;
+  }
+
+  isFull(): boolean {
+    this.#fill();
+    return this.#tokens >= this.#rate.burst;
+  }
+
+  #fill(): void {
+    const { perSecond, burst } = this.#rate;
+    const currentMs = this.#nowMs();
+    this.#tokens = Math.min(burst, this.#tokens + ((currentMs - this.#filledAtMs) / 1000) * perSecond);
+    this.#filledAtMs = currentMs;
+  }
 }
 
 /** Token buckets by key, each created on first use. */

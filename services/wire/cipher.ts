@@ -48,15 +48,26 @@ export function createSodiumCipher(): Cipher {
   return {
     name: 'sodium-native',
     keystream(key, nonce) {
-      const state = Buffer.alloc(sodium.crypto_stream_xor_STATEBYTES);
+      const state = Buffer.allocUnsafeSlow(sodium.crypto_stream_xor_STATEBYTES);
       sodium.crypto_stream_xor_init(state, nonce, key);
-      return {
-        xor(target, source) {
-          if (source.length > 0) sodium.crypto_stream_xor_update(state, target, source);
-        },
-      };
+      return new SodiumKeystream(sodium, state);
     },
   };
+}
+
+/** A class, because each connection has two. */
+class SodiumKeystream implements Keystream {
+  readonly #sodium: Sodium;
+  readonly #state: Uint8Array;
+
+  constructor(sodium: Sodium, state: Uint8Array) {
+    this.#sodium = sodium;
+    this.#state = state;
+  }
+
+  xor(target: Uint8Array, source: Uint8Array): void {
+    if (source.length > 0) this.#sodium.crypto_stream_xor_update(this.#state, target, source);
+  }
 }
 
 /**

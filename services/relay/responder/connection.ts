@@ -6,6 +6,7 @@ import type { MuxSession, SessionOwner, WireStream } from '../../wire/layers.ts'
 import { MuxerError, type MuxerViolation } from '../../wire/muxer/violations.ts';
 import type { SocketObserver, TcpSocket } from '../../wire/tcp-socket.ts';
 import { NOBODY, type PeerIdentity, type RelayConnection } from '../connection.ts';
+import { type Callbacks, NO_CALLBACKS, withCallback, withoutCallback } from './callbacks.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import { WireRelayStream } from './stream.ts';
 
@@ -19,6 +20,9 @@ export interface ConnectionContext {
   onViolation(reason: MuxerViolation, connection: RelayConnection): void;
 }
 
+/** Shared by all connections that never had a stream. Nobody adds to it. */
+const NO_STREAMS: WireRelayStream[] = [];
+
 /** A class, because a relay has thousands of them: plain fields, and no closures. */
 export class WireConnection implements RelayConnection, SessionOwner, SocketObserver {
   readonly network: string;
@@ -30,9 +34,10 @@ export class WireConnection implements RelayConnection, SessionOwner, SocketObse
   readonly tcp: TcpSocket;
   readonly #context: ConnectionContext;
   #session: MuxSession | undefined;
-  readonly #streams = new Set<WireRelayStream>();
-  #readCallbacks: Array<() => void> = [];
-  #closeCallbacks: Array<() => void> = [];
+  /** In any order; each knows its place. */
+  #streams: WireRelayStream[] = NO_STREAMS;
+  #readCallbacks: Callbacks = NO_CALLBACKS;
+  #closeCallbacks: Callbacks = NO_CALLBACKS;
   #isClosed = false;
 
   constructor(tcp: TcpSocket, context: ConnectionContext) {
@@ -114,24 +119,34 @@ export class WireConnection implements RelayConnection, SessionOwner, SocketObse
 
   #add(wire: WireStream): WireRelayStream {
     const stream = new WireRelayStream(this, wire);
-    this.#streams.add(stream);
+    stream.index = this.#streams.length;
+    // A list of one stream without space for more, because most connections have no other one.
+    if (stream.index === 0) this.#streams = [stream];
+    else this.#streams.push(stream);
     return stream;
   }
 
   /** A stream has ended. */
   forget(stream: WireRelayStream): void {
-    this.#streams.delete(stream);
+    this.#remove(stream);
     this.#context.dispatcher.forget(stream);
   }
 
+  #remove(stream: WireRelayStream): void {
+    const last = this.#streams.pop();
+    if (last === undefined || last === stream) return;
+    last.index = stream.index;
+    this.#streams[stream.index] = last;
+  }
+
   onNextRead(callback: () => void): () => void {
-    this.#readCallbacks.push(callback);
-    return () => void (this.#readCallbacks = this.#readCallbacks.filter((each) => each !== callback));
+    this.#readCallbacks = withCallback(this.#readCallbacks, callback);
+    return () => void (this.#readCallbacks = withoutCallback(this.#readCallbacks, callback));
   }
 
   onceClosed(callback: () => void): () => void {
-    this.#closeCallbacks.push(callback);
-    return () => void (this.#closeCallbacks = this.#closeCallbacks.filter((each) => each !== callback));
+    this.#closeCallbacks = withCallback(this.#closeCallbacks, callback);
+    return () => void (this.#closeCallbacks = withoutCallback(this.#closeCallbacks, callback));
   }
 
   close(): void {
@@ -148,7 +163,7 @@ export class WireConnection implements RelayConnection, SessionOwner, SocketObse
     this.heardAtMs = this.#context.clock.nowMs();
     if (this.#readCallbacks.length === 0) return;
     const callbacks = this.#readCallbacks;
-    this.#readCallbacks = [];
+    this.#readCallbacks = NO_CALLBACKS;
     for (const callback of callbacks) callback();
   }
 
@@ -156,7 +171,7 @@ export class WireConnection implements RelayConnection, SessionOwner, SocketObse
     if (this.#isClosed) return;
     this.#isClosed = true;
     const callbacks = this.#closeCallbacks;
-    this.#closeCallbacks = [];
+    this.#closeCallbacks = NO_CALLBACKS;
     for (const callback of callbacks) callback();
   }
 

@@ -2,6 +2,7 @@
 import type { StreamSink, WireStream } from '../../wire/layers.ts';
 import { withLength } from '../messages.ts';
 import type { Pipe, PipeListener, RelayStream, StreamReader } from '../connection.ts';
+import { type Callbacks, NO_CALLBACKS, withCallback, withoutCallback } from './callbacks.ts';
 import type { WireConnection } from './connection.ts';
 import { MessageReader } from './message-reader.ts';
 import { LanePipe, type PipeSide } from './pipe.ts';
@@ -18,6 +19,8 @@ export interface Stage {
 export class WireRelayStream implements RelayStream, StreamSink, PipeSide {
   readonly connection: WireConnection;
   readonly wire: WireStream;
+  /** Its place in the list of the connection. */
+  index = 0;
   /** Empty until it is negotiated. */
   protocol = '';
   /** Who receives bytes; between two stages they wait. */
@@ -27,7 +30,7 @@ export class WireRelayStream implements RelayStream, StreamSink, PipeSide {
   /** Bytes that no stage has taken. */
   #received: Buffer | undefined;
   #reading: MessageReading | undefined;
-  #closeCallbacks: Array<() => void> = [];
+  #closeCallbacks: Callbacks = NO_CALLBACKS;
   #isClosed = false;
   /** Whether a stage receives bytes at present. */
   #isPassing = false;
@@ -86,14 +89,7 @@ export class WireRelayStream implements RelayStream, StreamSink, PipeSide {
   }
 
   read(reader: StreamReader): void {
-    this.setStage({
-      onData(buffer, start, end) {
-        reader.onData(buffer.subarray(start, end));
-        return end;
-      },
-      onRemoteEnd: () => reader.onRemoteClose(),
-      onWritable: () => reader.onWritable(),
-    });
+    this.setStage(new Reading(reader));
   }
 
   write(bytes: Uint8Array): boolean {
@@ -120,8 +116,8 @@ export class WireRelayStream implements RelayStream, StreamSink, PipeSide {
 
   onceClosed(callback: () => void): () => void {
     if (this.#isClosed) callback();
-    else this.#closeCallbacks.push(callback);
-    return () => void (this.#closeCallbacks = this.#closeCallbacks.filter((each) => each !== callback));
+    else this.#closeCallbacks = withCallback(this.#closeCallbacks, callback);
+    return () => void (this.#closeCallbacks = withoutCallback(this.#closeCallbacks, callback));
   }
 
   join(target: RelayStream, listener: PipeListener): Pipe {
@@ -147,7 +143,7 @@ export class WireRelayStream implements RelayStream, StreamSink, PipeSide {
     this.connection.forget(this);
     this.#reading?.onStreamEnded();
     const callbacks = this.#closeCallbacks;
-    this.#closeCallbacks = [];
+    this.#closeCallbacks = NO_CALLBACKS;
     for (const callback of callbacks) callback();
   }
 
@@ -176,6 +172,28 @@ export class WireRelayStream implements RelayStream, StreamSink, PipeSide {
 
   onClose(): void {
     this.onEnded();
+  }
+}
+
+/** The stage in which bytes are passed to a reader. */
+class Reading implements Stage {
+  readonly #reader: StreamReader;
+
+  constructor(reader: StreamReader) {
+    this.#reader = reader;
+  }
+
+  onData(buffer: Buffer, start: number, end: number): number {
+    this.#reader.onData(buffer.subarray(start, end));
+    return end;
+  }
+
+  onRemoteEnd(): void {
+    this.#reader.onRemoteClose();
+  }
+
+  onWritable(): void {
+    this.#reader.onWritable();
   }
 }
 

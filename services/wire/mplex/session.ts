@@ -117,6 +117,8 @@ export class MplexSession extends BaseSession implements MessageHandler {
 
   protected override forget(stream: MuxStream): void {
     (stream.isInbound ? this.#remoteStreams : this.#ownStreams).delete(stream.id);
+    // An idle connection would keep its last stream.
+    if (stream === this.#payloadStream) this.#payloadStream = undefined;
   }
 
   #onStreamMessage(type: number, id: number, length: number): void {
@@ -125,7 +127,7 @@ export class MplexSession extends BaseSession implements MessageHandler {
     const isMessage = type === TYPES.messageInitiator || type === TYPES.messageReceiver;
     if (!isMessage || !this.isRunOf(stream)) this.passRun();
     if (stream === undefined) {
-      if (!this.lateFrames.allows()) this.violate('too_many_late_frames');
+      if (!this.allowsLateFrame()) this.violate('too_many_late_frames');
     } else if (!stream.isOpen) return;
     else if (isMessage) {
       if (length > 0 && stream.isRemoteEnded) this.violate('data_after_end');

@@ -50,12 +50,12 @@ export abstract class BaseSession implements MuxSession {
   protected inboundCount = 0;
   protected readonly newStreams: EventRate;
   protected readonly emptyFrames: EventRate;
-  protected readonly lateFrames: EventRate;
+  #lateFrames: EventRate | undefined;
   #isOver = false;
   #unreadResponses = 0;
   #holds = 0;
   /** Streams with written bytes that wait for the socket. */
-  #blocked = new Set<MuxStream>();
+  #blocked: Set<MuxStream> | undefined;
   /** Joined streams that take more bytes since the last read. */
   #withCapacity: MuxStream[] = [];
   /** Data of one joined stream that arrived in consecutive frames of this read: `#run[#runStart..#runEnd)`. */
@@ -71,7 +71,6 @@ export abstract class BaseSession implements MuxSession {
     this.nowMs = options.nowMs ?? monotonicMs;
     this.newStreams = new EventRate(options.maxNewStreamsPerSecond ?? maxNewStreamsPerSecond, this.nowMs);
     this.emptyFrames = new EventRate(MAX_EMPTY_FRAMES_PER_SECOND, this.nowMs);
-    this.lateFrames = new EventRate(MAX_LATE_FRAMES_PER_SECOND, this.nowMs);
   }
 
   get isOpen(): boolean {
@@ -101,8 +100,8 @@ export abstract class BaseSession implements MuxSession {
     this.drains += 1;
     this.#unreadResponses = 0;
     const blocked = this.#blocked;
-    if (blocked.size > 0) this.#blocked = new Set();
-    for (const stream of blocked) stream.flush();
+    this.#blocked = undefined;
+    for (const stream of blocked ?? []) stream.flush();
     for (const stream of this.streams()) stream.lane?.onCapacity();
   }
 
@@ -148,7 +147,7 @@ export abstract class BaseSession implements MuxSession {
 
   /** Flushes a stream when the socket accepts bytes again. */
   waitForSocket(stream: MuxStream): void {
-    this.#blocked.add(stream);
+    (this.#blocked ??= new Set()).add(stream);
   }
 
   /** Tells a joined stream at the end of the read that it takes more bytes. */
@@ -172,9 +171,15 @@ export abstract class BaseSession implements MuxSession {
   remove(stream: MuxStream): void {
     this.streamCount -= 1;
     if (stream.isInbound) this.inboundCount -= 1;
-    this.#blocked.delete(stream);
+    this.#blocked?.delete(stream);
     this.forget(stream);
     if (this.state === 'draining' && this.streamCount === 0) this.close();
+  }
+
+  /** Counts a frame for an unknown stream. Returns false when there were too many. */
+  protected allowsLateFrame(): boolean {
+    this.#lateFrames ??= new EventRate(MAX_LATE_FRAMES_PER_SECOND, this.nowMs);
+    return this.#lateFrames.allows();
   }
 
   /** Whether a control frame may be answered. Otherwise the connection was ended. */

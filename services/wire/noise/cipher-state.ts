@@ -11,11 +11,16 @@ const MAX_MESSAGES = Number.MAX_SAFE_INTEGER;
 /** The counter starts here in the nonce; the four bytes before it are zero. */
 const COUNTER_AT = 4;
 
+/** Largest number of the lower four bytes of a counter, and one. */
+const LOW_RANGE = 2 ** 32;
+
+/** The nonce of the present call, of whichever state: an idle connection keeps only its counters. */
+const nonce = Buffer.alloc(NONCE_BYTES);
+
 /** A class, because one object exists per direction of each connection and is called for each message. */
 export class CipherState {
   readonly #aead: Aead;
   readonly #key: Uint8Array;
-  readonly #nonce = Buffer.alloc(NONCE_BYTES);
   #messages: number;
 
   /** @param messages number of messages that the key has encrypted */
@@ -23,7 +28,6 @@ export class CipherState {
     this.#aead = aead;
     this.#key = key;
     this.#messages = messages;
-    this.#nonce.writeBigUInt64LE(BigInt(messages), COUNTER_AT);
   }
 
   /** Whether the key must not be used any more. */
@@ -34,8 +38,8 @@ export class CipherState {
   /** Encrypts `plain` to `sealed`, which is `TAG_BYTES` longer. @throws NoiseError above the maximum of messages */
   seal(sealed: Uint8Array, plain: Uint8Array, associated?: Uint8Array): void {
     this.#count();
-    this.#aead.seal(sealed, plain, this.#nonce, this.#key, associated);
-    this.#increment();
+    this.#aead.seal(sealed, plain, this.#nonce(), this.#key, associated);
+    this.#messages += 1;
   }
 
   /**
@@ -45,8 +49,8 @@ export class CipherState {
    */
   open(plain: Uint8Array, sealed: Uint8Array, associated?: Uint8Array): boolean {
     this.#count();
-    if (!this.#aead.open(plain, sealed, this.#nonce, this.#key, associated)) return false;
-    this.#increment();
+    if (!this.#aead.open(plain, sealed, this.#nonce(), this.#key, associated)) return false;
+    this.#messages += 1;
     return true;
   }
 
@@ -55,11 +59,15 @@ export class CipherState {
       throw new NoiseError('NOISE_MESSAGES_EXHAUSTED', 'The connection has carried the maximum of messages.');
   }
 
-  #increment(): void {
-    this.#messages += 1;
-    const nonce = this.#nonce;
-    // An assignment returns the value before it is truncated to a byte.
-    for (let at = COUNTER_AT; (nonce[at] = (nonce[at] ?? 0) + 1) > 0xff; at += 1);
+  /** The number of the next message. Valid until the next call, also of another state. */
+  #nonce(): Uint8Array {
+    const low = this.#messages >>> 0;
+    nonce[COUNTER_AT] = low;
+    nonce[COUNTER_AT + 1] = low >>> 8;
+    nonce[COUNTER_AT + 2] = low >>> 16;
+    nonce[COUNTER_AT + 3] = low >>> 24;
+    nonce.writeUInt32LE((this.#messages - low) / LOW_RANGE, COUNTER_AT + 4);
+    return nonce;
   }
 }
 

@@ -168,6 +168,8 @@ export class YamuxSession extends BaseSession implements FrameHandler {
 
   protected override forget(stream: YamuxStream): void {
     this.#streams.delete(stream.id);
+    // An idle connection would keep its last stream.
+    if (stream === this.#payloadStream) this.#payloadStream = undefined;
   }
 
   #onPing(flags: number, id: number, value: number): void {
@@ -196,7 +198,7 @@ export class YamuxSession extends BaseSession implements FrameHandler {
     if ((flags & FLAGS.syn) !== 0) {
       stream = this.#accept(id, flags);
       if (this.state === 'closed') return;
-    } else if (stream === undefined && !this.lateFrames.allows()) {
+    } else if (stream === undefined && !this.allowsLateFrame()) {
       this.violate('too_many_late_frames');
       return;
     }
