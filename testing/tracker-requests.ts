@@ -98,6 +98,7 @@ const HEADERS = [
   'Authorization: Bearer any',
   'authorization: bearer ada',
   'X-Rustory-Token: any',
+  'AUTHORIZATION: Bearer any',
   'Authorization: Bearer wrong',
   'Authorization: Bearer reader',
   'Authorization: Bearer hub',

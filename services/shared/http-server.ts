@@ -76,7 +76,8 @@ export interface ServedRequests {
   readonly respond: (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
   /**
    * Answers the calls that most requests are, with less work than `respond`. Returns false, and has neither read nor
-   * written anything, for any other request; `respond` answers that one.
+   * written anything, for any other request, also when its host is missing or not in canonical form; `respond` answers
+   * that one.
    */
   readonly direct?: (request: IncomingMessage, response: ServerResponse) => boolean;
 }
@@ -186,6 +187,7 @@ function requestListener(
 ): RequestListener {
   const takeTurn = inTurns(
     (request, response) => {
+      if (direct(request, response)) return;
       const { headers, httpVersion } = request;
       const { host } = headers;
       // RFC 9112 section 3.2.
@@ -195,7 +197,6 @@ function requestListener(
       }
       const canonical = canonicalHost(host);
       if (canonical !== host) headers.host = canonical;
-      else if (direct(request, response)) return;
       void respond(request, response);
     },
     {

@@ -40,8 +40,12 @@ export function permitsUser(grant: Grant, userId: string | null | undefined): bo
   return grant.userId === undefined || grant.userId === userId;
 }
 
+/** What devices send before their token. */
+const USUAL_START = 'Bearer ';
+
 /** The token of `Bearer TOKEN`, or of `Basic` with the token as the password, which browsers send. */
 function tokenOf(authorization: string): string {
+  if (authorization.startsWith(USUAL_START)) return authorization.slice(USUAL_START.length).trim();
   const [, scheme = '', value = ''] = /^(bearer|basic) +(.*)$/i.exec(authorization) ?? [];
   if (scheme.toLowerCase() !== 'basic') return value.trim();
   const login = Buffer.from(value, 'base64').toString('utf8');

@@ -1,5 +1,5 @@
 // Reads the body of a request: first as text of limited size, then as JSON that matches a schema.
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { z } from 'zod';
 import { MAX_BODY_BYTES } from '../shared/contract.ts';
 import type { Result } from '../shared/result.ts';
@@ -67,13 +67,11 @@ export function createBodyReader(maxReadingBytes: number = MAX_READING_BYTES): B
 const INCOMPLETE = { ok: false, reason: 'incomplete_body' } as const;
 
 /** Whether a body has an accepted type and a declared size up to which it is read at once. */
-export function isSmallBody(headers: IncomingHttpHeaders): boolean {
-  const length = headers['content-length'];
-  if (length === undefined || headers['transfer-encoding'] !== undefined) return false;
+export function isSmallBody(header: (name: string) => string | undefined): boolean {
+  const length = header('content-length');
+  if (length === undefined || header('transfer-encoding') !== undefined) return false;
   if (Number(length) > SMALL_BODY_BYTES) return false;
-  return (
-    typeRefusal(headers['content-type'] ?? null, headers['content-encoding'] ?? null, null) === undefined
-  );
+  return typeRefusal(header('content-type') ?? null, header('content-encoding') ?? null, null) === undefined;
 }
 
 /**

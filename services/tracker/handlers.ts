@@ -10,8 +10,8 @@ import { matchesTag, staleHeaders } from './listing.ts';
 import { createListingCache } from './listing-cache.ts';
 import { canonicalPeerId } from './peerid.ts';
 import { retryAfter } from './problems.ts';
-import { createRegistrationParser } from './registration.ts';
-import type { Page } from './registry/registry.ts';
+import { createRegistrationParser, type ParsedRegistration } from './registration.ts';
+import type { Eventual, ListQuery, Page, RegisterResult } from './registry/registry.ts';
 import type { Grant } from './tokens.ts';
 
 export const TEXT_HEADERS = { 'Content-Type': 'text/plain; charset=utf-8', 'Cache-Control': 'no-store' };
@@ -25,11 +25,11 @@ export interface AdmittedRequest extends ApiRequest {
 export interface Handlers {
   ping(): Answer;
   /** @param body the text of the body */
-  register(request: AdmittedRequest, body: string): Promise<Answer>;
+  register(request: AdmittedRequest, body: string): Eventual<Answer>;
   /** @param body the text of the body */
   unregister(request: AdmittedRequest, body: string): Promise<Answer>;
   /** @param query the query as it was read */
-  list(request: AdmittedRequest, query: ReturnType<typeof parseListQuery>): Promise<Answer>;
+  list(request: AdmittedRequest, query: ReturnType<typeof parseListQuery>): Eventual<Answer>;
 }
 
 const PONG: Answer = { status: 200, headers: TEXT_HEADERS, body: 'ok\n' };
@@ -53,29 +53,12 @@ function createRegisterHandler(deps: AppDeps, { refuse, refuseExcess }: Refusals
     headers: JSON_HEADERS,
     body: JSON.stringify({ ok: true, ttl_sec: ttlSeconds }),
   };
-  return async (request, body) => {
-    const parsed = parseRegistration(body);
-    if (!parsed.ok) return refuse(request, parsed.reason, { detail: parsed.detail });
-    // Nothing of a request is kept before the token permits it.
-    const { grant } = request;
-    const forbidden = forbiddenCause(grant, parsed.request.userId);
-    if (forbidden !== undefined) {
-      const peerId = canonicalPeerId(parsed.request.peerId.trim());
-      if (peerId !== undefined) request.device = { peerId, userId: parsed.request.userId };
-      return refuse(request, 'forbidden', { cause: forbidden });
-    }
-    const record = parsed.request.read();
-    if (!record.ok) return refuse(request, record.reason, { detail: record.detail });
-    const { registration, droppedAddrs, droppedMeta } = record;
-    const { peerId, userId } = registration;
-    request.device = { peerId, userId };
-    const rateKey = peerRateKey(grant, peerId);
-    const excess = refuseExcess(request, 'peer', rateKey);
-    if (excess !== undefined) return excess;
-    const result = await registry.register(
-      grant.isHub ? { ...registration, isHub: true } : registration,
-      grant.userId,
-    );
+  function finish(
+    request: AdmittedRequest,
+    { droppedAddrs, droppedMeta }: ParsedRegistration,
+    rateKey: string,
+    result: RegisterResult,
+  ): Answer {
     metrics.registration(result.ok ? 'registered' : result.reason);
     metrics.dropped(droppedAddrs, droppedMeta);
     clientLog.dropped(() => loggedClient(request), droppedAddrs, droppedMeta);
@@ -91,6 +74,34 @@ function createRegisterHandler(deps: AppDeps, { refuse, refuseExcess }: Refusals
       return refuse(request, 'forbidden', { cause: FOREIGN_CAUSES[result.reason] });
     }
     return refuse(request, 'too_many_peers', { headers: retryAfter(ttlSeconds / 2, random) });
+  }
+
+  return (request, body) => {
+    const parsed = parseRegistration(body);
+    if (!parsed.ok) return refuse(request, parsed.reason, { detail: parsed.detail });
+    // Nothing of a request is kept before the token permits it.
+    const { grant } = request;
+    const forbidden = forbiddenCause(grant, parsed.request.userId);
+    if (forbidden !== undefined) {
+      const peerId = canonicalPeerId(parsed.request.peerId.trim());
+      if (peerId !== undefined) request.device = { peerId, userId: parsed.request.userId };
+      return refuse(request, 'forbidden', { cause: forbidden });
+    }
+    const record = parsed.request.read();
+    if (!record.ok) return refuse(request, record.reason, { detail: record.detail });
+    const { registration } = record;
+    const { peerId, userId } = registration;
+    request.device = { peerId, userId };
+    const rateKey = peerRateKey(grant, peerId);
+    const excess = refuseExcess(request, 'peer', rateKey);
+    if (excess !== undefined) return excess;
+    const result = registry.register(
+      grant.isHub ? { ...registration, isHub: true } : registration,
+      grant.userId,
+    );
+    return result instanceof Promise
+      ? result.then((later) => finish(request, record, rateKey, later))
+      : finish(request, record, rateKey, result);
   };
 }
 
@@ -145,22 +156,35 @@ function createListHandler(
   { refuse }: Refusals,
 ): Handlers['list'] {
   const listings = createListingCache();
-  return async (request, parsed) => {
+
+  function finish(request: AdmittedRequest, query: ListQuery, page: Page): Answer {
+    const { isLocal } = request.client;
+    const known = request.header('if-none-match');
+    // Whoever has the listing already needs no body.
+    const knownTag = known === undefined ? undefined : listings.tag(page, isLocal);
+    if (knownTag !== undefined && matchesTag(known, knownTag))
+      return { status: 304, headers: listingHeaders(page, knownTag), body: null };
+    const { body, tag, omitted } = listings.listing(page, query, isLocal);
+    if (omitted > 0) {
+      metrics.listingCut(omitted);
+      clientLog.listingCut(query.userId, omitted);
+    }
+    const headers = listingHeaders(page, tag);
+    if (matchesTag(known, tag)) return { status: 304, headers, body: null };
+    return { status: 200, headers, body };
+  }
+
+  return (request, parsed) => {
     if (!parsed.ok) return refuse(request, parsed.reason, { detail: parsed.detail });
     const { ownPeerId } = parsed;
     const { grant } = request;
     const query = { ...parsed.query, star: star && !seesAll(grant) ? { ownPeerId } : undefined };
     if (!permitsUser(grant, query.userId))
       return refuse(request, 'forbidden', { cause: 'token_of_another_user' });
-    const page = await registry.list(query);
-    const { body, tag, omitted } = listings.listing(page, query, request.client.isLocal);
-    if (omitted > 0) {
-      metrics.listingCut(omitted);
-      clientLog.listingCut(query.userId, omitted);
-    }
-    const headers = listingHeaders(page, tag);
-    if (matchesTag(request.header('if-none-match'), tag)) return { status: 304, headers, body: null };
-    return { status: 200, headers, body };
+    const page = registry.list(query);
+    return page instanceof Promise
+      ? page.then((later) => finish(request, query, later))
+      : finish(request, query, page);
   };
 }
 

@@ -3,17 +3,19 @@
 // whole HTTP server. Here only requests of the ordinary form are answered: everything else, such as another path, a
 // doubled header, or a long body, is left to Hono. All decisions are those of `admission.ts` and `handlers.ts`, so both
 // ways in answer the same bytes.
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { getQueryParam } from 'hono/utils/url';
 import { monotonicMs } from '../shared/clock.ts';
+import { createAnswerBatch } from './answer-batch.ts';
 import { type Admit, API_CHALLENGE } from './admission.ts';
 import type { Answer, ApiRequest } from './api-request.ts';
 import type { AppDeps, Refusals } from './app-context.ts';
 import { isSmallBody, readSmallBody } from './body.ts';
 import type { AdmittedRequest, Handlers } from './handlers.ts';
 import { parseListQuery } from './list-query.ts';
+import { ordinaryHeader, type OrdinaryHeaders, ordinaryHeaders } from './ordinary-headers.ts';
 import { createOrdinaryHosts, hasDoubledHeader } from './ordinary-requests.ts';
 import { type Client, PROXY_HEADERS } from './proxies.ts';
 import { API_PATHS, routes } from './routes.ts';
@@ -38,26 +40,45 @@ class DirectRequest implements ApiRequest {
   readonly client: Client;
   readonly incoming: IncomingMessage;
   readonly beganMs: number;
+  readonly #headers: OrdinaryHeaders | undefined;
   grant: ApiRequest['grant'] = undefined;
   device: ApiRequest['device'] = undefined;
 
-  constructor(incoming: IncomingMessage, path: string, client: Client) {
+  constructor(incoming: IncomingMessage, path: string, client: Client, headers: OrdinaryHeaders | undefined) {
     this.method = incoming.method ?? '';
     this.path = path;
     this.client = client;
     this.incoming = incoming;
+    this.#headers = headers;
     this.beganMs = monotonicMs();
   }
 
   get url(): string {
-    const { headers, socket, url } = this.incoming;
+    const { socket, url } = this.incoming;
     const scheme = (socket as TLSSocket).encrypted ? 'https' : 'http';
-    return `${scheme}://${headers.host}${url}`;
+    return `${scheme}://${this.header('host')}${url}`;
   }
 
   header(name: string): string | undefined {
-    return this.incoming.headers[name] as string | undefined;
+    return headerOf(this.incoming, this.#headers, name);
   }
+}
+
+function headerOf(
+  incoming: IncomingMessage,
+  ordinary: OrdinaryHeaders | undefined,
+  name: string,
+): string | undefined {
+  return ordinary === undefined
+    ? (incoming.headers[name] as string | undefined)
+    : ordinaryHeader(ordinary, name);
+}
+
+/** An answer that is sent at the end of the turn. */
+interface Unsent {
+  readonly request: DirectRequest;
+  readonly response: ServerResponse;
+  readonly answer: Answer;
 }
 
 export interface HotCallDeps {
@@ -81,11 +102,14 @@ export function createHotCalls(
   const queries = new Map<string, ReturnType<typeof parseListQuery>>();
   const isOrdinaryHost = createOrdinaryHosts();
 
-  function clientOfRequest({ socket, headers }: IncomingMessage & { socket: ClientSocket }): Client {
-    const { remoteAddress = '' } = socket;
-    if (PROXY_HEADERS.some((name) => headers[name] !== undefined))
-      return clientOf(remoteAddress, (name) => headers[name] as string | undefined);
-    return (socket[CLIENT] ??= clientOf(remoteAddress, () => undefined));
+  function clientOfRequest(
+    incoming: IncomingMessage & { socket: ClientSocket },
+    headers: OrdinaryHeaders | undefined,
+  ): Client {
+    const { socket } = incoming;
+    if (PROXY_HEADERS.some((name) => headerOf(incoming, headers, name) !== undefined))
+      return clientOf(socket.remoteAddress ?? '', (name) => headerOf(incoming, headers, name));
+    return (socket[CLIENT] ??= clientOf(socket.remoteAddress ?? '', () => undefined));
   }
 
   function parsedQuery(text: string): ReturnType<typeof parseListQuery> {
@@ -97,12 +121,7 @@ export function createHotCalls(
     return parsed;
   }
 
-  function send(request: DirectRequest, response: ServerResponse, route: string, answer: Answer): void {
-    const { method, path } = request;
-    const { status, headers, body } = answer;
-    const seconds = (monotonicMs() - request.beganMs) / 1_000;
-    metrics.request(method, route, status, seconds);
-    if (log.isLevelEnabled('debug')) log.debug({ method, path, status, seconds }, 'request');
+  function write({ request, response, answer: { status, headers, body } }: Unsent): void {
     if (body === null) {
       response.writeHead(status, headers).end();
       return;
@@ -113,52 +132,74 @@ export function createHotCalls(
     else answers.write(body, request.incoming, response);
   }
 
-  function sendLater(
+  const batch = createAnswerBatch(write);
+
+  function send(request: DirectRequest, response: ServerResponse, route: string, answer: Answer): void {
+    const { method, path } = request;
+    const { status } = answer;
+    const seconds = (monotonicMs() - request.beganMs) / 1_000;
+    metrics.request(method, route, status, seconds);
+    if (log.isLevelEnabled('debug')) log.debug({ method, path, status, seconds }, 'request');
+    batch.add({ request, response, answer });
+  }
+
+  /** Answers with what a handler returns, which is a promise only when the registry is not in the memory of this process. */
+  function respond(
     request: DirectRequest,
     response: ServerResponse,
     route: string,
-    answer: Promise<Answer>,
+    call: () => Answer | Promise<Answer>,
   ): void {
-    answer.then(
-      (answered) => send(request, response, route, answered),
-      (error: unknown) => send(request, response, route, refusals.refuseFailed(request, error)),
-    );
+    const fail = (error: unknown): void =>
+      send(request, response, route, refusals.refuseFailed(request, error));
+    let answered: Answer | Promise<Answer>;
+    try {
+      answered = call();
+    } catch (error) {
+      return fail(error);
+    }
+    if (answered instanceof Promise) answered.then((later) => send(request, response, route, later), fail);
+    else send(request, response, route, answered);
   }
 
   function register(request: DirectRequest, response: ServerResponse): void {
     const { path } = routes.register;
     readSmallBody(request.incoming, (body) => {
       if (body.ok)
-        sendLater(request, response, path, handlers.register(request as AdmittedRequest, body.text));
+        respond(request, response, path, () => handlers.register(request as AdmittedRequest, body.text));
       else send(request, response, path, refusals.refuseBody(request, body));
     });
   }
 
   return (incoming, response) => {
-    const { method, headers, url = '' } = incoming;
+    const { method, url = '' } = incoming;
     const queryStart = url.indexOf('?');
     const name = paths.get(queryStart === -1 ? url : url.slice(0, queryStart));
     if (name === undefined) return false;
     if (method !== (name === 'register' ? 'POST' : 'GET')) return false;
     const query = queryStart === -1 ? '' : url.slice(queryStart);
     if (query !== '' && (name !== 'list' || !PLAIN_QUERY.test(query.slice(1)))) return false;
-    if (!isOrdinary(headers, name === 'register')) return false;
-    if (hasDoubledHeader(incoming) || !isOrdinaryHost(headers.host)) return false;
+    const headers = ordinaryHeaders(incoming);
+    const read = (header: string): string | undefined => headerOf(incoming, headers, header);
+    if (!isOrdinary(read, name === 'register')) return false;
+    if (headers === undefined && hasDoubledHeader(incoming)) return false;
+    if (!isOrdinaryHost(read('host'))) return false;
     const { path } = routes[name];
-    const request = new DirectRequest(incoming, path, clientOfRequest(incoming));
+    const request = new DirectRequest(incoming, path, clientOfRequest(incoming, headers), headers);
     const refused = admit(request, API_CHALLENGE);
     if (refused !== undefined) send(request, response, API_PATHS, refused);
     else if (name === 'ping') send(request, response, path, handlers.ping());
     else if (name === 'register') register(request, response);
-    else sendLater(request, response, path, handlers.list(request as AdmittedRequest, parsedQuery(query)));
+    else
+      respond(request, response, path, () => handlers.list(request as AdmittedRequest, parsedQuery(query)));
     return true;
   };
 }
 
 /** Whether a request has a body only if it should, and no header of browsers and of other rare clients. */
-function isOrdinary(headers: IncomingHttpHeaders, hasBody: boolean): boolean {
-  if (headers.origin !== undefined || headers['sec-fetch-site'] !== undefined) return false;
-  if (headers.expect !== undefined || headers.upgrade !== undefined) return false;
-  if (hasBody) return isSmallBody(headers);
-  return headers['content-length'] === undefined && headers['transfer-encoding'] === undefined;
+function isOrdinary(header: (name: string) => string | undefined, hasBody: boolean): boolean {
+  if (header('origin') !== undefined || header('sec-fetch-site') !== undefined) return false;
+  if (header('expect') !== undefined || header('upgrade') !== undefined) return false;
+  if (hasBody) return isSmallBody(header);
+  return header('content-length') === undefined && header('transfer-encoding') === undefined;
 }

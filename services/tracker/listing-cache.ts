@@ -43,6 +43,8 @@ export interface ListingCache {
    * @param isLocal whether to show loopback addresses
    */
   listing(page: Page, query: ListQuery, isLocal: boolean): Listing;
+  /** The tag of a page of which nothing is left out, if it is known without making its listing. */
+  tag(page: Page, isLocal: boolean): string | undefined;
   /** Bytes of all cached listings. */
   bytes(): number;
 }
@@ -52,6 +54,8 @@ export function createListingCache(maxBytes: number = MAX_CACHED_LISTING_BYTES):
   const entries = new Map<string, Entry>();
   // A registry returns the same page while nothing changes.
   const pages = new WeakMap<Page, PageListings>();
+  // A heartbeat changes only times and the order, and the tag is the same.
+  const tags = new WeakMap<object, { local?: string; remote?: string }>();
   let bytes = 0;
 
   function drop(key: string): void {
@@ -105,10 +109,14 @@ export function createListingCache(maxBytes: number = MAX_CACHED_LISTING_BYTES):
       // The entry may have been evicted or replaced.
       if (made !== undefined && entries.get(made.key) === made) return use(made);
       const listing = find(page, query, isLocal);
+      if (page.content !== undefined && listing.omitted === 0)
+        tags.set(page.content, { ...tags.get(page.content), [view]: listing.tag });
       if (isEntry(listing) && entries.get(listing.key) === listing)
         pages.set(page, { ...pages.get(page), [view]: listing });
       return listing;
     },
+    tag: ({ content }, isLocal) =>
+      content === undefined ? undefined : tags.get(content)?.[isLocal ? 'local' : 'remote'],
     bytes: () => bytes,
   };
 }

@@ -73,6 +73,7 @@ export function listingTag(peers: readonly ListedPeer[]): string {
 /** Whether an `If-None-Match` header contains the tag, by weak comparison (RFC 9110 section 13.1.2). */
 export function matchesTag(ifNoneMatch: string | undefined, tag: string): boolean {
   if (ifNoneMatch === undefined) return false;
+  if (ifNoneMatch === tag) return true;
   return ifNoneMatch
     .split(',')
     .map((candidate) => candidate.trim())

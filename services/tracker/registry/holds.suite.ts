@@ -95,7 +95,7 @@ export function suiteOfHolds(name: string, open: (options: SuiteOptions) => Prom
       await registerAt(0, DAY);
       for (let from = 0; from < MAX_HOLDS_PER_USER + 100; from += 100)
         await Promise.all(
-          Array.from({ length: 100 }, (_, n) =>
+          Array.from({ length: 100 }, async (_, n) =>
             subject.registry.register(device(`new${from + n}`, 'bob'), 'bob'),
           ),
         );
@@ -106,14 +106,14 @@ export function suiteOfHolds(name: string, open: (options: SuiteOptions) => Prom
     test('is replaced by a new peer id of its user after a day, when the user has too many', async () => {
       for (let from = 0; from < MAX_HOLDS_PER_USER; from += 100)
         await Promise.all(
-          Array.from({ length: 100 }, (_, n) =>
+          Array.from({ length: 100 }, async (_, n) =>
             subject.registry.register(device(`p${from + n}`, 'bob'), 'bob'),
           ),
         );
       await subject.pass(DAY);
       for (let from = 0; from < MAX_HOLDS_PER_USER; from += 100)
         await Promise.all(
-          Array.from({ length: 100 }, (_, n) =>
+          Array.from({ length: 100 }, async (_, n) =>
             subject.registry.register(device(`p${from + n}`, 'bob'), 'bob'),
           ),
         );
@@ -124,7 +124,7 @@ export function suiteOfHolds(name: string, open: (options: SuiteOptions) => Prom
       await subject.pass(120);
       expect(await subject.replica.register(device('new', 'alice'), 'alice')).toEqual(HELD);
       const freed = await Promise.all(
-        Array.from({ length: MAX_HOLDS_PER_USER }, (_, n) =>
+        Array.from({ length: MAX_HOLDS_PER_USER }, async (_, n) =>
           subject.replica.register(device(`p${n}`, 'alice'), 'alice'),
         ),
       );

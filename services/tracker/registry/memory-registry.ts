@@ -71,6 +71,8 @@ class Scope {
   readonly records: LinkedList<MemoryRecord>;
   hubs = 0;
   page: Page | undefined = undefined;
+  /** Another object when a record was added or removed. */
+  content: object = {};
 
   constructor(userId: string | undefined) {
     this.userId = userId;
@@ -120,6 +122,7 @@ export function createMemoryRegistry({
     const wasSingle = scope.isSingle();
     change(scope.records);
     scope.page = undefined;
+    scope.content = {};
     counts.singleDeviceUsers += Number(scope.isSingle()) - Number(wasSingle);
   }
 
@@ -137,6 +140,7 @@ export function createMemoryRegistry({
     records.delete(peerId);
     all.records.remove(record);
     all.page = undefined;
+    all.content = {};
     countCircuits(record, -1);
     if (scope === undefined) return;
     changeScope(scope, (ofUser) => {
@@ -170,6 +174,7 @@ export function createMemoryRegistry({
     records.set(record.peerId, record);
     all.records.append(record);
     all.page = undefined;
+    all.content = {};
     countCircuits(record, 1);
     if (scope !== undefined)
       changeScope(scope, (ofUser) => {
@@ -203,7 +208,7 @@ export function createMemoryRegistry({
     name: 'memory registry',
     start: async () => {},
     stop: async () => {},
-    async register(registration, owner) {
+    register(registration, owner) {
       removeExpired();
       const old = records.get(registration.peerId);
       const nowMicros = nowMs() * 1_000;
@@ -232,10 +237,10 @@ export function createMemoryRegistry({
       remove(old);
       return true;
     },
-    async list(query) {
+    list(query) {
       removeExpired();
       const scope = query.userId === undefined ? all : users.get(query.userId);
-      return scope === undefined ? EMPTY : pageOf(scope, query);
+      return scope === undefined || scope.records.size === 0 ? EMPTY : pageOf(scope, query);
     },
     recall(peerId) {
       const record = records.get(peerId);
@@ -276,7 +281,8 @@ function isSame({ registration: old, isHub }: MemoryRecord, registration: Regist
 /** A page. A whole listing is the same object until one of its records changes. */
 function pageOf(scope: Scope, { star, limit, after }: ListQuery): Page {
   const isPlain = star === undefined || scope.hubs === 0;
-  if (limit === undefined && isPlain) return (scope.page ??= { peers: scope.newestFirst() });
+  if (limit === undefined && isPlain)
+    return (scope.page ??= { peers: scope.newestFirst(), content: scope.content });
   const newestFirst = scope.newestFirst();
   const listing = isPlain ? { peers: newestFirst } : starOf(newestFirst, star);
   if (limit === undefined) return listing;

@@ -9,8 +9,10 @@ export function testPages(subject: () => { readonly registry: Registry; readonly
     'lists the same peers in pages as in one listing (user %s)',
     async (userId) => {
       const { registry } = subject();
-      await Promise.all(Array.from({ length: 95 }, (_, n) => registry.register(device(`p${n}`))));
-      await Promise.all(Array.from({ length: 5 }, (_, n) => registry.register(device(`other${n}`, 'bob'))));
+      await Promise.all(Array.from({ length: 95 }, async (_, n) => registry.register(device(`p${n}`))));
+      await Promise.all(
+        Array.from({ length: 5 }, async (_, n) => registry.register(device(`other${n}`, 'bob'))),
+      );
       const pages: string[] = [];
       let page: Page | undefined;
       do {

@@ -10,7 +10,7 @@ import { device } from '../../../testing/tracker-registrations.ts';
 import { createLogger } from '../../shared/log.ts';
 import { createRedisRegistry } from './redis-registry.ts';
 import { parseRedisUrl } from './redis-url.ts';
-import { type Registry, RegistryUnavailableError } from './registry.ts';
+import { type RemoteRegistry, RegistryUnavailableError } from './registry.ts';
 
 afterEach(cleanUp);
 
@@ -20,7 +20,7 @@ async function startRedisOn(port?: number): Promise<RedisProcess> {
   return redis;
 }
 
-async function openRegistry(url: string): Promise<Registry> {
+async function openRegistry(url: string): Promise<RemoteRegistry> {
   const log = createLogger('test', 'silent');
   const registry = createRedisRegistry(parseRedisUrl(url), { ttlSeconds: 60, maxPeers: 100, log });
   onCleanup(() => registry.stop());

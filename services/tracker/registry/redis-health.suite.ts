@@ -7,7 +7,7 @@ import { createLogger } from '../../shared/log.ts';
 import type { RedisProblem } from './redis-problems.ts';
 import { createRedisRegistry } from './redis-registry.ts';
 import { parseRedisUrl, type RedisAddress } from './redis-url.ts';
-import { type Registry, RegistryUnavailableError } from './registry.ts';
+import { type RemoteRegistry, RegistryUnavailableError } from './registry.ts';
 
 export async function startServer(args: readonly string[] = []): Promise<RedisProcess> {
   const redis = await startRedis(args);
@@ -16,7 +16,7 @@ export async function startServer(args: readonly string[] = []): Promise<RedisPr
 }
 
 export interface OpenRegistry {
-  readonly registry: Registry;
+  readonly registry: RemoteRegistry;
   /** The reason of the last probe. */
   reason(): RedisProblem | undefined;
   errors: RedisProblem[];

@@ -80,7 +80,7 @@ suiteOfHolds('in a Cluster', async (options) => {
 });
 
 /** The read commands that Redis received during the work. */
-async function readsOf(work: () => Promise<unknown>): Promise<string[]> {
+async function readsOf(work: () => unknown): Promise<string[]> {
   await redis.command('CONFIG', 'SET', 'slowlog-log-slower-than', 0, 'slowlog-max-len', 10_000);
   await redis.command('SLOWLOG', 'RESET');
   await work();
@@ -265,7 +265,9 @@ describe('in a Cluster', () => {
   test('records are distributed over all nodes', async () => {
     await Promise.all(cluster.nodes.map((node) => node.command('FLUSHALL')));
     const { registry } = await open(cluster.url);
-    await Promise.all(Array.from({ length: 100 }, (_, n) => registry.register(device(`p${n}`, `user${n}`))));
+    await Promise.all(
+      Array.from({ length: 100 }, async (_, n) => registry.register(device(`p${n}`, `user${n}`))),
+    );
     const sizes = await Promise.all(cluster.nodes.map((node) => node.command('DBSIZE')));
     for (const size of sizes) expect(size).toBeGreaterThan(20);
   });
@@ -282,7 +284,7 @@ describe('in a Cluster', () => {
     for (const slot of slots.slice(0, slots.length / 2))
       for (const node of [target, source, other]) await node.command('CLUSTER', 'SETSLOT', slot, 'NODE', id);
     await until(async () => {
-      const calls = names.map((name) => registry.register(device(name, 'alice')));
+      const calls = names.map(async (name) => registry.register(device(name, 'alice')));
       return (await Promise.allSettled(calls)).every(({ status }) => status === 'fulfilled');
     }, 'all devices are registered');
   });

@@ -28,9 +28,9 @@ import type { RedisAddress } from './redis-url.ts';
 import {
   type ListQuery,
   type Page,
-  type Registry,
   RegistryOverloadedError,
   RegistryUnavailableError,
+  type RemoteRegistry,
 } from './registry.ts';
 
 export interface RedisRegistryOptions {
@@ -62,7 +62,7 @@ const LINES_PER_MINUTE = 2;
 export function createRedisRegistry(
   readAddress: RedisAddress | (() => RedisAddress),
   options: RedisRegistryOptions,
-): Registry {
+): RemoteRegistry {
   const { ttlSeconds, maxPeers, log, onProbe, onError } = options;
   const link = createRedisLink(typeof readAddress === 'function' ? readAddress : () => readAddress);
   const reportError = createReportError(createLimitedLog({ log, perMinute: LINES_PER_MINUTE }), onError);

@@ -10,7 +10,7 @@ import { device } from '../../../testing/tracker-registrations.ts';
 import { createLogger } from '../../shared/log.ts';
 import { createRedisRegistry } from './redis-registry.ts';
 import { parseRedisUrl } from './redis-url.ts';
-import { type Registry, RegistryOverloadedError, RegistryUnavailableError } from './registry.ts';
+import { type RemoteRegistry, RegistryOverloadedError, RegistryUnavailableError } from './registry.ts';
 
 /** Devices that reconnect at the same time. */
 const DEVICES = 10_000;
@@ -30,7 +30,7 @@ afterAll(async () => void (await Promise.all([redis.stop(), cluster.stop()])));
 afterEach(cleanUp);
 
 interface OpenRegistry {
-  readonly registry: Registry;
+  readonly registry: RemoteRegistry;
   /** Probes of Redis that failed. */
   failedProbes(): number;
 }

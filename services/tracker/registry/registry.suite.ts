@@ -148,7 +148,9 @@ export function suiteOfRegistry(name: string, open: (options: SuiteOptions) => P
     test('registers no more than the maximum number of peers when many peers register at the same time', async () => {
       const { registry, replica } = await use({ maxPeers: 50 });
       const results = await Promise.all(
-        Array.from({ length: 200 }, (_, n) => (n % 2 === 0 ? registry : replica).register(device(`p${n}`))),
+        Array.from({ length: 200 }, async (_, n) =>
+          (n % 2 === 0 ? registry : replica).register(device(`p${n}`)),
+        ),
       );
       expect(results.filter(({ ok }) => ok)).toHaveLength(50);
       expect(results.filter((result) => !result.ok && result.reason === 'full')).toHaveLength(150);
@@ -185,7 +187,9 @@ export function suiteOfRegistry(name: string, open: (options: SuiteOptions) => P
     test('lists thousands of peers completely', async () => {
       const { registry, replica } = await use({ maxPeers: 5_000 });
       for (let from = 0; from < 3_000; from += 500)
-        await Promise.all(Array.from({ length: 500 }, (_, n) => registry.register(device(`p${from + n}`))));
+        await Promise.all(
+          Array.from({ length: 500 }, async (_, n) => registry.register(device(`p${from + n}`))),
+        );
       expect(new Set(await ids(replica, { userId: 'alice' })).size).toBe(3_000);
     });
 

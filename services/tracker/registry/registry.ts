@@ -56,6 +56,11 @@ export interface Page {
   readonly peers: readonly ListedPeer[];
   /** The last peer id of this page, after which the next one starts; absent at the end. */
   readonly next?: string | undefined;
+  /**
+   * The same object as that of an earlier page of the listing while only times and the order differ; absent when that is
+   * not known.
+   */
+  readonly content?: object;
   /** The peer id of a record that is listed only because it is the own one of the device; absent without one. */
   readonly own?: string | undefined;
   /** Age in seconds of an earlier page, which is returned when the store does not respond. */
@@ -84,6 +89,9 @@ export const REGISTRATION_OUTCOMES = {
       'If the mark was removed from the token of the hub, the old registration expires after `TRACKER_TTL_SECONDS`.',
   },
 } as const satisfies Record<string, { readonly doc: string }>;
+
+/** A registry in the memory of this process has its results at once, and a promise for each request would cost more. */
+export type Eventual<T> = T | Promise<T>;
 
 export type RegistrationOutcome = keyof typeof REGISTRATION_OUTCOMES;
 
@@ -120,7 +128,7 @@ export interface Registry extends Component {
    *   The result is `hub` when the live record is that of a hub, and the registration is not.
    * @returns `full` when the peer is new and the maximum number of peers is registered.
    */
-  register(registration: Registration, owner?: string): Promise<RegisterResult>;
+  register(registration: Registration, owner?: string): Eventual<RegisterResult>;
   /**
    * Frees also the hold of the peer id.
    *
@@ -129,7 +137,7 @@ export interface Registry extends Component {
    * @returns whether there was a record.
    */
   unregister(peerId: string, owner?: string, isHub?: boolean): Promise<boolean>;
-  list(query: ListQuery): Promise<Page>;
+  list(query: ListQuery): Eventual<Page>;
   /**
    * The live registration of a peer as a device without the token of a hub made it, if it is in the memory of this process.
    * Absent in registries that keep their records elsewhere.
@@ -143,6 +151,12 @@ export interface Registry extends Component {
   counts(): RegistryCounts | undefined;
   /** The reason why the registry is unavailable; `undefined` when it is available. */
   problem(): string | undefined;
+}
+
+/** A registry whose records are elsewhere. */
+export interface RemoteRegistry extends Registry {
+  register(...given: Parameters<Registry['register']>): Promise<RegisterResult>;
+  list(query: ListQuery): Promise<Page>;
 }
 
 /** The store of the registry does not respond. The caller may retry after a few seconds. */

@@ -3,7 +3,7 @@ import { device } from '../../../testing/tracker-registrations.ts';
 import { createMemoryRegistry } from './memory-registry.ts';
 import { withStaleListings } from './stale-listings.ts';
 import { suiteOfRegistry } from './registry.suite.ts';
-import { type Registry, RegistryUnavailableError } from './registry.ts';
+import { type Eventual, type Registry, RegistryUnavailableError } from './registry.ts';
 
 suiteOfRegistry('a registry with stale listings', async (options) => {
   const memory = createMemoryRegistry({ ...options, nowUnixMs: Date.now, nowMs: Date.now });
@@ -20,7 +20,7 @@ function createSwitchable(): { registry: Registry; setAvailable(isAvailable: boo
     nowMs: Date.now,
   });
   let isAvailable = true;
-  const whenAvailable = <T>(work: () => Promise<T>): Promise<T> =>
+  const whenAvailable = async <T>(work: () => Eventual<T>): Promise<T> =>
     isAvailable ? work() : Promise.reject(new RegistryUnavailableError('unavailable'));
   return {
     setAvailable: (value) => void (isAvailable = value),
