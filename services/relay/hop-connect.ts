@@ -81,7 +81,9 @@ export function createConnectHandler(options: HopOptions): ServeConnect {
         attempt.cancel();
       };
       const removeListener = reservations.onLost(holder, attempt.cancel);
-      return attempt.result.finally(removeListener);
+      const result = await attempt.result;
+      removeListener();
+      return result;
     };
     const holder = reservations.holderOf(target);
     if (holder === undefined) return refused('no_reservation');

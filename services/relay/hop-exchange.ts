@@ -49,38 +49,64 @@ export interface HopExchange extends Expiring {
 
 /** @param deadlines those of all exchanges */
 export function createHopExchange(stream: RelayStream, deadlines: DeadlineQueue): HopExchange {
-  const exchange: HopExchange = {
-    connection: stream.connection,
-    async readRequest() {
-      try {
-        return decodeRequest(await stream.readMessage(MAX_MESSAGE_BYTES));
-      } catch (error) {
-        if (error instanceof MessageTooLongError) return refused('malformed');
-        throw error;
-      }
-    },
-    respond: (response) => stream.writeMessage(encodeHopResponse(response)),
-    conclude(response) {
-      stream.writeMessage(encodeHopResponse(response));
-      // A peer that does not close its side keeps the stream open until the deadline.
-      stream.closeWrite();
-    },
-    toStream() {
-      deadlines.remove(exchange);
-      return stream;
-    },
-    isOpen: () => stream.isOpen,
-    onClose: (callback) => stream.onceClosed(callback),
-    onInterrupt: () => {},
-    interrupt(error) {
-      exchange.onInterrupt();
-      stream.reset(error);
-    },
-    expire: () => exchange.interrupt(new Error('The exchange exceeded its deadline.')),
-  };
-  deadlines.add(exchange);
-  stream.onceClosed(() => deadlines.remove(exchange));
-  return exchange;
+  return new StreamExchange(stream, deadlines);
+}
+
+/** A class, because there is one for each request. */
+class StreamExchange implements HopExchange {
+  readonly connection: RelayConnection;
+  onInterrupt: () => void = () => {};
+  readonly #stream: RelayStream;
+  readonly #deadlines: DeadlineQueue;
+
+  constructor(stream: RelayStream, deadlines: DeadlineQueue) {
+    this.connection = stream.connection;
+    this.#stream = stream;
+    this.#deadlines = deadlines;
+    deadlines.add(this);
+    stream.onceClosed(() => deadlines.remove(this));
+  }
+
+  async readRequest(): ReturnType<HopExchange['readRequest']> {
+    try {
+      return decodeRequest(await this.#stream.readMessage(MAX_MESSAGE_BYTES));
+    } catch (error) {
+      if (error instanceof MessageTooLongError) return refused('malformed');
+      throw error;
+    }
+  }
+
+  respond(response: HopResponse): void {
+    this.#stream.writeMessage(encodeHopResponse(response));
+  }
+
+  conclude(response: HopResponse): void {
+    this.respond(response);
+    // A peer that does not close its side keeps the stream open until the deadline.
+    this.#stream.closeWrite();
+  }
+
+  toStream(): RelayStream {
+    this.#deadlines.remove(this);
+    return this.#stream;
+  }
+
+  isOpen(): boolean {
+    return this.#stream.isOpen;
+  }
+
+  onClose(callback: () => void): () => void {
+    return this.#stream.onceClosed(callback);
+  }
+
+  interrupt(error: Error): void {
+    this.onInterrupt();
+    this.#stream.reset(error);
+  }
+
+  expire(): void {
+    this.interrupt(new Error('The exchange exceeded its deadline.'));
+  }
 }
 
 function decodeRequest(bytes: Uint8Array): Result<{ readonly request: Request }, RequestRejection> {

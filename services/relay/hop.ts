@@ -56,7 +56,17 @@ export function createHop(options: HopOptions): Hop {
   const running = new Map<HopExchange, Promise<void>>();
   let isStopped = false;
 
-  async function serve(exchange: HopExchange): Promise<void> {
+  async function serve(exchange: HopExchange, stream: RelayStream): Promise<void> {
+    try {
+      await answer(exchange);
+    } catch (error) {
+      log.debug({ peer: stream.connection.peer.id, error: describeError(error) }, 'hop failed');
+      stream.reset(toError(error));
+    }
+    running.delete(exchange);
+  }
+
+  async function answer(exchange: HopExchange): Promise<void> {
     const read = await exchange.readRequest();
     if (!read.ok) {
       metrics.malformed();
@@ -71,13 +81,9 @@ export function createHop(options: HopOptions): Hop {
     async handle(stream) {
       const exchange = createHopExchange(stream, deadlines);
       if (isStopped) return exchange.interrupt(stopped());
-      const work = serve(exchange).catch((error: unknown) => {
-        log.debug({ peer: stream.connection.peer.id, error: describeError(error) }, 'hop failed');
-        stream.reset(toError(error));
-      });
+      const work = serve(exchange, stream);
       running.set(exchange, work);
-      await work;
-      running.delete(exchange);
+      return work;
     },
     async settled(signal) {
       await Promise.race([Promise.all(running.values()), aborted(signal)]);

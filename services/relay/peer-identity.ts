@@ -8,10 +8,34 @@ import type { PeerIdentity } from './connection.ts';
 const ED25519_PREFIX = Buffer.from('002408011220', 'hex');
 const ED25519_BYTES = ED25519_PREFIX.length + 32;
 
+/** Maximum peer ids whose texts are kept, about 300 KiB. Above it the oldest one is forgotten. */
+const MAX_KEPT_IDS = 1_024;
+
+/**
+ * Texts of peer ids by their bytes. The devices of a network connect and are asked for again and again, and a text costs as
+ * much as all else in a request.
+ */
+const keptIds = new Map<string, string>();
+
+/** The text of a peer id. */
+function textOf(multihash: Uint8Array): string {
+  const key = Buffer.from(multihash.buffer, multihash.byteOffset, multihash.length).toString('latin1');
+  const kept = keptIds.get(key);
+  if (kept !== undefined) return kept;
+  const id = base58btc.baseEncode(multihash);
+  if (keptIds.size >= MAX_KEPT_IDS)
+    for (const oldest of keptIds.keys()) {
+      keptIds.delete(oldest);
+      break;
+    }
+  keptIds.set(key, id);
+  return id;
+}
+
 /** The peer of a multihash in a message; `undefined` when it is not a peer id. */
 export function parsePeer(multihash: Uint8Array): PeerIdentity | undefined {
   // Almost every device has such a key. The library parses it, which costs ten times as much as the text.
-  if (isEd25519(multihash)) return { id: base58btc.baseEncode(multihash), multihash };
+  if (isEd25519(multihash)) return { id: textOf(multihash), multihash };
   try {
     return { id: peerIdFromMultihash(decodeMultihash(multihash)).toString(), multihash };
   } catch {
@@ -20,5 +44,7 @@ export function parsePeer(multihash: Uint8Array): PeerIdentity | undefined {
 }
 
 function isEd25519(multihash: Uint8Array): boolean {
-  return multihash.length === ED25519_BYTES && ED25519_PREFIX.every((byte, at) => byte === multihash[at]);
+  return (
+    multihash.length === ED25519_BYTES && ED25519_PREFIX.compare(multihash, 0, ED25519_PREFIX.length) === 0
+  );
 }

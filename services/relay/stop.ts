@@ -51,12 +51,6 @@ export function createStopClient({ limits, log, clock, liveness, probe }: StopOp
   const maxStreams = limits.circuitsPerTarget + EXTRA_STREAMS;
   const limit = circuitLimit(limits);
 
-  async function request(stream: RelayStream, source: PeerIdentity): Promise<void> {
-    stream.writeMessage(encodeStopRequest({ source: source.multihash, limit }));
-    const status = decodeStopResponse(await stream.readMessage(MAX_MESSAGE_BYTES));
-    if (status !== Status.OK) throw new Error(`The target refused the circuit with status ${status}.`);
-  }
-
   /**
    * The request waits behind bytes for the target that are not sent yet. While it reads them, this time does not count.
    *
@@ -87,7 +81,9 @@ export function createStopClient({ limits, log, clock, liveness, probe }: StopOp
     try {
       const opened = (stream = target.openStream(STOP_PROTOCOL, maxStreams));
       attempt.onCancel = () => opened.reset(new Error('The circuit is no longer requested.'));
-      await request(opened, source);
+      opened.writeMessage(encodeStopRequest({ source: source.multihash, limit }));
+      const status = decodeStopResponse(await opened.readMessage(MAX_MESSAGE_BYTES));
+      if (status !== Status.OK) throw new Error(`The target refused the circuit with status ${status}.`);
       return { ok: true, stream: opened };
     } catch (error) {
       stream?.reset(toError(error));
@@ -99,19 +95,22 @@ export function createStopClient({ limits, log, clock, liveness, probe }: StopOp
     }
   }
 
-  async function run(
+  async function wake(
     source: PeerIdentity,
     target: RelayConnection,
     attempt: Cancelation,
   ): Promise<StopResult> {
-    if (liveness.isUnanswered(target)) return refused('target_still_quiet');
-    if (liveness.isQuiet(target)) {
-      const canceled = new Promise<false>((resolve) => (attempt.onCancel = () => resolve(false)));
-      const isAwake = await Promise.race([probe(target, PROBE_MS), canceled]);
-      if (!isAwake) return refused(liveness.isUnanswered(target) ? 'target_quiet' : 'target_unreachable');
-      if (attempt.isCanceled) return refused('target_unreachable');
-    }
+    const canceled = new Promise<false>((resolve) => (attempt.onCancel = () => resolve(false)));
+    const isAwake = await Promise.race([probe(target, PROBE_MS), canceled]);
+    if (!isAwake) return refused(liveness.isUnanswered(target) ? 'target_quiet' : 'target_unreachable');
+    if (attempt.isCanceled) return refused('target_unreachable');
     return ask(source, target, attempt);
+  }
+
+  // Without a promise of its own: almost every target is awake, and is asked at once.
+  function run(source: PeerIdentity, target: RelayConnection, attempt: Cancelation): Promise<StopResult> {
+    if (liveness.isUnanswered(target)) return Promise.resolve(refused('target_still_quiet'));
+    return liveness.isQuiet(target) ? wake(source, target, attempt) : ask(source, target, attempt);
   }
 
   return (source, target) => {

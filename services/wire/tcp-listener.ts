@@ -19,8 +19,8 @@ export type AcceptPath = 'onread' | 'data';
 export interface TcpListenerOptions extends TcpSocketOptions {
   readonly io: WireIo;
   readonly path: AcceptPath;
-  /** Idle time before the first TCP keepalive probe, in milliseconds. */
-  readonly keepAliveDelayMs: number;
+  /** Idle time before the first TCP keepalive probe, in milliseconds. Default: none is sent until the owner of the socket sets it. */
+  readonly keepAliveDelayMs?: number;
   /** Receives each connection, and sets its `sink`. */
   readonly onConnection: (socket: TcpSocket) => void;
   /** A connection could not be accepted; the listener goes on. */
@@ -47,8 +47,8 @@ export function createTcpListener(options: TcpListenerOptions): TcpListener {
       // The layers decide what a half-closed connection is: at once closed, but only after the last bytes are sent.
       allowHalfOpen: true,
       noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: keepAliveDelayMs,
+      keepAlive: keepAliveDelayMs !== undefined,
+      ...(keepAliveDelayMs === undefined ? {} : { keepAliveInitialDelay: keepAliveDelayMs }),
     },
     (accepted) => {
       let connection: TcpSocket | undefined;

@@ -14,7 +14,6 @@ import { createTcpListener, type TcpListener } from '../../wire/tcp-listener.ts'
 import type { TcpSocket } from '../../wire/tcp-socket.ts';
 import { YAMUX_PROTOCOL } from '../../wire/yamux/codec.ts';
 import { createYamuxSession } from '../../wire/yamux/session.ts';
-import { KEEPALIVE_DELAY_MS } from '../liveness-limits.ts';
 import {
   MAX_CONNECTION_UNSENT_BYTES,
   type RelayNetwork,
@@ -53,7 +52,6 @@ export function createResponderNetwork(options: RelayNetworkOptions): RelayNetwo
         io: options.io,
         path,
         maxUnsentBytes: MAX_CONNECTION_UNSENT_BYTES + config.limits.circuitBufferBytes,
-        keepAliveDelayMs: KEEPALIVE_DELAY_MS,
         onConnection,
         onError: (error) => log.error({ error: describeError(error) }, 'connections cannot be accepted'),
       });

@@ -76,8 +76,8 @@ export class WireRelayStream implements RelayStream, StreamSink, PipeSide {
     else this.wire.resume();
   }
 
-  async readMessage(maxBytes: number): Promise<Uint8Array> {
-    if (!this.isOpen) throw new Error('The stream is closed.');
+  readMessage(maxBytes: number): Promise<Uint8Array> {
+    if (!this.isOpen) return Promise.reject(new Error('The stream is closed.'));
     const reading = new MessageReading(this, maxBytes);
     this.#reading = reading;
     this.setStage(reading);
@@ -94,7 +94,9 @@ export class WireRelayStream implements RelayStream, StreamSink, PipeSide {
 
   write(bytes: Uint8Array): boolean {
     if (!this.isOpen) throw new Error('The stream is closed.');
-    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const buffer = Buffer.isBuffer(bytes)
+      ? bytes
+      : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     return this.wire.write(buffer, 0, buffer.length);
   }
 

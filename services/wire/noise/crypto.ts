@@ -1,5 +1,5 @@
 // The cryptography of a Noise connection: libsodium, or Node's. There is nothing of our own.
-import { createPublicKey, verify } from 'node:crypto';
+import { createPublicKey, hash, verify } from 'node:crypto';
 import { type Aead, createSodiumAead, nodeAead } from './aead.ts';
 import { createSodiumKeyAgreement, type KeyAgreement, nodeKeyAgreement } from './key-agreement.ts';
 import { loadSodium, type Sodium } from './sodium.ts';
@@ -13,13 +13,15 @@ export const ED25519_SIGNATURE_BYTES = 64;
 /** What precedes an Ed25519 public key in its DER encoding (RFC 8410). */
 const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex');
 
-type VerifyRanges = Parameters<Sodium['crypto_sign_verify_detached']>;
+/** Writes the SHA-256 of `message` to `hash`, which has 32 bytes and must not be a part of `message`. */
+export type Sha256 = (hash: Uint8Array, message: Uint8Array) => void;
 
 export interface NoiseCrypto {
   /** For logs and metrics. */
   readonly name: 'sodium-native' | 'node:crypto';
   readonly aead: Aead;
   readonly keyAgreement: KeyAgreement;
+  readonly sha256: Sha256;
   /** Whether `signature` is the signature of `message` by an Ed25519 key of 32 bytes. */
   verifyEd25519(publicKey: Buffer, message: Buffer, signature: Buffer): boolean;
 }
@@ -35,15 +37,21 @@ export function createSodiumNoiseCrypto(sodium: Sodium): NoiseCrypto {
     name: 'sodium-native',
     aead: createSodiumAead(sodium),
     keyAgreement: createSodiumKeyAgreement(sodium),
+    sha256: sodium.crypto_hash_sha256,
     verifyEd25519(publicKey, message, signature) {
       if (publicKey.length !== ED25519_KEY_BYTES || signature.length !== ED25519_SIGNATURE_BYTES)
         return false;
-      const ranges = [signature, message, publicKey].flatMap(({ buffer, byteOffset, length }) => [
-        buffer,
-        byteOffset,
-        length,
-      ]);
-      return sodium.crypto_sign_verify_detached(...(ranges as VerifyRanges));
+      return sodium.crypto_sign_verify_detached(
+        signature.buffer,
+        signature.byteOffset,
+        signature.length,
+        message.buffer,
+        message.byteOffset,
+        message.length,
+        publicKey.buffer,
+        publicKey.byteOffset,
+        publicKey.length,
+      );
     },
   };
 }
@@ -52,6 +60,7 @@ export const nodeNoiseCrypto: NoiseCrypto = {
   name: 'node:crypto',
   aead: nodeAead,
   keyAgreement: nodeKeyAgreement,
+  sha256: (target, message) => target.set(hash('sha256', message, 'buffer')),
   verifyEd25519(publicKey, message, signature) {
     if (publicKey.length !== ED25519_KEY_BYTES || signature.length !== ED25519_SIGNATURE_BYTES) return false;
     const key = Buffer.concat([SPKI_PREFIX, publicKey]);

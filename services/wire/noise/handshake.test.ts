@@ -166,6 +166,7 @@ describe.each([loadNoiseCrypto(), nodeNoiseCrypto])('with $name', (crypto) => {
       const staticKeys = crypto.keyAgreement.generate();
       const attacker = new XxPattern('initiator', {
         aead: crypto.aead,
+        sha256: crypto.sha256,
         staticKeys,
         ephemeralKeys: crypto.keyAgreement.generate(),
       });

@@ -58,6 +58,7 @@ export class NoiseHandshake {
     const { crypto, staticKeys } = identity;
     this.#pattern = new XxPattern(role, {
       aead: crypto.aead,
+      sha256: crypto.sha256,
       staticKeys,
       ephemeralKeys: crypto.keyAgreement.generate(),
     });

@@ -37,14 +37,41 @@ export interface PublicKey {
   verify(message: Buffer, signature: Buffer): boolean;
 }
 
+/** The encoding of an Ed25519 key before its 32 bytes. */
+const ED25519_PREFIX = Buffer.from([0x08, ED25519, 0x12, ED25519_KEY_BYTES]);
+
 /** Parses a key. `undefined` if it is not valid, or has a type or a size that is not supported. */
 export function parsePublicKey(encoded: Buffer, { verifyEd25519 }: NoiseCrypto): PublicKey | undefined {
+  if (isPlainEd25519(encoded)) return plainEd25519(encoded, verifyEd25519);
   const { type, data } = decode(encoded);
   const verifySignature = type === ED25519 ? ed25519Verifier(data, verifyEd25519) : verifier(type, data);
   if (verifySignature === undefined) return undefined;
   // Encoded again, so that each key has one peer id, whatever fields follow it.
   const protobuf = encodePublicKey(type, data);
   return { protobuf, peer: peerOf(protobuf), verify: verifySignature };
+}
+
+/** Whether this is the usual encoding of an Ed25519 key, which almost every device has: nothing of it needs to be encoded again. */
+function isPlainEd25519(encoded: Buffer): boolean {
+  const prefixBytes = ED25519_PREFIX.length;
+  return (
+    encoded.length === prefixBytes + ED25519_KEY_BYTES &&
+    ED25519_PREFIX.compare(encoded, 0, prefixBytes) === 0
+  );
+}
+
+/** The peer id is the identity hash of the key, so it contains all else. */
+function plainEd25519(encoded: Buffer, verifyEd25519: NoiseCrypto['verifyEd25519']): PublicKey {
+  const peer = Buffer.allocUnsafe(2 + encoded.length);
+  peer[0] = 0x00;
+  peer[1] = encoded.length;
+  encoded.copy(peer, 2);
+  const data = peer.subarray(2 + ED25519_PREFIX.length);
+  return {
+    protobuf: peer.subarray(2),
+    peer,
+    verify: (message, signature) => verifyEd25519(data, message, signature),
+  };
 }
 
 /** The protobuf encoding of an Ed25519 public key. */

@@ -18,6 +18,7 @@ export interface Sodium {
     nonce: Uint8Array,
     key: Uint8Array,
   ): number;
+  crypto_hash_sha256(hash: Uint8Array, message: Uint8Array): number;
   crypto_box_keypair(publicKey: Uint8Array, privateKey: Uint8Array): number;
   crypto_scalarmult_base(publicKey: Uint8Array, privateKey: Uint8Array): number;
   crypto_scalarmult(secret: Uint8Array, privateKey: Uint8Array, publicKey: Uint8Array): number;

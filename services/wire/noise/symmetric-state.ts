@@ -1,22 +1,31 @@
 // The SymmetricState of the Noise protocol framework (section 5.2) with SHA-256: the keys and the hash of a handshake.
-import { hash, hkdfSync } from 'node:crypto';
+import { hkdfSync } from 'node:crypto';
 import { type Aead, KEY_BYTES, TAG_BYTES } from './aead.ts';
 import { CipherState } from './cipher-state.ts';
+import type { NoiseCrypto } from './crypto.ts';
 
 /** The name of the protocol. It has exactly the length of a hash, so it is the first chaining key as it is. */
 export const PROTOCOL_NAME = 'Noise_XX_25519_ChaChaPoly_SHA256';
 
 const EMPTY = Buffer.alloc(0);
 
+/** Length of a hash, in bytes. */
+const HASH_BYTES = 32;
+
+/** Where hash and data are put together for the next hash. Longer data gets a buffer of its own. */
+const joined = Buffer.allocUnsafeSlow(1024);
+
 export class SymmetricState {
   readonly #aead: Aead;
+  readonly #sha256: NoiseCrypto['sha256'];
   #chainingKey: Buffer = Buffer.from(PROTOCOL_NAME);
   #cipher: CipherState | undefined;
   /** The hash of all that both sides have sent. */
-  hash: Buffer = Buffer.from(PROTOCOL_NAME);
+  readonly hash: Buffer = Buffer.from(PROTOCOL_NAME);
 
-  constructor(aead: Aead, prologue: Uint8Array = EMPTY) {
+  constructor({ aead, sha256 }: Pick<NoiseCrypto, 'aead' | 'sha256'>, prologue: Uint8Array = EMPTY) {
     this.#aead = aead;
+    this.#sha256 = sha256;
     this.mixHash(prologue);
   }
 
@@ -26,7 +35,11 @@ export class SymmetricState {
   }
 
   mixHash(data: Uint8Array): void {
-    this.hash = hash('sha256', Buffer.concat([this.hash, data]), 'buffer');
+    const length = HASH_BYTES + data.length;
+    const message = length <= joined.length ? joined.subarray(0, length) : Buffer.allocUnsafe(length);
+    message.set(this.hash);
+    message.set(data, HASH_BYTES);
+    this.#sha256(this.hash, message);
   }
 
   mixKey(secret: Uint8Array): void {

@@ -38,7 +38,7 @@ const XX_VECTORS = [
 ];
 
 describe.each(implementations)('with $name', (crypto) => {
-  const { aead, keyAgreement } = crypto;
+  const { aead, keyAgreement, sha256 } = crypto;
 
   test('the AEAD seals and opens as in RFC 8439, section 2.8.2, in place too', () => {
     const plain = Buffer.from(
@@ -96,6 +96,7 @@ describe.each(implementations)('with $name', (crypto) => {
     ({ payloads, messages }) => {
       const initiator = new XxPattern('initiator', {
         aead,
+        sha256,
         staticKeys: keyAgreement.fromPrivate(
           hex('000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f'),
         ),
@@ -105,6 +106,7 @@ describe.each(implementations)('with $name', (crypto) => {
       });
       const responder = new XxPattern('responder', {
         aead,
+        sha256,
         staticKeys: keyAgreement.fromPrivate(
           hex('0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20'),
         ),
@@ -131,7 +133,12 @@ describe.each(implementations)('with $name', (crypto) => {
   );
 
   test('the pattern throws when it is not its turn', () => {
-    const keys = { aead, staticKeys: keyAgreement.generate(), ephemeralKeys: keyAgreement.generate() };
+    const keys = {
+      aead,
+      sha256,
+      staticKeys: keyAgreement.generate(),
+      ephemeralKeys: keyAgreement.generate(),
+    };
     expect(() => new XxPattern('responder', keys).write(Buffer.alloc(0))).toThrow('read1');
     expect(() => new XxPattern('initiator', keys).read(Buffer.alloc(32))).toThrow('write1');
     expect(() => new XxPattern('initiator', keys).split()).toThrow('not done');

@@ -9,6 +9,7 @@
 // Payloads are the caller's: see `handshake.ts` for those of libp2p.
 import type { Aead } from './aead.ts';
 import type { CipherState } from './cipher-state.ts';
+import type { Sha256 } from './crypto.ts';
 import { NoiseError } from './errors.ts';
 import { DH_BYTES, type DhKeys } from './key-agreement.ts';
 import { SymmetricState } from './symmetric-state.ts';
@@ -18,6 +19,7 @@ export type XxState = 'write1' | 'read1' | 'write2' | 'read2' | 'write3' | 'read
 
 export interface XxKeys {
   readonly aead: Aead;
+  readonly sha256: Sha256;
   /** The keys of this side for all its connections. */
   readonly staticKeys: DhKeys;
   /** The keys of this side for this connection. */
@@ -35,8 +37,8 @@ export class XxPattern {
   remoteStatic: Buffer | undefined;
   state: XxState;
 
-  constructor(role: 'initiator' | 'responder', { aead, staticKeys, ephemeralKeys }: XxKeys) {
-    this.#symmetric = new SymmetricState(aead);
+  constructor(role: 'initiator' | 'responder', { aead, sha256, staticKeys, ephemeralKeys }: XxKeys) {
+    this.#symmetric = new SymmetricState({ aead, sha256 });
     this.#static = staticKeys;
     this.#ephemeral = ephemeralKeys;
     this.#isInitiator = role === 'initiator';
