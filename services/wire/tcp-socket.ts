@@ -35,6 +35,8 @@ export interface SocketObserver {
 /** The layer above until there is one, and after the end. */
 const NOBODY: ByteSink = { onBytes() {}, onReadEnd() {}, onWritable() {}, onClose() {} };
 
+const NO_BYTES = Buffer.alloc(0);
+
 /** `closing`: sends the rest and discards what arrives. */
 type State = 'open' | 'closing' | 'closed';
 
@@ -56,7 +58,6 @@ export class TcpSocket extends BlockWriter {
   #isPaused = false;
   #isReading = false;
   readonly #onWritten = (): void => {
-    // One write at a time waits, but the calls for writes that were accepted at once come late, and for nothing.
     if (!this.isBlocked || this.socket.writableLength > 0 || this.socket.destroyed) return;
     this.lateWrites += 1;
     this.sent();
@@ -146,8 +147,13 @@ export class TcpSocket extends BlockWriter {
   }
 
   protected override send(bytes: Buffer): boolean {
-    this.socket.write(bytes, this.#onWritten);
-    return this.socket.writableLength === 0;
+    const { socket } = this;
+    // Without a callback, Node.js schedules nothing for a write that is accepted at once.
+    socket.write(bytes);
+    if (socket.writableLength === 0) return true;
+    // The callback of an empty write comes after the bytes.
+    socket.write(NO_BYTES, this.#onWritten);
+    return false;
   }
 
   protected override drained(): void {
