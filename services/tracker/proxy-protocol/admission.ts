@@ -1,18 +1,15 @@
 // Reads the header of the PROXY protocol from connections of trusted proxies, before the HTTP or TLS server reads from
 // them, and gives them the address of the client.
 import type { Socket } from 'node:net';
-import { Counter, type Registry } from 'prom-client';
+import type { Registry } from 'prom-client';
 import type { ConnectionAdmission } from '../../shared/http-server.ts';
-import { createLimitedLog } from '../../shared/limited-log.ts';
 import type { Logger } from '../../shared/log.ts';
 import { ProxyHeaderReader } from '../../shared/proxy-protocol.ts';
+import { createProxyHeaderReport } from '../../shared/proxy-header-report.ts';
 import { type ProxyHeaderOutcome, proxyHeaderOutcomes } from '../../shared/proxy-header-outcomes.ts';
 
 /** Maximum time for the header, in milliseconds. A proxy sends it with its first packet. */
 const HEADER_TIMEOUT_MS = 5_000;
-
-/** Maximum log lines per minute, each about another proxy. */
-const LINES_PER_MINUTE = 10;
 
 /** Outcomes of connections on the port with the PROXY protocol; docs/metrics.md shows the sentences. */
 export const PROXY_HEADER_OUTCOMES = proxyHeaderOutcomes('TRACKER');
@@ -35,33 +32,28 @@ export function createProxyAdmission({
   log,
   headerTimeoutMs = HEADER_TIMEOUT_MS,
 }: ProxyAdmissionDeps): ConnectionAdmission {
-  const writeLimited = createLimitedLog<'header'>({ log, perMinute: LINES_PER_MINUTE });
-  const counter = new Counter({
+  const report = createProxyHeaderReport({
     name: 'rustory_tracker_proxy_headers_total',
     help: 'Connections on the port with the PROXY protocol, by what became of their header.',
-    labelNames: ['outcome'],
-    registers: [registry],
+    outcomes: PROXY_HEADER_OUTCOMES,
+    registry,
+    log,
   });
-  for (const outcome of Object.keys(PROXY_HEADER_OUTCOMES)) counter.inc({ outcome }, 0);
-
-  function refuse(socket: Socket, outcome: Outcome, address: string): void {
-    counter.inc({ outcome });
-    socket.destroy();
-    if (outcome === 'unused') return;
-    const message = 'trusted proxy without a valid header of the PROXY protocol, connection closed';
-    writeLimited('header', { address, reason: outcome }, message, address);
-  }
 
   return (socket, proceed) => {
     const { remoteAddress = '' } = socket;
     if (!isTrusted(remoteAddress)) {
-      counter.inc({ outcome: 'direct' });
+      report('direct', remoteAddress);
       proceed();
       return;
     }
     readHeader(socket, headerTimeoutMs, (result) => {
-      if (typeof result === 'string') return refuse(socket, result, remoteAddress);
-      counter.inc({ outcome: result.address === undefined ? 'proxy' : 'client' });
+      if (typeof result === 'string') {
+        socket.destroy();
+        report(result, remoteAddress);
+        return;
+      }
+      report(result.address === undefined ? 'proxy' : 'client', remoteAddress);
       if (result.address !== undefined) setRemoteAddress(socket, result.address);
       proceed();
     });
