@@ -13,7 +13,7 @@ import { startTracker } from './servers.ts';
 const DEVICES = 10_000;
 
 /** Registrations before the measurement, so that the code of the tracker is compiled, as that of a running one. */
-const WARM_UP = 20_000;
+const WARM_UP = 12_000;
 
 /** Connections that are opened before this process reads again. All of them in one go would make their time limits expire. */
 const GROUP = 100;

@@ -24,7 +24,7 @@ const PER_SECOND = MANY / (HEARTBEAT_MS / 1_000);
 const LISTINGS_PER_SECOND = 100;
 
 /** In milliseconds. */
-const [WARM_UP_MS, MEASURE_MS] = [4_000, 12_000];
+const [WARM_UP_MS, MEASURE_MS] = [2_000, 5_000];
 
 const RAISED = { TRACKER_MAX_PEERS: String(MANY) };
 

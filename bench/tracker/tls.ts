@@ -17,7 +17,7 @@ const PER_SECOND = 100;
 const DEVICES = 3_000;
 
 /** Before the measurement, and measured. */
-const [WARM_UP, MEASURED] = [300, 1_100];
+const [WARM_UP, MEASURED] = [100, 1_050];
 
 /** Time after which `rr` 1.x gives up its first try, in milliseconds. */
 const RR_FIRST_TRY_MS = 300;
