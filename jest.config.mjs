@@ -18,4 +18,14 @@ function projectOf(displayName, { include, exclude }) {
   return { ...common, displayName, testMatch };
 }
 
-export default { projects: Object.entries(GROUPS).map(([name, group]) => projectOf(name, group)) };
+/**
+ * Maximum heap of a worker between two files; above it the worker is replaced. Jest keeps about 8 MB of each file, so that
+ * the heap of a worker would grow to gigabytes. To free it at the end takes longer than the half second that Jest waits, after
+ * which it reports a worker that has failed to exit.
+ */
+const WORKER_HEAP = '512MB';
+
+export default {
+  projects: Object.entries(GROUPS).map(([name, group]) => projectOf(name, group)),
+  workerIdleMemoryLimit: WORKER_HEAP,
+};
