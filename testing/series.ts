@@ -25,17 +25,18 @@ export async function metricsOf(): Promise<Metrics> {
   return metrics;
 }
 
+/** Headers of the PROXY protocol are counted only with this setting. */
+const withProxies = (service: string) => ({
+  [`${service}_PROXY_PROTOCOL`]: 'true',
+  [`${service}_TRUSTED_PROXIES`]: '192.0.2.1',
+  ...EARLY_GARBAGE_COLLECTION,
+});
+
 async function collect(): Promise<Metrics> {
   const folder = mkdtempSync(join(tmpdir(), 'rustory-metrics-'));
   const redis = await startRedis();
-  // Headers of the PROXY protocol are counted only with this setting.
-  const proxies = (service: string) => ({
-    [`${service}_PROXY_PROTOCOL`]: 'true',
-    [`${service}_TRUSTED_PROXIES`]: '192.0.2.1',
-    ...EARLY_GARBAGE_COLLECTION,
-  });
-  const tracker = await startTracker({ env: { TRACKER_REDIS_URL: redis.url, ...proxies('TRACKER') } });
-  const relay = await startRelay(folder, { env: proxies('RELAY') });
+  const tracker = await startTracker({ env: { TRACKER_REDIS_URL: redis.url, ...withProxies('TRACKER') } });
+  const relay = await startRelay(folder, { env: withProxies('RELAY') });
   const hub = startHub(folder, deviceEnvironment(folder, 'hub', { tracker, relay }));
   try {
     // The labels of requests exist after the first request.
