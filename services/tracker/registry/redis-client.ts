@@ -19,7 +19,7 @@ const REDIRECT_MS = 100;
 const MAX_REDIRECTIONS = 4;
 
 interface ScriptCommands {
-  register(keys: number, ...keysAndArguments: (string | number)[]): Promise<RegisterReply>;
+  register(keys: number, ...keysAndArguments: (string | number)[]): Promise<RegisterReply[]>;
   readListing(key: string, maxEntries: number, prefix: string): Promise<[string, string] | null>;
   enroll(key: string, peerId: string, ttlMicros: number, maxPeers: number): Promise<number>;
   replace(

@@ -1,37 +1,16 @@
-// A registration in Redis: one script, or commands of one key each where that is not possible.
+// A registration in Redis: a script of one or more registrations, or commands of one key each where that is not possible.
 import { refused } from '../../shared/result.ts';
-import {
-  CLAIM_SECONDS,
-  type ClaimSet,
-  claimsOf,
-  type Conflict,
-  conflictsOf,
-  MAX_CLAIMS_PER_KEY,
-} from './claims.ts';
-import { ABSENCE_SECONDS, RENEWAL_SECONDS, TENURE_SECONDS } from './holds.ts';
+import { type ClaimSet, claimsOf, type Conflict, conflictsOf } from './claims.ts';
 import { decodeClaims, reportConflict } from './redis-claims.ts';
 import { singleMember } from './redis-counts.ts';
 import { countHold } from './redis-holds.ts';
-import {
-  ALL_KEY,
-  CIRCUITS_KEY,
-  claimsKey,
-  holdKey,
-  holdsKey,
-  HUB_USERS_KEY,
-  hubsKey,
-  peerKey,
-  RELAYED_KEY,
-  SINGLE_KEY,
-  userKey,
-} from './redis-keys.ts';
-import { decodeOwner, encodeOwner, encodeRecord } from './redis-records.ts';
+import { holdsKey } from './redis-keys.ts';
+import { decodeOwner } from './redis-records.ts';
 import { leaveUser, registerInSteps } from './redis-steps.ts';
 import { inBackground, type Store } from './redis-store.ts';
-import { createWholeCalls } from './redis-whole-calls.ts';
+import { createRegisterBatch } from './redis-register-batch.ts';
 import { REGISTER_OUTCOMES, type RegisterReply } from './redis-whole-scripts.ts';
 import type { RegisterResult, Registration } from './registry.ts';
-import { isHubOf } from './star.ts';
 
 type Register = (
   store: Store,
@@ -42,29 +21,29 @@ type Register = (
 /** What follows from a registration alone. A device that repeats its registration has the same object each time. */
 interface Derived {
   readonly sets: readonly ClaimSet[];
-  readonly fields: readonly string[];
   readonly member: string;
 }
 
 /** @param nowMs monotonic clock */
 export function createRegister(nowMs: () => number): Register {
-  const whole = createWholeCalls(nowMs);
+  const batch = createRegisterBatch(nowMs);
   const derived = new WeakMap<Registration, Derived>();
 
   function derive(registration: Registration, maxPeers: number): Derived {
     const known = derived.get(registration);
     if (known !== undefined) return known;
     const sets = claimsOf(registration, maxPeers);
-    const fields = sets.flatMap(({ claims }) => claims.map(({ field }) => field));
     const { userId } = registration;
-    const made = { sets, fields, member: userId === null ? '' : singleMember(userId) };
+    const made = { sets, member: userId === null ? '' : singleMember(userId) };
     derived.set(registration, made);
     return made;
   }
 
   return async (store, registration, owner) => {
+    if (store.client.isCluster) return registerInSteps(store, registration, owner);
     const known = derive(registration, store.maxPeers);
-    const reply = await whole.send(store, () => sendWhole(store, registration, owner, known));
+    const { sets, member } = known;
+    const reply = await batch.send(store, { registration, owner, sets, member });
     if (reply === undefined) return registerInSteps(store, registration, owner);
     if (reply === REGISTER_OUTCOMES.registered) return ACCEPTED;
     return finish(store, registration, owner, known, reply);
@@ -72,47 +51,6 @@ export function createRegister(nowMs: () => number): Register {
 }
 
 const ACCEPTED = { ok: true } as const;
-
-function sendWhole(
-  { client, ttlSeconds, maxPeers }: Store,
-  registration: Registration,
-  owner: string | undefined,
-  { sets: [ofPeer, ofDevice], fields, member }: Derived,
-): Promise<RegisterReply> {
-  const { peerId, userId, json, relays = 0 } = registration;
-  const isHub = isHubOf(registration);
-  const ofUser = userId === null ? [] : [userKey(userId), hubsKey(userId)];
-  return client.register(
-    9 + ofUser.length,
-    peerKey(peerId),
-    ALL_KEY,
-    holdKey(peerId),
-    RELAYED_KEY,
-    CIRCUITS_KEY,
-    SINGLE_KEY,
-    HUB_USERS_KEY,
-    claimsKey(ofPeer?.key ?? ''),
-    claimsKey(ofDevice?.key ?? ''),
-    ...ofUser,
-    peerId,
-    encodeRecord(userId, json, isHub),
-    ttlSeconds * 1_000_000,
-    owner === undefined ? '' : encodeOwner(owner),
-    Number(registration.isHub === true),
-    Number(isHub),
-    maxPeers,
-    relays,
-    userId ?? '',
-    member,
-    TENURE_SECONDS * 1_000_000,
-    RENEWAL_SECONDS * 1_000_000,
-    ABSENCE_SECONDS * 1_000_000,
-    CLAIM_SECONDS * 1_000_000,
-    MAX_CLAIMS_PER_KEY,
-    ofPeer?.claims.length ?? 0,
-    ...fields,
-  );
-}
 
 /** Does what a script of these keys cannot do, because the keys follow from its result. */
 async function finish(

@@ -14,7 +14,7 @@ export const REGISTER_OUTCOMES = { registered: 1, full: 2, held: 3, foreign: 4, 
 
 type RegisterOutcome = (typeof REGISTER_OUTCOMES)[keyof typeof REGISTER_OUTCOMES];
 
-/** The reply of the script `register`. */
+/** The reply of the script `register` for each registration. */
 export type RegisterReply =
   | typeof REGISTER_OUTCOMES.registered
   | [
@@ -27,49 +27,74 @@ export type RegisterReply =
       ofDevice?: string[],
     ];
 
+/** The arguments of the script `register` for each registration, before its claims. */
+export const REGISTRATION_ARGUMENTS = 10;
+
+/** The arguments of the script `register` that all its registrations share. */
+export const SHARED_ARGUMENTS = 7;
+
+/** The keys of the script `register` that all its registrations share, and those of each. */
+export const [SHARED_KEYS, REGISTRATION_KEYS] = [5, 6];
+
 /**
- * A whole registration in one script, for a server without a Cluster: the same functions as in the scripts of one key.
- * KEYS: record, all, hold, relayed, circuits, single, hub users, claims of the peer, claims of the device, and of a user
- * its index and its hubs. ARGV: the arguments in the order of the table. Returns 1 when the device is registered and
- * nothing else is to be done. Otherwise the outcome; the old record and the time in µs when the old record belonged to
- * another user; the hold that was freed; whether a hold was written; the claims of both keys when there are rivals.
+ * Whole registrations in one script, for a server without a Cluster: the same functions as in the scripts of one key.
+ * KEYS: all, relayed, circuits, single, hub users; then for each registration its record, hold, claims of the peer, claims of
+ * the device, index of its user and hubs of its user, which are not used without a user. ARGV: the shared arguments, then
+ * for each registration those in the order of the table and its claims. The clock advances by 1 µs with each, so that no two
+ * have the same time. Returns for each 1 when the device is registered and nothing else is to be done. Otherwise the
+ * outcome; the old record and the time in µs when the old record belonged to another user; the hold that was freed; whether
+ * a hold was written; the claims of both keys when there are rivals.
  */
 export const REGISTER = `${CLOCK}${ENROLL_FUNCTION}${REPLACE_FUNCTIONS}${CLAIM_FUNCTION}${HOLD_FUNCTIONS}
-local recordKey, allKey, holdKey, relayedKey, circuitsKey, singleKey, hubUsersKey, peerClaims, deviceClaims, userKey, hubsKey = unpack(KEYS)
-local peerId, record, ttlMicros, owner, isHubToken, isHubRecord, maxPeers, relays, userId, member, tenureMicros, renewalMicros, keptMicros, forgetMicros, maxClaims, claimCount = unpack(ARGV)
+local allKey, relayedKey, circuitsKey, singleKey, hubUsersKey = unpack(KEYS, 1, ${SHARED_KEYS})
+local ttlMicros, maxPeers, tenureMicros, renewalMicros, keptMicros, forgetMicros, maxClaims = unpack(ARGV, 1, ${SHARED_ARGUMENTS})
 local unlimited = '9007199254740991'
-local hold = owner ~= '' and readHold(holdKey, owner, tenureMicros, renewalMicros) or ''
-if hold == 'held' then return { ${REGISTER_OUTCOMES.held} } end
-local old = redis.call('GET', recordKey)
-local refused = refusal(old, owner, isHubToken)
-if refused then return { refused == ${REPLACE_REFUSALS.hub} and ${REGISTER_OUTCOMES.hub} or ${REGISTER_OUTCOMES.foreign} } end
-if enroll(allKey, peerId, ttlMicros, maxPeers) == 0 then return { ${REGISTER_OUTCOMES.full} } end
-redis.call('SET', recordKey, record, 'PX', text(ttlMicros / 1000))
-local freed = ''
-if owner == '' then freed = redis.call('GETDEL', holdKey) or ''
-elseif hold == 'due' then writeHold(holdKey, owner, tenureMicros, keptMicros, renewalMicros) end
-if tonumber(relays) > 0 then enroll(relayedKey, peerId, ttlMicros, unlimited) else redis.call('ZREM', relayedKey, peerId) end
-for n = 2, tonumber(relays) do enroll(circuitsKey, n .. ' ' .. peerId, ttlMicros, unlimited) end
-if userKey then
-  local live = enroll(userKey, peerId, ttlMicros, unlimited)
-  if isHubRecord == '1' then
-    enroll(hubsKey, peerId, ttlMicros, unlimited)
-    enroll(hubUsersKey, userId, ttlMicros, unlimited)
+local function register(keys, arguments, ofPeerClaims, ofDeviceClaims)
+  local recordKey, holdKey, peerClaims, deviceClaims, userKey, hubsKey = unpack(keys)
+  local peerId, record, owner, isHubToken, isHubRecord, relays, userId, member = unpack(arguments)
+  local hold = owner ~= '' and readHold(holdKey, owner, tenureMicros, renewalMicros) or ''
+  if hold == 'held' then return { ${REGISTER_OUTCOMES.held} } end
+  local old = redis.call('GET', recordKey)
+  local refused = refusal(old, owner, isHubToken)
+  if refused then return { refused == ${REPLACE_REFUSALS.hub} and ${REGISTER_OUTCOMES.hub} or ${REGISTER_OUTCOMES.foreign} } end
+  if enroll(allKey, peerId, ttlMicros, maxPeers) == 0 then return { ${REGISTER_OUTCOMES.full} } end
+  redis.call('SET', recordKey, record, 'PX', text(ttlMicros / 1000))
+  local freed = ''
+  if owner == '' then freed = redis.call('GETDEL', holdKey) or ''
+  elseif hold == 'due' then writeHold(holdKey, owner, tenureMicros, keptMicros, renewalMicros) end
+  if tonumber(relays) > 0 then enroll(relayedKey, peerId, ttlMicros, unlimited) else redis.call('ZREM', relayedKey, peerId) end
+  for n = 2, tonumber(relays) do enroll(circuitsKey, n .. ' ' .. peerId, ttlMicros, unlimited) end
+  if member ~= '' then
+    local live = enroll(userKey, peerId, ttlMicros, unlimited)
+    if isHubRecord == '1' then
+      enroll(hubsKey, peerId, ttlMicros, unlimited)
+      enroll(hubUsersKey, userId, ttlMicros, unlimited)
+    end
+    if live == 1 and redis.call('ZCARD', hubsKey) == 0 then enroll(singleKey, member, ttlMicros, unlimited)
+    else redis.call('ZREM', singleKey, member) end
   end
-  if live == 1 and redis.call('ZCARD', hubsKey) == 0 then enroll(singleKey, member, ttlMicros, unlimited)
-  else redis.call('ZREM', singleKey, member) end
+  local ofPeer, ofDevice = {}, {}
+  if #ofPeerClaims > 0 then ofPeer = claim(peerClaims, forgetMicros, maxClaims, ofPeerClaims, true) end
+  if #ofDeviceClaims > 0 then ofDevice = claim(deviceClaims, forgetMicros, maxClaims, ofDeviceClaims, true) end
+  local left = hasLeft(old, record)
+  if not left and freed == '' and hold ~= 'due' and #ofPeer == 0 and #ofDevice == 0 then return ${REGISTER_OUTCOMES.registered} end
+  return { ${REGISTER_OUTCOMES.registered}, left and old or '', text(nowUnixMicros), freed, hold == 'due' and 1 or 0, ofPeer, ofDevice }
 end
-local claims = { unpack(ARGV, 17) }
-local ofPeer, ofDevice = {}, {}
-if #claims > 0 then
-  local device = {}
-  if tonumber(claimCount) < #claims then device[1] = table.remove(claims) end
-  ofPeer = claim(peerClaims, forgetMicros, maxClaims, claims, true)
-  if #device > 0 then ofDevice = claim(deviceClaims, forgetMicros, maxClaims, device, true) end
+local replies, key, argument = {}, ${SHARED_KEYS}, ${SHARED_ARGUMENTS}
+while argument < #ARGV do
+  local claims = argument + ${REGISTRATION_ARGUMENTS}
+  local ofDeviceStart = claims + tonumber(ARGV[claims - 1])
+  local next = ofDeviceStart + tonumber(ARGV[claims])
+  replies[#replies + 1] = register(
+    { unpack(KEYS, key + 1, key + ${REGISTRATION_KEYS}) },
+    { unpack(ARGV, argument + 1, claims) },
+    { unpack(ARGV, claims + 1, ofDeviceStart) },
+    { unpack(ARGV, ofDeviceStart + 1, next) }
+  )
+  key, argument = key + ${REGISTRATION_KEYS}, next
+  nowUnixMicros = nowUnixMicros + 1
 end
-local left = hasLeft(old, record)
-if not left and freed == '' and hold ~= 'due' and #ofPeer == 0 and #ofDevice == 0 then return ${REGISTER_OUTCOMES.registered} end
-return { ${REGISTER_OUTCOMES.registered}, left and old or '', text(nowUnixMicros), freed, hold == 'due' and 1 or 0, ofPeer, ofDevice }`;
+return replies`;
 
 /**
  * A whole listing in one script, for a server without a Cluster. KEYS: index; ARGV: maximum entries. Returns nothing when
