@@ -18,6 +18,7 @@ import { createHopTiming } from './hop-timing.ts';
 import { createHop } from './hop.ts';
 import { createResponderNetwork } from './responder/network.ts';
 import { HOP_PROTOCOL } from './messages.ts';
+import { createMemoryTrim } from './memory-trim.ts';
 import type { RelayMetrics } from './metrics.ts';
 import { type AddressedConnection, type RelayNetwork, STREAMS_ABOVE_CIRCUITS } from './network.ts';
 import { createRelayProxyHeaders } from './proxy-headers.ts';
@@ -51,6 +52,7 @@ export interface RelayNode extends Component {
 export function createRelayNode(config: RelayConfig, deps: RelayNodeDeps): RelayNode {
   const { cipher, log } = deps;
   let idleCheck: NodeJS.Timeout | undefined;
+  const memoryTrim = createMemoryTrim();
   const parts = createParts(config, deps);
   const { network, reservations, circuits, hop, limiter } = parts;
   const { addresses } = network;
@@ -60,6 +62,7 @@ export function createRelayNode(config: RelayConfig, deps: RelayNodeDeps): Relay
     addresses,
     async start() {
       idleCheck = setInterval(limiter.closeIdle, idleCheckIntervalMs(config));
+      memoryTrim.start();
       await network.start();
       reportWithoutIpv6(config, network.withoutIpv6(), log);
       if (addresses().length === 0 && config.announce.length > 0)
@@ -88,6 +91,7 @@ export function createRelayNode(config: RelayConfig, deps: RelayNodeDeps): Relay
     },
     async stop() {
       clearInterval(idleCheck);
+      memoryTrim.stop();
       parts.watch.drain();
       hop.stop();
       await network.stop();

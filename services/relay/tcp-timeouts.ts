@@ -6,6 +6,7 @@
 import type { Socket } from 'node:net';
 import { describeError } from '../shared/errors.ts';
 import type { RelayConnection } from './connection.ts';
+import { loadFunctions } from './foreign-functions.ts';
 import { DEAD_MS, KEEPALIVE_DELAY_MS, KEEPALIVE_INTERVAL_MS, KEEPALIVE_PROBES } from './liveness-limits.ts';
 
 /** Numbers of the Linux ABI: levels, and options for `setsockopt`. `TCP_USER_TIMEOUT` is in milliseconds, the other times in seconds. */
@@ -32,19 +33,6 @@ interface SocketOptions {
   set(fd: number, level: number, option: number, value: number): boolean;
   /** `undefined` if the system does not tell it. */
   get(fd: number, level: number, option: number): number | undefined;
-}
-
-/** The part of Node's module for calls of C functions that is used here. Its types are not in `@types/node` yet. */
-interface ForeignFunctions {
-  dlopen(
-    library: null,
-    functions: Record<string, { arguments: readonly string[]; return: string }>,
-  ): {
-    readonly functions: {
-      setsockopt(fd: number, level: number, option: number, value: Int32Array, bytes: number): number;
-      getsockopt(fd: number, level: number, option: number, value: Int32Array, bytes: Int32Array): number;
-    };
-  };
 }
 
 /** The member `_handle` of a socket of Node; `tcp-timeouts.slow.test.ts` checks it. */
@@ -97,9 +85,10 @@ function setKeepAlive(socket: Socket): void {
 function loadSocketOptions(): SocketOptions | string {
   if (process.platform !== 'linux') return `The platform ${process.platform} has no TCP_USER_TIMEOUT.`;
   try {
-    const ffi = process.getBuiltinModule('node:ffi' as 'node:net') as unknown as ForeignFunctions | undefined;
-    if (ffi === undefined) return 'This version of Node.js has no module node:ffi.';
-    const { functions } = ffi.dlopen(null, {
+    const functions = loadFunctions<{
+      setsockopt(fd: number, level: number, option: number, value: Int32Array, bytes: number): number;
+      getsockopt(fd: number, level: number, option: number, value: Int32Array, bytes: Int32Array): number;
+    }>({
       setsockopt: { arguments: ['i32', 'i32', 'i32', 'pointer', 'u32'], return: 'i32' },
       getsockopt: { arguments: ['i32', 'i32', 'i32', 'pointer', 'pointer'], return: 'i32' },
     });
