@@ -30,7 +30,7 @@ export function createContainer(limitMiB: number, name = 'load'): Container {
   return {
     under: ['sh', '-c', 'echo $$ > "$0"/cgroup.procs && exec "$@"', group],
     // By default the heap may grow to the whole limit, without space for other memory.
-    env: { NODE_OPTIONS: '--max-old-space-size-percentage=50' },
+    env: { NODE_OPTIONS: '--max-old-space-size-percentage=50 --max-semi-space-size=2' },
     peak() {
       const bytes = Number(readFileSync(join(group, files.peak), 'utf8'));
       return `peak ${(bytes / 1024 / 1024).toFixed(0)} of ${limitMiB} MiB`;
