@@ -30,13 +30,13 @@ describe('the configuration of a relay', () => {
     const config = await readRelayConfig(MINIMAL, RESOURCES);
     expect(config.swarmKey.fingerprint).toBe(swarmKey.fingerprint);
     expect(config.limits).toMatchObject({
-      reservations: 2048,
-      connections: 4096,
-      pendingConnections: 2048,
-      circuits: 512,
+      reservations: 4544,
+      connections: 9088,
+      pendingConnections: 4544,
+      circuits: 1136,
       circuitsPerPeer: 64,
-      circuitsPerTarget: 384,
-      circuitsPerMinute: 512,
+      circuitsPerTarget: 852,
+      circuitsPerMinute: 1136,
       circuitSeconds: 900,
       circuitBytes: 67_108_864,
     });
@@ -45,9 +45,9 @@ describe('the configuration of a relay', () => {
   });
 
   test.each([
-    [{}, [64, 384, 512]],
-    [{ RELAY_MAX_CIRCUITS_PER_PEER: '8' }, [8, 8, 512]],
-    [{ RELAY_MAX_CIRCUITS_PER_TARGET: '5' }, [64, 5, 512]],
+    [{}, [64, 852, 1136]],
+    [{ RELAY_MAX_CIRCUITS_PER_PEER: '8' }, [8, 8, 1136]],
+    [{ RELAY_MAX_CIRCUITS_PER_TARGET: '5' }, [64, 5, 1136]],
     [{ RELAY_MAX_CIRCUITS: '100' }, [64, 75, 240]],
     [{ RELAY_MAX_CIRCUITS: '20', RELAY_CIRCUITS_PER_MINUTE: '10' }, [64, 64, 10]],
   ])('has limits of the circuits of one peer with %j', async (environment, expected) => {

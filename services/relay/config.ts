@@ -134,7 +134,7 @@ export const variables = {
 
   RELAY_MAX_RESERVATIONS: integer(1, 100_000, {
     fallback: undefined,
-    doc: 'Maximum reservations. Further devices are refused and cannot be reached through this relay. Default: derived from the memory of the container, or half of that of the machine, and from its maximum of open files: 2048 with 512 MiB.',
+    doc: 'Maximum reservations. Further devices are refused and cannot be reached through this relay. Default: derived from the memory of the container, or half of that of the machine, and from its maximum of open files: 4544 with 512 MiB.',
   }),
   RELAY_RESERVATION_SECONDS: integer(60, 604_800, {
     fallback: '86400',

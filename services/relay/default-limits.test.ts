@@ -24,10 +24,10 @@ function neededBytes(limits: SizedLimits): number {
 
 describe('the default limits', () => {
   test.each([
-    { memoryMiB: 256, reservations: 448 },
-    { memoryMiB: 512, reservations: 2048 },
-    { memoryMiB: 1024, reservations: 5248 },
-    { memoryMiB: 2048, reservations: 11_584 },
+    { memoryMiB: 256, reservations: 1408 },
+    { memoryMiB: 512, reservations: 4544 },
+    { memoryMiB: 1024, reservations: 10_944 },
+    { memoryMiB: 1536, reservations: 16_384 },
   ])(
     'permit $reservations reservations with $memoryMiB MiB, and fit into it',
     ({ memoryMiB, reservations }) => {
@@ -79,9 +79,9 @@ describe('the default limits', () => {
 test('limits that need more file descriptors than the process may open cause a warning', () => {
   const limits = defaults(512);
   expect(fileDescriptorWarning(limits, { ...RESOURCES, fileDescriptors: 1024 })).toBe(
-    'RELAY_MAX_CONNECTIONS=4096 and RELAY_MAX_PENDING_CONNECTIONS=2048 need 6400 file descriptors, and the process may open 1024; raise its limit of open files (ulimit -n, LimitNOFILE of systemd) or lower both.',
+    'RELAY_MAX_CONNECTIONS=9088 and RELAY_MAX_PENDING_CONNECTIONS=4544 need 13888 file descriptors, and the process may open 1024; raise its limit of open files (ulimit -n, LimitNOFILE of systemd) or lower both.',
   );
-  expect(fileDescriptorWarning(limits, { ...RESOURCES, fileDescriptors: 6400 })).toBeUndefined();
+  expect(fileDescriptorWarning(limits, { ...RESOURCES, fileDescriptors: 13_888 })).toBeUndefined();
   expect(fileDescriptorWarning(limits, RESOURCES)).toBeUndefined();
 });
 

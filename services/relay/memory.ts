@@ -1,10 +1,10 @@
 // The maximum memory use that the configured limits of the relay permit, for the check at start. The costs are measured
-// with the commands in `docs/relay-load.md` and rounded up.
+// with `bench/relay/costs.ts` and `e2e/load/stalled.ts`, see `docs/relay-load.md`.
 const KIB = 1024;
 const MIB = 1024 ** 2;
 
-/** An idle relay in a container, after its first work: Node.js, libp2p and the code of the relay. */
-export const BASE_BYTES = 128 * MIB;
+/** An idle relay in a container, after its first work: Node.js and the code of the relay, 77 to 84 MiB. */
+export const BASE_BYTES = 96 * MIB;
 
 /** The limits that cost memory for each of their number. */
 export interface SizedLimits {
@@ -14,19 +14,16 @@ export interface SizedLimits {
   readonly circuits: number;
 }
 
-/** Size of one socket read in bytes: the maximum that each circuit buffers after the relay stopped reading. */
-const SOCKET_READ_BYTES = 64 * KIB;
-
-/** Memory of one of each, in bytes. */
+/** Memory of one of each, in bytes: half as much again as measured, or more. */
 export const COST_BYTES: Readonly<SizedLimits> = {
-  /** An open connection with its yamux session. 4,000 with a reservation each use 147 MiB: 38 KiB for both. */
-  connections: 36 * KIB,
-  /** In addition to its connection. */
-  reservations: 16 * KIB,
-  /** A socket, the cipher state of both directions, and what the library holds: 4,000 use 94 MiB. */
-  pendingConnections: 28 * KIB,
-  /** Two streams and their buffers without contents, of which 1,000 use 60 MiB, and one socket read. */
-  circuits: 64 * KIB + SOCKET_READ_BYTES,
+  /** An open connection with its session and a ping stream: 10.7 KiB. */
+  connections: 16 * KIB,
+  /** In addition to its connection: 3.5 KiB. */
+  reservations: 6 * KIB,
+  /** A socket, the cipher state of both directions, and what it sent before its turn, at most 4 KiB: 7.4 KiB. */
+  pendingConnections: 12 * KIB,
+  /** Two streams, 5.2 KiB while idle. With a receiver that never reads 56 KiB, besides the buffers that are limited for all together. */
+  circuits: 96 * KIB,
 };
 
 /**

@@ -1,23 +1,15 @@
-// `node e2e/load/costs.ts [COUNT [LIMIT_MIB]]`: what a pending handshake, a connection, a reservation and an idle circuit add to
+// `node bench/relay/costs.ts [COUNT [LIMIT_MIB]]`: what a pending handshake, a connection, a reservation and an idle circuit add to
 // the memory of the relay, each measured with COUNT of them. Needs `npm run build`.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  acceptCircuits,
-  Device,
-  openCircuit,
-  parseRelay,
-  ping,
-  reserve,
-  STOP,
-} from '../../bench/endpoints/device.ts';
-import type { Session } from '../../bench/endpoints/mux.ts';
-import { propose } from '../../bench/endpoints/multistream.ts';
-import { PipeReader } from '../../bench/endpoints/pipe.ts';
-import { PskPipe, readKey } from '../../bench/endpoints/psk.ts';
-import { dialTcp } from '../../bench/endpoints/socket.ts';
+import { acceptCircuits, Device, openCircuit, parseRelay, ping, reserve, STOP } from '../endpoints/device.ts';
+import type { Session } from '../endpoints/mux.ts';
+import { propose } from '../endpoints/multistream.ts';
+import { PipeReader } from '../endpoints/pipe.ts';
+import { PskPipe, readKey } from '../endpoints/psk.ts';
+import { dialTcp } from '../endpoints/socket.ts';
 import { startProgram } from '../../scripts/processes.ts';
 import { createSwarmKeyFile } from '../../services/private-network/key.ts';
 import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
