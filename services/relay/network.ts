@@ -11,7 +11,6 @@ import type { RelayConfig } from './config.ts';
 import type { ConnectionLimiter } from './connection-limiter.ts';
 import type { RelayConnection, RelayStream } from './connection.ts';
 import type { WithProxyHeaders } from './proxy-headers.ts';
-import type { TcpTimeouts } from './tcp-timeouts.ts';
 
 /** Streams of one peer in addition to its circuits: requests and identify. */
 export const STREAMS_ABOVE_CIRCUITS = 64;
@@ -42,7 +41,6 @@ export interface RelayNetworkOptions {
   /** Wraps what the listeners call with their connections: reads headers of load balancers first. */
   readonly withProxyHeaders: WithProxyHeaders;
   readonly limiter: Pick<ConnectionLimiter, 'accept' | 'open'>;
-  readonly tcpTimeouts: Pick<TcpTimeouts, 'applyToListener'>;
   readonly handlers: readonly StreamHandler[];
   /** The muxer of a connection has closed it because of what its peer sent. */
   readonly onViolation: (reason: MuxerViolation, connection: RelayConnection) => void;

@@ -153,7 +153,6 @@ function createParts(config: RelayConfig, { cipher, metrics, io, log, clock, eve
     handshakes,
     withProxyHeaders: createRelayProxyHeaders(config, { registry: metrics.registry, log }),
     limiter,
-    tcpTimeouts,
     handlers,
     onViolation(reason, { peer, address }) {
       metrics.muxerViolated(reason);

@@ -51,43 +51,20 @@ function timeoutsOf(socket: Socket): Record<keyof typeof OPTIONS, number> {
 }
 
 if (process.platform === 'linux')
-  test.each(['its listening socket', 'no other socket'])(
-    'an idle connection, which has its options from %s, is probed after 15 minutes, and gives up after 25, also with bytes in flight',
-    async (from) => {
-      const timeouts = createTcpTimeouts();
-      expect(timeouts.kernelDefault).toBeUndefined();
-      const accepted = Promise.withResolvers<Socket>();
-      const server = createServer(accepted.resolve).listen(0, '127.0.0.1');
-      onCleanup(() => void server.close());
-      await once(server, 'listening');
-      const isInherited = from === 'its listening socket';
-      timeouts.applyToListener(
-        isInherited ? (Reflect.get(server, '_handle') as { fd: number }).fd : undefined,
-      );
-      const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
-      onCleanup(() => void client.destroy());
-      const socket = await accepted.promise;
-      onCleanup(() => void socket.destroy());
-      const expected = { idle: 900, interval: 60, probes: 10, userTimeout: 1_500_000 };
-      if (isInherited) expect(timeoutsOf(socket)).toEqual(expected);
-      timeouts.apply({ socket });
-      expect(timeoutsOf(socket)).toEqual(expected);
-    },
-  );
-
-test('a connection that has not inherited the options gets its own', async () => {
-  const timeouts = createTcpTimeouts();
-  const accepted = Promise.withResolvers<Socket>();
-  const server = createServer(accepted.resolve).listen(0, '127.0.0.1');
-  onCleanup(() => void server.close());
-  await once(server, 'listening');
-  const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
-  onCleanup(() => void client.destroy());
-  const socket = await accepted.promise;
-  onCleanup(() => void socket.destroy());
-  timeouts.apply({ socket });
-  if (timeouts.kernelDefault === undefined) expect(timeoutsOf(socket).userTimeout).toBe(1_500_000);
-});
+  test('an idle connection is probed after 15 minutes, and gives up after 25, also with bytes in flight', async () => {
+    const timeouts = createTcpTimeouts();
+    expect(timeouts.kernelDefault).toBeUndefined();
+    const accepted = Promise.withResolvers<Socket>();
+    const server = createServer(accepted.resolve).listen(0, '127.0.0.1');
+    onCleanup(() => void server.close());
+    await once(server, 'listening');
+    const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    onCleanup(() => void client.destroy());
+    const socket = await accepted.promise;
+    onCleanup(() => void socket.destroy());
+    timeouts.apply({ socket });
+    expect(timeoutsOf(socket)).toEqual({ idle: 900, interval: 60, probes: 10, userTimeout: 1_500_000 });
+  });
 
 if (HAS_SS)
   test('the keepalive of a connection begins after the gap that it must survive', async () => {

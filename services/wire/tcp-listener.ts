@@ -32,8 +32,6 @@ export interface TcpListener {
   listen(address: ListenAddress): Promise<void>;
   /** The address with the port that was chosen; `undefined` before `listen` and after `close`. */
   address(): ListenAddress | undefined;
-  /** The file descriptor of the listening socket, for its options; `undefined` if this version of Node does not tell it. */
-  fd(): number | undefined;
   /** Accepts no more connections. Those that are open stay open. */
   close(): void;
 }
@@ -74,10 +72,6 @@ export function createTcpListener(options: TcpListenerOptions): TcpListener {
       return bound === null || typeof bound === 'string'
         ? undefined
         : { host: bound.address, port: bound.port };
-    },
-    fd() {
-      const handle = Reflect.get(server, HANDLE) as { readonly fd?: number } | null | undefined;
-      return handle?.fd;
     },
     close: () => void server.close(),
   };

@@ -58,7 +58,6 @@ export function createResponderNetwork(options: RelayNetworkOptions): RelayNetwo
       const [host, port] = address.getComponents();
       try {
         await listener.listen({ host: host?.value ?? '', port: Number(port?.value) });
-        options.tcpTimeouts.applyToListener(listener.fd());
         listeners.set(address, listener);
       } catch (error) {
         failures.onListenFailure(address, error);
