@@ -7,7 +7,7 @@ import { startLoad } from './load-process.ts';
 import { RAISED_LIMITS, relayRuns } from './relays.ts';
 
 /** Syncs of a run with scale 1. */
-const SYNCS = 200;
+const SYNCS = 1_000;
 
 /** What a device of rr does at the same time. */
 const PARALLEL = 4;
