@@ -10,9 +10,8 @@ export interface MemoryTrim {
   stop(): void;
 }
 
-/** Does nothing where the C library has no `malloc_trim`, or where Node.js cannot call it. */
-export function createMemoryTrim(): MemoryTrim {
-  const trim = loadTrim();
+/** @param trim default: `malloc_trim`; `undefined`, which does nothing, where Node.js or the C library has none */
+export function createMemoryTrim(trim = loadTrim()): MemoryTrim {
   let timer: NodeJS.Timeout | undefined;
   return {
     start() {
