@@ -10,6 +10,9 @@ const RESERVATIONS = 3_000;
 /** Circuits of a run with scale 1: a second of CPU time, of which the compilation of a fresh process is a small part. */
 const CIRCUITS = 4_000;
 
+/** A tenth for the relay before: three seconds of its CPU time. */
+const BEFORE_SCALE = 0.1;
+
 const CONCURRENCY = 8;
 
 /** Devices that open circuits, and devices that accept them. */
@@ -26,12 +29,14 @@ const RESERVE: Table = {
   title: 'Connect and reserve',
   columns: [cpuPerOperation('device'), ...LATENCIES, RSS],
   goals: [cpuGoal(1.8)],
-  runs: relayRuns(async (context, relay) =>
-    startLoad(context, 'reserve', {
-      relay: relay.address,
-      operations: Math.round(RESERVATIONS * context.scale),
-      concurrency: CONCURRENCY,
-    }),
+  runs: relayRuns(
+    async (context, relay) =>
+      startLoad(context, 'reserve', {
+        relay: relay.address,
+        operations: Math.round(RESERVATIONS * context.scale),
+        concurrency: CONCURRENCY,
+      }),
+    { beforeScale: BEFORE_SCALE },
   ),
 };
 
@@ -40,13 +45,15 @@ const CIRCUIT: Table = {
   title: 'Circuits',
   columns: [cpuPerOperation('circuit'), ...LATENCIES, RSS],
   goals: [cpuGoal(1.5)],
-  runs: relayRuns(async (context, relay) =>
-    startLoad(context, 'circuits', {
-      relay: relay.address,
-      devices: DEVICES,
-      operations: Math.round(CIRCUITS * context.scale),
-      concurrency: CONCURRENCY,
-    }),
+  runs: relayRuns(
+    async (context, relay) =>
+      startLoad(context, 'circuits', {
+        relay: relay.address,
+        devices: DEVICES,
+        operations: Math.round(CIRCUITS * context.scale),
+        concurrency: CONCURRENCY,
+      }),
+    { beforeScale: BEFORE_SCALE },
   ),
 };
 

@@ -9,6 +9,9 @@ import { RAISED_LIMITS, relayRuns } from './relays.ts';
 /** Syncs of a run with scale 1. */
 const SYNCS = 1_000;
 
+/** A quarter for the relay before: three seconds of its CPU time. */
+const BEFORE_SCALE = 0.25;
+
 /** What a device of rr does at the same time. */
 const PARALLEL = 4;
 
@@ -40,7 +43,7 @@ export const EMPTY_SYNC: Benchmark = {
               parallel: PARALLEL,
               targets: DEVICES,
             }),
-          { case: RUST_CASE, unavailable: unavailableRust },
+          { case: RUST_CASE, beforeScale: BEFORE_SCALE, unavailable: unavailableRust },
         ),
         ...relayRuns(
           async (context, relay) =>
@@ -50,7 +53,7 @@ export const EMPTY_SYNC: Benchmark = {
               operations: Math.round(SYNCS * context.scale),
               concurrency: PARALLEL,
             }),
-          { case: 'JavaScript devices' },
+          { case: 'JavaScript devices', beforeScale: BEFORE_SCALE },
         ),
       ],
     },

@@ -61,6 +61,6 @@ function benchmark(mesh: Mesh): Benchmark {
 }
 
 export const MESHES: readonly Benchmark[] = [
-  benchmark({ devices: 12, intervalSeconds: 4, rounds: 8 }),
-  benchmark({ devices: 30, intervalSeconds: 12, rounds: 2 }),
+  benchmark({ devices: 12, intervalSeconds: 3, rounds: 8 }),
+  benchmark({ devices: 30, intervalSeconds: 8, rounds: 2 }),
 ];

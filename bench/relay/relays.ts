@@ -73,6 +73,8 @@ export const RELAYS: readonly RelayVariant[] = [OURS, BEFORE, RUST];
 interface RelayRunOptions {
   readonly case?: string;
   readonly relays?: readonly RelayVariant[];
+  /** Factor for the load of the relay before, which needs many times the CPU time of the others. Default 1. */
+  readonly beforeScale?: number;
   /** What the load needs in addition to the relay. */
   readonly unavailable?: () => Promise<string | undefined>;
 }
@@ -80,7 +82,12 @@ interface RelayRunOptions {
 /** One run for each relay: starts it, prepares the load, and measures the work. */
 export function relayRuns(
   prepare: (context: RunContext, relay: RelayServer) => Promise<Load>,
-  { case: name = '', relays = RELAYS, unavailable = async () => undefined }: RelayRunOptions = {},
+  {
+    case: name = '',
+    relays = RELAYS,
+    beforeScale = 1,
+    unavailable = async () => undefined,
+  }: RelayRunOptions = {},
 ): Run[] {
   return relays.map((relay) => ({
     case: name,
@@ -89,7 +96,8 @@ export function relayRuns(
     unavailable: firstUnavailable(relay.unavailable, unavailable),
     run: async (context) => {
       const server = await relay.start(context);
-      return sampleOf(server, await prepare(context, server));
+      const scale = context.scale * (relay === BEFORE ? beforeScale : 1);
+      return sampleOf(server, await prepare({ ...context, scale }, server));
     },
   }));
 }
