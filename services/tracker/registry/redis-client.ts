@@ -2,7 +2,7 @@
 // replaces a client that has ended by a new one.
 import { Cluster, Redis } from 'ioredis';
 import { SCRIPTS } from './redis-scripts.ts';
-import type { RegisterReply } from './redis-whole-scripts.ts';
+import type { ListingReply, RegisterReply } from './redis-whole-scripts.ts';
 import { createRedisWatchdog } from './redis-watchdog.ts';
 import type { RedisAddress, RedisNode } from './redis-url.ts';
 
@@ -20,7 +20,7 @@ const MAX_REDIRECTIONS = 4;
 
 interface ScriptCommands {
   register(keys: number, ...keysAndArguments: (string | number)[]): Promise<RegisterReply[]>;
-  readListing(key: string, maxEntries: number, prefix: string): Promise<[string, string] | null>;
+  readListing(key: string, maxEntries: number, prefix: string, digest: string): Promise<ListingReply | null>;
   enroll(key: string, peerId: string, ttlMicros: number, maxPeers: number): Promise<number>;
   replace(
     key: string,

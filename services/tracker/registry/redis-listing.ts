@@ -3,16 +3,14 @@ import { pageById } from './page-by-id.ts';
 import { readHubs, readHubUsers } from './redis-hubs.ts';
 import { ALL_KEY, hubsKey, peerKey, userKey } from './redis-keys.ts';
 import { createKnownListings } from './redis-known-listings.ts';
-import { decodeEntries, decodeRecord } from './redis-records.ts';
+import { decodeEntries, decodePeer, decodeRecord, type Entry } from './redis-records.ts';
 import { inBackground, type Store } from './redis-store.ts';
 import { createWholeCalls } from './redis-whole-calls.ts';
-import type { ListedPeer, ListQuery, Page, StarView } from './registry.ts';
+import type { ListQuery, Page, StarView } from './registry.ts';
 import { isHubOf, starOf, type UserPeer } from './star.ts';
 
 /** Maximum records of one MGET and index entries of one repair script, so that other clients are not delayed. */
 const CHUNK = 1_000;
-
-type Entry = Omit<ListedPeer, 'json' | 'isHub'>;
 
 /** @param nowMs monotonic clock */
 export function createListings(nowMs: () => number): (store: Store, query: ListQuery) => Promise<Page> {
@@ -22,12 +20,15 @@ export function createListings(nowMs: () => number): (store: Store, query: ListQ
     const { userId, star, limit } = query;
     if (star !== undefined || limit !== undefined) return list(store, query);
     const key = userId === undefined ? ALL_KEY : userKey(userId);
-    const reply = await whole.send(store, () => store.client.readListing(key, CHUNK, peerKey('')));
+    const last = known.recall(key);
+    const reply = await whole.send(store, () =>
+      store.client.readListing(key, CHUNK, peerKey(''), last?.digest ?? ''),
+    );
     if (reply === undefined || reply === null) return list(store, query);
     const belongs = (peer: UserPeer): boolean => userId === undefined || peer.userId === userId;
-    return known.page(key, reply, (entries, records) => {
-      return { peers: peersOf(store, key, entries, records, belongs) };
-    });
+    return known.page(key, last, reply, (entries, records, decode) =>
+      peersOf(store, key, entries, records, belongs, decode),
+    );
   };
 }
 
@@ -158,12 +159,13 @@ function peersOf(
   entries: readonly Entry[],
   records: readonly (string | null)[],
   belongs: (peer: UserPeer) => boolean,
+  decode: (entry: Entry, record: string) => UserPeer = decodePeer,
 ): UserPeer[] {
   const peers: UserPeer[] = [];
   const vanished: string[] = [];
   for (const [index, entry] of entries.entries()) {
     const record = records[index];
-    const found = typeof record === 'string' ? { ...entry, ...decodeRecord(record) } : undefined;
+    const found = typeof record === 'string' ? decode(entry, record) : undefined;
     if (found !== undefined && belongs(found)) peers.push(found);
     else vanished.push(entry.peerId, String(entry.seenUnixMicros));
   }

@@ -1,5 +1,9 @@
 // Encodes records and decodes indexes for the registry in Redis. Pure functions.
 import type { ListedPeer } from './registry.ts';
+import type { UserPeer } from './star.ts';
+
+/** An entry of an index. */
+export type Entry = Omit<ListedPeer, 'json' | 'isHub'>;
 
 /** What the record of a hub has before its JSON: white space, so that trackers without hubs list the JSON as it is. */
 const HUB_MARK = ' ';
@@ -27,9 +31,13 @@ export function decodeRecord(record: string): { userId: string | null; json: str
   return { userId: end === 0 ? null : record.slice(1, end), json, isHub };
 }
 
+export function decodePeer(entry: Entry, record: string): UserPeer {
+  return { ...entry, ...decodeRecord(record) };
+}
+
 /** Decodes `[id, score, id, score, …]`. */
-export function decodeEntries(flat: readonly string[]): Array<Omit<ListedPeer, 'json'>> {
-  const entries: Array<Omit<ListedPeer, 'json'>> = [];
+export function decodeEntries(flat: readonly string[]): Entry[] {
+  const entries: Entry[] = [];
   for (let index = 0; index + 1 < flat.length; index += 2)
     entries.push({ peerId: flat[index] ?? '', seenUnixMicros: Number(flat[index + 1]) });
   return entries;

@@ -54,38 +54,77 @@ describe('shared reads', () => {
   });
 });
 
-describe('known listings', () => {
-  const RECORDS = '=ada\0{"peer_id":"p"}\0\0\0\0{"peer_id":"q"}';
-
-  test('are the same page while the reply is the same, and decode missing records and those without a user', () => {
-    const known = createKnownListings();
-    const decoded: unknown[] = [];
-    const page = (ids: string, records: string) =>
-      known.page('a', [ids, records], (entries, each) => {
-        decoded.push(each);
-        return { peers: entries.map((entry) => ({ ...entry, json: '' })) };
+/** Keeps the peers whose records are there. */
+function createPages(maxLength?: number) {
+  const known = createKnownListings(maxLength);
+  const decoded: (string | null)[][] = [];
+  const page = (key: string, ids: string[], records: string[], digest = 'd') =>
+    known.page(key, known.recall(key), [digest, ids, records], (entries, found, decode) => {
+      decoded.push(found);
+      return entries.flatMap((entry, index) => {
+        const record = found[index];
+        return typeof record === 'string' ? [decode(entry, record)] : [];
       });
-    const first = page('p 3 gone 2 q 1', RECORDS);
-    expect(decoded).toEqual([['=ada\0{"peer_id":"p"}', null, '\0{"peer_id":"q"}']]);
-    expect(first.peers.map(({ peerId }) => peerId)).toEqual(['p', 'gone', 'q']);
-    expect(page('p 3 gone 2 q 1', RECORDS)).toBe(first);
-    expect(page('q 4 p 3 gone 2', RECORDS)).not.toBe(first);
-    expect(page('', '').peers).toEqual([]);
+    });
+  return { known, page, decoded };
+}
+
+function fail(): never {
+  throw new Error('decoded');
+}
+
+describe('known listings', () => {
+  const P = '=ada\0{"peer_id":"p"}';
+  const Q = '\0{"peer_id":"q"}';
+
+  test('decode records in pieces, missing ones, those of a hub and those without a user', () => {
+    const { known, page, decoded } = createPages();
+    const { peers } = page('a', ['p 3 gone 2', 'q 1 h 0'], [`${P}\0\0`, `${Q}\0=ada\0 {"peer_id":"h"}`]);
+    expect(decoded).toEqual([[P, null, Q, '=ada\0 {"peer_id":"h"}']]);
+    expect(peers).toEqual([
+      { peerId: 'p', seenUnixMicros: 3, userId: 'ada', json: '{"peer_id":"p"}', isHub: false },
+      { peerId: 'q', seenUnixMicros: 1, userId: null, json: '{"peer_id":"q"}', isHub: false },
+      { peerId: 'h', seenUnixMicros: 0, userId: 'ada', json: '{"peer_id":"h"}', isHub: true },
+    ]);
+    // While records are missing, Redis sends the listing each time.
+    expect(known.recall('a')).toBeUndefined();
+    expect(page('b', [], []).peers).toEqual([]);
   });
 
-  test('are decoded again while records are missing, and are bounded', () => {
-    const known = createKnownListings(100);
-    let decoded = 0;
-    const page = (key: string, peers: number): void => {
-      known.page(key, ['p 1', 'x'.repeat(40)], () => {
-        decoded += 1;
-        return { peers: Array.from({ length: peers }, () => ({ peerId: 'p', json: '', seenUnixMicros: 1 })) };
-      });
-    };
-    page('a', 0);
-    page('a', 0);
-    expect(decoded).toBe(2);
-    for (const key of ['a', 'b', 'c', 'c', 'a']) page(key, 1);
-    expect(decoded).toBe(6);
+  test('are the same page when Redis does not send them, also when they were dropped meanwhile', () => {
+    const { known, page } = createPages();
+    const first = page('a', ['p 3 q 1'], [`${P}\0${Q}`]);
+    const last = known.recall('a');
+    expect(last?.digest).toBe('d');
+    expect(known.page('a', last, 'd', fail)).toBe(first);
+    const gone = createKnownListings();
+    expect(gone.page('a', last, 'd', fail)).toBe(first);
+    expect(gone.recall('a')).toBe(last);
+  });
+
+  test('have the same content while only times and the order differ', () => {
+    const { page } = createPages();
+    const first = page('a', ['p 3 q 1'], [`${P}\0${Q}`]);
+    const later = page('a', ['q 4 p 3'], [`${Q}\0${P}`]);
+    expect(later.content).toBe(first.content);
+    expect(later.peers.map(({ peerId, seenUnixMicros }) => [peerId, seenUnixMicros])).toEqual([
+      ['q', 4],
+      ['p', 3],
+    ]);
+    const contents = [
+      page('a', ['q 4'], [Q]),
+      page('a', ['q 4 p 3'], [`${Q}\0${P}`]),
+      page('a', ['q 5 p 3'], [`${Q}\0=bob\0{"peer_id":"p"}`]),
+      page('a', ['q 5 p 3'], [`${Q}\0=bob\0{"peer_id":"p","x":1}`]),
+    ].map(({ content }) => content);
+    expect(new Set([first.content, ...contents]).size).toBe(5);
+  });
+
+  test('are bounded', () => {
+    const { known, page } = createPages(1_500);
+    for (const key of ['a', 'b', 'c']) page(key, ['p 1'], [P]);
+    expect(['a', 'b', 'c'].map((key) => known.recall(key) !== undefined)).toEqual([false, true, true]);
+    page('d', ['p 1'], [`=ada\0{"x":"${'x'.repeat(2_000)}"}`]);
+    expect(['b', 'c', 'd'].map((key) => known.recall(key))).toEqual([undefined, undefined, undefined]);
   });
 });

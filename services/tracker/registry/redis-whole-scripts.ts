@@ -97,16 +97,44 @@ end
 return replies`;
 
 /**
- * A whole listing in one script, for a server without a Cluster. KEYS: index; ARGV: maximum entries. Returns nothing when
- * there are more; otherwise `id score id score …`, newest first, and the records, joined by NUL. Each record has one NUL; of
- * a missing one only that is returned.
+ * Joins lists of strings to few strings of some kilobytes. In Lua one long string of all costs twice as much as everything
+ * else of a listing, and a reply for each costs the client more than the rest.
  */
-export const READ_LISTING = `
+const PIECES_FUNCTION = `
+local function pieces(list, s)
+  local found, whole = {}, #list - #list % 8
+  for i = 1, whole, 8 do
+    local a, b, c, d, e, f, g, h = unpack(list, i, i + 7)
+    found[#found + 1] = a .. s .. b .. s .. c .. s .. d .. s .. e .. s .. f .. s .. g .. s .. h
+  end
+  if whole < #list then found[#found + 1] = table.concat(list, s, whole + 1) end
+  return found
+end
+local function digest(list)
+  local digests = {}
+  for i = 1, #list do digests[i] = redis.sha1hex(list[i]) end
+  return redis.sha1hex(table.concat(digests))
+end`;
+
+/** The reply of the script `readListing`: only the digest when the client has the listing. */
+export type ListingReply =
+  | string
+  | readonly [digest: string, ids: readonly string[], records: readonly string[]];
+
+/**
+ * A whole listing in one script, for a server without a Cluster. KEYS: index; ARGV: maximum entries, prefix of the keys of
+ * records, digest of the listing that the client has. Returns nothing when there are more entries, the digest when the client
+ * has this listing, and otherwise the digest, `id score id score …`, newest first, and the records, joined by NUL, both in
+ * pieces. Each record has one NUL; of a missing one only that is returned.
+ */
+export const READ_LISTING = `${PIECES_FUNCTION}
 if redis.call('ZCARD', KEYS[1]) > tonumber(ARGV[1]) then return false end
 local flat = redis.call('ZRANGE', KEYS[1], '+inf', '-inf', 'BYSCORE', 'REV', 'WITHSCORES')
-if #flat == 0 then return { '', '' } end
-local keys = {}
+local keys, records = {}, {}
 for i = 1, #flat, 2 do keys[#keys + 1] = ARGV[2] .. flat[i] end
-local records = redis.call('MGET', unpack(keys))
+if #keys > 0 then records = redis.call('MGET', unpack(keys)) end
 for i = 1, #keys do records[i] = records[i] or '\\0' end
-return { table.concat(flat, ' '), table.concat(records, '\\0') }`;
+local idPieces, recordPieces = pieces(pieces(flat, ' '), ' '), pieces(records, '\\0')
+local found = digest(idPieces) .. digest(recordPieces)
+if found == ARGV[3] then return found end
+return { found, idPieces, recordPieces }`;
