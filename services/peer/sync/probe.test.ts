@@ -230,3 +230,17 @@ test('an answer that is cut after its first byte is an ordinary failure', async 
   const { requests } = await pullOnce(client, responder, { clock });
   expect(requests.every(({ cursor }) => cursor >= 4)).toBe(true);
 });
+
+test('a probe whose circuit is cut is repeated: a relay that stops says nothing about membership', async () => {
+  const { client, responder, clock } = await startPair();
+  let cuts = 0;
+  responder.intercept = (stream) => {
+    if (cuts >= 2) return undefined;
+    cuts += 1;
+    stream.abort(new Error('The circuit has ended.'));
+    return 'handled';
+  };
+  const { requests, error, entries } = await pullOnce(client, responder, { clock });
+  expect({ error, entries }).toEqual({ error: undefined, entries: 10 });
+  expect(requests).toEqual([request(0), PROBE, PROBE, request(0), request(10)]);
+});

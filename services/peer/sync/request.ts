@@ -18,10 +18,14 @@ export class NoAnswerError extends Error {
   readonly code = 'NO_ANSWER';
   /** Whether the peer closed the stream or the connection, instead of being silent until a timeout. */
   readonly isClosed: boolean;
+  /** Whether it ended its side of the stream properly, which is how peers refuse a request. */
+  readonly isEnd: boolean;
 
+  /** @param cause the error of the stream; `undefined` when the peer ended it */
   constructor(isClosed: boolean, cause?: unknown) {
     super(isClosed ? 'The peer closed the stream without an answer.' : 'The peer did not answer.', { cause });
     this.isClosed = isClosed;
+    this.isEnd = isClosed && cause === undefined;
   }
 }
 
@@ -32,7 +36,7 @@ export interface OwnMembership {
   readonly trackers: readonly string[];
 }
 
-/** The peer closes every request of this device without an answer, also a probe. */
+/** The peer ends every request of this device without an answer, also a probe. */
 export class NotMemberError extends Error {
   override readonly name = 'NotMemberError';
   readonly code = 'NOT_MEMBER';
@@ -69,7 +73,8 @@ export async function requestPage(
  * Asks for a single entry from the start; the answer is thrown away. A peer that answers has this device as a member.
  * The probe is harmless: position 0 exists in every database, and acknowledges nothing.
  *
- * @throws NotMemberError when the peer closes the stream without an answer, or an error of the stream
+ * @throws NotMemberError when the peer ends the stream without an answer; NoAnswerError when the stream is cut, such as by a
+ * relay that stops; or an error of the stream
  */
 export async function probe(
   connection: Connection,
@@ -79,7 +84,7 @@ export async function probe(
   try {
     await exchange(connection, pullMessage({ cursor: 0, deleteCursor: 0, limit: 1 }), options);
   } catch (error) {
-    throw error instanceof NoAnswerError && error.isClosed ? new NotMemberError(own) : error;
+    throw error instanceof NoAnswerError && error.isEnd ? new NotMemberError(own) : error;
   }
 }
 
