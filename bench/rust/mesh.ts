@@ -16,6 +16,8 @@ export interface FleetOptions {
   readonly rounds: number;
   /** Time between the starts of two rounds. Longer than a round, or it fails. Default: that of `rr`, 60. */
   readonly intervalSeconds?: number;
+  /** Circuits that failed and that the devices repeated within the round: an error, or only a figure. Default: an error. */
+  readonly repeatedCircuits?: 'error' | 'figure';
 }
 
 /**
@@ -27,7 +29,8 @@ export async function prepareFleet(
   context: Pick<RunContext, 'folder' | 'onEnd'>,
   options: FleetOptions,
 ): Promise<Load> {
-  const { muxer = 'yamux', intervalSeconds = 60, devices, rounds, relay, tracker } = options;
+  const { muxer = 'yamux', intervalSeconds = 60, repeatedCircuits = 'error' } = options;
+  const { devices, rounds, relay, tracker } = options;
   const program = RR_PROGRAMS.find((known) => known.generation === '1.x' && known.muxer === muxer);
   if (program === undefined) throw new Error(`There is no rr 1.x with the muxer "${muxer}".`);
   const mesh = await startMesh({
@@ -51,7 +54,9 @@ export async function prepareFleet(
       const result = await mesh.run(rounds);
       const expected = devices * (devices - 1) * rounds;
       const errors = [
-        ...[...result.reasons].map(([reason, count]) => `${count} × ${reason}.`),
+        ...[...(repeatedCircuits === 'error' ? result.reasons : [])].map(
+          ([reason, count]) => `${count} × ${reason}.`,
+        ),
         ...(result.failedRounds === 0 ? [] : [`${result.failedRounds} of ${result.rounds} rounds failed.`]),
         ...(result.transferred === 0 ? [] : [`The syncs transferred ${result.transferred} entries.`]),
         ...(result.syncs === expected ? [] : [`There were ${result.syncs} syncs instead of ${expected}.`]),
