@@ -4,6 +4,7 @@ import { createTestLog, SHORT_PROBE_TIMINGS, startDevice, startTestRelay } from 
 import { startTunnel } from '../../../testing/tunnel.ts';
 import { deadlineSignal, until } from '../../../testing/wait.ts';
 import { openRelay } from './relay-connection.ts';
+import { pingRelay } from './relay-ping.ts';
 import { createRelayProbe, type ProbeTimings } from './relay-probe.ts';
 
 afterEach(cleanUp);
@@ -60,4 +61,30 @@ describe('a probe of a relay', () => {
     expect(messages()).toEqual(['network changed']);
     expect(connection.status).toBe('open');
   });
+});
+
+test('a ping that waits on a lost connection does not delay the ping of the next connection', async () => {
+  const { node: relay } = await startDevice(['/ip4/127.0.0.1/tcp/0']);
+  const { node } = await startDevice();
+  const addresses = relay.libp2p.getMultiaddrs().map(String);
+  const open = async () => openRelay(node, addresses, { signal: deadlineSignal(), onProgress: () => {} });
+  const ping = async () => pingRelay(node.libp2p, relay.libp2p.peerId, deadlineSignal());
+  let answers = false;
+  const arrived = Promise.withResolvers<void>();
+  await relay.libp2p.unhandle('/ipfs/ping/1.0.0');
+  await relay.libp2p.handle('/ipfs/ping/1.0.0', (stream) => {
+    stream.addEventListener('message', ({ data }) => {
+      if (answers) stream.send(data);
+      arrived.resolve();
+    });
+  });
+
+  const connection = await open();
+  const unanswered = ping();
+  await arrived.promise;
+  connection.abort(new Error('The machine is in another network.'));
+  await expect(unanswered).rejects.toThrow('The connection to the relay was lost.');
+  answers = true;
+  await open();
+  expect(await ping()).toBeGreaterThanOrEqual(0);
 });
