@@ -1,8 +1,10 @@
 // The relay: `node services/relay/main.ts`, or `… peer-id` to print its peer id and exit. See `--help`.
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
+import { hideExperimentalWarnings } from '../shared/experimental-warnings.ts';
 import { createHealth, createLifecycle, runService } from '../shared/lifecycle.ts';
 import { createLogger } from '../shared/log.ts';
 import { logMemoryNeeds, memoryLimitBytes } from '../shared/memory.ts';
+import { createMemoryTrim } from '../shared/memory-trim.ts';
 import { createOpsServer } from '../shared/ops.ts';
 import { exitIfAnswered, exitWithError } from '../shared/program.ts';
 import { loadCipher } from '../wire/cipher.ts';
@@ -15,12 +17,7 @@ import { createRelayNode } from './node.ts';
 /** Deadline for one component to start, or to stop after the drain, in milliseconds. */
 const DEADLINE_MS = 10_000;
 
-// Node.js warns at each start that calls of C functions, which `tcp-timeouts.ts` uses, are experimental. The operator cannot
-// change this.
-const printWarning = process.listeners('warning');
-process.removeAllListeners('warning').on('warning', (warning) => {
-  if (warning.name !== 'ExperimentalWarning') for (const print of printWarning) print(warning);
-});
+hideExperimentalWarnings();
 
 async function main(args: readonly string[]): Promise<void> {
   if (args[0] === 'peer-id') {
@@ -42,7 +39,7 @@ async function main(args: readonly string[]): Promise<void> {
   const io = createWireIo({ isPoisoned: config.poisonReads });
   const node = createRelayNode(config, { cipher, metrics, io, log });
   const options = { log, health, drainMs: config.drainMs, deadlineMs: DEADLINE_MS };
-  await runService(createLifecycle([ops, node], options), options);
+  await runService(createLifecycle([createMemoryTrim(), ops, node], options), options);
 }
 
 main(process.argv.slice(2)).catch((error: unknown) => exitWithError(PROGRAM.name, error));

@@ -18,7 +18,6 @@ import { createHopTiming } from './hop-timing.ts';
 import { createHop } from './hop.ts';
 import { createResponderNetwork } from './responder/network.ts';
 import { HOP_PROTOCOL } from './messages.ts';
-import { createMemoryTrim } from './memory-trim.ts';
 import type { RelayMetrics } from './metrics.ts';
 import { type AddressedConnection, type RelayNetwork, STREAMS_ABOVE_CIRCUITS } from './network.ts';
 import { createRelayProxyHeaders } from './proxy-headers.ts';
@@ -52,7 +51,6 @@ export interface RelayNode extends Component {
 export function createRelayNode(config: RelayConfig, deps: RelayNodeDeps): RelayNode {
   const { cipher, log } = deps;
   let idleCheck: NodeJS.Timeout | undefined;
-  const memoryTrim = createMemoryTrim();
   const parts = createParts(config, deps);
   const { network, reservations, circuits, hop, limiter } = parts;
   const { addresses } = network;
@@ -62,7 +60,6 @@ export function createRelayNode(config: RelayConfig, deps: RelayNodeDeps): Relay
     addresses,
     async start() {
       idleCheck = setInterval(limiter.closeIdle, idleCheckIntervalMs(config));
-      memoryTrim.start();
       await network.start();
       reportWithoutIpv6(config, network.withoutIpv6(), log);
       if (addresses().length === 0 && config.announce.length > 0)
@@ -91,7 +88,6 @@ export function createRelayNode(config: RelayConfig, deps: RelayNodeDeps): Relay
     },
     async stop() {
       clearInterval(idleCheck);
-      memoryTrim.stop();
       parts.watch.drain();
       hop.stop();
       await network.stop();

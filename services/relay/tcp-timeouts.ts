@@ -3,8 +3,8 @@
 // minutes, and a gap of 15 minutes then ends most connections.
 import type { Socket } from 'node:net';
 import { describeError } from '../shared/errors.ts';
+import { loadFunctions } from '../shared/foreign-functions.ts';
 import type { RelayConnection } from './connection.ts';
-import { loadFunctions } from './foreign-functions.ts';
 import { DEAD_MS, KEEPALIVE_DELAY_MS, KEEPALIVE_INTERVAL_MS, KEEPALIVE_PROBES } from './liveness-limits.ts';
 
 /** Numbers of the Linux ABI: the level and the option for `setsockopt`. The option has a value in milliseconds. */

@@ -1,7 +1,9 @@
 // Starts the tracker: reads the configuration, creates the components, and runs them until a signal.
+import { hideExperimentalWarnings } from '../shared/experimental-warnings.ts';
 import { createHealth, createLifecycle, runService } from '../shared/lifecycle.ts';
 import { createLogger } from '../shared/log.ts';
 import { logMemoryNeeds, memoryLimitBytes } from '../shared/memory.ts';
+import { createMemoryTrim } from '../shared/memory-trim.ts';
 import { createOpsServer } from '../shared/ops.ts';
 import { exitIfAnswered, exitWithError } from '../shared/program.ts';
 import { createAnswers } from './answers.ts';
@@ -15,6 +17,8 @@ import { createTrackerMetrics } from './metrics.ts';
 import { createRegistry } from './registry/create-registry.ts';
 import { createServers } from './servers.ts';
 import { createTokens } from './tokens.ts';
+
+hideExperimentalWarnings();
 
 try {
   exitIfAnswered(PROGRAM, process.argv.slice(2));
@@ -42,7 +46,13 @@ try {
   });
   const servers = createServers(config, { app, metrics, log, clientLog });
   const ops = createOpsServer(config.opsListen, health, metrics.registry, log);
-  const components = [ops, registry, ...(tokens === undefined ? [] : [tokens]), ...servers];
+  const components = [
+    createMemoryTrim(),
+    ops,
+    registry,
+    ...(tokens === undefined ? [] : [tokens]),
+    ...servers,
+  ];
   const options = { log, health, drainMs: config.drainMs, deadlineMs: 5_000 };
   await runService(createLifecycle(components, options), options);
 } catch (error) {

@@ -1,23 +1,20 @@
 // Returns unused memory to the system. The compiler threads of V8 allocate megabytes for a moment, which the C library
 // keeps for them: 7 to 12 MiB after the handshakes of a thousand devices, in one area for each thread.
 import { loadFunctions } from './foreign-functions.ts';
+import type { Component } from './lifecycle.ts';
 
 /** Interval in milliseconds. A call takes one to four milliseconds, measured with 3,000 devices. */
 const INTERVAL_MS = 2_000;
 
-export interface MemoryTrim {
-  start(): void;
-  stop(): void;
-}
-
 /** @param trim default: `malloc_trim`; `undefined`, which does nothing, where Node.js or the C library has none */
-export function createMemoryTrim(trim = loadTrim()): MemoryTrim {
+export function createMemoryTrim(trim = loadTrim()): Component {
   let timer: NodeJS.Timeout | undefined;
   return {
-    start() {
+    name: 'memory trim',
+    async start() {
       if (trim !== undefined) timer = setInterval(trim, INTERVAL_MS).unref();
     },
-    stop: () => clearInterval(timer),
+    stop: async () => clearInterval(timer),
   };
 }
 
