@@ -11,8 +11,12 @@ import {
   MAX_CLAIMS_PER_KEY,
 } from './claims.ts';
 
-/** Maximum claims of the first table. It grows by half when it is full, up to the maximum of its keys. */
-const FIRST_CAPACITY = 1_024;
+/**
+ * Claims of a block of columns. A table grows by a block at a time, up to the maximum of its keys: columns that are replaced by
+ * longer ones would be garbage that takes as much memory as all claims, until the next collection of the whole heap.
+ */
+const BLOCK_BITS = 12;
+const BLOCK_CLAIMS = 1 << BLOCK_BITS;
 
 /** The end of a chain of claims. */
 const NONE = -1;
@@ -23,6 +27,17 @@ const WORDS = DIGEST_LENGTH / WORD_DIGITS;
 
 const KINDS = Object.keys(CONFLICT_KINDS) as ConflictKind[];
 
+/** The columns of some claims. */
+class Block {
+  /** The next claim with the same key, or the next unused one. */
+  readonly nexts = new Int32Array(BLOCK_CLAIMS);
+  readonly firstMicros = new Float64Array(BLOCK_CLAIMS);
+  readonly lastMicros = new Float64Array(BLOCK_CLAIMS);
+  readonly digests = new Uint32Array(BLOCK_CLAIMS * WORDS);
+  readonly kinds = new Uint8Array(BLOCK_CLAIMS);
+  readonly texts: string[] = Array.from({ length: BLOCK_CLAIMS }, () => '');
+}
+
 /**
  * The claims with each of a fixed number of keys. A key has at most `MAX_CLAIMS_PER_KEY`, which bounds the table. A claim uses
  * 41 bytes, and shares its text with the registration in most cases.
@@ -30,15 +45,10 @@ const KINDS = Object.keys(CONFLICT_KINDS) as ConflictKind[];
 export class ClaimTable {
   /** The first claim of each key. */
   readonly #heads: Int32Array;
-  #capacity = FIRST_CAPACITY;
-  /** The next claim with the same key, or the next unused one. */
-  #nexts = new Int32Array(FIRST_CAPACITY);
-  #firstMicros = new Float64Array(FIRST_CAPACITY);
-  #lastMicros = new Float64Array(FIRST_CAPACITY);
-  #digests = new Uint32Array(FIRST_CAPACITY * WORDS);
-  #kinds = new Uint8Array(FIRST_CAPACITY);
-  readonly #texts: string[] = [];
-  /** The first claim that was removed. */
+  readonly #blocks: Block[] = [];
+  /** The number of claims that were ever used at the same time. */
+  #used = 0;
+  /** The claim that was removed last, and is unused. */
   #unused = NONE;
 
   constructor(keys: number) {
@@ -56,13 +66,13 @@ export class ClaimTable {
     for (const claim of claims) {
       const group = groupNumbers(claim);
       let own = NONE;
-      for (let each = this.#heads[key] as number; each !== NONE; each = this.#nexts[each] as number) {
+      for (let each = this.#heads[key] as number; each !== NONE; each = this.#next(each)) {
         if (!this.#isInGroup(each, group)) continue;
-        if (this.#texts[each] === claim.text) own = each;
+        if (this.#block(each).texts[each % BLOCK_CLAIMS] === claim.text) own = each;
         else hasRivals = true;
       }
       if (own !== NONE) {
-        this.#lastMicros[own] = nowMicros;
+        this.#block(own).lastMicros[own % BLOCK_CLAIMS] = nowMicros;
       } else if (size < MAX_CLAIMS_PER_KEY) {
         this.#add(key, group, claim.text, nowMicros);
         size += 1;
@@ -76,20 +86,33 @@ export class ClaimTable {
     const found = new Map<string, ClaimTimes>();
     for (const claim of claims) {
       const group = groupNumbers(claim);
-      for (let each = this.#heads[key] as number; each !== NONE; each = this.#nexts[each] as number)
-        if (this.#isInGroup(each, group))
-          found.set(`${groupOf(claim.field)}${this.#texts[each]}`, {
-            firstUnixMicros: this.#firstMicros[each] as number,
-            lastUnixMicros: this.#lastMicros[each] as number,
-          });
+      for (let each = this.#heads[key] as number; each !== NONE; each = this.#next(each)) {
+        if (!this.#isInGroup(each, group)) continue;
+        const { texts, firstMicros, lastMicros } = this.#block(each);
+        const place = each % BLOCK_CLAIMS;
+        found.set(`${groupOf(claim.field)}${texts[place]}`, {
+          firstUnixMicros: firstMicros[place] as number,
+          lastUnixMicros: lastMicros[place] as number,
+        });
+      }
     }
     return found;
   }
 
+  #block(entry: number): Block {
+    return this.#blocks[entry >> BLOCK_BITS] as Block;
+  }
+
+  #next(entry: number): number {
+    return this.#block(entry).nexts[entry % BLOCK_CLAIMS] as number;
+  }
+
   #isInGroup(entry: number, { kind, words }: GroupNumbers): boolean {
-    if (this.#kinds[entry] !== kind) return false;
+    const { kinds, digests } = this.#block(entry);
+    const place = entry % BLOCK_CLAIMS;
+    if (kinds[place] !== kind) return false;
     for (let word = 0; word < WORDS; word += 1)
-      if (this.#digests[entry * WORDS + word] !== words[word]) return false;
+      if (digests[place * WORDS + word] !== words[word]) return false;
     return true;
   }
 
@@ -98,15 +121,17 @@ export class ClaimTable {
     let size = 0;
     let previous = NONE;
     for (let each = this.#heads[key] as number; each !== NONE;) {
-      const next = this.#nexts[each] as number;
-      if ((this.#lastMicros[each] as number) > sinceMicros) {
+      const next = this.#next(each);
+      const { nexts, lastMicros, texts } = this.#block(each);
+      const place = each % BLOCK_CLAIMS;
+      if ((lastMicros[place] as number) > sinceMicros) {
         size += 1;
         previous = each;
       } else {
         if (previous === NONE) this.#heads[key] = next;
-        else this.#nexts[previous] = next;
-        this.#texts[each] = '';
-        this.#nexts[each] = this.#unused;
+        else this.#block(previous).nexts[previous % BLOCK_CLAIMS] = next;
+        texts[place] = '';
+        nexts[place] = this.#unused;
         this.#unused = each;
       }
       each = next;
@@ -116,12 +141,14 @@ export class ClaimTable {
 
   #add(key: number, { kind, words }: GroupNumbers, text: string, nowMicros: number): void {
     const entry = this.#take();
-    this.#firstMicros[entry] = nowMicros;
-    this.#lastMicros[entry] = nowMicros;
-    this.#kinds[entry] = kind;
-    this.#digests.set(words, entry * WORDS);
-    this.#texts[entry] = text;
-    this.#nexts[entry] = this.#heads[key] as number;
+    const block = this.#block(entry);
+    const place = entry % BLOCK_CLAIMS;
+    block.firstMicros[place] = nowMicros;
+    block.lastMicros[place] = nowMicros;
+    block.kinds[place] = kind;
+    block.digests.set(words, place * WORDS);
+    block.texts[place] = text;
+    block.nexts[place] = this.#heads[key] as number;
     this.#heads[key] = entry;
   }
 
@@ -129,20 +156,12 @@ export class ClaimTable {
   #take(): number {
     const removed = this.#unused;
     if (removed !== NONE) {
-      this.#unused = this.#nexts[removed] as number;
+      this.#unused = this.#next(removed);
       return removed;
     }
-    if (this.#texts.length === this.#capacity) this.#grow();
-    return this.#texts.push('') - 1;
-  }
-
-  #grow(): void {
-    this.#capacity = Math.ceil(this.#capacity * 1.5);
-    this.#nexts = copyOf(this.#nexts, new Int32Array(this.#capacity));
-    this.#firstMicros = copyOf(this.#firstMicros, new Float64Array(this.#capacity));
-    this.#lastMicros = copyOf(this.#lastMicros, new Float64Array(this.#capacity));
-    this.#digests = copyOf(this.#digests, new Uint32Array(this.#capacity * WORDS));
-    this.#kinds = copyOf(this.#kinds, new Uint8Array(this.#capacity));
+    if (this.#used === this.#blocks.length * BLOCK_CLAIMS) this.#blocks.push(new Block());
+    this.#used += 1;
+    return this.#used - 1;
   }
 }
 
@@ -157,9 +176,4 @@ function groupNumbers({ kind, digest }: Claim): GroupNumbers {
     Number.parseInt(digest.slice(word * WORD_DIGITS, (word + 1) * WORD_DIGITS), 16),
   );
   return { kind: KINDS.indexOf(kind), words };
-}
-
-function copyOf<Column extends { set(values: Column): void }>(values: Column, larger: Column): Column {
-  larger.set(values);
-  return larger;
 }
