@@ -1,5 +1,4 @@
 // Starts the tracker: reads the configuration, creates the components, and runs them until a signal.
-import { hideExperimentalWarnings } from '../shared/experimental-warnings.ts';
 import { createHealth, createLifecycle, runService } from '../shared/lifecycle.ts';
 import { createLogger } from '../shared/log.ts';
 import { logMemoryNeeds, memoryLimitBytes } from '../shared/memory.ts';
@@ -18,8 +17,6 @@ import { createRegistry } from './registry/create-registry.ts';
 import { createServers } from './servers.ts';
 import { createTokens } from './tokens.ts';
 
-hideExperimentalWarnings();
-
 try {
   exitIfAnswered(PROGRAM, process.argv.slice(2));
   const config = readTrackerConfig(process.env);
@@ -32,27 +29,19 @@ try {
   const registry = createRegistry(config, log, metrics);
   health.addCheck('registry', () => registry.problem());
   const tokens = config.tokens && createTokens(config.tokens, log);
-  const clientLog = createClientLog({ log });
+  const reporting = { metrics, log, clientLog: createClientLog({ log }) };
   const app = createApp({
     ...config,
     ...configuredDeps(config),
     registry,
     auth: createAuth(tokens),
-    metrics,
-    log,
-    clientLog,
+    ...reporting,
     isReady: () => Object.keys(health.problems()).length === 0,
     answers: createAnswers(() => metrics.answerAborted()),
   });
-  const servers = createServers(config, { app, metrics, log, clientLog });
   const ops = createOpsServer(config.opsListen, health, metrics.registry, log);
-  const components = [
-    createMemoryTrim(),
-    ops,
-    registry,
-    ...(tokens === undefined ? [] : [tokens]),
-    ...servers,
-  ];
+  const own = [createMemoryTrim(), ...(tokens === undefined ? [] : [tokens])];
+  const components = [ops, registry, ...own, ...createServers(config, { app, ...reporting })];
   const options = { log, health, drainMs: config.drainMs, deadlineMs: 5_000 };
   await runService(createLifecycle(components, options), options);
 } catch (error) {
