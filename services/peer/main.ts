@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 // The peer: `node services/peer/main.ts --help`.
+import { hideExperimentalWarnings } from '../shared/experimental-warnings.ts';
 import { exitWithError } from '../shared/program.ts';
 import { runCli } from './cli/cli.ts';
 import { PROGRAM } from './config/config.ts';
@@ -9,11 +10,8 @@ const EXIT_DELAY_MS = 2_000;
 
 const { env: environment, stdout, stderr } = process;
 
-// Node.js 22 warns at each start that its SQLite and zstd modules are experimental. The user cannot change this.
-const printWarning = process.listeners('warning');
-process.removeAllListeners('warning').on('warning', (warning) => {
-  if (warning.name !== 'ExperimentalWarning') for (const print of printWarning) print(warning);
-});
+// In Node.js 22 these are SQLite and zstd.
+hideExperimentalWarnings();
 
 // A reader such as `head` closes the pipe early; the next write fails, which is not an error of the command, unless it set
 // an exit code for an output that is not complete.

@@ -81,9 +81,11 @@ export function createConnectHandler(options: HopOptions): ServeConnect {
         attempt.cancel();
       };
       const removeListener = reservations.onLost(holder, attempt.cancel);
-      const result = await attempt.result;
-      removeListener();
-      return result;
+      try {
+        return await attempt.result;
+      } finally {
+        removeListener();
+      }
     };
     const holder = reservations.holderOf(target);
     if (holder === undefined) return refused('no_reservation');

@@ -1,6 +1,5 @@
 // The relay: `node services/relay/main.ts`, or `… peer-id` to print its peer id and exit. See `--help`.
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
-import { hideExperimentalWarnings } from '../shared/experimental-warnings.ts';
 import { createHealth, createLifecycle, runService } from '../shared/lifecycle.ts';
 import { createLogger } from '../shared/log.ts';
 import { logMemoryNeeds, memoryLimitBytes } from '../shared/memory.ts';
@@ -16,8 +15,6 @@ import { createRelayNode } from './node.ts';
 
 /** Deadline for one component to start, or to stop after the drain, in milliseconds. */
 const DEADLINE_MS = 10_000;
-
-hideExperimentalWarnings();
 
 async function main(args: readonly string[]): Promise<void> {
   if (args[0] === 'peer-id') {

@@ -23,11 +23,8 @@ function textOf(multihash: Uint8Array): string {
   const kept = keptIds.get(key);
   if (kept !== undefined) return kept;
   const id = base58btc.baseEncode(multihash);
-  if (keptIds.size >= MAX_KEPT_IDS)
-    for (const oldest of keptIds.keys()) {
-      keptIds.delete(oldest);
-      break;
-    }
+  const oldest = keptIds.size >= MAX_KEPT_IDS ? keptIds.keys().next().value : undefined;
+  if (oldest !== undefined) keptIds.delete(oldest);
   keptIds.set(key, id);
   return id;
 }

@@ -1,6 +1,5 @@
 // Returns unused memory to the system. The compiler threads of V8 allocate megabytes for a moment, which the C library
 // keeps for them: 7 to 12 MiB after the handshakes of a thousand devices, in one area for each thread.
-import { hideExperimentalWarnings } from './experimental-warnings.ts';
 import { loadFunctions } from './foreign-functions.ts';
 import type { Component } from './lifecycle.ts';
 
@@ -22,7 +21,6 @@ export function createMemoryTrim(trim = loadTrim()): Component {
 /** The function of the GNU C library, which is part of the image. */
 function loadTrim(): (() => void) | undefined {
   if (process.platform !== 'linux') return undefined;
-  hideExperimentalWarnings();
   try {
     const { malloc_trim } = loadFunctions<{ malloc_trim(padBytes: bigint): number }>({
       malloc_trim: { arguments: ['u64'], return: 'i32' },
