@@ -3,7 +3,7 @@
 import type { Connection } from '@libp2p/interface';
 import { toError } from '../../shared/errors.ts';
 import { anySignal } from '../../shared/signals.ts';
-import { readToEnd, type StreamOptions, StreamTimeoutError, writeAndClose } from './stream-io.ts';
+import { followPeerEnd, readToEnd, type StreamOptions, StreamTimeoutError, writeAndClose } from './stream-io.ts';
 import {
   decodeResponse,
   encodeRequest,
@@ -114,6 +114,7 @@ export async function exchange(
     signal: anySignal(signal, AbortSignal.timeout(idleTimeoutMs)),
     runOnLimitedConnection: true,
   });
+  const peerEnd = followPeerEnd(stream);
   const { protocol } = stream;
   let bytes: Uint8Array;
   try {
@@ -130,12 +131,12 @@ export async function exchange(
   };
   try {
     await writeAndClose(stream, bytes, { idleTimeoutMs, signal });
-    const message = await readToEnd(stream, maxResponseBytes, { idleTimeoutMs, signal, onData });
+    const message = await readToEnd(stream, maxResponseBytes, { idleTimeoutMs, signal, onData, peerEnd });
     if (message.length === 0) throw new NoAnswerError(true);
     return { protocol, message };
   } catch (error) {
     if (hasAnswer || error instanceof NoAnswerError) throw error;
     const isOwnTimeout = error instanceof StreamTimeoutError || signal?.aborted === true;
-    throw new NoAnswerError(!isOwnTimeout, error);
+    throw new NoAnswerError(!isOwnTimeout, peerEnd.isReached && !isOwnTimeout ? undefined : error);
   }
 }

@@ -20,6 +20,8 @@ export interface StreamOptions {
 export interface ReadOptions extends StreamOptions {
   /** Called when bytes of the message arrive. */
   readonly onData?: () => void;
+  /** Of a stream on which something is written first: see `followPeerEnd`. */
+  readonly peerEnd?: PeerEnd;
 }
 
 export interface BoundedReadOptions extends StreamOptions {
@@ -29,6 +31,12 @@ export interface BoundedReadOptions extends StreamOptions {
    */
   readonly grow: (bytes: number) => boolean | Promise<boolean>;
   readonly onData?: (() => void) | undefined;
+  readonly peerEnd?: PeerEnd | undefined;
+}
+
+export interface PeerEnd {
+  /** Whether the peer closed its writing side. */
+  readonly isReached: boolean;
 }
 
 /** A message is larger than its limit. */
@@ -54,6 +62,16 @@ export class StreamTimeoutError extends Error {
 }
 
 /**
+ * Follows whether the peer closes its side of an open stream. The status of a stream tells that only until this side is
+ * closed too: then it is the one of a stream whose connection closed.
+ */
+export function followPeerEnd(stream: Stream): PeerEnd {
+  const end = { isReached: stream.remoteWriteStatus === 'closed' && stream.status === 'open' };
+  stream.addEventListener('remoteCloseWrite', () => (end.isReached = true), { once: true });
+  return end;
+}
+
+/**
  * Reads until the peer closes its writing side.
  *
  * @throws MessageTooLargeError as soon as there are more than `maxBytes`, StreamCutError, StreamTimeoutError, or the
@@ -62,9 +80,9 @@ export class StreamTimeoutError extends Error {
 export async function readToEnd(
   stream: Stream,
   maxBytes: number,
-  { onData, ...options }: ReadOptions,
+  options: ReadOptions,
 ): Promise<Buffer> {
-  return (await readOrDiscard(stream, maxBytes, { ...options, grow: always, onData })) ?? Buffer.alloc(0);
+  return (await readOrDiscard(stream, maxBytes, { ...options, grow: always })) ?? Buffer.alloc(0);
 }
 
 const always = (): boolean => true;
@@ -73,7 +91,7 @@ const always = (): boolean => true;
 export async function readOrDiscard(
   stream: Stream,
   maxBytes: number,
-  { onData, grow, ...options }: BoundedReadOptions,
+  { onData, grow, peerEnd = followPeerEnd(stream), ...options }: BoundedReadOptions,
 ): Promise<Buffer | undefined> {
   const message = createMessageBuffer(maxBytes);
   let isDiscarded = false;
@@ -86,12 +104,11 @@ export async function readOrDiscard(
 
   await transfer(stream, options, 'message', (finish, fail) => {
     let [total, isWaiting, isEnded] = [0, false, false];
-    // A closed connection ends its streams too. The message is complete only if the peer closed its side.
-    let isClosedByPeer = stream.remoteWriteStatus === 'closed' && stream.status === 'open';
 
     function settle(): void {
       if (!isEnded || isWaiting) return;
-      if (isClosedByPeer) finish();
+      // A closed connection ends its streams too. The message is complete only if the peer closed its side.
+      if (peerEnd.isReached) finish();
       else fail(new StreamCutError('The connection closed before the message was complete.'));
     }
 
@@ -115,18 +132,15 @@ export async function readOrDiscard(
       if (typeof isGranted === 'boolean') keep(isGranted, data.subarray());
       else waitForMemory(isGranted, data.subarray()).catch((error: unknown) => fail(toError(error)));
     };
-    const onRemoteCloseWrite = (): void => void (isClosedByPeer = true);
     const onEnd = (): void => {
       isEnded = true;
       settle();
     };
-    stream.addEventListener('remoteCloseWrite', onRemoteCloseWrite);
     stream.addEventListener('end', onEnd);
     stream.addEventListener('message', onMessage);
     if (stream.readableEnded) onEnd();
     if (stream.readStatus === 'paused') stream.resume();
     return () => {
-      stream.removeEventListener('remoteCloseWrite', onRemoteCloseWrite);
       stream.removeEventListener('end', onEnd);
       stream.removeEventListener('message', onMessage);
     };
