@@ -26,7 +26,7 @@ try {
   const health = createHealth();
   const live = () => registry.live();
   const metrics = createTrackerMetrics(config, live, () => registry.counts());
-  const registry = createRegistry(config, log, metrics);
+  const registry = await createRegistry(config, log, metrics);
   health.addCheck('registry', () => registry.problem());
   const tokens = config.tokens && createTokens(config.tokens, log);
   const reporting = { metrics, log, clientLog: createClientLog({ log }) };

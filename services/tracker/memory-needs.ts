@@ -6,7 +6,7 @@ import { MAX_READING_BYTES } from './body.ts';
 import { MAX_CACHED_LISTING_BYTES } from './listing-cache.ts';
 import { MAX_CACHED_REGISTRATION_BYTES } from './registration.ts';
 import { MAX_HOLDS_PER_PEER } from './registry/memory-registry.ts';
-import { CALL_LIMITS } from './registry/redis-registry.ts';
+import { CALL_LIMITS } from './registry/call-queue.ts';
 import { MAX_KEPT_BYTES } from './registry/stale-listings.ts';
 
 /** Bytes of the idle process. */

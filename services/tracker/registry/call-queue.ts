@@ -13,6 +13,16 @@ export interface CallQueueLimits {
   readonly waitMs: number;
 }
 
+/**
+ * Limits on the calls of one process. 1,024 registrations keep Redis busy for about 20 ms; more would only wait there.
+ */
+export const CALL_LIMITS: CallQueueLimits = {
+  running: 1_024,
+  waiting: 20_000,
+  waitingBytes: 16 * 1024 * 1024,
+  waitMs: 5_000,
+};
+
 export interface CallQueue {
   /**
    * Runs the call as soon as fewer than the maximum number of calls are running.

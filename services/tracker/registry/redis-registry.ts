@@ -9,7 +9,7 @@
 import { monotonicMs } from '../../shared/clock.ts';
 import { createLimitedLog } from '../../shared/limited-log.ts';
 import type { Logger } from '../../shared/log.ts';
-import { type CallQueueLimits, createCallQueue } from './call-queue.ts';
+import { CALL_LIMITS, type CallQueueLimits, createCallQueue } from './call-queue.ts';
 import { decodeConflicts, readConflicts } from './redis-claims.ts';
 import { freeHold } from './redis-holds.ts';
 import { ALL_KEY, peerKey, userKey } from './redis-keys.ts';
@@ -44,16 +44,6 @@ export interface RedisRegistryOptions {
   /** Default: `CALL_LIMITS`. */
   readonly callLimits?: CallQueueLimits;
 }
-
-/**
- * Limits on the calls of one process. 1,024 registrations keep Redis busy for about 20 ms; more would only wait there.
- */
-export const CALL_LIMITS: CallQueueLimits = {
-  running: 1_024,
-  waiting: 20_000,
-  waitingBytes: 16 * 1024 * 1024,
-  waitMs: 5_000,
-};
 
 /** Lines per minute in the log about failed commands, for each reason. */
 const LINES_PER_MINUTE = 2;
