@@ -1,7 +1,7 @@
 // Bundles each service into one file: `npm run build` writes dist/tracker.js, dist/relay.js and dist/peer.js, and
 // copies the native addon of one platform, so that dist/ contains all files of an image.
 // `node scripts/build.ts linux/arm64` builds for another platform, in the notation of image builds.
-import { copyFile, mkdir, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { build } from 'esbuild';
 
 const SERVICES = ['tracker', 'relay', 'peer'];
@@ -15,6 +15,12 @@ if (majorOfNode < 22 || (majorOfNode === 22 && minorOfNode < 20)) {
   process.stderr.write('This program requires Node.js 22.20 or newer; this is ' + process.versions.node + '.\\n');
   process.exit(1);
 }`;
+
+/** Maximum length of most lines of a bundle, in characters. A stack trace names a line, and an error prints one. */
+const MAX_LINE_LENGTH = 160;
+
+/** A character that makes V8 store all characters of a bundle in two bytes instead of one. */
+const BEYOND_LATIN_1 = /[^\0-\u00FF]/u;
 
 /** Architectures that have different names in image builds and in npm. */
 const NPM_ARCHITECTURES: Record<string, string> = { amd64: 'x64' };
@@ -47,6 +53,9 @@ await build({
   // A native addon cannot be bundled. It is copied next to the bundles; Without it they use the fallback cipher.
   external: ['sodium-native'],
   minifySyntax: true,
+  // The text of the bundle stays in memory. Names are kept, and short lines, for stack traces.
+  minifyWhitespace: true,
+  lineLimit: MAX_LINE_LENGTH,
   legalComments: 'eof',
   sourcemap: 'linked',
   logLevel: 'warning',
@@ -57,6 +66,12 @@ await writeFile('dist/package.json', '{ "type": "module" }\n');
 await copyAddon(process.argv[2] || `${process.platform}/${process.arch}`);
 
 for (const name of SERVICES) {
-  const { size } = await stat(`dist/${name}.js`);
-  process.stdout.write(`dist/${name}.js  ${(size / 1024 / 1024).toFixed(1)} MiB\n`);
+  const text = await readFile(`dist/${name}.js`, 'utf8');
+  const found = BEYOND_LATIN_1.exec(text);
+  if (found !== null)
+    throw new Error(
+      `dist/${name}.js contains ${JSON.stringify(found[0])}, so its text uses twice the memory. esbuild escapes it in code; ` +
+        'keep the comment with it out of the bundle.',
+    );
+  process.stdout.write(`dist/${name}.js  ${(text.length / 1024 / 1024).toFixed(1)} MiB\n`);
 }
