@@ -2,6 +2,7 @@ import { expect, test } from '@jest/globals';
 import { createRandom } from '../../testing/random.ts';
 import { ADDR, OTHER_PEER, PEER, testRegistry } from '../../testing/tracker-app.ts';
 import { createRegistrationParser } from './registration.ts';
+import type { Registration } from './registry/registry.ts';
 
 const CIRCUIT = `/ip4/203.0.113.1/tcp/4001/p2p/${OTHER_PEER}/p2p-circuit/p2p/${PEER}`;
 const ADDRS = [
@@ -59,6 +60,11 @@ function randomBody(random: () => number): string {
   return `{"peer_id":"${peer}","addrs":${addrs},"meta":${meta},"device_proof":${random()}}`;
 }
 
+/** A live record has further fields. */
+function fieldsOf({ peerId, userId, deviceId, hostname, relays, json }: Registration): Registration {
+  return { peerId, userId, deviceId, hostname, ...(relays !== undefined && { relays }), json };
+}
+
 test('a body that is compared with the live record or a cached one is read as if it was the first', async () => {
   const random = createRandom(17);
   const registry = testRegistry();
@@ -72,8 +78,8 @@ test('a body that is compared with the live record or a cached one is read as if
     for (const parse of [ofRegistry, ofRegistry, ofCache, ofCache]) {
       const parsed = parse(body);
       const result = parsed.ok ? parsed.request.read() : undefined;
-      const found = parsed.ok ? { ...parsed.request, read: result } : parsed;
-      expect([body, found]).toEqual([body, expected]);
+      const read = result?.ok === true ? { ...result, registration: fieldsOf(result.registration) } : result;
+      expect([body, parsed.ok ? { ...parsed.request, read } : parsed]).toEqual([body, expected]);
       if (result?.ok === true && parse === ofRegistry) {
         const live = registry.recall?.(result.registration.peerId);
         if (live === result.registration) repeated += 1;

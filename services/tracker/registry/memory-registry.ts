@@ -1,13 +1,14 @@
 // The registry in the memory of one process: its records are in one list of all peers and in the list of their user, each
 // in the order of their last registration.
-import { LinkedList } from '../../shared/linked-list.ts';
+import type { LinkedList } from '../../shared/linked-list.ts';
 import { refused } from '../../shared/result.ts';
 import { CLAIM_SECONDS, type Conflict } from './claims.ts';
 import { createMemoryHolds } from './memory-holds.ts';
 import { createMemoryClaims } from './memory-claims.ts';
+import { MemoryRecord, Scope, smallInteger } from './memory-records.ts';
 import { pageById } from './page-by-id.ts';
-import type { ListedPeer, ListQuery, Page, Registration, Registry } from './registry.ts';
-import { isHubOf, starOf } from './star.ts';
+import type { ListQuery, Page, Registration, Registry } from './registry.ts';
+import { starOf } from './star.ts';
 
 export interface MemoryRegistryOptions {
   readonly ttlSeconds: number;
@@ -28,73 +29,6 @@ export const MAX_HOLDS_PER_PEER = 2;
 const CLAIM_RENEWAL_SECONDS = CLAIM_SECONDS / 2;
 
 /**
- * A live registration. One exists per device for as long as it registers, and each registration changes only its times and
- * its places in two lists, so a heartbeat leaves nothing to collect.
- */
-class MemoryRecord implements ListedPeer {
-  readonly registration: Registration;
-  readonly scope: Scope | undefined;
-  readonly isHub: boolean;
-  seenUnixMicros = 0;
-  /** By the monotonic clock. */
-  expiresMs = 0;
-  /** The times of its last registration and of its last stored claims, by the clock of the claims. */
-  claimedMicros = 0;
-  storedMicros = 0;
-  previousOfAll: MemoryRecord | undefined = undefined;
-  nextOfAll: MemoryRecord | undefined = undefined;
-  previousOfUser: MemoryRecord | undefined = undefined;
-  nextOfUser: MemoryRecord | undefined = undefined;
-
-  constructor(registration: Registration, scope: Scope | undefined) {
-    this.registration = registration;
-    this.scope = scope;
-    this.isHub = isHubOf(registration);
-  }
-
-  get peerId(): string {
-    return this.registration.peerId;
-  }
-
-  get userId(): string | null {
-    return this.registration.userId;
-  }
-
-  get json(): string {
-    return this.registration.json;
-  }
-}
-
-/** The records of one listing in the order of their last registration, with their page until one of them changes. */
-class Scope {
-  readonly userId: string | undefined;
-  readonly records: LinkedList<MemoryRecord>;
-  hubs = 0;
-  page: Page | undefined = undefined;
-  /** Another object when a record was added or removed. */
-  content: object = {};
-
-  constructor(userId: string | undefined) {
-    this.userId = userId;
-    this.records = new LinkedList(
-      userId === undefined ? ['previousOfAll', 'nextOfAll'] : ['previousOfUser', 'nextOfUser'],
-    );
-  }
-
-  /** Whether a user has one device. A hub does not count: it stays when the devices are off. */
-  isSingle(): boolean {
-    return this.records.size === 1 && this.hubs === 0;
-  }
-
-  newestFirst(): MemoryRecord[] {
-    const { records } = this;
-    const found: MemoryRecord[] = [];
-    for (let record = records.last; record !== undefined; record = records.before(record)) found.push(record);
-    return found;
-  }
-}
-
-/**
  * The first record of all is the one that expires next. Expired records are removed before every call.
  */
 export function createMemoryRegistry({
@@ -111,8 +45,12 @@ export function createMemoryRegistry({
   const holds = createMemoryHolds(MAX_HOLDS_PER_PEER * maxPeers);
   const counts = { circuitPeers: 0, circuits: 0, singleDeviceUsers: 0, hubUsers: 0 };
   let latestUnixMicros = 0;
+  const startMs = nowMs();
 
-  function countCircuits({ registration: { relays = 0 } }: MemoryRecord, sign: 1 | -1): void {
+  /** Milliseconds since the registry was created: so few that V8 keeps them in a field, for 24 days. */
+  const currentMs = (): number => nowMs() - startMs;
+
+  function countCircuits({ relays }: MemoryRecord, sign: 1 | -1): void {
     counts.circuits += sign * relays;
     if (relays > 0) counts.circuitPeers += sign;
   }
@@ -134,9 +72,9 @@ export function createMemoryRegistry({
   }
 
   function remove(record: MemoryRecord): void {
-    const { peerId, scope, registration } = record;
+    const { peerId, scope } = record;
     // Claims that were only repeated are stored with the time of the last repetition.
-    if (record.storedMicros < record.claimedMicros) claims.claim(registration, record.claimedMicros);
+    if (record.unstoredMicros > 0) claims.claim(record, record.claimedMicros);
     records.delete(peerId);
     all.records.remove(record);
     all.page = undefined;
@@ -151,8 +89,8 @@ export function createMemoryRegistry({
   }
 
   function removeExpired(): void {
-    const currentMs = nowMs();
-    for (let first = all.records.first; first !== undefined && currentMs >= first.expiresMs;) {
+    const ms = currentMs();
+    for (let first = all.records.first; first !== undefined && ms >= first.expiresMs;) {
       remove(first);
       first = all.records.first;
     }
@@ -193,15 +131,17 @@ export function createMemoryRegistry({
     record.scope.page = undefined;
   }
 
-  /** Stores the claims of a record, unless they were stored lately and nobody else claims the same. */
-  function claim(record: MemoryRecord, isRepeated: boolean): Conflict[] {
+  /** Notes when a record was seen. Stores its claims, unless they were stored lately and nobody else claims the same. */
+  function see(record: MemoryRecord, isRepeated: boolean, nowUnixMicros: number): Conflict[] {
     // Claims are compared by their times, so these never go back.
-    latestUnixMicros = Math.max(latestUnixMicros + 1, record.seenUnixMicros);
-    record.claimedMicros = latestUnixMicros;
-    const isFresh = latestUnixMicros - record.storedMicros < CLAIM_RENEWAL_SECONDS * 1_000_000;
-    if (isRepeated && isFresh && !claims.isContested(record.peerId)) return [];
-    record.storedMicros = latestUnixMicros;
-    return claims.claim(record.registration, latestUnixMicros);
+    latestUnixMicros = Math.max(latestUnixMicros + 1, nowUnixMicros);
+    const unstoredMicros = isRepeated ? latestUnixMicros - record.claimedMicros + record.unstoredMicros : 0;
+    record.seenUnixMicros = nowUnixMicros;
+    record.claimLagMicros = smallInteger(latestUnixMicros - nowUnixMicros);
+    const isFresh = unstoredMicros < CLAIM_RENEWAL_SECONDS * 1_000_000;
+    const isStoredLater = isRepeated && isFresh && !claims.isContested(record.peerId);
+    record.unstoredMicros = isStoredLater ? smallInteger(unstoredMicros) : 0;
+    return isStoredLater ? [] : claims.claim(record, latestUnixMicros);
   }
 
   return {
@@ -221,11 +161,10 @@ export function createMemoryRegistry({
       if (isRepeated) renew(old);
       else if (old !== undefined) remove(old);
       const record = isRepeated ? old : add(registration);
-      record.seenUnixMicros = Math.floor(nowUnixMs() * 1_000);
-      record.expiresMs = nowMs() + ttlMs;
+      record.expiresMs = Math.ceil(currentMs() + ttlMs);
       if (owner === undefined) holds.free(registration.peerId);
       else holds.renew(registration.peerId, owner, nowMicros);
-      const conflicts = claim(record, isRepeated);
+      const conflicts = see(record, isRepeated, Math.floor(nowUnixMs() * 1_000));
       return conflicts.length === 0 ? ACCEPTED : { ok: true, conflicts };
     },
     async unregister(peerId, owner, isHub = false) {
@@ -244,9 +183,9 @@ export function createMemoryRegistry({
     },
     recall(peerId) {
       const record = records.get(peerId);
-      return record === undefined || record.registration.isHub === true || nowMs() >= record.expiresMs
+      return record === undefined || record.isOfHubToken || currentMs() >= record.expiresMs
         ? undefined
-        : record.registration;
+        : record;
     },
     conflicts: async () => claims.conflicts(nowUnixMs() * 1_000),
     live() {
@@ -266,15 +205,15 @@ const ACCEPTED = { ok: true } as const;
 const EMPTY: Page = { peers: [] };
 
 /** Whether a registration has the content of a record. */
-function isSame({ registration: old, isHub }: MemoryRecord, registration: Registration): boolean {
-  if (isHubOf(registration) !== isHub || (registration.isHub ?? false) !== (old.isHub ?? false)) return false;
+function isSame(old: MemoryRecord, registration: Registration): boolean {
   if (old === registration) return true;
   return (
+    old.isOfHubToken === (registration.isHub === true) &&
     old.json === registration.json &&
     old.userId === registration.userId &&
     old.deviceId === registration.deviceId &&
     old.hostname === registration.hostname &&
-    old.relays === registration.relays
+    old.relays === (registration.relays ?? 0)
   );
 }
 
