@@ -1,6 +1,7 @@
 // A network that can be interrupted: a network namespace that a veth pair connects to this machine. Linux only, as
 // root.
 import { spawnSync } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 
 export interface Namespace {
@@ -10,6 +11,9 @@ export interface Namespace {
   readonly host: string;
   /** The IPv6 address of this machine as the namespace sees it. */
   readonly host6: string;
+  /** Addresses in both networks that no machine has. */
+  readonly nobody: string;
+  readonly nobody6: string;
   /** Whether every TCP connection of this machine to the namespace has nothing in flight and was idle for 2 s. */
   isQuiet(): boolean;
   /** Drops all packets in both directions from now on, without an error on either side. */
@@ -28,6 +32,10 @@ export interface Namespace {
 /** Whether this process can create namespaces. */
 export const HAS_NAMESPACES =
   process.platform === 'linux' && process.getuid?.() === 0 && spawnSync('ip', ['netns']).status === 0;
+
+type Addresses = [string, string, string];
+
+const SUBNETS = 256;
 
 /** Idle time of a connection that counts as quiet, in milliseconds. */
 const QUIET_MS = 2_000;
@@ -73,23 +81,36 @@ function areQuiet(peer: string): boolean {
   );
 }
 
-/** Removes the namespaces with this subnet whose process was killed: with two, packets go to the wrong one. */
-function removeAbandoned(subnet: number): void {
+/** Removes the namespaces whose process was killed. */
+function removeAbandoned(): void {
   const { stdout } = spawnSync('ip', ['netns'], { encoding: 'utf8' });
-  for (const [, name = '', owner] of stdout.matchAll(/^(rustory-(\d+)-(\d+))\b/gm)) {
-    if (!name.endsWith(`-${subnet}`) || existsSync(`/proc/${owner}`)) continue;
-    ip('netns', 'delete', name);
-  }
+  for (const [, name = '', owner] of stdout.matchAll(/^(rustory-(\d+)-\d+)\b/gm))
+    if (!existsSync(`/proc/${owner}`)) spawnSync('ip', ['netns', 'delete', name]);
 }
 
-/** @param subnet the third number of unused networks: 10.213.N.0/29 and fd00:213:N::/64 */
-export function createNamespace(subnet: number): Namespace {
-  removeAbandoned(subnet);
+/** The third number of networks that this machine does not have yet: with two, packets would go to the wrong one. */
+function unusedSubnet(): number {
+  const inUse = run('ip', ['-4', '-brief', 'address']);
+  // Processes that start at the same time shall not find the same one.
+  const first = randomInt(SUBNETS);
+  for (let offset = 0; offset < SUBNETS; offset += 1) {
+    const subnet = (first + offset) % SUBNETS;
+    if (!inUse.includes(`10.213.${subnet}.`)) return subnet;
+  }
+  throw new Error(
+    'This machine has all networks from 10.213.0.0 to 10.213.255.0. Remove those of killed tests.',
+  );
+}
+
+/** In an unused network 10.213.N.0/29 and fd00:213:N::/64. */
+export function createNamespace(): Namespace {
+  removeAbandoned();
+  const subnet = unusedSubnet();
   const name = `rustory-${process.pid}-${subnet}`;
   // Interface names have at most 15 characters.
   const [outside, inside] = [`rt${process.pid % 100_000}h${subnet}`, `rt${process.pid % 100_000}n${subnet}`];
-  const [host, device] = [`10.213.${subnet}.1`, `10.213.${subnet}.2`];
-  const [host6, device6] = [`fd00:213:${subnet}::1`, `fd00:213:${subnet}::2`];
+  const [host, device, nobody] = [1, 2, 6].map((last) => `10.213.${subnet}.${last}`) as Addresses;
+  const [host6, device6, nobody6] = [1, 2, 6].map((last) => `fd00:213:${subnet}::${last}`) as Addresses;
   // `ip netns exec` puts the files of this directory over those in /etc.
   const files = `/etc/netns/${name}`;
   ip('netns', 'add', name);
@@ -104,6 +125,8 @@ export function createNamespace(subnet: number): Namespace {
     under: ['ip', 'netns', 'exec', name],
     host,
     host6,
+    nobody,
+    nobody6,
     isQuiet: () => areQuiet(device),
     // A veth pair drops packets when the inside end is down. The outside end stays up, so that the route remains.
     cut: () => ip('-n', name, 'link', 'set', inside, 'down'),

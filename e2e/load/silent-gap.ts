@@ -14,7 +14,6 @@ import { connectStatus, startDevice } from '../../testing/load-devices.ts';
 import { createNamespace } from '../../testing/namespace.ts';
 
 const DEVICE = join(import.meta.dirname, '../../testing/programs/pinging-device.ts');
-const SUBNET = 91;
 /** The kernel of a device with this many retransmissions does not give up within an hour. */
 const RETRANSMISSIONS = 35;
 const POLL_MS = 5_000;
@@ -38,7 +37,7 @@ try {
 }
 
 async function main(): Promise<void> {
-  const namespace = createNamespace(SUBNET);
+  const namespace = createNamespace();
   onCleanup(namespace.remove);
   spawnSync(namespace.under[0] ?? '', [
     ...namespace.under.slice(1),

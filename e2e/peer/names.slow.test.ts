@@ -10,26 +10,20 @@ import { cleanUp, onCleanup } from '../../testing/cleanup.ts';
 import { type DnsRecords, startDnsServer } from '../../testing/dns-server.ts';
 import { createNamespace, HAS_NAMESPACES, type Namespace } from '../../testing/namespace.ts';
 
-/** The third number of the addresses of the network namespace. */
-const SUBNET = 79;
-/** Addresses in the networks of the namespace that no machine has. */
-const [NOBODY, NOBODY6] = [`10.213.${SUBNET}.6`, `fd00:213:${SUBNET}::6`];
 /** An IPv6 address to which the namespace has no route. */
 const NO_ROUTE6 = '2001:db8::1';
-const HOST = `10.213.${SUBNET}.1`;
-const HOST6 = `fd00:213:${SUBNET}::1`;
 
 /** The names, which a relay address uses as /dns/, and the families that the peer may use for it. */
-const NAMES: Readonly<Record<string, DnsRecords>> = {
-  'both.test': { A: [HOST], AAAA: [HOST6] },
-  'no-route.test': { A: [HOST], AAAA: [NO_ROUTE6] },
-  'lost6.test': { A: [HOST], AAAA: [NOBODY6] },
-  'lost4.test': { A: [NOBODY], AAAA: [HOST6] },
-  'many-lost.test': { A: [NOBODY, HOST], AAAA: [NOBODY6, NO_ROUTE6] },
-  'silent-aaaa.test': { A: [HOST], AAAA: 'lost' },
-  'only4.test': { A: [HOST] },
-  'only6.test': { AAAA: [HOST6] },
-};
+const namesIn = ({ host, host6, nobody, nobody6 }: Namespace): Readonly<Record<string, DnsRecords>> => ({
+  'both.test': { A: [host], AAAA: [host6] },
+  'no-route.test': { A: [host], AAAA: [NO_ROUTE6] },
+  'lost6.test': { A: [host], AAAA: [nobody6] },
+  'lost4.test': { A: [nobody], AAAA: [host6] },
+  'many-lost.test': { A: [nobody, host], AAAA: [nobody6, NO_ROUTE6] },
+  'silent-aaaa.test': { A: [host], AAAA: 'lost' },
+  'only4.test': { A: [host] },
+  'only6.test': { AAAA: [host6] },
+});
 
 let network: { folder: string; namespace: Namespace; port: string; peerId: string; trackerPort: string };
 
@@ -37,12 +31,12 @@ beforeAll(async () => {
   if (!HAS_NAMESPACES) return;
   const folder = mkdtempSync(join(tmpdir(), 'rustory-names-'));
   onCleanup(() => rmSync(folder, { recursive: true }));
-  const namespace = createNamespace(SUBNET);
+  const namespace = createNamespace();
   onCleanup(namespace.remove);
-  namespace.lose(NOBODY);
-  namespace.lose(NOBODY6);
-  namespace.resolveWith(HOST);
-  await startDnsServer(HOST, NAMES);
+  namespace.lose(namespace.nobody);
+  namespace.lose(namespace.nobody6);
+  namespace.resolveWith(namespace.host);
+  await startDnsServer(namespace.host, namesIn(namespace));
   const relay = await startRelay(folder, { env: { RELAY_LISTEN: '/ip4/0.0.0.0/tcp/0' } });
   onCleanup(relay.stop);
   const [, port = '', peerId = ''] = /\/tcp\/(\d+)\/p2p\/(\w+)/.exec(relay.address) ?? [];

@@ -25,8 +25,6 @@ const MAX_PENDING = 64;
 /** Maximum heap of the relay: too small for the state of all devices that have disconnected. */
 const HEAP_MIB = 64;
 const CHURN = 600;
-/** The third number of the addresses of the network namespace. */
-const SUBNET = 77;
 
 const folder = mkdtempSync(join(tmpdir(), 'rustory-hostile-'));
 let key: SwarmKey;
@@ -38,7 +36,7 @@ let hasUnreachableDevice = false;
 
 beforeAll(async () => {
   onCleanup(() => rmSync(folder, { recursive: true, force: true }));
-  const namespace = HAS_NAMESPACES ? createNamespace(SUBNET) : undefined;
+  const namespace = HAS_NAMESPACES ? createNamespace() : undefined;
   onCleanup(() => namespace?.remove());
   const listen = ['127.0.0.1', ...(namespace === undefined ? [] : [namespace.host])];
   relay = await startRelay(folder, {

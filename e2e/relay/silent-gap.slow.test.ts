@@ -14,8 +14,6 @@ import { createNamespace, HAS_NAMESPACES } from '../../testing/namespace.ts';
 import { until } from '../../testing/wait.ts';
 
 const DEVICE = join(import.meta.dirname, '../../testing/programs/pinging-device.ts');
-/** The third number of the addresses of the network namespace. */
-const SUBNET = 78;
 /** Duration of the gap: TCP keepalive with the defaults of Node.js ends after 25 seconds. */
 const GAP_MS = 40_000;
 
@@ -28,7 +26,7 @@ if (HAS_NAMESPACES)
   ])('a device %s keeps its reservation in a silent gap', async (_, pingSeconds) => {
     const folder = mkdtempSync(join(tmpdir(), 'rustory-gap-'));
     onCleanup(() => rmSync(folder, { recursive: true }));
-    const namespace = createNamespace(SUBNET);
+    const namespace = createNamespace();
     onCleanup(namespace.remove);
     const relay = await startRelay(folder, {
       env: { RELAY_LISTEN: `/ip4/${namespace.host}/tcp/0`, LOG_LEVEL: 'debug' },
