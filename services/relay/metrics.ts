@@ -1,11 +1,11 @@
 // All metrics of the relay. Peer ids are never labels, because the number of peers is unbounded.
-import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
+import { Counter, Gauge, Registry } from 'prom-client';
 import {
   createCountedHistogram,
   createLabelledCounts,
   type LabelledCounts,
 } from '../shared/counted-metrics.ts';
-import { collectMemoryLimit, memoryLimitBytes } from '../shared/memory.ts';
+import { collectProcessMetrics } from '../shared/process-metrics.ts';
 import { MUXER_VIOLATIONS, type MuxerViolation } from '../wire/muxer/violations.ts';
 import type { CircuitSummary } from './circuit.ts';
 import type { RelayLimits } from './config.ts';
@@ -74,8 +74,7 @@ export interface RelayMetrics {
 /** @param cipher name of the cipher that protects the connections */
 export function createRelayMetrics(limits: RelayLimits, cipher: string): RelayMetrics {
   const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
-  collectMemoryLimit(registry, memoryLimitBytes());
+  collectProcessMetrics(registry);
   registerConfiguration(registry, limits, cipher);
   return {
     registry,

@@ -1,11 +1,11 @@
 // The metrics of the tracker, explained in docs/metrics.md. Peer ids, user ids and addresses are never labels.
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import {
   createCountedHistogram,
   createLabelledCounts,
   type ObservedSeries,
 } from '../shared/counted-metrics.ts';
-import { collectMemoryLimit, memoryLimitBytes } from '../shared/memory.ts';
+import { collectProcessMetrics } from '../shared/process-metrics.ts';
 import { VERSION } from '../shared/program.ts';
 import type { TrackerConfig } from './config.ts';
 import { ADDRESS_DROPS, type AddressDrop, type Dropped, META_DROPS, type MetaDrop } from './drops.ts';
@@ -53,8 +53,7 @@ export function createTrackerMetrics(
   counts: () => RegistryCounts | undefined = () => undefined,
 ): TrackerMetrics {
   const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
-  collectMemoryLimit(registry, memoryLimitBytes());
+  collectProcessMetrics(registry);
   registerPeerGauges(registry, livePeers, limits.peers);
   registerCounts(registry, counts);
   registerStar(registry, star);

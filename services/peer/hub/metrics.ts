@@ -1,7 +1,7 @@
 // All metrics of the hub. Peer ids, user ids and device ids are never labels, because their number is unbounded, and they
 // tell who uses which machine when.
-import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import { collectMemoryLimit, memoryLimitBytes } from '../../shared/memory.ts';
+import { Gauge, Histogram, Registry } from 'prom-client';
+import { collectProcessMetrics } from '../../shared/process-metrics.ts';
 import { VERSION } from '../../shared/program.ts';
 import type { Storage, StorageSizes } from '../history/storage.ts';
 import { STORAGE_PROBLEMS } from '../history/storage-problems.ts';
@@ -67,8 +67,7 @@ export interface HubMetrics {
 
 export function createHubMetrics({ cipher, wantedReservations }: HubConstants): HubMetrics {
   const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
-  collectMemoryLimit(registry, memoryLimitBytes());
+  collectProcessMetrics(registry);
   const { gauge, constant, histogram } = createMakers(registry);
   constant('rustory_hub_build_info', 'Always 1; the label is the version of the hub.', { version: VERSION });
   constant(
