@@ -7,7 +7,7 @@ import { startLoad } from './load-process.ts';
 import { RAISED_LIMITS, relayRuns } from './relays.ts';
 
 /** Syncs of a run with scale 1. */
-const SYNCS = 1_000;
+const SYNCS = 1_500;
 
 /** A quarter for the relay before: three seconds of its CPU time. */
 const BEFORE_SCALE = 0.25;

@@ -6,7 +6,14 @@ import { cpuColumn, latencyColumn, rateColumn, REDIS_COLUMN, speedGoals } from '
 import { announcements } from './discosrv-devices.ts';
 import type { Exchange } from './exchange.ts';
 import { CONNECTIONS, KeepAliveLoad } from './keep-alive-load.ts';
-import { checkRegistered, measureLoad, registerAll, REGISTERED, Registrations } from './register-load.ts';
+import {
+  checkRegistered,
+  measureLoad,
+  registerAll,
+  REGISTERED,
+  Registrations,
+  WARM_UP_TEXT,
+} from './register-load.ts';
 import { makeDevices, RegisterRequest, type RrDevice } from './rr-devices.ts';
 import {
   bareAnswer,
@@ -97,7 +104,7 @@ const BARE: Run = {
 };
 
 const ABOUT = `${DEVICES.toLocaleString('en-US')} devices, ${PER_USER} of each user, register in turn over ${CONNECTIONS} connections with the requests of \`rr\` 1.x: one circuit, \`null\` for absent fields, and a proof that is new in each request.
-In "${REPEATED}" the stored fields are those of the last registration, as \`rr\` repeats them every 30 seconds; in "${NEW}" the address differs in each. The bare server parses the same JSON and sends the same headers and bytes. After each run the tracker must have exactly these devices.`;
+In "${REPEATED}" the stored fields are those of the last registration, as \`rr\` repeats them every 30 seconds; in "${NEW}" the address differs in each. The bare server parses the same JSON and sends the same headers and bytes. After each run the tracker must have exactly these devices. ${WARM_UP_TEXT}`;
 
 const LATENCIES = [latencyColumn(0.5), latencyColumn(0.99)] as const;
 
