@@ -3,7 +3,13 @@
 import type { Connection } from '@libp2p/interface';
 import { toError } from '../../shared/errors.ts';
 import { anySignal } from '../../shared/signals.ts';
-import { followPeerEnd, readToEnd, type StreamOptions, StreamTimeoutError, writeAndClose } from './stream-io.ts';
+import {
+  followPeerEnd,
+  readToEnd,
+  type StreamOptions,
+  StreamTimeoutError,
+  writeAndClose,
+} from './stream-io.ts';
 import {
   decodeResponse,
   encodeRequest,

@@ -77,11 +77,7 @@ export function followPeerEnd(stream: Stream): PeerEnd {
  * @throws MessageTooLargeError as soon as there are more than `maxBytes`, StreamCutError, StreamTimeoutError, or the
  * reason of the signal. The stream is aborted then.
  */
-export async function readToEnd(
-  stream: Stream,
-  maxBytes: number,
-  options: ReadOptions,
-): Promise<Buffer> {
+export async function readToEnd(stream: Stream, maxBytes: number, options: ReadOptions): Promise<Buffer> {
   return (await readOrDiscard(stream, maxBytes, { ...options, grow: always })) ?? Buffer.alloc(0);
 }
 
