@@ -1,5 +1,5 @@
 // Meshes: every device of a user syncs with every other, all of them in the same second.
-import type { Benchmark, Run, RunContext, Sample } from '../benchmark.ts';
+import type { Benchmark, Goal, Run, RunContext, Sample } from '../benchmark.ts';
 import { prepareFleet } from '../rust/mesh.ts';
 import { firstUnavailable, unavailableRr } from '../rust/programs.ts';
 import { startTrackerBundle } from '../server-process.ts';
@@ -37,7 +37,7 @@ const ROUND_P50 = figure('roundP50Ms', 'A round, median', 'ms', { digits: 0, aga
 const FAILED = figure('failedCircuits', 'Repeated circuits', '', { digits: 0 });
 const ROUND_P95 = figure('roundP95Ms', 'A round, p95', 'ms', { digits: 0, against: 'rust' });
 
-function benchmark(mesh: Mesh): Benchmark {
+function benchmark(mesh: Mesh, cpuNote?: Required<Pick<Goal, 'note'>>): Benchmark {
   const { devices, intervalSeconds } = mesh;
   const title = `A mesh of ${devices} devices of rr 1.x`;
   return {
@@ -51,7 +51,7 @@ function benchmark(mesh: Mesh): Benchmark {
         title,
         columns: [CPU, ROUND_P50, ROUND_P95, FAILED, RSS],
         goals: [
-          { column: CPU.key, variant: 'ours', against: 'rust', atMost: 1.5 },
+          { column: CPU.key, variant: 'ours', against: 'rust', atMost: 1.5, ...cpuNote },
           { column: ROUND_P50.key, variant: 'ours', against: 'rust', atMost: 1.2 },
           { column: ROUND_P95.key, variant: 'ours', against: 'rust', atMost: 1.2 },
           { column: RSS.key, variant: 'ours', atMost: 128 },
@@ -69,6 +69,11 @@ function benchmark(mesh: Mesh): Benchmark {
 }
 
 export const MESHES: readonly Benchmark[] = [
-  benchmark({ devices: 12, intervalSeconds: 4, rounds: 8 }),
+  benchmark(
+    { devices: 12, intervalSeconds: 4, rounds: 8 },
+    {
+      note: 'While these 1,056 syncs run, the relay still compiles its code, which is about 0.15 of the ratio ([relay](decisions/relay-node.md)).',
+    },
+  ),
   benchmark({ devices: 30, intervalSeconds: 12, rounds: 2 }),
 ];

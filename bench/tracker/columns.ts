@@ -61,14 +61,19 @@ export function figureColumn(key: string, title: string, unit: string, digits = 
   };
 }
 
+export interface SpeedGoalOptions extends Pick<Goal, 'note'> {
+  /** Keys of the columns with the ratios. */
+  readonly columns?: readonly [rate: string, cpu: string];
+}
+
 /** The share of the speed of another variant that ours must reach, in requests per second and in CPU time per request. */
 export function speedGoals(
   atLeast: number,
   against: string,
   cases: readonly string[],
-  [rate, cpu]: readonly [rate: string, cpu: string] = ['rate', 'cpu'],
+  { columns: [rate, cpu] = ['rate', 'cpu'], ...note }: SpeedGoalOptions = {},
 ): Goal[] {
-  const goal = { variant: 'ours', against, cases };
+  const goal = { variant: 'ours', against, cases, ...note };
   return [
     { ...goal, column: rate, atLeast },
     { ...goal, column: cpu, atMost: 1 / atLeast },

@@ -35,6 +35,14 @@ const QUESTIONS = {
   unchanged: { title: '304 for 1,000 devices', count: 1_000, isConditional: true },
 } as const satisfies Record<string, Question>;
 
+/** Why listings cost more than the same bytes. */
+const NOTES: Readonly<Record<RegistryKind, string>> = {
+  memory:
+    'The tracker checks a token and limits, counts, and makes a new version of the listing when a device has registered; for long listings half of its CPU time is the sending of the bytes ([tracker](decisions/tracker-hot-path.md)).',
+  redis:
+    'Redis is asked for each listing, also for a 304, so that every registration that any replica acknowledged is in it. It reads all devices of the user for that, and has one thread ([tracker](decisions/tracker-hot-path.md)).',
+};
+
 function devicesOf({ count }: Question): RrDevice[] {
   return makeDevices(count, count);
 }
@@ -189,8 +197,8 @@ function tableOf(registry: RegistryKind, share: number): Table {
       latencyColumn(0.99),
     ],
     goals: [
-      ...speedGoals(share, 'bare', cases),
-      ...speedGoals(3, 'before', [many.title], ['rateBefore', 'cpuBefore']),
+      ...speedGoals(share, 'bare', cases, { note: NOTES[registry] }),
+      ...speedGoals(3, 'before', [many.title], { columns: ['rateBefore', 'cpuBefore'] }),
     ],
     runs: [small, many, unchanged].flatMap((question) => runsOf(registry, question)),
   };
