@@ -52,7 +52,7 @@ export function describeMachine(): Machine {
 }
 
 /** Duration of the measurement of other programs, in milliseconds: a hundred ticks of the kernel's clock. */
-const WINDOW_MS = 1_000;
+const WINDOW_MS = 300;
 
 /**
  * The number of cores that other programs use, measured for a second in which the caller does nothing. Interrupts count;

@@ -32,7 +32,16 @@ export const EMPTY_SYNC: Benchmark = {
       key: 'syncs',
       title: 'Empty syncs',
       columns: [CPU, latency('p50', 'p50', 0.5), latency('p99', 'p99', 0.99), RSS],
-      goals: [{ column: CPU.key, variant: 'ours', against: 'rust', cases: [RUST_CASE], atMost: 1.5 }],
+      goals: [
+        {
+          column: CPU.key,
+          variant: 'ours',
+          against: 'rust',
+          cases: [RUST_CASE],
+          atMost: 1.5,
+          note: 'A fresh relay compiles its code in these syncs; in the mesh of 30, which has had 870 before, a sync costs less.',
+        },
+      ],
       runs: [
         ...relayRuns(
           async (context, relay) =>

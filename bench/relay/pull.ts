@@ -75,7 +75,16 @@ export const PULL: Benchmark = {
       title: `Pull of ${ENTRIES.toLocaleString('en-US')} entries`,
       minimum: 'any',
       columns: [WALL, cpuPerOperation('pull'), RSS],
-      goals: [{ column: WALL.key, variant: 'ours', against: 'rust', cases: [RUST_CASE], atMost: 1 }],
+      goals: [
+        {
+          column: WALL.key,
+          variant: 'ours',
+          against: 'rust',
+          cases: [RUST_CASE],
+          atMost: 1,
+          note: 'A page is asked for when the last one has arrived, so the time is that of a hundred round trips through the relay, and the first ones meet code that is not compiled.',
+        },
+      ],
       runs: [
         ...relayRuns(
           async (context, relay) =>

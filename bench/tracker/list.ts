@@ -78,7 +78,7 @@ interface LoadOptions {
 async function measureListings(
   server: Server,
   { question, check, etag, heartbeats }: LoadOptions,
-  { scale, onEnd }: RunContext,
+  context: RunContext,
 ): Promise<Sample> {
   const requests = TOKENS.slice(0, CONNECTIONS).map((token) =>
     requestOf(server, token, question.isConditional ? etag : undefined),
@@ -90,13 +90,13 @@ async function measureListings(
     // Other answers do not show when the devices registered.
     required: () => (check instanceof ListingCheck ? (heartbeats?.acknowledged ?? 0) : 0),
   });
-  onEnd(() => load.close());
-  if (heartbeats === undefined) return measureLoad(server, load, scale);
+  context.onEnd(() => load.close());
+  if (heartbeats === undefined) return measureLoad(server, load, context);
   const registering = startHeartbeats(server.port, devicesOf(question), heartbeats, (error) =>
     load.fail(error),
   );
   try {
-    return await measureLoad(server, load, scale);
+    return await measureLoad(server, load, context);
   } finally {
     await registering.stop();
   }

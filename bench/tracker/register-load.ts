@@ -1,5 +1,5 @@
 // The load of registrations, and the checks before and after it.
-import type { Sample } from '../benchmark.ts';
+import type { RunContext, Sample } from '../benchmark.ts';
 import { measure } from '../measure.ts';
 import { cpuSeconds } from '../../testing/process-usage.ts';
 import { exactBody } from './answer-reader.ts';
@@ -79,9 +79,10 @@ export async function registerAll(
 export async function measureLoad(
   server: Server & { readonly redis?: Server },
   load: KeepAliveLoad,
-  scale: number,
+  { scale, round }: Pick<RunContext, 'scale' | 'round'>,
 ): Promise<Sample> {
-  await load.run(WARM_UP_MS * Math.min(1, scale));
+  // The first round only finds the scale.
+  if (round > 0) await load.run(WARM_UP_MS * Math.min(1, scale));
   const redisBefore = server.redis === undefined ? 0 : cpuSeconds(server.redis);
   const { usage, result } = await measure({ servers: [server], load: [] }, async () =>
     load.run(MEASURE_MS * scale),

@@ -41,7 +41,7 @@ async function measureTracker(
   build: Build,
   registry: RegistryKind,
   isNew: boolean,
-  { scale, ...context }: RunContext,
+  context: RunContext,
 ): Promise<Sample> {
   const devices = devicesOf();
   const tracker = await startTracker(build, registry, context);
@@ -49,7 +49,7 @@ async function measureTracker(
   const { next } = new Registrations(devices, tracker.port, isNew);
   const load = await KeepAliveLoad.open({ port: tracker.port, check: REGISTERED, next });
   context.onEnd(() => load.close());
-  const sample = await measureLoad(tracker, load, scale);
+  const sample = await measureLoad(tracker, load, context);
   await checkRegistered(tracker, devices, isNew);
   return sample;
 }
@@ -60,7 +60,7 @@ async function recordAnswer(context: Context): Promise<Exchange> {
   return registerAll(tracker, devicesOf().slice(0, 1), context.onEnd);
 }
 
-async function measureBare({ scale, ...context }: RunContext): Promise<Sample> {
+async function measureBare(context: RunContext): Promise<Sample> {
   const devices = devicesOf();
   const answer = await recordAnswer(context);
   const server = await startBare({ register: bareAnswer(answer) }, context);
@@ -68,10 +68,10 @@ async function measureBare({ scale, ...context }: RunContext): Promise<Sample> {
   const { next } = new Registrations(devices, server.port);
   const load = await KeepAliveLoad.open({ port: server.port, check: REGISTERED, next });
   context.onEnd(() => load.close());
-  return measureLoad(server, load, scale);
+  return measureLoad(server, load, context);
 }
 
-async function measureDiscosrv({ scale, ...context }: RunContext): Promise<Sample> {
+async function measureDiscosrv(context: RunContext): Promise<Sample> {
   const server = await startDiscosrv(context);
   const requests = announcements(DEVICES, server.port);
   let at = 0;
@@ -81,7 +81,7 @@ async function measureDiscosrv({ scale, ...context }: RunContext): Promise<Sampl
   };
   const load = await KeepAliveLoad.open({ port: server.port, check: exactBody(204, Buffer.alloc(0)), next });
   context.onEnd(() => load.close());
-  return measureLoad(server, load, scale);
+  return measureLoad(server, load, context);
 }
 
 /** A row of the tracker. */
