@@ -51,11 +51,11 @@ export function describeMachine(): Machine {
   };
 }
 
-/** Duration of the measurement of other programs, in milliseconds: a hundred ticks of the kernel's clock. */
+/** Duration of the measurement of other programs, in milliseconds: thirty ticks of the kernel's clock on each core. */
 const WINDOW_MS = 300;
 
 /**
- * The number of cores that other programs use, measured for a second in which the caller does nothing. Interrupts count;
+ * The number of cores that other programs use, measured for a moment in which the caller does nothing. Interrupts count;
  * time that a hypervisor takes does not.
  */
 export async function otherCores(): Promise<number> {
