@@ -82,7 +82,7 @@ export const PULL: Benchmark = {
           against: 'rust',
           cases: [RUST_CASE],
           atMost: 1,
-          note: 'A page is asked for when the last one has arrived, so the time is that of a hundred round trips through the relay, and the first ones meet code that is not compiled.',
+          note: 'A page is asked for when the last one has arrived, so the time contains a hundred round trips through the relay, each with two connections that wake it up.',
         },
       ],
       runs: [

@@ -173,10 +173,8 @@ function runsOf(registry: RegistryKind, question: Question): Run[] {
       unavailable: async () => unavailableBuild('ours'),
       run: async (context) => measureBare(question, context),
     },
-    // The goal is about long listings.
-    ...(question.count > 20 && !question.isConditional
-      ? [tracker('before', 'before', 'tracker before')]
-      : []),
+    // The goal against it is about long listings.
+    ...(question === QUESTIONS.large ? [tracker('before', 'before', 'tracker before')] : []),
     tracker('ours', 'static', 'tracker, no registrations'),
   ];
 }
