@@ -2,6 +2,7 @@
 // the number of their objects and fields is the memory of a tracker.
 import { LinkedList } from '../../shared/linked-list.ts';
 import type { ListedPeer, Page, Registration } from './registry.ts';
+import { isHubOf } from './star.ts';
 
 /**
  * A live registration, which is also what lists it. One exists per device for as long as it registers, and each registration
@@ -16,7 +17,7 @@ export class MemoryRecord implements ListedPeer, Registration {
   readonly relays: number;
   readonly json: string;
   readonly scope: Scope | undefined;
-  /** Whether a token of a hub made it, also without a user. */
+  /** Whether a token of a hub made it, also without a user: `isHub` of the registration, which means less than `isHub` of a listed peer. */
   readonly isOfHubToken: boolean;
   seenUnixMicros = 0;
   /** In whole milliseconds since the registry was created, by the monotonic clock. */
@@ -43,7 +44,7 @@ export class MemoryRecord implements ListedPeer, Registration {
 
   /** Whether it is a hub of its user. */
   get isHub(): boolean {
-    return this.isOfHubToken && this.userId !== null;
+    return isHubOf({ isHub: this.isOfHubToken, userId: this.userId });
   }
 
   /** The time of its last registration by the clock of the claims. */
